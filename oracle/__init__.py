@@ -1,0 +1,82 @@
+"""SOM Oracle: forecast how a self-organizing map's training will end, and decide whether to stop.
+
+    from oracle import History, Oracle, watch
+
+Public names are loaded on first use, so `import oracle` costs milliseconds and never imports
+TensorFlow, onnxruntime, FastAPI or SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from oracle.client import Client as Client
+    from oracle.dataset import iter_dataset as iter_dataset
+    from oracle.dataset import read_dataset as read_dataset
+    from oracle.dataset import write_dataset as write_dataset
+    from oracle.errors import OracleError as OracleError
+    from oracle.forecaster import Follower as Follower
+    from oracle.forecaster import Oracle as Oracle
+    from oracle.hook import context_of as context_of
+    from oracle.hook import watch as watch
+    from oracle.metrics import Metrics as Metrics
+    from oracle.metrics import measure as measure
+    from oracle.policy import decide as decide
+    from oracle.policy import decide_population as decide_population
+    from oracle.types import Action as Action
+    from oracle.types import Decision as Decision
+    from oracle.types import Forecast as Forecast
+    from oracle.types import History as History
+    from oracle.types import Outcome as Outcome
+    from oracle.types import Policy as Policy
+    from oracle.types import Reason as Reason
+    from oracle.types import Reference as Reference
+    from oracle.types import Run as Run
+    from oracle.types import RunContext as RunContext
+    from oracle.types import Schedule as Schedule
+
+#: Public name -> module that defines it. A contract test keeps it equal to the block above.
+_HOME = {
+    "Client": "oracle.client",
+    "iter_dataset": "oracle.dataset",
+    "read_dataset": "oracle.dataset",
+    "write_dataset": "oracle.dataset",
+    "OracleError": "oracle.errors",
+    "Follower": "oracle.forecaster",
+    "Oracle": "oracle.forecaster",
+    "context_of": "oracle.hook",
+    "watch": "oracle.hook",
+    "Metrics": "oracle.metrics",
+    "measure": "oracle.metrics",
+    "decide": "oracle.policy",
+    "decide_population": "oracle.policy",
+    "Action": "oracle.types",
+    "Decision": "oracle.types",
+    "Forecast": "oracle.types",
+    "History": "oracle.types",
+    "Outcome": "oracle.types",
+    "Policy": "oracle.types",
+    "Reason": "oracle.types",
+    "Reference": "oracle.types",
+    "Run": "oracle.types",
+    "RunContext": "oracle.types",
+    "Schedule": "oracle.types",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'oracle' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value  # the next access does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

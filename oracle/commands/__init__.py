@@ -1,0 +1,1 @@
+"""The subcommands of `oracle`, one a file; `oracle.cli` lists them."""
