@@ -344,11 +344,13 @@ class Reference(Frozen):
         outcomes: finished runs, and stopped ones by their forecast.
         mqe_of_mean: scale of the table, where known.
         live: how many runs of the population are still training (for the message only).
+        population_size: runs the whole search is planned to have; None = open-ended.
     """
 
     outcomes: tuple[Outcome, ...] = Field(default=(), max_length=MAX_REFERENCE_RUNS)
     mqe_of_mean: Positive | None = None
     live: Annotated[int, Field(ge=0)] = 0
+    population_size: Annotated[int, Field(ge=1)] | None = None
 
 
 class Action(StrEnum):
@@ -377,6 +379,7 @@ class Reason(StrEnum):
     NO_SUPPORT = "no_support"  # history unlike the training data
     TOO_UNCERTAIN = "too_uncertain"  # interval too wide to tell
     NO_POPULATION = "no_population"
+    UNKNOWN_OBJECTIVE = "unknown_objective"  # an objective that the oracle does not forecast
     NO_MODEL = "no_model"
     FINISHED = "finished"  # the run has used its budget
     OVERRULED = "overruled"  # a person said keep or stop
@@ -400,6 +403,7 @@ class Policy(Frozen):
         startup_runs: no stop before the population has this many outcomes.
         min_support: below this support the policy abstains.
         epsilon: `pareto`: smallest hypervolume gain, share of the front's hypervolume.
+        objectives: `pareto`: names of what the search minimises, after METRICS.
         control: share of stops let run to the end to measure wrong stops.
     """
 
@@ -416,6 +420,7 @@ class Policy(Frozen):
     startup_runs: Annotated[int, Field(ge=1, le=MAX_REFERENCE_RUNS)] = 8
     min_support: Ratio = 0.05
     epsilon: NonNegative = 0.001
+    objectives: tuple[Name, ...] = Field(default=METRICS, min_length=1, max_length=16)
     control: Ratio = 0.05
 
     @model_validator(mode="after")
@@ -438,6 +443,8 @@ class Decision(Frozen):
         expected_saving: share of the run's budget a stop would save, None if unknown.
         next_check: progress worth the next look, None when there is none.
         advice: further sentences, e.g. to keep the present map when it will get worse.
+        below_risk: consecutive checks, this one included, at which the rule wanted a stop:
+            what `patience` counts; hand it to the next `decide` as `previous`.
     """
 
     run_id: RunId | None = None
@@ -450,6 +457,7 @@ class Decision(Frozen):
     expected_saving: Ratio | None = None
     next_check: Ratio | None = None
     advice: tuple[str, ...] = ()
+    below_risk: Annotated[int, Field(ge=0)] = 0
     policy: Policy
     model: ModelInfo | None = None
 
