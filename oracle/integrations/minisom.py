@@ -1,0 +1,174 @@
+"""MiniSom, trained one update at a time: the same weights as `MiniSom.train`, bit for bit.
+
+`MiniSom.train` cannot be called in pieces, because its decay would begin anew each time, and it
+has no callback. `steps` is its loop with a seam between two updates; `plan` and `in_force`
+read the schedule that MiniSom will follow, `context_of` everything else that is known of a
+run before it starts. MiniSom itself is never imported: the caller's object is used as it is.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from oracle.errors import InvalidHistory, must_be
+from oracle.types import RunContext, Schedule
+
+#: Points at which a planned schedule is read; linear between them.
+PLAN_POINTS = 33
+
+
+def updates_of(n_samples: int, num_iteration: int, use_epochs: bool = False) -> int:
+    """Count the sample updates of a whole training."""
+    return n_samples * num_iteration if use_epochs else num_iteration
+
+
+def steps(
+    som: Any,
+    data: Any,
+    num_iteration: int,
+    *,
+    random_order: bool = False,
+    use_epochs: bool = False,
+    fixed_points: Mapping[int, tuple[int, int]] | None = None,
+) -> Iterator[int]:
+    """Train `som` as `MiniSom.train` does, pausing after every update.
+
+    Closing the generator early leaves the map as it is then. The order of the samples is
+    drawn once from the map's own generator, as MiniSom does.
+
+    Args:
+        som: a `minisom.MiniSom`, changed in place.
+        data: samples [sample, feature], indexed but never copied.
+        num_iteration: sample updates, or epochs with `use_epochs`.
+        random_order, use_epochs, fixed_points: as in `MiniSom.train`.
+
+    Yields:
+        How many sample updates are done, 1..`updates_of(...)`.
+
+    Raises:
+        ValueError, TypeError: MiniSom's own, for input it refuses.
+    """
+    som._check_iteration_number(num_iteration)
+    som._check_input_len(data)
+    n = len(data)
+    # MiniSom shuffles all iterations at once, or one epoch's order that it then repeats.
+    order = np.arange(n) if use_epochs else np.arange(num_iteration) % n
+    if random_order:
+        som._random_generator.shuffle(order)
+    if fixed_points:
+        som._check_fixed_points(fixed_points, data)
+    winners = fixed_points or {}
+    for done in range(updates_of(n, num_iteration, use_epochs)):
+        index = order[done % len(order)]
+        sample = data[index]
+        winner = som.winner(sample)
+        som.update(sample, winners.get(index, winner), _time(done, n, use_epochs), num_iteration)
+        yield done + 1
+
+
+def in_force(
+    som: Any, done: int, n_samples: int, num_iteration: int, use_epochs: bool = False
+) -> tuple[float | None, float | None]:
+    """Read the learning rate and radius (grid units) of the update number `done`, from 1.
+
+    A decay that is not a finite number >= 0 there gives None.
+    """
+    t = _time(done - 1, n_samples, use_epochs)
+    with _global_randomness_kept():
+        return (
+            _decayed(som, "_learning_rate_decay_function", som._learning_rate, t, num_iteration),
+            _decayed(som, "_sigma_decay_function", som._sigma, t, num_iteration),
+        )
+
+
+def plan(
+    som: Any, n_samples: int, num_iteration: int, use_epochs: bool = False
+) -> Schedule | None:
+    """Read the learning rate and radius that MiniSom will follow, decay callables included.
+
+    Returns:
+        The schedule at up to PLAN_POINTS points; a column is left out where its decay is not
+        finite and >= 0 throughout, and all of it where neither is or there is one update only.
+    """
+    total = updates_of(n_samples, num_iteration, use_epochs)
+    if total < 2:
+        return None
+    done = np.unique(np.linspace(1, total, PLAN_POINTS).round().astype(int))
+    rows = [in_force(som, int(d), n_samples, num_iteration, use_epochs) for d in done]
+    rates, radii = ([row[i] for row in rows] for i in (0, 1))
+    columns = {
+        name: tuple(column)
+        for name, column in (("learning_rate", rates), ("radius", radii))
+        if None not in column
+    }
+    progress = tuple(float(p) for p in (done - 1) / (total - 1))
+    return Schedule.model_validate({"progress": progress, **columns}) if columns else None
+
+
+def context_of(
+    som: Any,
+    data: Any,
+    num_iteration: int,
+    *,
+    use_epochs: bool = False,
+    initialization: str | None = None,
+) -> RunContext:
+    """Gather what is known of a run before its first update.
+
+    Args:
+        som: a `minisom.MiniSom`.
+        data: samples [sample, feature].
+        num_iteration, use_epochs: as in `MiniSom.train`.
+        initialization: how the weights began, e.g. random, sample, pca; MiniSom does not keep it.
+    """
+    samples = np.asarray(data, dtype=float)
+    if samples.ndim != 2 or not len(samples):
+        raise InvalidHistory(must_be("data", "[sample, feature] with a sample", samples.shape))
+    rows, cols = som._weights.shape[:2]
+    scale = float(np.linalg.norm(samples - samples.mean(axis=0), axis=1).mean())
+    return RunContext(
+        map_rows=rows,
+        map_cols=cols,
+        topology=som.topology,
+        neighborhood=som.neighborhood.__name__.lstrip("_"),
+        n_samples=samples.shape[0],
+        n_features=samples.shape[1],
+        initialization=initialization,
+        # A table of equal rows has no scale.
+        mqe_of_mean=scale if isfinite(scale) and scale > 0 else None,
+        total_updates=updates_of(len(samples), num_iteration, use_epochs),
+        batch_size=1,
+        schedule=plan(som, len(samples), num_iteration, use_epochs),
+    )
+
+
+def _time(done: int, n_samples: int, use_epochs: bool) -> int:
+    """Give MiniSom's clock before the update after `done`: epochs, or updates, completed."""
+    return done // n_samples if use_epochs else done
+
+
+def _decayed(som: Any, attribute: str, start: float, t: int, end: int) -> float | None:
+    decay = getattr(som, attribute)
+    if getattr(decay, "__self__", None) is not som:
+        # A user's callable may keep state; the question must not change the training's answer.
+        decay = copy.deepcopy(decay)
+    value = float(decay(start, t, end))
+    return value if isfinite(value) and value >= 0 else None
+
+
+@contextmanager
+def _global_randomness_kept() -> Iterator[None]:
+    """Undo what a user's decay callable draws from the global generators."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    try:
+        yield
+    finally:
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
