@@ -1,0 +1,198 @@
+"""Training batches: recorded runs seen through random checkpoint grids, with inputs dropped.
+
+A user's checkpoints may be even, quadratic, logarithmic or irregular, few or many, and any
+context may be missing. Each batch therefore re-samples every run's checkpoints and hides inputs
+at random; the network never sees the same prefix twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from oracle.features import (
+    MIN_STEP,
+    Array,
+    Columns,
+    Float32,
+    anchors,
+    columns_of,
+    encode_columns,
+    encode_outcomes,
+    finals_of,
+)
+from oracle.types import QUALITY_WEIGHTS, TARGETS, Run
+
+#: Checkpoints a run in one batch; one length a batch, so nothing is padded and TensorFlow
+#: traces each once.
+LENGTHS = (4, 8, 12, 20, 32, 48)
+LENGTH_SHARES = (0.05, 0.2, 0.25, 0.25, 0.15, 0.1)
+
+#: How often an input is hidden in training. `only_metrics` leaves the brief's four arrays.
+HIDE = {
+    "only_metrics": 0.05,
+    "mqe_of_mean": 0.08,
+    "schedule": 0.10,
+    "rates": 0.06,
+    "total_epochs": 0.04,
+    "map": 0.04,
+    "samples": 0.04,
+    "updates": 0.04,
+    "batch": 0.08,
+    "kind": 0.05,
+}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch.
+
+    Attributes:
+        sequence: [run, time, feature] unscaled features.
+        target: [run, time, 3] change from each step's last value, 0 where undefined.
+        weight: [run, time, 3] of the pinball loss; 0 where undefined or padding.
+        length: [run] real steps.
+    """
+
+    sequence: Float32
+    target: Float32
+    weight: Float32
+    length: npt.NDArray[np.int32]
+
+
+class Windows:
+    """Random windows over recorded runs.
+
+    Args:
+        runs: usable runs (see `oracle.dataset.usable`).
+        hide: scale of the hiding rates; 0 shows all that is known.
+    """
+
+    def __init__(self, runs: Sequence[Run], hide: float = 1.0) -> None:
+        self.columns = columns_of([run.history for run in runs])
+        self.finals = finals_of(runs)
+        self.hide = hide
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def draw_lengths(self, batches: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Checkpoints a run for each of `batches`."""
+        return rng.choice(LENGTHS, size=batches, p=LENGTH_SHARES)
+
+    def batch(
+        self, rows: npt.NDArray[np.int64], length: int, rng: np.random.Generator
+    ) -> Batch:
+        """Draw one window of at most `length` checkpoints for each of `rows`."""
+        columns = self._resample(self.columns.take(rows), length, rng)
+        _hide_inputs(columns, self.hide, rng)
+        sequence = encode_columns(columns)
+        values, floor = anchors(columns)
+        target = encode_outcomes(self.finals[rows][:, None, :], values, floor)
+        weight = step_weights(columns, values)
+        weight[~np.isfinite(target)] = 0.0
+        return Batch(
+            sequence,
+            np.nan_to_num(target).astype(np.float32),
+            weight.astype(np.float32),
+            columns.length.astype(np.int32),
+        )
+
+    def _resample(self, c: Columns, length: int, rng: np.random.Generator) -> Columns:
+        runs, longest = c.step["mqe"].shape
+        picks = np.zeros((runs, length), np.int64)
+        counts = np.zeros(runs, np.int64)
+        for i in range(runs):
+            n = c.length[i]
+            at = c.step["epochs"][i, :n] / max(c.step["epochs"][i, n - 1], 1e-12)
+            index = np.unique(np.searchsorted(at, _grid(length, rng) - 1e-9).clip(0, n - 1))
+            index = _spaced(index, at)
+            counts[i] = len(index)
+            picks[i, : len(index)] = index
+            picks[i, len(index) :] = longest - 1
+        step = {k: np.take_along_axis(v, picks, axis=1) for k, v in c.step.items()}
+        beyond = np.arange(length)[None, :] >= counts[:, None]
+        for values in step.values():
+            values[beyond] = np.nan
+        return replace(c, step=step, length=counts)
+
+
+def step_weights(c: Columns, values: Array) -> Array:
+    """Weight of each step's loss, [run, time, 3].
+
+    Steps count by the progress they stand for (dense early checkpoints are no more prefixes),
+    half even. Targets are weighed in units of the quality score: a log ratio of mqe by the mqe
+    it multiplies.
+    """
+    progress = c.step["epochs"] / np.nanmax(c.step["epochs"], axis=1, keepdims=True)
+    real = np.isfinite(progress)
+    gap = np.diff(progress, axis=1, append=1.0)
+    gap = np.where(real, np.nan_to_num(np.clip(gap, 0.0, 0.2)), 0.0)
+    gap /= np.maximum(gap.sum(axis=1, keepdims=True), 1e-9)
+    even = real / np.maximum(real.sum(axis=1, keepdims=True), 1)
+    # A forecast at the very end is no forecast.
+    share = (0.5 * gap + 0.5 * even) * np.where(np.nan_to_num(progress, nan=1.0) > 0.97, 0.1, 1.0)
+    share *= c.length[:, None] / 4
+    scale = c.size["mqe_of_mean"][:, None]
+    first = c.step["mqe"][:, :1]
+    relative = np.where(np.isfinite(scale), values[..., 0] / scale, 0.6 * values[..., 0] / first)
+    weight = np.repeat(share[..., None], len(TARGETS), axis=-1)
+    weight[..., 0] *= np.clip(np.nan_to_num(relative), 0.1, 2.0) * QUALITY_WEIGHTS[0]
+    weight[..., 1] *= QUALITY_WEIGHTS[1]
+    weight[..., 2] *= QUALITY_WEIGHTS[2]
+    return np.where(real[..., None], weight, 0.0)
+
+
+def _grid(length: int, rng: np.random.Generator) -> Array:
+    """Where a user may put `length` checkpoints: shares of the run, increasing."""
+    start = 0.0 if rng.random() < 0.5 else rng.uniform(0.0, 0.1)
+    even = np.linspace(0.0, 1.0, length)
+    kind = rng.random()
+    if kind < 0.45:
+        shape = even
+    elif kind < 0.65:
+        shape = even ** rng.uniform(1.3, 2.5)
+    elif kind < 0.85:
+        shape = np.geomspace(rng.uniform(0.005, 0.05), 1.0, length)
+    else:
+        shape = np.sort(rng.random(length))
+    return start + (1 - start) * shape
+
+
+def _spaced(index: npt.NDArray[np.int64], at: Array) -> npt.NDArray[np.int64]:
+    """Apply the rule of `oracle.features.thin`: closer checkpoints are not kept."""
+    keep, last = [], -1.0
+    for i in index:
+        if at[i] - last >= MIN_STEP:
+            keep.append(i)
+            last = at[i]
+    return np.array(keep, np.int64)
+
+
+def _hide_inputs(c: Columns, scale: float, rng: np.random.Generator) -> None:
+    """Set inputs of random runs to NaN, in place."""
+    runs = len(c)
+    hidden = {name: rng.random(runs) < scale * rate for name, rate in HIDE.items()}
+    everything = hidden["only_metrics"]
+
+    def rows(name: str) -> npt.NDArray[np.bool_]:
+        return hidden[name] | everything
+
+    c.size["mqe_of_mean"][rows("mqe_of_mean")] = np.nan
+    for plan in c.plan.values():
+        plan[rows("schedule")] = np.nan
+    for name in ("learning_rate", "radius"):
+        c.step[name][rows("rates")] = np.nan
+    c.total_epochs[rows("total_epochs")] = np.nan
+    for name, sizes in (
+        ("map", ("map_rows", "map_cols")),
+        ("samples", ("n_samples", "n_features")),
+        ("updates", ("total_updates",)),
+        ("batch", ("batch_size",)),
+    ):
+        for size in sizes:
+            c.size[size][rows(name)] = np.nan
+    c.kind[rows("kind")] = 0.0
