@@ -22,13 +22,29 @@ from __future__ import annotations
 SHOWN_VALUE_CHARS = 80
 
 
-def must_be(field: str, rule: str, got: object, advice: str = "") -> str:
+class Message(str):
+    """A message in the one form; `without_value` says the same without what was received.
+
+    The service answers strangers and repeats nothing of what they sent.
+    """
+
+    without_value: str
+    field: str
+
+    def __new__(cls, field: str, rule: str, got: object, advice: str = "") -> Message:
+        shown = repr(got)
+        if len(shown) > SHOWN_VALUE_CHARS:
+            shown = shown[: SHOWN_VALUE_CHARS - 1] + "…"
+        end = f" {advice}" if advice else ""
+        message = super().__new__(cls, f"`{field}` must be {rule}, but got {shown}.{end}")
+        message.without_value = f"`{field}` must be {rule}.{end}"
+        message.field = field
+        return message
+
+
+def must_be(field: str, rule: str, got: object, advice: str = "") -> Message:
     """Compose the one message form: field, rule, what came (shortened), what to do."""
-    shown = repr(got)
-    if len(shown) > SHOWN_VALUE_CHARS:
-        shown = shown[: SHOWN_VALUE_CHARS - 1] + "…"
-    message = f"`{field}` must be {rule}, but got {shown}."
-    return f"{message} {advice}" if advice else message
+    return Message(field, rule, got, advice)
 
 
 class OracleError(Exception):
