@@ -1,0 +1,76 @@
+"""Arithmetic of quantile forecasts in plain NumPy: shared by training, export and evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+
+def outward_steps(n_levels: int) -> npt.NDArray[np.float32]:
+    """Build the matrix that sums non-negative steps outward from the median.
+
+    `median + steps @ outward_steps(n)` is non-decreasing along its last axis for every
+    `steps >= 0`, rounding included: each quantile adds one more step of the same sign to its
+    neighbour nearer the median. The median's own row is zero.
+
+    Args:
+        n_levels: number of levels, odd, so that the middle one is the median.
+
+    Returns:
+        [level, level] of -1, 0 and 1.
+
+    Raises:
+        ValueError: if `n_levels` is even or less than 1.
+
+    >>> outward_steps(5).astype(int)
+    array([[-1,  0,  0,  0,  0],
+           [-1, -1,  0,  0,  0],
+           [ 0,  0,  0,  0,  0],
+           [ 0,  0,  0,  1,  1],
+           [ 0,  0,  0,  0,  1]])
+    """
+    if n_levels < 1 or n_levels % 2 == 0:
+        raise ValueError(f"`n_levels` must be odd and positive, but got {n_levels}.")
+    middle = n_levels // 2
+    step, level = np.indices((n_levels, n_levels))
+    below = (step < middle) & (level <= step)
+    above = (step > middle) & (level >= step)
+    return above.astype(np.float32) - below.astype(np.float32)
+
+
+def non_crossing(raw: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Turn unconstrained outputs into non-decreasing quantiles.
+
+    Args:
+        raw: [..., level]; the middle one is the median, each other one a step (softplus) away
+            from its neighbour nearer the median.
+
+    Returns:
+        [..., level], non-decreasing along the last axis.
+    """
+    n_levels = raw.shape[-1]
+    median = raw[..., n_levels // 2, None]
+    return np.asarray(median + np.logaddexp(0, raw) @ outward_steps(n_levels).astype(raw.dtype))
+
+
+def pinball(
+    outcome: npt.ArrayLike, quantiles: npt.ArrayLike, levels: Sequence[float]
+) -> npt.NDArray[np.float64]:
+    """Measure quantile forecasts by the pinball loss, whose minimum is at the true quantile.
+
+    loss = max(level * (y - q), (level - 1) * (y - q)); Koenker & Bassett, "Regression
+    quantiles", Econometrica 46 (1978) 33-50, doi:10.2307/1913643.
+
+    Args:
+        outcome: [...] what came, NaN where unknown.
+        quantiles: [..., level].
+        levels: quantile levels, each within 0..1.
+
+    Returns:
+        [..., level] loss in the unit of `outcome`, NaN where the outcome is.
+    """
+    error = np.asarray(outcome, np.float64)[..., None] - np.asarray(quantiles, np.float64)
+    tau = np.asarray(levels, np.float64)
+    return np.maximum(tau * error, (tau - 1) * error)
