@@ -78,7 +78,7 @@ def in_force(
 ) -> tuple[float | None, float | None]:
     """Read the learning rate and radius (grid units) of the update number `done`, from 1.
 
-    A decay that is not a finite number >= 0 there gives None.
+    A decay that is not a finite number >= 0 there, or cannot be asked safely, gives None.
     """
     t = _time(done - 1, n_samples, use_epochs)
     with _global_randomness_kept():
@@ -143,7 +143,7 @@ def context_of(
         initialization=initialization,
         # A table of equal rows has no scale.
         mqe_of_mean=scale if isfinite(scale) and scale > 0 else None,
-        total_updates=updates_of(len(samples), num_iteration, use_epochs),
+        total_updates=updates_of(len(samples), int(num_iteration), use_epochs),
         batch_size=1,
         schedule=plan(som, len(samples), num_iteration, use_epochs),
     )
@@ -158,7 +158,10 @@ def _decayed(som: Any, attribute: str, start: float, t: int, end: int) -> float 
     decay = getattr(som, attribute)
     if getattr(decay, "__self__", None) is not som:
         # A user's callable may keep state; the question must not change the training's answer.
-        decay = copy.deepcopy(decay)
+        try:
+            decay = copy.deepcopy(decay)
+        except (TypeError, copy.Error):
+            return None
     value = float(decay(start, t, end))
     return value if isfinite(value) and value >= 0 else None
 
