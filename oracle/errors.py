@@ -13,6 +13,8 @@
         ├── ArtifactCorrupt       digest or self-test failed
         └── ArtifactIncompatible  written for another version or feature set
 
+OracleWarning is what the hook says instead of raising: the training it watches goes on.
+
 Messages follow one form: "`<field>` must be <rule>, but got <value>. <What to do>."
 """
 
@@ -129,3 +131,7 @@ class ArtifactCorrupt(ArtifactError):
 
 class ArtifactIncompatible(ArtifactError):
     """The artifact was written for another format or feature set."""
+
+
+class OracleWarning(UserWarning):
+    """The hook cannot do its part now; the watched training is not affected."""
