@@ -174,7 +174,7 @@ def split_runs(
         by, free = "run", kept
         parts = {"train": [], "calibrate": [], "test": []}
         order = rng.permutation(len(free))
-        first, second = (int(round(s * len(free))) for s in shares)
+        first, second = (round(s * len(free)) for s in shares)
         parts["calibrate"] = [free[i] for i in order[:first]]
         parts["test"] = [free[i] for i in order[first : first + second]]
         parts["train"] = [free[i] for i in order[first + second :]]
@@ -239,9 +239,7 @@ def _run(cells: dict[str, str], file: str, row: int) -> Run:
     try:
         history = History.model_validate_json(cells["training_history"])
     except ValidationError as error:
-        raise DatasetError(
-            explain(error), file=file, row=row, column="training_history"
-        ) from None
+        raise DatasetError(explain(error), file=file, row=row, column="training_history") from None
     try:
         return Run.model_validate(
             {

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +28,10 @@ FEATURES_VERSION = 1
 
 #: Keeps log(mqe) finite, as a share of the scale: mqe may reach 0 on a large map.
 MQE_FLOOR = 1e-3
-#: Keeps log(learning rate) and log(radius) finite.
-RATE_FLOOR = 1e-5
-RADIUS_FLOOR = 1e-2
-#: Changes beyond this (log units) say no more than "very large".
+#: Changes of mqe beyond this (log units) say no more than "very large".
 MAX_LOG = 8.0
+#: Features beyond this are clipped: far outside anything seen.
+MAX_FEATURE = 25.0
 #: Checkpoints closer together than this share of the budget are seen only while they are last.
 MIN_STEP = 1 / 96
 #: The same where the budget is unknown, as a share of the counter so far.
@@ -39,62 +39,81 @@ MIN_STEP_UNKNOWN = 0.02
 
 #: What is left of the plan is read at these shares of the rest (FIELD: now, 1/3, 2/3, end).
 REST = (1 / 3, 2 / 3, 1.0)
+#: Columns that a schedule plans.
+PLANS = ("learning_rate", "radius")
 
-_STEP = (
-    "mqe_relative",
-    "mqe_known_scale",
-    "mqe_to_first",
-    "mqe_to_previous",
-    "mqe_to_best",
-    "topographic_error",
-    "topographic_error_known",
-    "topographic_error_change",
-    "topographic_error_to_first",
-    "topographic_error_to_best",
-    "dead_neuron_ratio",
-    "dead_neuron_ratio_known",
-    "dead_neuron_ratio_change",
-    "dead_neuron_ratio_to_first",
-    "dead_neuron_ratio_to_best",
-    "progress",
-    "progress_log",
-    "progress_step",
-    "progress_known",
-    "index",
-)
-_PLAN = tuple(
-    f"{name}_{when}"
-    for name in ("learning_rate", "radius")
-    for when in ("now", "first_third", "second_third", "end", "rest_mean", "start", "known", "plan")
-) + ("radius_to_map", "radius_end_to_map", "work_left", "work_left_known")
-_CONTEXT = (
-    "map_rows",
-    "map_cols",
-    "map_known",
-    "neurons",
-    "samples",
-    "samples_known",
-    "dimensions",
-    "dimensions_known",
-    "neurons_per_sample",
-    "dead_floor",
-    "passes",
-    "passes_known",
-    "batch",
-    "batch_share",
-    "batch_known",
-    "hexagonal",
-    "topology_known",
-    "gaussian",
-    "bubble",
-    "neighborhood_other",
-    "random",
-    "sample",
-    "pca",
-    "initialization_known",
-)
+#: Columns of `encode` in order -> floor under the logarithm that is taken of them, None = as is.
+_FLOORS: dict[str, float | None] = {
+    "mqe_relative": None,
+    "mqe_to_first": None,
+    "mqe_to_previous": None,
+    "mqe_to_best": None,
+    "mqe_known_scale": None,
+    "topographic_error": None,
+    "topographic_error_to_first": None,
+    "topographic_error_to_previous": None,
+    "topographic_error_to_best": None,
+    "topographic_error_known": None,
+    "dead_neuron_ratio": None,
+    "dead_neuron_ratio_to_first": None,
+    "dead_neuron_ratio_to_previous": None,
+    "dead_neuron_ratio_to_best": None,
+    "dead_neuron_ratio_known": None,
+    "index": 1.0,
+    "progress": None,
+    "progress_log": 1e-3,
+    "progress_to_previous": None,
+    "progress_known": None,
+    # The plan: now, at 1/3, 2/3 and the end of what is left, and its mean over the rest.
+    **{
+        f"{name}_{when}": floor
+        for name, floor in (("learning_rate", 1e-5), ("radius", 1e-2))
+        for when in ("now", "first_third", "second_third", "end", "rest_mean", "start")
+    },
+    "learning_rate_known": None,
+    "learning_rate_planned": None,
+    "radius_known": None,
+    "radius_planned": None,
+    "radius_to_map": 1e-3,
+    "radius_end_to_map": 1e-3,
+    # Sample updates still to come for each neuron, weighted by their learning rate.
+    "work_left": 1e-3,
+    "work_left_known": None,
+    "map_rows": 1.0,
+    "map_cols": 1.0,
+    "neurons": 1.0,
+    "map_known": None,
+    "samples": 1.0,
+    "samples_known": None,
+    "dimensions": 1.0,
+    "dimensions_known": None,
+    "neurons_per_sample": 1e-3,
+    # n samples have at most n BMUs: what must stay dead whatever happens.
+    "dead_floor": None,
+    "passes": 1e-3,
+    "passes_known": None,
+    "batch": 1.0,
+    "batch_share": 1e-4,
+    "batch_known": None,
+    "hexagonal": None,
+    "topology_known": None,
+    "gaussian": None,
+    "compact": None,
+    "neighborhood_known": None,
+    "random": None,
+    "sample": None,
+    "pca": None,
+    "initialization_known": None,
+}
 #: Names of the columns of `encode`, in order.
-FEATURES = _STEP + _PLAN + _CONTEXT
+FEATURES = tuple(_FLOORS)
+
+_AT = {name: i for i, name in enumerate(FEATURES)}
+_LOG = np.array([i for i, floor in enumerate(_FLOORS.values()) if floor is not None])
+_LOG_FLOOR = np.array([floor for floor in _FLOORS.values() if floor is not None])
+_METRIC = slice(_AT["mqe_relative"], _AT["mqe_relative"] + 15)
+_PLAN = slice(_AT["learning_rate_now"], _AT["learning_rate_now"] + 12)
+_KIND = slice(_AT["hexagonal"], len(FEATURES))
 
 _STEP_COLUMNS = ("epochs", *METRICS, "learning_rate", "radius")
 _SIZES = (
@@ -151,7 +170,7 @@ def columns_of(histories: Sequence[History]) -> Columns:
     longest = max((len(h) for h in histories), default=0)
     step = {c: np.full((n, longest), np.nan) for c in _STEP_COLUMNS}
     size = {s: np.full(n, np.nan) for s in _SIZES}
-    plan = {p: np.full((n, _SCHEDULE_POINTS), np.nan) for p in ("learning_rate", "radius")}
+    plan = {p: np.full((n, _SCHEDULE_POINTS), np.nan) for p in PLANS}
     kind = np.zeros((n, 9))
     total = np.full(n, np.nan)
     length = np.zeros(n, np.int64)
@@ -197,92 +216,87 @@ def encode_columns(c: Columns) -> Float32:
     Returns:
         [run, time, feature] float32, unscaled; padding rows hold zeros.
     """
-    mqe, te, dead = (c.step[m] for m in METRICS)
-    runs, time = mqe.shape
-    out: dict[str, Array] = {}
+    runs, time = c.step["mqe"].shape
+    out = np.empty((runs, time, len(FEATURES)))
+
+    def put(name: str, values: npt.NDArray[Any]) -> None:
+        out[:, :, _AT[name]] = values
+
+    # Metrics: [run, time, metric] levels and their changes since the first, the previous and
+    # the best checkpoint. Without the scale the first mqe stands in: its ratios stay right.
     scale = c.size["mqe_of_mean"][:, None]
-    known_scale = np.isfinite(scale)
-    # Without the scale the first value stands in: ratios stay right, levels are masked.
-    unit = np.where(known_scale, scale, np.maximum(mqe[:, :1], 1e-300))
-    level = _log(mqe / unit, MQE_FLOOR)
-    out["mqe_relative"] = np.where(known_scale, level, 0.0)
-    out["mqe_known_scale"] = np.broadcast_to(known_scale, mqe.shape)
-    out["mqe_to_first"] = level - level[:, :1]
-    out["mqe_to_previous"] = level - _previous(level)
-    out["mqe_to_best"] = level - np.fmin.accumulate(level, axis=1)
-    for name, values in (("topographic_error", te), ("dead_neuron_ratio", dead)):
-        out[name] = values
-        out[f"{name}_known"] = np.isfinite(values)
-        out[f"{name}_change"] = values - _previous(values)
-        out[f"{name}_to_first"] = values - values[:, :1]
-        out[f"{name}_to_best"] = values - np.fmin.accumulate(values, axis=1)
+    known_scale = scale == scale  # NaN is not equal to itself
+    unit = np.where(known_scale, scale, np.maximum(c.step["mqe"][:, :1], 1e-300))
+    level = np.empty((runs, time, len(METRICS)))
+    level[..., 0] = np.log(np.minimum(c.step["mqe"] / unit, 1e6) + MQE_FLOOR)
+    level[..., 1], level[..., 2] = c.step[METRICS[1]], c.step[METRICS[2]]
+    metric = out[:, :, _METRIC].reshape(runs, time, len(METRICS), 5, copy=False)
+    metric[..., 0] = level
+    metric[..., 1] = level - level[:, :1]
+    metric[:, :1, :, 2] = 0.0
+    metric[:, 1:, :, 2] = level[:, 1:] - level[:, :-1]
+    metric[..., 3] = level - np.fmin.accumulate(level, axis=1)
+    metric[..., 4] = level == level
+    put("mqe_relative", np.where(known_scale, level[..., 0], 0.0))
+    put("mqe_known_scale", known_scale)
 
-    epochs = c.step["epochs"]
-    progress = epochs / c.total_epochs[:, None]
-    known_progress = np.isfinite(progress)
-    out["progress"] = progress
-    out["progress_log"] = _log(progress, 1e-3)
-    out["progress_step"] = progress - _previous(progress)
-    out["progress_known"] = known_progress
-    out["index"] = np.broadcast_to(np.log1p(np.arange(time)), mqe.shape)
+    progress = c.step["epochs"] / c.total_epochs[:, None]
+    put("index", np.arange(time))
+    put("progress", progress)
+    put("progress_log", progress)
+    put("progress_to_previous", 0.0 * progress)
+    out[:, 1:, _AT["progress_to_previous"]] = progress[:, 1:] - progress[:, :-1]
+    put("progress_known", progress == progress)
 
-    rows, cols = c.size["map_rows"], c.size["map_cols"]
-    neurons, samples = rows * cols, c.size["n_samples"]
+    rest = _read_plan(c.plan, progress)  # [run, time, plan, when]
+    for i, name in enumerate(PLANS):
+        now = c.step[name]
+        rest[:, :, i, 0] = np.where(now == now, now, rest[:, :, i, 0])
+        put(f"{name}_known", rest[:, :, i, 0] == rest[:, :, i, 0])
+        put(f"{name}_planned", rest[:, :, i, 3] == rest[:, :, i, 3])
+    out[:, :, _PLAN] = rest.reshape(runs, time, -1)
+
+    rows, cols, samples = c.size["map_rows"], c.size["map_cols"], c.size["n_samples"]
+    neurons, updates, batch = rows * cols, c.size["total_updates"], c.size["batch_size"]
     side = np.maximum(rows, cols)[:, None]
-    rest: dict[str, Array] = {}
-    for name, floor in (("learning_rate", RATE_FLOOR), ("radius", RADIUS_FLOOR)):
-        plan = c.plan[name]
-        planned = np.isfinite(plan[:, :1]) & known_progress
-        now = np.where(np.isfinite(c.step[name]), c.step[name], _at(plan, progress))
-        ahead = [_at(plan, progress + (1 - progress) * share) for share in REST]
-        rest[name] = _mean_of_rest(plan, progress)
-        out[f"{name}_now"] = _log(now, floor)
-        for when, values in zip(("first_third", "second_third", "end"), ahead, strict=True):
-            out[f"{name}_{when}"] = _log(values, floor)
-        out[f"{name}_rest_mean"] = _log(rest[name], floor)
-        out[f"{name}_start"] = np.broadcast_to(_log(plan[:, :1], floor), mqe.shape)
-        out[f"{name}_known"] = np.isfinite(now)
-        out[f"{name}_plan"] = planned
-        if name == "radius":
-            out["radius_to_map"] = _log(now / side, 1e-3)
-            out["radius_end_to_map"] = _log(ahead[-1] / side, 1e-3)
-    # Sample updates still to come, weighted by their learning rate, for each neuron.
-    work = c.size["total_updates"][:, None] * (1 - progress) / neurons[:, None]
-    out["work_left"] = _log(work * np.where(np.isfinite(rest["learning_rate"]), rest["learning_rate"], 1.0), 1e-3)
-    out["work_left_known"] = np.isfinite(work)
+    put("radius_to_map", rest[:, :, 1, 0] / side)
+    put("radius_end_to_map", rest[:, :, 1, 3] / side)
+    rate = rest[:, :, 0, 4]
+    work = (updates / neurons)[:, None] * (1 - progress)
+    put("work_left", work * np.where(rate == rate, rate, 1.0))
+    put("work_left_known", work == work)
 
-    static: dict[str, Array] = {
-        "map_rows": _log(rows, 1.0),
-        "map_cols": _log(cols, 1.0),
-        "map_known": np.isfinite(neurons),
-        "neurons": _log(neurons, 1.0),
-        "samples": _log(samples, 1.0),
-        "samples_known": np.isfinite(samples),
-        "dimensions": _log(c.size["n_features"], 1.0),
-        "dimensions_known": np.isfinite(c.size["n_features"]),
-        "neurons_per_sample": _log(neurons / samples, 1e-3),
-        # n samples have at most n BMUs: what must stay dead whatever happens.
-        "dead_floor": np.maximum(0.0, 1 - samples / neurons),
-        "passes": _log(c.size["total_updates"] / samples, 1e-3),
-        "passes_known": np.isfinite(c.size["total_updates"] / samples),
-        "batch": _log(c.size["batch_size"], 1.0),
-        "batch_share": _log(c.size["batch_size"] / samples, 1e-4),
-        "batch_known": np.isfinite(c.size["batch_size"]),
-    }
-    static |= dict(zip(_CONTEXT[len(static) :], c.kind.T, strict=True))
-    out |= {k: np.broadcast_to(v[:, None], mqe.shape) for k, v in static.items()}
+    for name, values in (
+        ("map_rows", rows),
+        ("map_cols", cols),
+        ("neurons", neurons),
+        ("map_known", neurons == neurons),
+        ("samples", samples),
+        ("samples_known", samples == samples),
+        ("dimensions", c.size["n_features"]),
+        ("dimensions_known", c.size["n_features"] == c.size["n_features"]),
+        ("neurons_per_sample", neurons / samples),
+        ("dead_floor", np.maximum(0.0, 1 - samples / neurons)),
+        ("passes", updates / samples),
+        ("passes_known", updates == updates),
+        ("batch", batch),
+        ("batch_share", batch / samples),
+        ("batch_known", batch == batch),
+    ):
+        put(name, values[:, None])
+    out[:, :, _KIND] = c.kind[:, None, :]
 
-    packed = np.empty((runs, time, len(FEATURES)), np.float32)
-    for i, name in enumerate(FEATURES):
-        packed[..., i] = out[name]
-    np.nan_to_num(packed, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-    packed[np.arange(time)[None, :] >= c.length[:, None]] = 0.0
-    return packed
+    out[:, :, _LOG] = np.log(np.maximum(out[:, :, _LOG], 0.0) + _LOG_FLOOR)
+    np.clip(out, -MAX_FEATURE, MAX_FEATURE, out=out)
+    out[out != out] = 0.0
+    out[np.arange(time) >= c.length[:, None]] = 0.0
+    return out.astype(np.float32)
 
 
 def encode(history: History) -> Float32:
     """Encode one history: [time, feature] float32, unscaled; thinned, see `thin`."""
-    return encode_columns(columns_of([thin(history)]))[0]
+    rows: Float32 = encode_columns(columns_of([thin(history)]))[0]
+    return rows
 
 
 def thin(history: History) -> History:
@@ -371,15 +385,6 @@ def _nan(value: float | None) -> float:
     return np.nan if value is None else value
 
 
-def _log(values: Array, floor: float) -> Array:
-    """Log with a floor; NaN stays NaN."""
-    return np.clip(np.log(np.maximum(values, 0.0) + floor), -3 * MAX_LOG, 3 * MAX_LOG)
-
-
-def _previous(values: Array) -> Array:
-    return np.concatenate([values[:, :1], values[:, :-1]], axis=1)
-
-
 def _last_known(values: Array, default: float) -> Array:
     """Carry the last finite value forward along time."""
     known = np.isfinite(values)
@@ -388,21 +393,41 @@ def _last_known(values: Array, default: float) -> Array:
     return np.where(index >= 0, carried, default)
 
 
-def _at(plan: Array, progress: Array) -> Array:
-    """The plan, [run, point] on _GRID, read at `progress` [run, time] by linear interpolation."""
-    x = np.clip(np.nan_to_num(progress), 0.0, 1.0) * (_SCHEDULE_POINTS - 1)
+def _read_plan(plan: dict[str, Array], progress: Array) -> Array:
+    """Read learning rate and radius now and along what is left of the plan.
+
+    Args:
+        plan: each [run, point] on _GRID.
+        progress: [run, time].
+
+    Returns:
+        [run, time, plan, when]: now, at the shares REST of what is left, mean of the rest, start.
+    """
+    runs, time = progress.shape
+    known = np.where(progress == progress, progress, 0.0)
+    values = np.stack([plan[name] for name in PLANS], axis=1)  # [run, plan, point]
+    area = np.zeros_like(values)  # integral from the start, trapezoids
+    area[:, :, 1:] = np.cumsum((values[:, :, 1:] + values[:, :, :-1]) / 2, axis=2)
+    area /= _SCHEDULE_POINTS - 1
+    when = np.concatenate([[0.0], REST])
+    x = known[:, :, None] + (1 - known[:, :, None]) * when  # [run, time, when]
+    x *= _SCHEDULE_POINTS - 1
     low = np.minimum(x.astype(np.int64), _SCHEDULE_POINTS - 2)
-    share = x - low
-    left = np.take_along_axis(plan, low, axis=1)
-    right = np.take_along_axis(plan, low + 1, axis=1)
-    return np.where(np.isfinite(progress), left + share * (right - left), np.nan)
+    share = (x - low)[:, :, None, :]
+    run = np.arange(runs)[:, None, None, None]
+    which = np.arange(len(PLANS))[None, None, :, None]
+    low = low[:, :, None, :]
 
+    def at(grid: Array, low: npt.NDArray[np.int64], share: Array) -> Array:
+        left = grid[run, which, low]
+        return np.asarray(left + share * (grid[run, which, low + 1] - left))
 
-def _mean_of_rest(plan: Array, progress: Array) -> Array:
-    """Mean of the plan over what is left of the run, [run, time]."""
-    step = 1 / (_SCHEDULE_POINTS - 1)
-    area = np.zeros_like(plan)
-    area[:, 1:] = np.cumsum((plan[:, 1:] + plan[:, :-1]) / 2 * step, axis=1)
-    left = np.maximum(1 - progress, 1e-9)
-    mean = (area[:, -1:] - _at(area, progress)) / left
-    return np.where(left > 1e-6, mean, plan[:, -1:])
+    out = np.empty((runs, time, len(PLANS), 6))
+    out[..., :4] = at(values, low, share)
+    done = at(area, low[..., :1], share[..., :1])[..., 0]
+    left = (1 - known)[:, :, None]
+    end = values[:, None, :, -1]
+    out[..., 4] = np.where(left > 1e-6, (area[:, None, :, -1] - done) / np.maximum(left, 1e-6), end)
+    out[progress != progress] = np.nan
+    out[..., 5] = values[:, None, :, 0]
+    return out

@@ -83,9 +83,7 @@ class Windows:
         """Checkpoints a run for each of `batches`."""
         return rng.choice(LENGTHS, size=batches, p=LENGTH_SHARES)
 
-    def batch(
-        self, rows: npt.NDArray[np.int64], length: int, rng: np.random.Generator
-    ) -> Batch:
+    def batch(self, rows: npt.NDArray[np.int64], length: int, rng: np.random.Generator) -> Batch:
         """Draw one window of at most `length` checkpoints for each of `rows`."""
         columns = self._resample(self.columns.take(rows), length, rng)
         _hide_inputs(columns, self.hide, rng)
