@@ -1,0 +1,87 @@
+# One verb a line; `make help` lists them. Every verb works from a fresh clone: it makes .venv and
+# installs the hash-locked versions first. Needed: Python 3.11 to 3.13 with venv, and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test lint format bench fuzz fault soak docs demo e2e quality lock build clean
+
+help:  ## list the verbs
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+serve: $(VENV)/serve  ## serve the API and the live page on http://127.0.0.1:8000
+	$(BIN)/oracle serve $(ARGS)
+
+test: $(VENV)/dev  ## run the tests that CI runs
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+
+lint: $(VENV)/dev  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/dev  ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/dev  ## print the speed figures
+	@for f in bench/*.py; do echo "== $$f"; $(BIN)/python $$f || exit 1; done
+
+fuzz: $(VENV)/dev  ## the long form of the fuzzing tests
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+fault: $(VENV)/dev  ## the long form of the fault tests
+	$(BIN)/python -m tests.fault $(ARGS)
+
+soak: $(VENV)/dev  ## the long form of the load tests
+	$(BIN)/python -m tests.soak $(ARGS)
+
+e2e: $(VENV)/dev  ## the live page in a real browser, the README's blocks, a real server
+	$(BIN)/python -m pytest tests/e2e $(ARGS)
+
+demo: $(VENV)/dev  ## a real search over MiniSom, live on http://127.0.0.1:8000
+	$(BIN)/python examples/demo.py $(ARGS)
+
+quality: $(VENV)/dev  ## write docs/quality.md anew from the shipped oracle
+	$(BIN)/python -m bench.quality $(ARGS)
+
+docs: $(VENV)/dev  ## write the generated parts of docs/ anew
+	$(BIN)/python docs/generate.py
+
+build: $(VENV)/dev  ## wheel and sdist into dist/
+	$(BIN)/uv build --no-build-isolation --python $(BIN)/python --out-dir dist
+
+lock: $(VENV)/build  ## resolve the newest versions that pyproject.toml allows
+	$(BIN)/uv pip compile $(LOCK) --group build -o locks/build.txt
+	$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra serve -c locks/build.txt -o locks/serve.txt
+	$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra dev -c locks/build.txt -o locks/dev.txt
+
+LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+        --no-emit-index-url --no-emit-find-links
+
+clean:  ## remove what the verbs made, data and models excepted
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# --- the environment: one stamp a lock file -------------------------------------------------------
+
+$(VENV)/build: locks/build.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "make: Python 3.11 to 3.13 is needed, but '$(PYTHON)' is $$($(PYTHON) -V 2>&1)." \
+	         "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r $<
+	touch $@
+
+$(VENV)/serve: locks/serve.txt pyproject.toml | $(VENV)/build
+	$(INSTALL) --require-hashes -r $<
+	$(INSTALL) --no-deps --editable .
+	touch $@
+
+$(VENV)/dev: locks/dev.txt pyproject.toml | $(VENV)/build
+	$(INSTALL) --require-hashes -r $<
+	$(INSTALL) --no-deps --editable .
+	touch $@ $(VENV)/serve
+
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation
