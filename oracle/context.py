@@ -1,0 +1,153 @@
+"""What is known of a run before it starts, read from the map and the data so that nobody types it.
+
+A library whose schedule can be read from its object has an adapter in `oracle.integrations`,
+found by the attributes that only its objects have and loaded when one is met. Any other map
+gives at least its size, through `get_weights()`, `_weights`, `weights` or `codebook`, or by
+being an array itself.
+"""
+
+from __future__ import annotations
+
+import warnings
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from oracle.errors import InvalidHistory, OracleWarning, must_be
+from oracle.types import FloatArray, RunContext, Schedule
+
+#: Attributes that tell a library's map -> the module whose `context_of` reads it.
+ADAPTERS = {
+    ("_learning_rate_decay_function", "_sigma_decay_function"): "oracle.integrations.minisom",
+    ("get_decay_value", "start_batch_percent"): "oracle.integrations.nexussom",
+    ("_decay_function", "_sigmaN", "_learning_rateN"): "oracle.integrations.xpysom",
+}
+#: Where libraries keep the weights [rows, cols, features].
+_WEIGHTS = ("_weights", "weights", "codebook")
+#: Rows of the table whose residuals are held at once.
+_BLOCK_ROWS = 65_536
+
+
+def context_of(
+    som: Any,
+    data: Any,
+    *,
+    num_iteration: int | None = None,
+    use_epochs: bool = False,
+    initialization: str | None = None,
+    ignore_mask: Any = None,
+    topology: str | None = None,
+    schedule: Schedule | dict[str, Any] | None = None,
+    total_updates: int | None = None,
+    batch_size: float | None = None,
+) -> RunContext:
+    """Fill a RunContext from a map and its data; what cannot be read is left out, never guessed.
+
+    Nothing here raises: a map or a table that cannot be read gives a warning and an emptier
+    context, which the forecast answers with wider intervals.
+
+    Args:
+        som: a MiniSom, NexusSOM or XPySom map, any object with its weights [rows, cols,
+            features] in a usual place, or the weights themselves.
+        data: samples [sample, feature] as the map sees them.
+        num_iteration, use_epochs: as in `MiniSom.train`; XPySom counts epochs always.
+        initialization: how the weights began, e.g. random, sample, pca; no library keeps it.
+        ignore_mask: [sample, feature], True where the map ignores an entry (NexusSOM).
+        topology, schedule, total_updates, batch_size: what the caller knows better.
+    """
+    found: dict[str, Any] = {}
+    try:
+        found = _read(som, data, num_iteration, use_epochs, ignore_mask)
+    except Exception as error:
+        _warn(f"the map could not be read ({type(error).__name__}: {error})")
+    given = {
+        "initialization": initialization,
+        "topology": topology,
+        "schedule": schedule,
+        "total_updates": total_updates,
+        "batch_size": batch_size,
+    }
+    found.update({name: value for name, value in given.items() if value is not None})
+    try:
+        return RunContext.model_validate(found)
+    except Exception as error:
+        _warn(f"a value does not fit ({error})")
+        return RunContext()
+
+
+def _read(
+    som: Any, data: Any, num_iteration: int | None, use_epochs: bool, ignore_mask: Any
+) -> dict[str, Any]:
+    samples = table(data)
+    found: dict[str, Any] = {
+        "n_samples": samples.shape[0],
+        "n_features": samples.shape[1],
+        "mqe_of_mean": mqe_of_mean(samples, ignore_mask),
+    }
+    weights = _weights_of(som)
+    if weights is not None:
+        found["map_rows"], found["map_cols"] = weights.shape[:2]
+    adapter = next(
+        (m for names, m in ADAPTERS.items() if all(hasattr(som, n) for n in names)), None
+    )
+    if adapter:
+        plan = import_module(adapter).planned(som, samples, num_iteration, use_epochs)
+        found.update({name: value for name, value in plan.items() if value is not None})
+    return found
+
+
+def table(data: Any) -> FloatArray:
+    """Give the samples as floats [sample, feature].
+
+    Raises:
+        InvalidHistory: where they are not a table with a row.
+    """
+    samples = np.asarray(data, dtype=float)
+    if samples.ndim != 2 or not samples.size:
+        raise InvalidHistory(must_be("data", "a table [sample, feature]", samples.shape))
+    return samples
+
+
+def mqe_of_mean(samples: FloatArray, ignore_mask: Any = None) -> float | None:
+    """Measure the quantization error of the data's mean vector, input-space units.
+
+    Ignored entries count neither for the mean nor for the distance. A table of equal rows has
+    no scale, nor has one with entries that are not finite: None.
+    """
+    ignored = None if ignore_mask is None else np.asarray(ignore_mask, dtype=bool)
+    if ignored is None:
+        mean = samples.mean(axis=0)
+    else:
+        known = np.maximum((~ignored).sum(axis=0), 1)
+        mean = np.where(ignored, 0.0, samples).sum(axis=0) / known
+    total = 0.0
+    for start in range(0, len(samples), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        residual = samples[block] - mean
+        if ignored is not None:
+            residual[ignored[block]] = 0.0
+        total += float(np.sqrt(np.einsum("ij,ij->i", residual, residual)).sum())
+    scale = total / len(samples)
+    return scale if np.isfinite(scale) and scale > 0 else None
+
+
+def _weights_of(som: Any) -> np.ndarray[Any, Any] | None:
+    """Find the weights [rows, cols, features] of any map; None where they are not to be seen."""
+    if isinstance(som, np.ndarray | list | tuple):
+        return np.asarray(som) if np.ndim(som) == 3 else None
+    get = getattr(som, "get_weights", None)
+    kept = (getattr(som, name, None) for name in _WEIGHTS)
+    for weights in (get() if callable(get) else None, *kept):
+        if weights is not None and np.ndim(weights) == 3:
+            return np.asarray(weights)
+    return None
+
+
+def _warn(what: str) -> None:
+    warnings.warn(
+        f"SOM Oracle: {what}. The forecast goes on with less context, and wider; "
+        "pass what is missing to `context_of` or as a RunContext.",
+        OracleWarning,
+        stacklevel=3,
+    )

@@ -1,0 +1,134 @@
+"""Decisions as JSON lines: each holds all that the decision rests on, and replays to it exactly.
+
+One line is one write to a file opened for appending, so lines of several processes never mix;
+a line torn by a crash is closed by the next process that opens the file.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from oracle.errors import ArtifactIncompatible, InvalidHistory, must_be
+from oracle.forecaster import Oracle
+from oracle.policy import decide
+from oracle.types import (
+    Decision,
+    Frozen,
+    History,
+    ModelInfo,
+    NonNegative,
+    Reference,
+    explain,
+)
+
+FORMAT = 1
+
+
+class LoggedDecision(Frozen):
+    """One line.
+
+    Attributes:
+        format: of the line.
+        at: when, UTC.
+        history, reference, previous: what `decide` was given beside the policy.
+        model: which model forecast; None where none answered.
+        decision: what was answered, its policy included.
+    """
+
+    format: int = FORMAT
+    at: datetime
+    history: History
+    reference: Reference | None
+    previous: NonNegative
+    model: ModelInfo | None
+    decision: Decision
+
+
+class DecisionLog:
+    """Append decisions to a file, one JSON line each.
+
+    Args:
+        path: the file, made where it is missing; its folder must exist.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).absolute()
+        self._healed_by: int | None = None
+
+    def append(
+        self, history: History, reference: Reference | None, previous: int, decision: Decision
+    ) -> None:
+        """Write one line.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        line = LoggedDecision(
+            at=datetime.now(UTC),
+            history=history,
+            reference=reference,
+            previous=previous,
+            model=decision.model,
+            decision=decision,
+        )
+        raw = line.model_dump_json(exclude_none=True).encode() + b"\n"
+        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            if self._healed_by != os.getpid():
+                raw = _closing(descriptor) + raw
+                self._healed_by = os.getpid()
+            os.write(descriptor, raw)
+        finally:
+            os.close(descriptor)
+
+
+def _closing(descriptor: int) -> bytes:
+    """Give the line end that a torn last line lacks."""
+    size = os.fstat(descriptor).st_size
+    return b"\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else b""
+
+
+def replay_decision(line: str | bytes, oracle: Oracle | None = None) -> Decision:
+    """Take a logged decision again from what it rested on.
+
+    Args:
+        line: one line of a decision log.
+        oracle: the model that forecast then; None = the default.
+
+    Returns:
+        The decision, equal to the logged one in everything that is logged.
+
+    Raises:
+        InvalidHistory: the line is not of a decision log.
+        ArtifactIncompatible: `oracle` is another model than the one that forecast then.
+    """
+    try:
+        logged = LoggedDecision.model_validate_json(line)
+    except ValidationError as error:
+        raise InvalidHistory(explain(error)) from None
+    if logged.format != FORMAT:
+        raise InvalidHistory(must_be("format", str(FORMAT), logged.format))
+    forecast = None
+    if logged.model is not None:
+        oracle = oracle or Oracle.load()
+        if oracle.info.sha256 != logged.model.sha256:
+            raise ArtifactIncompatible(
+                must_be(
+                    "oracle",
+                    f"the model of the log, {logged.model.name} {logged.model.version}",
+                    f"{oracle.info.name} {oracle.info.version}",
+                    "Load the model folder that was active then.",
+                )
+            )
+        forecast = oracle.forecast(logged.history)
+    return decide(
+        logged.history,
+        forecast,
+        logged.reference,
+        logged.decision.policy,
+        previous=int(logged.previous),
+    )

@@ -1,0 +1,68 @@
+"""What a watched run is worth to the search: its final values, or its forecast, marked censored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+from oracle.errors import InvalidHistory, must_be
+from oracle.types import METRICS, QUALITY_WEIGHTS, Scale
+
+
+@dataclass(frozen=True, slots=True)
+class Fitness:
+    """The three final values of a run; lower is better for each, and for the score.
+
+    Attributes:
+        mqe: input-space units; infinite where the run never reported.
+        topographic_error, dead_neuron_ratio: 0..1; None where never known.
+        censored: True where the run did not reach its end and the values are the medians of
+            its last forecast (or, without one, its last values): rank it, never learn from it.
+        mqe_of_mean: scale of the table, where known.
+    """
+
+    mqe: float
+    topographic_error: float | None
+    dead_neuron_ratio: float | None
+    censored: bool
+    mqe_of_mean: float | None = None
+
+    def score(
+        self,
+        *,
+        weights: tuple[float, float, float] = QUALITY_WEIGHTS,
+        scale: Scale | None = None,
+    ) -> float:
+        """Give the quality score; an undefined metric counts 0.
+
+        Args:
+            weights: after METRICS.
+            scale: of mqe; None = relative where `mqe_of_mean` is known, else raw.
+
+        Raises:
+            InvalidHistory: the relative scale is asked for and not known.
+        """
+        if scale is Scale.RELATIVE and self.mqe_of_mean is None:
+            raise InvalidHistory(must_be("context.mqe_of_mean", "known for this scale", None))
+        unit = 1.0 if scale is Scale.RAW else self.mqe_of_mean or 1.0
+        values = (self.mqe / unit, self.topographic_error or 0.0, self.dead_neuron_ratio or 0.0)
+        return sum(w * v for w, v in zip(weights, values, strict=True))
+
+    def objectives(self, names: tuple[str, ...] = METRICS) -> tuple[float, ...]:
+        """Give the values to minimise, in the order of `names`: METRICS, or `score`.
+
+        An undefined metric is given as infinite: a search ranks it last.
+
+        Raises:
+            InvalidHistory: for a name that is none of these.
+        """
+        return tuple(self._objective(name) for name in names)
+
+    def _objective(self, name: str) -> float:
+        if name == "score":
+            return self.score()
+        if name not in METRICS:
+            rule = f"one of {', '.join(METRICS)} or score"
+            raise InvalidHistory(must_be("objectives", rule, name))
+        value: float | None = getattr(self, name)
+        return inf if value is None else value
