@@ -230,7 +230,7 @@ def _population(forecast: Forecast, reference: Reference | None, policy: Policy)
     scores = _scores(forecast, policy, scale)
     size = reference.population_size
     p = p_good(scores, values, spreads, size, policy.good)
-    best = 2 * np.count_nonzero(scores < values.min()) > len(scores)  # its median beats all
+    best = bool(2 * np.count_nonzero(scores < values.min()) > len(scores))  # its median
     return _by_risk(p, best, policy, size)
 
 
