@@ -75,13 +75,15 @@ $(VENV)/build: locks/build.txt
 	touch $@
 
 $(VENV)/serve: locks/serve.txt pyproject.toml | $(VENV)/build
-	$(INSTALL) --require-hashes -r $<
-	$(INSTALL) --no-deps --editable .
+	$(call install,--require-hashes -r $<)
+	$(call install,--no-deps --editable .)
 	touch $@
 
 $(VENV)/dev: locks/dev.txt pyproject.toml | $(VENV)/build
-	$(INSTALL) --require-hashes -r $<
-	$(INSTALL) --no-deps --editable .
+	$(call install,--require-hashes -r $<)
+	$(call install,--no-deps --editable .)
 	touch $@ $(VENV)/serve
 
-INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation
+# uv is some six times faster than pip but reads no pip.conf: where only pip knows the index, pip does it.
+install = $(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation $(1) \
+          || $(BIN)/python -m pip install --quiet --no-build-isolation $(1)

@@ -1,0 +1,50 @@
+"""What every test shares: a quiet, reproducible environment and the brief's history."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+# Before any import of NumPy, TensorFlow or matplotlib: one thread a worker (the tests run on all
+# cores already), no chatter on stderr, no search for a GPU, no window.
+os.environ.update(
+    OMP_NUM_THREADS="1",
+    OPENBLAS_NUM_THREADS="1",
+    TF_NUM_INTRAOP_THREADS="1",
+    TF_NUM_INTEROP_THREADS="1",
+    TF_CPP_MIN_LOG_LEVEL="3",
+    TF_ENABLE_ONEDNN_OPTS="0",
+    CUDA_VISIBLE_DEVICES="",
+    MPLBACKEND="Agg",
+)
+# A developer's own settings must not decide whether the tests pass.
+for _name in [n for n in os.environ if n.startswith("ORACLE_")]:
+    del os.environ[_name]
+
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+# No deadline: on a busy machine a slow example says nothing about the code. The blob that a
+# failure prints reproduces it.
+settings.register_profile(
+    "oracle", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("oracle")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test that needs TensorFlow to one worker: its import costs seconds and memory."""
+    for item in items:
+        if item.get_closest_marker("tensorflow"):
+            item.add_marker(pytest.mark.xdist_group("tensorflow"))
+
+
+@pytest.fixture
+def brief_history() -> dict[str, Any]:
+    """The four arrays of the brief: the smallest valid history."""
+    return {
+        "epochs": [10, 50, 100],
+        "mqe": [0.5, 0.3, 0.25],
+        "topographic_error": [0.1, 0.09, 0.08],
+        "dead_neuron_ratio": [0.2, 0.15, 0.12],
+    }

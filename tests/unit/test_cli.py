@@ -1,0 +1,128 @@
+"""One way to fail: a line on stderr, an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+import typer
+
+from oracle import cli
+from oracle.errors import ArtifactCorrupt, DatasetError, InvalidHistory, Overloaded
+from oracle.types import History
+
+
+def run(*args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "oracle", *args]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_help_lists_every_command_in_full() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    for name, command in cli.COMMANDS.items():
+        assert f"{name} " in done.stdout
+        assert command.help in done.stdout  # not cut short at 80 columns
+
+
+def test_version() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"som-oracle {cli.oracle.__version__}\n")
+
+
+@pytest.mark.parametrize("args", [["nonsense"], ["--nonsense"], []])
+def test_wrong_usage_is_exit_2(args: list[str]) -> None:
+    done = run(*args)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_help_imports_no_command() -> None:
+    code = (
+        "import sys; from oracle.cli import main\n"
+        "try: main(['--help'])\n"
+        "finally: print([m for m in sys.modules if m.startswith('oracle.commands.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def raise_validation_error() -> None:
+    History.model_validate({"epochs": []})
+
+
+def os_error(number: int, path: str | None = None) -> OSError:
+    return OSError(number, "text", path) if path else OSError(number, "text")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (InvalidHistory("`mqe` must be finite."), 2, "Error: `mqe` must be finite.\n"),
+        (DatasetError("broken", file="d.csv", row=3), 2, "Error: d.csv, row 3: broken\n"),
+        (ArtifactCorrupt("digest"), 2, "Error: digest\n"),
+        (Overloaded("later"), 1, "Error: later\n"),
+        (os_error(errno.ENOENT, "a.json"), 2, "Error: There is no such file or folder: a.json.\n"),
+        (os_error(errno.EADDRINUSE), 2, "--port"),
+        (os_error(errno.ENOSPC, "d.csv"), 1, "Error: text: d.csv.\n"),
+        (ModuleNotFoundError("x", name="tensorflow"), 1, "pip install 'som-oracle[train]'"),
+        (KeyboardInterrupt(), 130, ""),
+        (RuntimeError("two\nlines"), 1, "Unexpected RuntimeError: two lines. Set ORACLE_DEBUG=1"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_failure(
+    error: BaseException,
+    code: int,
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails() -> None:
+        raise error
+
+    assert says in stderr_of(fails, code, capsys, monkeypatch)
+
+
+def test_validation_error_names_the_field(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    err = stderr_of(raise_validation_error, 2, capsys, monkeypatch)
+    assert "`mqe` must be given" in err
+
+
+def stderr_of(
+    command: Callable[[], None],
+    code: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
+    """Run `command` in the place of `oracle train`; at most one line may come of it."""
+
+    def build(*wanted: str) -> typer.Typer:
+        assert wanted == ("train",)
+        app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+        app.callback()(lambda: None)
+        app.command("train")(command)
+        return app
+
+    monkeypatch.setattr(cli, "build", build)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["train"])
+    captured = capsys.readouterr()
+    assert left.value.code == code
+    assert captured.err.count("\n") <= 1
+    return captured.err
+
+
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(*wanted: str) -> typer.Typer:
+        raise InvalidHistory("inside")
+
+    monkeypatch.setattr(cli, "build", build)
+    monkeypatch.setenv("ORACLE_DEBUG", "1")
+    with pytest.raises(InvalidHistory):
+        cli.main(["train"])
