@@ -99,3 +99,20 @@ class Pinball(keras.losses.Loss):  # type: ignore[misc]
             "levels": self.levels,
             "target_weights": self.target_weights,
         }
+
+
+@keras.saving.register_keras_serializable(package="oracle")
+class WeighedPinball(Pinball):
+    """Pinball loss whose outcomes bring a weight of their own for each step and target.
+
+    Outcomes are [..., target, 2]: value and weight (0 = unknown or padding). The mean is over
+    steps, so that a batch with little weight pulls little.
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """[..., target, 2] and [..., target, level] -> loss [...]."""
+        value, weight = y_true[..., 0], y_true[..., 1]
+        error = ops.expand_dims(value, -1) - y_pred
+        tau = ops.convert_to_tensor(self.levels, dtype=y_pred.dtype)
+        loss = ops.mean(ops.maximum(tau * error, (tau - 1) * error), axis=-1)
+        return ops.sum(loss * weight, axis=-1)

@@ -1,0 +1,302 @@
+"""Fit one network on recorded runs, with callbacks, resumable after a kill."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from oracle.architectures import ARCHITECTURES, build
+from oracle.calibration import HEAD_LEVELS
+from oracle.callbacks import callbacks
+from oracle.features import (
+    FEATURES,
+    Array,
+    Float32,
+    anchors,
+    columns_of,
+    encode_columns,
+    encode_outcomes,
+    finals_of,
+)
+from oracle.losses import WeighedPinball
+from oracle.quantiles import pinball
+from oracle.types import TARGETS, Run
+from oracle.windows import Windows, step_weights
+
+#: Where validation cuts its runs.
+VALIDATION_SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one network is trained.
+
+    Attributes:
+        architecture: a key of ARCHITECTURES.
+        epochs: at most; every run is seen once an epoch, through a new window.
+        batch_size: runs a batch.
+        learning_rate: of Adam at the start.
+        decay: "plateau" halves the rate when validation stalls; "cosine" plans it to 0.
+        dropout: factor on the architecture's dropout rates (1 = the brief's).
+        skip: hand the last row to the dense layers too.
+        hide: factor on the rates at which inputs are hidden in training.
+        seed: of weights, order and windows.
+    """
+
+    architecture: str = "standard"
+    epochs: int = 100
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    decay: Literal["plateau", "cosine"] = "plateau"
+    dropout: float = 1.0
+    skip: bool = False
+    hide: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What `fit` gives.
+
+    Attributes:
+        model: answers at the last step: {"sequence", "length"} -> [batch, 3, level].
+        scaling: of its input.
+        settings: that it was trained with.
+        best, final: the files written.
+        history: learning curve, by epoch.
+    """
+
+    model: keras.Model
+    scaling: Scaling
+    settings: Settings
+    best: Path
+    final: Path
+    history: list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Standardisation of the features, learned on training windows; plain numbers."""
+
+    mean: Float32
+    std: Float32
+
+    def apply(self, sequence: Float32) -> Float32:
+        """[..., feature] unscaled -> scaled, clipped to +-8."""
+        return np.clip((sequence - self.mean) / self.std, -8.0, 8.0)
+
+
+def fit_scaling(windows: Windows, rng: np.random.Generator) -> Scaling:
+    """Mean and spread of every feature over real steps of random windows."""
+    rows = rng.choice(len(windows), min(len(windows), 4000), replace=False)
+    batch = windows.batch(rows, 20, rng)
+    real = batch.sequence[np.arange(20)[None, :] < batch.length[:, None]]
+    return Scaling(
+        real.mean(axis=0).astype(np.float32),
+        np.maximum(real.std(axis=0), 0.05).astype(np.float32),
+    )
+
+
+class TrainingBatches:
+    """Batches of fresh windows; the same seed and epoch give the same batches."""
+
+    def __init__(
+        self, windows: Windows, scaling: Scaling, settings: Settings, per_step: bool
+    ) -> None:
+        self.windows, self.scaling, self.settings = windows, scaling, settings
+        self.per_step = per_step
+        self.epoch = 0
+        self._plan()
+
+    def _plan(self) -> None:
+        rng = np.random.default_rng((self.settings.seed, self.epoch))
+        self._order = rng.permutation(len(self.windows))
+        self._lengths = self.windows.draw_lengths(len(self), rng)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Draw the order and lengths of `epoch`."""
+        self.epoch = epoch
+        self._plan()
+
+    def __len__(self) -> int:
+        return max(1, len(self.windows) // self.settings.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Any], Float32]]:
+        for i in range(len(self)):
+            yield self[i]
+
+    def dataset(self) -> tf.data.Dataset:
+        """The batches as TensorFlow reads them; made while the step before is computed."""
+        time = (None,) if self.per_step else ()
+        signature = (
+            {
+                "sequence": tf.TensorSpec((None, None, len(FEATURES)), tf.float32),
+                "length": tf.TensorSpec((None,), tf.int32),
+            },
+            tf.TensorSpec((None, *time, len(TARGETS), 2), tf.float32),
+        )
+        made = tf.data.Dataset.from_generator(self.__iter__, output_signature=signature)
+        return made.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)
+
+    def __getitem__(self, i: int) -> tuple[dict[str, Any], Float32]:
+        rng = np.random.default_rng((self.settings.seed, self.epoch, i))
+        size = self.settings.batch_size
+        rows = self._order[i * size : (i + 1) * size]
+        batch = self.windows.batch(rows, int(self._lengths[i]), rng)
+        y = np.stack([batch.target, batch.weight], axis=-1)
+        length = batch.length
+        if not self.per_step:  # one random prefix of each run
+            length = rng.integers(1, length + 1).astype(np.int32)
+            row = np.arange(len(length))
+            steps = batch.length[:, None]  # the loss of one step stands for those of all
+            y = y[row, length - 1]
+            y[..., 1] *= steps
+        return {"sequence": self.scaling.apply(batch.sequence), "length": length}, y
+
+
+@dataclass(frozen=True)
+class Prefixes:
+    """Prefixes of whole runs at fixed shares of their budget, as a user would post them.
+
+    Attributes:
+        run: [example] index of the run.
+        progress: [example] share of the budget at the cut.
+        sequence, length: scaled input.
+        values, floor: anchors at the cut, [example, 3] and [example].
+        outcome: [example, 3] change that came, NaN where undefined.
+        weight: [example, 3] of the loss.
+    """
+
+    run: npt.NDArray[np.int64]
+    progress: Array
+    sequence: Float32
+    length: npt.NDArray[np.int32]
+    values: Array
+    floor: Array
+    outcome: Array
+    weight: Array
+
+
+def prefixes_of(runs: Sequence[Run], shares: Sequence[float], scaling: Scaling) -> Prefixes:
+    """Cut every run at each of `shares` of its budget, with all its inputs."""
+    columns = columns_of([run.history for run in runs])
+    sequence = scaling.apply(encode_columns(columns))
+    values, floor = anchors(columns)
+    outcome = encode_outcomes(finals_of(runs)[:, None, :], values, floor)
+    weight = np.nan_to_num(step_weights(columns, values))
+    last = np.nanmax(columns.step["epochs"], axis=1)
+    budget = np.where(np.isfinite(columns.total_epochs), columns.total_epochs, last)
+    at = columns.step["epochs"] / budget[:, None]
+    picks = [
+        (i, n - 1, share)
+        for share in shares
+        for i in range(len(runs))
+        if 0 < (n := int(np.sum(at[i] <= share * (1 + 1e-9)))) < columns.length[i]
+    ]
+    i, t, share = (np.array(x) for x in zip(*picks, strict=True))
+    scale = weight[i, t].sum(axis=-1, keepdims=True)
+    return Prefixes(
+        run=i,
+        progress=share,
+        sequence=sequence[i],
+        length=(t + 1).astype(np.int32),
+        values=values[i, t],
+        floor=floor[i, t],
+        outcome=outcome[i, t],
+        weight=np.where(np.isfinite(outcome[i, t]), weight[i, t] / np.maximum(scale, 1e-9), 0.0),
+    )
+
+
+def predict(model: keras.Model, prefixes: Prefixes, batch_size: int = 512) -> Array:
+    """Quantiles in change space, [example, 3, level], of the last-step model."""
+    out = [
+        keras.ops.convert_to_numpy(
+            model(
+                {
+                    "sequence": prefixes.sequence[i : i + batch_size],
+                    "length": prefixes.length[i : i + batch_size],
+                },
+                training=False,
+            )
+        )
+        for i in range(0, len(prefixes.length), batch_size)
+    ]
+    return np.concatenate(out).astype(np.float64)
+
+
+def fit(
+    train: Sequence[Run],
+    validation: Sequence[Run],
+    settings: Settings,
+    folder: Path,
+    name: str,
+    *,
+    resume: bool = False,
+    start_from: keras.Model | None = None,
+    scaling: Scaling | None = None,
+    verbose: int = 1,
+) -> Fitted:
+    """Train one network.
+
+    Writes NAME_best.keras, NAME_final.keras, logs/NAME (TensorBoard) and, until it is done, what
+    a resumed call needs, into `folder`.
+
+    Args:
+        train: usable runs, see `oracle.dataset.usable`.
+        validation: usable runs of other tables where there are enough.
+        settings: see `Settings`.
+        folder: created where missing.
+        name: stem of the files.
+        resume: go on where an interrupted call of the same name stopped.
+        start_from: network to begin with (fine-tuning), together with its `scaling`.
+        scaling: None learns it from `train`.
+        verbose: Keras' progress bar, 0 = silent.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(settings.seed)
+    windows = Windows(train, hide=settings.hide)
+    if scaling is None:
+        scaling = fit_scaling(windows, np.random.default_rng(settings.seed))
+    per_step = not ARCHITECTURES[settings.architecture].bidirectional
+    shape = (settings.architecture, len(FEATURES), len(TARGETS), len(HEAD_LEVELS))
+    options = {"dropout": settings.dropout, "skip": settings.skip}
+    model = build(*shape, **options, per_step=per_step)
+    if start_from is not None:
+        model.set_weights(start_from.get_weights())
+    model.compile(
+        optimizer=keras.optimizers.Adam(settings.learning_rate, clipnorm=1.0),
+        loss=WeighedPinball(HEAD_LEVELS),
+        jit_compile=False,  # XLA is six times slower for LSTMs on CPUs
+    )
+    batches = TrainingBatches(windows, scaling, settings, per_step)
+    server = build(*shape, **options)
+    held_out = prefixes_of(validation, VALIDATION_SHARES, scaling)
+    best, final = folder / f"{name}_best.keras", folder / f"{name}_final.keras"
+    backup = folder / f".{name}_backup"
+    if not resume:
+        shutil.rmtree(backup, ignore_errors=True)
+
+    def score(trained: keras.Model) -> float:
+        server.set_weights(trained.get_weights())
+        return validation_loss(predict(server, held_out), held_out)
+
+    steps, state = callbacks(score, batches, settings, best, folder / "logs" / name, backup)
+    model.fit(batches.dataset(), shuffle=False, epochs=settings.epochs, verbose=verbose, callbacks=steps)
+    model.save(final)
+    server.set_weights(keras.saving.load_model(best, compile=False).get_weights())
+    shutil.rmtree(backup)
+    return Fitted(server, scaling, settings, best, final, state.curve)
+
+
+def validation_loss(quantiles: Array, held_out: Prefixes) -> float:
+    """Mean pinball loss of held-out prefixes, weighed as in training."""
+    loss = pinball(held_out.outcome, quantiles, HEAD_LEVELS).mean(axis=-1)
+    return float(np.nansum(loss * held_out.weight) / len(loss))
