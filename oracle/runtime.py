@@ -1,0 +1,126 @@
+"""Run the exported graphs by ONNX Runtime: whole sequences, many of them, or step by step.
+
+One thread a session: at these sizes handing work to a second thread costs more than it saves,
+and a search's worker processes share the machine already.
+
+Streaming uses the one-step graph in ONNX Runtime too: `bench/latency.py` measures it at less
+than the same arithmetic in NumPy, and below a whole-sequence call from three checkpoints on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+Float32 = npt.NDArray[np.float32]
+
+#: Rows that `run_many` computes at once: large enough for the matrix products, small enough
+#: that sequences of similar length fall together (measured by bench/latency.py).
+BATCH_ROWS = 64
+
+
+class Session:
+    """The graph that forecasts from whole sequences, and its streaming form where there is one.
+
+    Safe to share between threads; open one after a fork rather than before.
+
+    Args:
+        forward: `oracle.onnx`, as path or bytes. Check it first: `artifact.read_artifact` does.
+        step: `step.onnx`, None for a network that cannot stream.
+    """
+
+    def __init__(self, forward: str | Path | bytes, step: str | Path | bytes | None = None) -> None:
+        self._forward = _open(forward)
+        self._step = None if step is None else _open(step)
+
+    @property
+    def streams(self) -> bool:
+        """Whether `start` and `step` can be used."""
+        return self._step is not None
+
+    def run(self, sequence: Float32, length: npt.NDArray[np.int32]) -> Float32:
+        """Forecast from whole sequences.
+
+        Args:
+            sequence: [batch, time, feature], scaled, padded on the right with finite values.
+            length: [batch] real steps of each, 1..time.
+
+        Returns:
+            [batch, target, level] quantiles in change space, non-decreasing along levels.
+        """
+        answers = self._forward.run(["quantiles"], {"sequence": sequence, "length": length})
+        return np.asarray(answers[0])
+
+    def run_many(self, sequences: Sequence[Float32]) -> Float32:
+        """Forecast from sequences of any lengths, similar lengths together.
+
+        Args:
+            sequences: each [time, feature], scaled, at least one step.
+
+        Returns:
+            [sequence, target, level] in the order given.
+        """
+        if not sequences:
+            dims = self._forward.get_outputs()[0].shape[1:]
+            return np.empty((0, *dims), np.float32)
+        lengths = np.array([len(rows) for rows in sequences], np.int32)
+        order = np.argsort(lengths, kind="stable")
+        answers: list[Float32] = []
+        for at in range(0, len(order), BATCH_ROWS):
+            chosen = order[at : at + BATCH_ROWS]
+            n_features = sequences[chosen[0]].shape[1]
+            padded = np.zeros((len(chosen), lengths[chosen[-1]], n_features), np.float32)
+            for row, i in enumerate(chosen):
+                padded[row, : lengths[i]] = sequences[i]
+            answers.append(self.run(padded, lengths[chosen]))
+        together = np.concatenate(answers)
+        result = np.empty_like(together)
+        result[order] = together
+        return result
+
+    def start(self, batch: int = 1) -> Float32:
+        """The state before the first step, [batch, n_state].
+
+        Raises:
+            ValueError: if the network cannot stream.
+        """
+        n_state = self._streaming().get_inputs()[1].shape[1]
+        return np.zeros((batch, n_state), np.float32)
+
+    def step(self, state: Float32, row: Float32) -> tuple[Float32, Float32]:
+        """Take one step; the state given is not changed, so a step can be taken back.
+
+        Args:
+            state: [batch, n_state] of `start` or an earlier step.
+            row: [batch, feature], scaled.
+
+        Returns:
+            [batch, target, level] quantiles as `run` on the whole sequence would give, and the
+            next state.
+
+        Raises:
+            ValueError: if the network cannot stream.
+        """
+        answers = self._streaming().run(["quantiles", "next_state"], {"row": row, "state": state})
+        return np.asarray(answers[0]), np.asarray(answers[1])
+
+    def _streaming(self) -> onnxruntime.InferenceSession:
+        if self._step is None:
+            raise ValueError("A bidirectional network reads the whole sequence: use `run`.")
+        return self._step
+
+
+def _open(model: str | Path | bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 3  # errors only: the library's own stderr belongs to the user
+    # An arena keeps the memory of the largest batch it ever saw; a hook's process must not.
+    options.enable_cpu_mem_arena = False
+    source = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
