@@ -15,13 +15,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from oracle.client import Client as Client
+    from oracle.context import context_of as context_of
     from oracle.dataset import iter_dataset as iter_dataset
     from oracle.dataset import read_dataset as read_dataset
     from oracle.dataset import write_dataset as write_dataset
     from oracle.errors import OracleError as OracleError
     from oracle.forecaster import Follower as Follower
     from oracle.forecaster import Oracle as Oracle
-    from oracle.hook import context_of as context_of
     from oracle.hook import watch as watch
     from oracle.metrics import Metrics as Metrics
     from oracle.metrics import measure as measure
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 #: Public name -> module that defines it. A contract test keeps it equal to the block above.
 _HOME = {
     "Client": "oracle.client",
+    "context_of": "oracle.context",
     "iter_dataset": "oracle.dataset",
     "read_dataset": "oracle.dataset",
     "write_dataset": "oracle.dataset",
     "OracleError": "oracle.errors",
     "Follower": "oracle.forecaster",
     "Oracle": "oracle.forecaster",
-    "context_of": "oracle.hook",
     "watch": "oracle.hook",
     "Metrics": "oracle.metrics",
     "measure": "oracle.metrics",
