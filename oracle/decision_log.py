@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from oracle.errors import ArtifactIncompatible, InvalidHistory, must_be
 from oracle.forecaster import Oracle
@@ -20,12 +21,12 @@ from oracle.types import (
     Frozen,
     History,
     ModelInfo,
-    NonNegative,
     Reference,
     explain,
 )
 
 FORMAT = 1
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
 class LoggedDecision(Frozen):
@@ -43,7 +44,7 @@ class LoggedDecision(Frozen):
     at: datetime
     history: History
     reference: Reference | None
-    previous: NonNegative
+    previous: Annotated[int, Field(ge=0)]
     model: ModelInfo | None
     decision: Decision
 
@@ -76,7 +77,7 @@ class DecisionLog:
             decision=decision,
         )
         raw = line.model_dump_json(exclude_none=True).encode() + b"\n"
-        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        descriptor = os.open(self.path, _FLAGS, 0o644)
         try:
             if self._healed_by != os.getpid():
                 raw = _closing(descriptor) + raw
@@ -89,7 +90,10 @@ class DecisionLog:
 def _closing(descriptor: int) -> bytes:
     """Give the line end that a torn last line lacks."""
     size = os.fstat(descriptor).st_size
-    return b"\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else b""
+    if not size:
+        return b""
+    os.lseek(descriptor, size - 1, os.SEEK_SET)
+    return b"" if os.read(descriptor, 1) == b"\n" else b"\n"
 
 
 def replay_decision(line: str | bytes, oracle: Oracle | None = None) -> Decision:
@@ -130,5 +134,5 @@ def replay_decision(line: str | bytes, oracle: Oracle | None = None) -> Decision
         forecast,
         logged.reference,
         logged.decision.policy,
-        previous=int(logged.previous),
+        previous=logged.previous,
     )

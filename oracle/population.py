@@ -63,20 +63,19 @@ class WrongStops:
     Attributes:
         controls: runs that would have been stopped and ran to their end instead.
         wrong: how many of them ended among the good.
-        low, high: 95 % interval (Clopper-Pearson) of the rate; (0, 1) without controls.
+        upper: 95 % bound of the rate from above; 1 without controls.
     """
 
     controls: int
     wrong: int
-    low: float
-    high: float
+    upper: float
 
     def __str__(self) -> str:
         if not self.controls:
             return "wrong stops not measured yet: no control run has ended"
         return (
             f"{self.wrong} of {self.controls} control runs would have been stopped wrongly "
-            f"(95 % interval {self.low:.1%}..{self.high:.1%})"
+            f"(at most {self.upper:.0%} with 95 % confidence)"
         )
 
 
@@ -236,7 +235,7 @@ class Population:
         bar = scores[max(1, round(good * len(scores))) - 1] if scores else 0.0
         held = [_score(row, weights) for row in rows if row[4]]
         wrong = sum(score <= bar for score in held)
-        return WrongStops(len(held), wrong, *binomial_interval(wrong, len(held)))
+        return WrongStops(len(held), wrong, upper_bound(wrong, len(held)))
 
     def close(self) -> None:
         """Close this process' connection; the next use opens it again."""
@@ -414,31 +413,27 @@ def _score(row: tuple[Any, ...], weights: tuple[float, float, float]) -> float:
     )
 
 
-def binomial_interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
-    """Bound a rate by Clopper and Pearson (1934): exact, never too narrow.
+def upper_bound(successes: int, trials: int, confidence: float = 0.95) -> float:
+    """Bound a rate from above, one-sided, after Clopper and Pearson (1934): never too low.
 
-    >>> low, high = binomial_interval(0, 5)
-    >>> round(low, 3), round(high, 3)
-    (0.0, 0.522)
+    >>> round(upper_bound(0, 5), 3), round(upper_bound(1, 100), 3), upper_bound(0, 0)
+    (0.451, 0.047, 1.0)
     """
-    if not trials:
-        return 0.0, 1.0
-    tail = (1 - level) / 2
+    if successes >= trials:
+        return 1.0
 
-    def at_most(k: int, p: float) -> float:
-        if p <= 0.0 or p >= 1.0:
-            return float(p <= 0.0 or k >= trials)
-        chances = (lgamma(trials + 1) - lgamma(i + 1) - lgamma(trials - i + 1)
-                   + i * log(p) + (trials - i) * log1p(-p) for i in range(k + 1))  # fmt: skip
-        return sum(exp(c) for c in chances)
+    def at_most(rate: float) -> float:
+        """P(no more than `successes` of `trials`)."""
+        return sum(
+            exp(
+                lgamma(trials + 1) - lgamma(k + 1) - lgamma(trials - k + 1)
+                + k * log(rate) + (trials - k) * log1p(-rate)
+            )
+            for k in range(successes + 1)
+        )  # fmt: skip
 
-    def solve(k: int, target: float) -> float:
-        low, high = 0.0, 1.0
-        for _ in range(60):  # at_most falls with p
-            middle = (low + high) / 2
-            low, high = (middle, high) if at_most(k, middle) > target else (low, middle)
-        return (low + high) / 2
-
-    lower = solve(successes - 1, 1 - tail) if successes else 0.0
-    upper = solve(successes, tail) if successes < trials else 1.0
-    return lower, upper
+    low, high = 0.0, 1.0
+    for _ in range(50):  # at_most falls with the rate
+        rate = (low + high) / 2
+        low, high = (rate, high) if at_most(rate) > 1 - confidence else (low, rate)
+    return high
