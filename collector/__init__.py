@@ -1,1 +1,1 @@
-"""Where histories come from: simulated, trained for real, or read from other tools."""
+"""Where histories come from: real SOM trainings, recorded."""

@@ -1,0 +1,345 @@
+"""One run of the compiled core: configuration and table in, a whole history out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from collector.fast_som import FastSom
+from collector.random_tables import random_table
+from collector.schedules import schedule
+from collector.sources import dataset_names, load_dataset
+from collector.space import Configuration, Decay, log_uniform, sample_wide
+from oracle.errors import OracleError, must_be
+from oracle.tables import PRETRAINING_PREFIX, Role
+from oracle.types import History, Run, RunContext, Schedule
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+MIN_CHECKPOINTS, MAX_CHECKPOINTS = 48, 64
+MIN_STEPS = 16
+MIN_UPDATES = 30
+#: A run that leaves this multiple of mqe_of_mean has diverged and is drawn anew.
+MAX_RELATIVE_MQE = 20.0
+#: Below this multiple the table has hardly more distinct rows than the map has neurons.
+MIN_RELATIVE_MQE = 1e-3
+#: Most work for one run (Configuration.cost), drawn log-uniform between these.
+PRETRAINING_BUDGET = (5e7, 1.5e9)
+WHOLE_TABLE_BUDGET = (3e8, 3e9)
+SIGNIFICANT_DIGITS = 7
+
+INITIALIZATIONS = {
+    "unit_interval": "random",
+    "unit_length": "random",
+    "normal": "random",
+    "data_range": "random",
+    "near_mean": "random",
+    "sample": "sample",
+    "pca_unit": "pca",
+    "pca_scaled": "pca",
+}
+
+
+def initial_weights(
+    kind: str, rows: int, cols: int, data: Floats, rng: np.random.Generator
+) -> Floats:
+    """Draw the first weights [rows, cols, feature] as one of INITIALIZATIONS."""
+    shape = (rows, cols, data.shape[1])
+    if kind == "unit_interval":
+        return rng.random(shape)
+    if kind == "unit_length":  # MiniSom's
+        weights = 2 * rng.random(shape) - 1
+        return np.asarray(weights / np.linalg.norm(weights, axis=-1, keepdims=True))
+    if kind == "normal":
+        return rng.standard_normal(shape) * log_uniform(rng, 0.01, 1.0)
+    if kind == "data_range":
+        return rng.uniform(data.min(axis=0), data.max(axis=0), shape)
+    if kind == "near_mean":
+        width = log_uniform(rng, 0.003, 0.3) * data.std(axis=0)
+        return np.asarray(data.mean(axis=0) + width * rng.standard_normal(shape))
+    if kind == "sample":
+        return data[rng.integers(0, len(data), (rows, cols))]
+    if kind in ("pca_unit", "pca_scaled"):
+        values, vectors = np.linalg.eigh(np.cov(data, rowvar=False))
+        first, second = vectors[:, -1], vectors[:, -2]
+        if kind == "pca_scaled":
+            first = first * np.sqrt(max(values[-1], 0)) * 2
+            second = second * np.sqrt(max(values[-2], 0)) * 2
+        along, across = np.linspace(-1, 1, rows), np.linspace(-1, 1, cols)
+        plane = along[:, None, None] * first + across[None, :, None] * second
+        return np.asarray(data.mean(axis=0) + plane)
+    raise OracleError(must_be("initialization", f"one of {', '.join(INITIALIZATIONS)}", kind))
+
+
+def _values(decay: Decay, steps: int) -> Floats:
+    t = np.arange(steps, dtype=np.float64)
+    return np.maximum(schedule(decay.kind, t, steps, decay.start, decay.end, decay.shape), 0.0)
+
+
+def _endless(order: str, samples: Ints, length: int, rng: np.random.Generator) -> Ints:
+    """Give `length` samples in one of the orders of Configuration.order."""
+    if order == "replacement":
+        return samples[rng.integers(0, len(samples), length)]
+    passes = -(-length // len(samples))
+    if order == "shuffled":
+        return np.concatenate([rng.permutation(samples) for _ in range(passes)])[:length]
+    once = rng.permutation(samples) if order == "once" else samples
+    return np.tile(once, passes)[:length]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which sample is used at which step.
+
+    Attributes:
+        order: samples in the order of their updates.
+        step_of: step of each update.
+        bounds: [step + 1] updates done before each step.
+    """
+
+    order: Ints
+    step_of: Ints
+    bounds: Ints
+
+
+def _plan(c: Configuration, n_samples: int, rng: np.random.Generator) -> _Plan:
+    everything = np.arange(n_samples)
+    updates = max(MIN_UPDATES, round(c.passes * n_samples))
+    if c.mode == "online":
+        order = _endless(c.order, everything, updates, rng)
+        steps = np.arange(updates)
+        if updates >= MIN_STEPS * n_samples and c.order == "once":  # MiniSom's use_epochs
+            steps //= n_samples
+    elif c.mode == "batch":
+        passes = max(2, round(c.passes))
+        order, steps = np.tile(everything, passes), np.repeat(np.arange(passes), n_samples)
+    elif c.mode == "minibatch":
+        size = max(1, min(round(c.batch), n_samples, updates // MIN_STEPS))
+        order = _endless(c.order, everything, updates, rng)
+        steps = np.arange(updates) // size
+    else:
+        order, steps = _blocks(c, updates, n_samples, rng)
+    counts = np.bincount(steps)
+    return _Plan(order, steps, np.concatenate([[0], np.cumsum(counts)]))
+
+
+def _blocks(
+    c: Configuration, updates: int, n_samples: int, rng: np.random.Generator
+) -> tuple[Ints, Ints]:
+    """Batches of online updates that grow, an equal number from each section of the table."""
+    sections = np.array_split(rng.permutation(n_samples), c.sections)
+    mean = min(max(c.batch, float(c.sections)), updates / MIN_STEPS)
+    steps = max(MIN_STEPS, round(updates / mean))
+    sizes = np.linspace(2 / (1 + c.growth), 2 * c.growth / (1 + c.growth), steps) * mean
+    each = np.maximum(1, np.ceil(sizes / c.sections)).astype(np.int64)
+    # Rounded up to whole samples a section, small batches grow: keep to the planned updates.
+    keep = max(MIN_STEPS, int(np.searchsorted(np.cumsum(each) * c.sections, updates)) + 1)
+    each = each[:keep]
+    step_of = np.tile(np.repeat(np.arange(len(each)), each), c.sections)
+    order = "replacement" if c.order == "replacement" else "shuffled"
+    drawn = [_endless(order, section, int(each.sum()), rng) for section in sections]
+    in_steps = np.argsort(step_of, kind="stable")
+    return np.concatenate(drawn)[in_steps], step_of[in_steps]
+
+
+def _checkpoints(bounds: Ints, count: int) -> Ints:
+    """Choose steps to measure before: 0 and the last, dense early, [checkpoint]."""
+    even = np.linspace(0, 1, count // 2 + 1)
+    wanted = np.concatenate([even, even**2]) * bounds[-1]
+    return np.unique(np.searchsorted(bounds, np.floor(wanted + 1e-9)))
+
+
+def _rounded(values: Any) -> tuple[float, ...]:
+    return tuple(float(f"{v:.{SIGNIFICANT_DIGITS}g}") for v in values)
+
+
+def fast_run(
+    c: Configuration, data: Floats, rng: np.random.Generator, *, run_id: str, dataset: str
+) -> Run | None:
+    """Train one map and record its history.
+
+    Args:
+        c: the configuration.
+        data: [sample, feature] float64, C-contiguous, scaled.
+        rng: source of weights, order and checkpoints.
+        run_id, dataset: names for the record.
+
+    Returns:
+        The finished run; None where the training diverged or the map holds the whole table.
+    """
+    n_samples, n_features = data.shape
+    plan = _plan(c, n_samples, rng)
+    steps, total = len(plan.bounds) - 1, int(plan.bounds[-1])
+    rate, radius = _values(c.rate, steps), _values(c.radius, steps)
+    if not c.has_rate:
+        rate = np.ones(steps)
+    som = FastSom(
+        initial_weights(c.initialization, c.rows, c.cols, data, rng), c.grid, c.neighborhood
+    )
+    mqe_of_mean = float(np.linalg.norm(data - data.mean(axis=0), axis=1).mean())
+    at = _checkpoints(plan.bounds, int(rng.integers(MIN_CHECKPOINTS, MAX_CHECKPOINTS + 1)))
+    measured = []
+    done = 0
+    for step in at:
+        _advance(som, c, data, plan, rate, radius, done, int(step))
+        done = int(step)
+        values = som.measure(data)
+        relative = values[0] / mqe_of_mean
+        if not MIN_RELATIVE_MQE < relative < MAX_RELATIVE_MQE:  # also NaN
+            return None
+        measured.append(values)
+    mqe, topographic, dead = (_rounded(column) for column in zip(*measured, strict=True))
+    now = np.minimum(at, steps - 1)
+    epochs, total_epochs = _counter(c, plan, at, n_samples, rng)
+    marks = np.linspace(0, 1, int(rng.integers(17, 34)))
+    marked = np.minimum((marks * steps).astype(int), steps - 1)
+    context = RunContext(
+        map_rows=c.rows,
+        map_cols=c.cols,
+        topology="hexagonal" if c.grid.startswith("hexagonal") else "rectangular",
+        neighborhood=_NEIGHBORHOOD_NAMES.get(c.neighborhood, c.neighborhood),
+        n_samples=n_samples,
+        n_features=n_features,
+        initialization=INITIALIZATIONS[c.initialization],
+        mqe_of_mean=_rounded([mqe_of_mean])[0],
+        total_updates=total,
+        batch_size=1 if c.mode == "online" else _rounded([total / steps])[0],
+        schedule=Schedule(
+            progress=_rounded(marks),
+            learning_rate=_rounded(rate[marked]) if c.has_rate else None,
+            radius=_rounded(radius[marked]),
+        ),
+    )
+    history = History(
+        run_id=run_id,
+        dataset=dataset,
+        epochs=epochs,
+        mqe=mqe,
+        topographic_error=topographic,
+        dead_neuron_ratio=dead,
+        learning_rate=_rounded(rate[now]) if c.has_rate else None,
+        radius=_rounded(radius[now]),
+        total_epochs=total_epochs,
+        context=context,
+    )
+    return Run(
+        run_id=run_id,
+        source=f"fast-{c.mode}",
+        dataset=dataset,
+        final_mqe=mqe[-1],
+        final_topographic_error=topographic[-1],
+        final_dead_neuron_ratio=dead[-1],
+        history=history,
+    )
+
+
+#: What a library with that function would call it.
+_NEIGHBORHOOD_NAMES = {"disc": "bubble", "narrow_gaussian": "gaussian", "cone": "triangle"}
+
+
+def _advance(
+    som: FastSom,
+    c: Configuration,
+    data: Floats,
+    plan: _Plan,
+    rate: Floats,
+    radius: Floats,
+    first: int,
+    last: int,
+) -> None:
+    """Train the steps first..last-1."""
+    if c.mode in ("online", "blocks"):
+        part = slice(int(plan.bounds[first]), int(plan.bounds[last]))
+        som.online(data, plan.order[part], plan.step_of[part], rate, radius)
+        return
+    for step in range(first, last):
+        part = slice(int(plan.bounds[step]), int(plan.bounds[step + 1]))
+        som.batch(
+            data, plan.order[part], float(rate[step]), float(radius[step]), normalized=c.normalized
+        )
+
+
+def _counter(
+    c: Configuration, plan: _Plan, at: Ints, n_samples: int, rng: np.random.Generator
+) -> tuple[tuple[float, ...], float]:
+    """Count as some library would: sample updates, steps, or passes over the table."""
+    updates, total = plan.bounds[at], float(plan.bounds[-1])
+    if c.mode != "online" and rng.random() < 0.5 and len(np.unique(at)) == len(at):
+        return tuple(float(s) for s in at), float(len(plan.bounds) - 1)
+    if rng.random() < 0.3:
+        return tuple(float(u) / n_samples for u in updates), total / n_samples
+    return tuple(float(u) for u in updates), total
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named collection of runs.
+
+    Attributes:
+        runs: number of runs by default.
+        role: None for a fresh table a run, else the role whose whole tables are used.
+    """
+
+    runs: int
+    role: Role | None
+
+
+#: Configurations a dataset in the populations of whole tables.
+CALIBRATE_POPULATION, TEST_POPULATION = 60, 140
+
+
+@lru_cache(maxsize=1)
+def presets() -> dict[str, Preset]:
+    """Name every collection that the compiled core makes."""
+    return {
+        "pretraining": Preset(40_000, None),
+        "calibrate": Preset(CALIBRATE_POPULATION * len(dataset_names("calibrate")), "calibrate"),
+        "test": Preset(TEST_POPULATION * len(dataset_names("test")), "test"),
+    }
+
+
+@lru_cache(maxsize=4)
+def _whole_table(dataset: str) -> Floats:
+    return np.ascontiguousarray(load_dataset(dataset))
+
+
+def run_one(index: int, seed: int, settings: dict[str, Any]) -> Run:
+    """Make run `index` of a preset; depends on (seed, index, settings) alone.
+
+    Args:
+        index: number of the run, from 0.
+        seed: seed of the collection.
+        settings: {"preset": name}.
+    """
+    name = settings["preset"]
+    preset = presets()[name]
+    rng = np.random.default_rng(np.random.SeedSequence((seed, index)))
+    while True:
+        if preset.role is None:
+            data = random_table(rng)
+            dataset = run_id = f"{PRETRAINING_PREFIX}{seed}-{index}"
+        else:
+            names = dataset_names(preset.role)
+            dataset = names[index % len(names)]
+            run_id = f"{dataset}-{index // len(names)}"
+            data = _whole_table(dataset)
+        configuration = sample_wide(rng, len(data))
+        bounds = PRETRAINING_BUDGET if preset.role is None else WHOLE_TABLE_BUDGET
+        budget = log_uniform(rng, *bounds)
+        checkpoints = (MIN_CHECKPOINTS + MAX_CHECKPOINTS) // 2
+        for _ in range(60):
+            if configuration.cost(*data.shape, checkpoints) <= budget:
+                break
+            if preset.role is None and len(data) > 200 and rng.random() < 0.4:
+                kept = np.sort(rng.choice(len(data), int(len(data) * 0.7), replace=False))
+                data = np.ascontiguousarray(data[kept])
+            else:
+                configuration = configuration.cheaper(rng)
+        run = fast_run(configuration, data, rng, run_id=run_id, dataset=dataset)
+        if run is not None:
+            return run
