@@ -1,0 +1,83 @@
+"""The documentation is complete: every command, route, setting and verb; no dead link."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oracle.settings import ENVIRONMENT_PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
+
+
+def text(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_every_command_and_option_is_in_the_cli_page() -> None:
+    spec = spec_from_file_location("generate_docs", ROOT / "docs/generate.py")
+    assert spec
+    assert spec.loader
+    generate: Any = module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    assert text("docs/cli.md") == generate.cli_page(), "run `make docs`"
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_every_setting_is_in_the_deploy_page(name: str) -> None:
+    assert f"`{ENVIRONMENT_PREFIX}{name.upper()}`" in text("docs/deploy.md")
+
+
+def test_every_route_is_in_the_api_page() -> None:
+    from oracle.server.app import create_app
+
+    page = text("docs/api.md")
+    routes = {
+        f"{method} {route.path}"
+        for route in create_app().routes
+        for method in getattr(route, "methods", None) or ()
+        if method not in ("HEAD", "OPTIONS")
+    }
+    assert routes
+    undocumented = {
+        r for r in routes if f"`{r.partition(' ')[0]} {r.partition(' ')[2]}`" not in page
+    }
+    assert not undocumented
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s#]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    dead = [
+        link
+        for link in links
+        if not re.match(r"[a-z]+:", link) and not (page.parent / link).exists()
+    ]
+    assert not dead
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_verbs_exist(page: Path) -> None:
+    verbs = set(re.findall(r"^([a-z0-9]+):", text("Makefile"), flags=re.MULTILINE))
+    named = set(
+        re.findall(
+            r"(?:`|^)make (?:PYTHON=\S+ )?([a-z0-9]+)", page.read_text(encoding="utf-8"), re.M
+        )
+    )
+    assert named <= verbs
+
+
+def test_every_dependency_is_explained() -> None:
+    """Each dependency carries the reason why it is there."""
+    block = text("pyproject.toml").split("dependencies = [", 1)[1].split("[project.scripts]")[0]
+    requirements = [line for line in block.splitlines() if re.match(r'\s+"[a-z]', line)]
+    obvious = ("pytest", "hypothesis", "ruff", "mypy", "som-oracle")
+    unexplained = [
+        r for r in requirements if "#" not in r and not r.strip().strip('"').startswith(obvious)
+    ]
+    assert not unexplained
