@@ -18,7 +18,7 @@ FILES = sorted([*ROOT.glob("oracle/**/*.py"), *ROOT.glob("collector/**/*.py")])
 ONLY_IN = {
     ("tensorflow", "keras"): (
         "oracle.architectures", "oracle.losses", "oracle.callbacks", "oracle.trainer",
-        "oracle.export",
+        "oracle.export", "oracle.recipe",
     ),
     ("onnxruntime",): ("oracle.runtime",),
     ("onnx",): ("oracle.export",),
@@ -41,7 +41,7 @@ OURS_ONLY_IN = {
     "collector": ("collector.", "oracle.commands.collect"),
     "oracle.server": ("oracle.server.", "oracle.commands."),
     # the collector walks MiniSom through the very steps that a user's own training is watched by
-    "oracle.integrations": ("oracle.integrations.", "collector.som_run"),
+    "oracle.integrations": ("oracle.integrations.", "collector."),
     "oracle.commands": ("oracle.commands.",),
     "oracle.cli": ("oracle.__main__",),
 }
