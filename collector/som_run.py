@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from oracle.context import context_of
 from oracle.errors import InvalidHistory, must_be
-from oracle.integrations.minisom import context_of, in_force, steps, updates_of
+from oracle.integrations.minisom import in_force, steps, updates_of
 from oracle.metrics import measure
 from oracle.types import MAX_CHECKPOINTS, METRICS, History, Run
 
@@ -78,7 +79,11 @@ def som_run(
     else:
         at = {c for c in checkpoints if 1 <= c <= total} | {total}
     context = context_of(
-        som, samples, num_iteration, use_epochs=use_epochs, initialization=initialization
+        som,
+        samples,
+        num_iteration=num_iteration,
+        use_epochs=use_epochs,
+        initialization=initialization,
     )
     rows: list[tuple[float | None, ...]] = []
 
@@ -122,4 +127,3 @@ def som_run(
         censored=stopped,
         history=recorded,
     )
-

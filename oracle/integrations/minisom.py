@@ -2,8 +2,8 @@
 
 `MiniSom.train` cannot be called in pieces, because its decay would begin anew each time, and it
 has no callback. `steps` is its loop with a seam between two updates; `plan` and `in_force`
-read the schedule that MiniSom will follow, `context_of` everything else that is known of a
-run before it starts. MiniSom itself is never imported: the caller's object is used as it is.
+read the schedule that MiniSom will follow, `planned` is what `oracle.context` asks for. MiniSom
+itself is never imported: the caller's object is used as it is.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from oracle.errors import InvalidHistory, must_be
-from oracle.types import RunContext, Schedule
+from oracle.types import Schedule
 
 #: Points at which a planned schedule is read; linear between them.
 PLAN_POINTS = 33
@@ -88,9 +87,7 @@ def in_force(
         )
 
 
-def plan(
-    som: Any, n_samples: int, num_iteration: int, use_epochs: bool = False
-) -> Schedule | None:
+def plan(som: Any, n_samples: int, num_iteration: int, use_epochs: bool = False) -> Schedule | None:
     """Read the learning rate and radius that MiniSom will follow, decay callables included.
 
     Returns:
@@ -112,41 +109,28 @@ def plan(
     return Schedule.model_validate({"progress": progress, **columns}) if columns else None
 
 
-def context_of(
-    som: Any,
-    data: Any,
-    num_iteration: int,
-    *,
-    use_epochs: bool = False,
-    initialization: str | None = None,
-) -> RunContext:
-    """Gather what is known of a run before its first update.
+def planned(
+    som: Any, samples: Any, num_iteration: int | None, use_epochs: bool = False
+) -> dict[str, Any]:
+    """Gather what MiniSom's object tells of a run before its first update.
 
     Args:
         som: a `minisom.MiniSom`.
-        data: samples [sample, feature].
-        num_iteration, use_epochs: as in `MiniSom.train`.
-        initialization: how the weights began, e.g. random, sample, pca; MiniSom does not keep it.
+        samples: [sample, feature].
+        num_iteration, use_epochs: as in `MiniSom.train`; without them there is no plan.
+
+    Returns:
+        Fields of `RunContext`.
     """
-    samples = np.asarray(data, dtype=float)
-    if samples.ndim != 2 or not len(samples):
-        raise InvalidHistory(must_be("data", "[sample, feature] with a sample", samples.shape))
-    rows, cols = som._weights.shape[:2]
-    scale = float(np.linalg.norm(samples - samples.mean(axis=0), axis=1).mean())
-    return RunContext(
-        map_rows=rows,
-        map_cols=cols,
-        topology=som.topology,
-        neighborhood=som.neighborhood.__name__.lstrip("_"),
-        n_samples=samples.shape[0],
-        n_features=samples.shape[1],
-        initialization=initialization,
-        # A table of equal rows has no scale.
-        mqe_of_mean=scale if isfinite(scale) and scale > 0 else None,
-        total_updates=updates_of(len(samples), int(num_iteration), use_epochs),
-        batch_size=1,
-        schedule=plan(som, len(samples), num_iteration, use_epochs),
-    )
+    found: dict[str, Any] = {
+        "topology": som.topology,
+        "neighborhood": som.neighborhood.__name__.lstrip("_"),
+        "batch_size": 1,
+    }
+    if num_iteration is not None:
+        found["total_updates"] = updates_of(len(samples), int(num_iteration), use_epochs)
+        found["schedule"] = plan(som, len(samples), num_iteration, use_epochs)
+    return found
 
 
 def _time(done: int, n_samples: int, use_epochs: bool) -> int:

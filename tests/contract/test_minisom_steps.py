@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from minisom import MiniSom
 
-from oracle.integrations.minisom import context_of, in_force, plan, steps, updates_of
+from oracle.integrations.minisom import in_force, plan, planned, steps, updates_of
 
 DATA = np.random.default_rng(3).normal(size=(23, 4))
 LEARNING_RATE_DECAYS = ["asymptotic_decay", "inverse_decay_to_zero", "linear_decay_to_zero"]
@@ -123,7 +123,7 @@ def test_asking_for_the_schedule_changes_nothing(
         random.seed(5)
         made = som(decay_function=decay())
         if asking:
-            context_of(made, DATA, 4, use_epochs=use_epochs)
+            planned(made, DATA, 4, use_epochs)
         for done in steps(made, DATA, 4, use_epochs=use_epochs):
             if asking:
                 in_force(made, done, len(DATA), 4, use_epochs)
@@ -178,16 +178,13 @@ def test_a_single_update_has_no_plan() -> None:
     assert plan(som(), len(DATA), 1) is None
 
 
-def test_context_tells_what_minisom_knows() -> None:
+def test_planned_tells_what_minisom_knows() -> None:
     made = som(topology="hexagonal", neighborhood_function="mexican_hat")
-    context = context_of(made, DATA, 7, use_epochs=True, initialization="random")
-    assert (context.map_rows, context.map_cols) == (4, 5)
-    assert (context.topology, context.neighborhood) == ("hexagonal", "mexican_hat")
-    assert (context.n_samples, context.n_features) == DATA.shape
-    assert context.total_updates == 7 * len(DATA)
-    assert context.mqe_of_mean == pytest.approx(
-        np.mean([np.linalg.norm(x - DATA.mean(axis=0)) for x in DATA]), rel=1e-12
-    )
+    found = planned(made, DATA, 7, use_epochs=True)
+    assert (found["topology"], found["neighborhood"]) == ("hexagonal", "mexican_hat")
+    assert found["total_updates"] == 7 * len(DATA)
+    assert found["schedule"] == plan(made, len(DATA), 7, use_epochs=True)
+    assert "schedule" not in planned(made, DATA, None)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +192,7 @@ def test_context_tells_what_minisom_knows() -> None:
     [(0, DATA, None), (5, DATA[:, :2], None), (5, DATA, {99: (0, 0)}), (5, DATA, {0: (9, 9)})],
 )
 def test_refuses_what_minisom_refuses(iterations: int, data: Any, fixed: Any) -> None:
-    with pytest.raises(ValueError) as wanted:
+    with pytest.raises(ValueError, match=r".") as wanted:
         som().train(data, iterations, fixed_points=fixed)
     with pytest.raises(ValueError, match=r".") as got:
         list(steps(som(), data, iterations, fixed_points=fixed))

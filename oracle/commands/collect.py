@@ -1,0 +1,225 @@
+"""`oracle collect`: make datasets of training histories."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from oracle.errors import DatasetError, OracleError, must_be
+
+if TYPE_CHECKING:
+    from collector.ingest import Report
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+Out = Annotated[Path, typer.Option(help="Dataset to write, .csv or .csv.gz.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed: the same one gives the same dataset.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+#: Trainings of MiniSom, and what the compiled core makes (`collector.fast_run.presets`).
+EA_PRESET, EA_RUNS = "ea", 200
+
+
+@app.command()
+def simulate(
+    out: Out,
+    runs: Annotated[int | None, typer.Option(help="How many runs (default: 200).")] = None,
+    seed: Seed = 0,
+    checkpoints: Annotated[int, typer.Option(help="Measurements a run.")] = 20,
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", help="NexusSOM results to simulate histories toward."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make parametric curves in no time; every row says that it is simulated."""
+    _check_out(out)
+    if from_ is not None and runs is not None:
+        raise OracleError(
+            must_be("--runs", "left out with --from", runs, "Each result gives one run.")
+        )
+    from collector.ingest import ingest as gather
+    from collector.simulate import simulate as draw
+    from collector.simulate import simulate_from
+    from oracle.dataset import write_dataset
+
+    reader = (
+        draw(200 if runs is None else runs, seed, checkpoints)
+        if from_ is None
+        else simulate_from(from_, seed, checkpoints)
+    )
+    made, report = gather([reader])
+    _refuse_nothing(from_, report)
+    write_dataset(out, made, {"command": _command(), "seed": seed})
+    _print({"out": str(out), **report.as_dict()}, _told(out, report), as_json)
+
+
+@app.command()
+def run(
+    out: Out,
+    runs: Annotated[
+        int | None, typer.Option(help="How many runs (default: 200, or the preset's own).")
+    ] = None,
+    seed: Seed = 0,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes (default: all cores). Changes no value.")
+    ] = None,
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="ea: MiniSom as an evolutionary search would run it, on real tables. "
+            "pretraining, calibrate, test: the compiled core, for the shipped oracles."
+        ),
+    ] = EA_PRESET,
+    tables: Annotated[
+        str | None, typer.Option(help="Only these tables, separated by commas (ea).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train real maps and record them. Interrupted, the same command goes on where it was."""
+    _check_out(out)
+    from tqdm import tqdm
+
+    from collector.collect import RunOne, collect
+
+    run_one: RunOne
+    settings: dict[str, Any]
+    if preset == EA_PRESET:
+        from collector import ea_run
+
+        ea_run.ea_datasets(tables)  # an unknown table is told before anything is written
+        run_one, settings, runs = ea_run.run_one, {"tables": tables}, runs or EA_RUNS
+    else:
+        from collector import fast_run
+
+        presets = fast_run.presets()
+        if preset not in presets:
+            known = ", ".join((EA_PRESET, *presets))
+            raise OracleError(must_be("--preset", f"one of {known}", preset))
+        if tables is not None:
+            raise OracleError(must_be("--tables", f"left out with --preset {preset}", tables))
+        run_one, settings = fast_run.run_one, {"preset": preset}
+        runs = presets[preset].runs if runs is None else runs
+    with tqdm(total=runs, unit="run", mininterval=0.5, file=sys.stderr) as bar:
+
+        def show(done: int, _: int) -> None:
+            if not bar.n:
+                bar.initial = done  # what the journal already held took no time
+            bar.update(done - bar.n)
+
+        try:
+            done = collect(
+                run_one, runs, out, seed=seed, settings=settings, workers=workers, progress=show
+            )
+        except KeyboardInterrupt:
+            bar.close()
+            typer.echo("Nothing is lost: the same command goes on from here.", err=True)
+            raise
+        bar.update(done.runs - bar.n)
+    text = f"{done.runs} runs in {out}" + (
+        " (finished before)" if done.already_finished else f", {done.made} of them made now"
+    )
+    _print({"out": str(out), "runs": done.runs, "made": done.made}, text, as_json)
+
+
+@app.command()
+def ingest(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH...",
+            help="NexusSOM result folders, JSON histories (one, a list, or one a line), "
+            "folders of such, or datasets.",
+        ),
+    ],
+    out: Out,
+    topology: Annotated[
+        str, typer.Option(help="hexagonal or rectangular, of NexusSOM maps that do not say.")
+    ] = "hexagonal",
+    mqe_of_mean: Annotated[
+        float | None,
+        typer.Option(help="Quantization error of the table's mean, where the runs lack it."),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(help="CSV of the table as the maps saw it, to compute mqe_of_mean from."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read recorded histories into a dataset and say what was left out, and why."""
+    _check_out(out)
+    from collector.ingest import ingest as gather
+    from collector.ingest import mqe_of_mean_of, reader_of
+    from collector.nexussom import TOPOLOGIES
+    from oracle.dataset import write_dataset
+
+    known = {name: name for name in TOPOLOGIES.values()}
+    if topology not in known:
+        raise OracleError(must_be("--topology", f"one of {', '.join(sorted(known))}", topology))
+    if mqe_of_mean is not None and table is not None:
+        raise OracleError(must_be("--table", "left out with --mqe-of-mean", str(table)))
+    if mqe_of_mean is not None and not 0 < mqe_of_mean < float("inf"):
+        raise OracleError(must_be("--mqe-of-mean", "a finite number above 0", mqe_of_mean))
+    if table is not None:
+        mqe_of_mean = mqe_of_mean_of(table)
+    runs, report = gather(
+        [reader_of(p, topology=known[topology], mqe_of_mean=mqe_of_mean) for p in paths]
+    )
+    _refuse_nothing(paths[0], report)
+    if mqe_of_mean is not None and len(report.tables) > 1:
+        option = "--mqe-of-mean" if table is None else "--table"
+        raise OracleError(
+            must_be(option, "used for one table's runs", ", ".join(report.tables), "Ingest each.")
+        )
+    write_dataset(out, runs, {"command": _command(), "ingest": report.as_dict()})
+    _print({"out": str(out), **report.as_dict()}, _told(out, report), as_json)
+
+
+def _refuse_nothing(path: Path | None, report: Report) -> None:
+    """Write no empty dataset."""
+    if not report.runs:
+        first = f" First reason: {report.skipped[0]}" if report.skipped else ""
+        raise DatasetError(
+            f"must hold a run that can be read, but of {len(report.skipped)} none can.{first}",
+            file=str(path),
+        )
+
+
+def _told(out: Path, report: Report) -> str:
+    """Write the report for a person."""
+    lines = [f"{report.runs} runs in {out}"]
+    lines += [f"  source {name}: {count}" for name, count in sorted(report.sources.items())]
+    lines += [f"  table {name}: {count}" for name, count in sorted(report.tables.items())]
+    if report.censored:
+        lines.append(f"  stopped early, kept as censored, never a label: {report.censored}")
+    if report.final_progress is not None:
+        low, high = report.final_progress
+        lines.append(f"  last checkpoint of the finished runs at progress {low:.3f}..{high:.3f}")
+    if report.without_total:
+        lines.append(
+            f"  without total_epochs, taken to end at the last checkpoint: {report.without_total}"
+        )
+    lines.append(f"{len(report.skipped)} skipped")
+    lines += [f"  {reason}" for reason in report.skipped]
+    return "\n".join(lines)
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a name that cannot be written before any work is done."""
+    if not out.name.endswith((".csv", ".csv.gz")):
+        raise OracleError(must_be("--out", "a path ending in .csv or .csv.gz", str(out)))
+    if out.is_dir():
+        raise OracleError(must_be("--out", "a file", f"{out}, a folder"))
+
+
+def _command() -> str:
+    """Tell the command line for the metadata."""
+    return " ".join(["oracle", *sys.argv[1:]])
+
+
+def _print(result: dict[str, Any], text: str, as_json: bool) -> None:
+    typer.echo(json.dumps(result) if as_json else text)
