@@ -24,6 +24,7 @@ from onnx import TensorProto, helper, numpy_helper
 from oracle.errors import must_be
 from oracle.graph import OPSET, Graph, Network, Node, Value, forward_graph, step_graph
 from oracle.losses import QuantileHead
+from oracle.manifest import Golden
 
 #: File format version that goes with the operator set; readers of both are in onnxruntime 1.20.
 IR_VERSION = 8
@@ -78,7 +79,18 @@ def forecast(models: Sequence[keras.Model], sequence: Float32, length: npt.Array
     if answers[0].ndim == 4:  # [batch, time, target, level]: trained at every step
         index = np.arange(len(sequence)), np.asarray(length) - 1
         answers = [answer[index] for answer in answers]
-    return np.mean(answers, axis=0, dtype=np.float32)
+    return np.asarray(np.mean(answers, axis=0), np.float32)
+
+
+def golden(models: Sequence[keras.Model], sequences: Sequence[Float32]) -> Golden:
+    """Record Keras' answers to a few sequences [time, feature], for the artifact's self-test."""
+    answers = [forecast(models, rows[None], [len(rows)])[0] for rows in sequences]
+    return Golden.model_validate(
+        {
+            "sequence": [np.asarray(rows, np.float32).tolist() for rows in sequences],
+            "quantiles": [answer.tolist() for answer in answers],
+        }
+    )
 
 
 def _network_of(model: keras.Model) -> Network:
@@ -101,7 +113,7 @@ def _network_of(model: keras.Model) -> Network:
 
 def _numbered(names: dict[str, Any], kind: str) -> list[Any]:
     """Layers `kind`_1, `kind`_2, ... as `architectures.build` names them."""
-    found = []
+    found: list[Any] = []
     while (layer := names.get(f"{kind}_{len(found) + 1}")) is not None:
         found.append(layer)
     return found
@@ -170,7 +182,8 @@ def _serialize(graph: Graph, weights: Weights) -> bytes:
 
 
 def _node(node: Node) -> onnx.NodeProto:
-    return helper.make_node(node.op, node.inputs, node.outputs, **dict(node.attributes))
+    attributes: dict[str, Any] = dict(node.attributes)
+    return helper.make_node(node.op, node.inputs, node.outputs, **attributes)
 
 
 def _value(name: str, value: Value) -> onnx.ValueInfoProto:

@@ -16,11 +16,18 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from oracle.artifact import Artifact
+from oracle.errors import ArtifactCorrupt, must_be
+
 Float32 = npt.NDArray[np.float32]
 
 #: Rows that `run_many` computes at once: large enough for the matrix products, small enough
 #: that sequences of similar length fall together (measured by bench/latency.py).
 BATCH_ROWS = 64
+
+
+#: Largest difference from Keras' answers that the self-test takes for rounding.
+GOLDEN_TOLERANCE = 1e-4
 
 
 class Session:
@@ -112,6 +119,58 @@ class Session:
         if self._step is None:
             raise ValueError("A bidirectional network reads the whole sequence: use `run`.")
         return self._step
+
+
+def open_artifact(artifact: Artifact) -> Session:
+    """Open the graphs of a verified artifact and test them on this machine.
+
+    The self-test compares whole sequences and, where it streams, single steps with the answers
+    that Keras gave after training.
+
+    Raises:
+        ArtifactCorrupt: if the runtime refuses a graph or an answer differs.
+    """
+    try:
+        session = Session(artifact.forward, artifact.step)
+        _self_test(session, artifact)
+    except ArtifactCorrupt:
+        raise
+    except Exception as error:  # onnxruntime raises a class of its own for every status
+        reason = str(error).splitlines()[0][:200]
+        raise ArtifactCorrupt(
+            f"`{artifact.path.name}` must run, but onnxruntime says: {reason}"
+        ) from error
+    return session
+
+
+def _self_test(session: Session, artifact: Artifact) -> None:
+    golden = artifact.golden
+    sequences = [np.asarray(rows, np.float32) for rows in golden.sequence]
+    expected = np.asarray(golden.quantiles, np.float32)
+    answers = [session.run_many(sequences)]
+    if session.streams:
+        answers.append(np.concatenate([_follow(session, rows) for rows in sequences]))
+    for answer in answers:
+        if answer.shape != expected.shape or not np.isfinite(answer).all():
+            raise ArtifactCorrupt(must_be("quantiles", f"finite {expected.shape}", answer.shape))
+        worst = float(np.abs(answer - expected).max())
+        if not worst <= GOLDEN_TOLERANCE:
+            raise ArtifactCorrupt(
+                must_be(
+                    "self-test",
+                    f"within {GOLDEN_TOLERANCE:g} of golden.json",
+                    worst,
+                    "The model does not compute here what it did when it was trained.",
+                )
+            )
+
+
+def _follow(session: Session, rows: Float32) -> Float32:
+    """[time, feature] -> [1, target, level] after the last step."""
+    state = session.start()
+    for row in rows:
+        quantiles, state = session.step(state, row[None])
+    return quantiles
 
 
 def _open(model: str | Path | bytes) -> onnxruntime.InferenceSession:
