@@ -15,7 +15,7 @@ serve: $(VENV)/serve  ## serve the API and the live page on http://127.0.0.1:800
 	$(BIN)/oracle serve $(ARGS)
 
 test: $(VENV)/dev  ## run the tests that CI runs
-	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n logical --dist loadgroup $(ARGS)
 
 lint: $(VENV)/dev  ## ruff and mypy
 	$(BIN)/ruff check .
