@@ -18,18 +18,12 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from oracle.errors import must_be
-from oracle.graph import OPSET, Graph, Network, Node, Value, forward_graph, step_graph
+from oracle.graph import Network, forward_graph, step_graph
 from oracle.losses import QuantileHead
 from oracle.manifest import Golden
-
-#: File format version that goes with the operator set; readers of both are in onnxruntime 1.20.
-IR_VERSION = 8
-
-_TYPES = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32}
+from oracle.onnx_file import write_onnx
 
 Float32 = npt.NDArray[np.float32]
 Weights = dict[str, Float32]
@@ -53,7 +47,7 @@ def network_of(models: Sequence[keras.Model]) -> Network:
 def export_forward(models: Sequence[keras.Model]) -> bytes:
     """Write the graph that forecasts from whole sequences, the mean over `models`."""
     network = network_of(models)
-    return _serialize(forward_graph(network), _collect(models, network, _operator_weights))
+    return write_onnx(forward_graph(network), _collect(models, network, _operator_weights))
 
 
 def export_step(models: Sequence[keras.Model]) -> bytes | None:
@@ -61,7 +55,7 @@ def export_step(models: Sequence[keras.Model]) -> bytes | None:
     network = network_of(models)
     if network.bidirectional:
         return None
-    return _serialize(step_graph(network), _collect(models, network, _cell_weights))
+    return write_onnx(step_graph(network), _collect(models, network, _cell_weights))
 
 
 def forecast(models: Sequence[keras.Model], sequence: Float32, length: npt.ArrayLike) -> Float32:
@@ -158,33 +152,3 @@ def _gates(array: Float32, order: str) -> Float32:
     """Bring the gates on the last axis from Keras' order i, f, c, o into another one."""
     parts = dict(zip("ifco", np.split(array, 4, axis=-1), strict=True))
     return np.concatenate([parts[gate] for gate in order], axis=-1)
-
-
-def _serialize(graph: Graph, weights: Weights) -> bytes:
-    shapes = {name: array.shape for name, array in weights.items()}
-    if shapes != graph.weights:
-        raise ValueError(must_be("weights", f"shaped {graph.weights}", shapes))
-    arrays = {**graph.constants, **{k: np.asarray(v, np.float32) for k, v in weights.items()}}
-    model = helper.make_model(
-        helper.make_graph(
-            [_node(node) for node in graph.nodes],
-            graph.name,
-            [_value(name, value) for name, value in graph.inputs.items()],
-            [_value(name, value) for name, value in graph.outputs.items()],
-            [numpy_helper.from_array(np.ascontiguousarray(a), n) for n, a in arrays.items()],
-        ),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="som-oracle",
-    )
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-def _node(node: Node) -> onnx.NodeProto:
-    attributes: dict[str, Any] = dict(node.attributes)
-    return helper.make_node(node.op, node.inputs, node.outputs, **attributes)
-
-
-def _value(name: str, value: Value) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, _TYPES[value.dtype], value.dims)

@@ -1,4 +1,4 @@
-"""Accept an ONNX file only when it is, node for node, the graph that we would have written.
+"""Write a graph as an ONNX file, and accept a file only when it is one that we would write.
 
 A model file comes from anywhere. ONNX can name files to read (external data), nest subgraphs
 and blow up shapes, so nothing of it reaches the runtime before it is parsed here, in a few
@@ -11,13 +11,18 @@ of ONNX 1.12 (operator set 17). An unknown field is refused, not skipped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from oracle.errors import ArtifactCorrupt
+from oracle.errors import ArtifactCorrupt, must_be
 from oracle.graph import OPSET, Graph, Node, Value
+
+#: File format version that goes with the operator set; onnxruntime 1.20 reads both.
+IR_VERSION = 8
 
 #: Longer lists of dimensions, attributes or nodes than any network of ours has.
 _MAX_ITEMS = 100_000
@@ -28,6 +33,46 @@ _ITEMSIZE = {"float32": 4, "int32": 4, "int64": 8}
 _ATTRIBUTE_INT, _ATTRIBUTE_STRING, _ATTRIBUTE_INTS = 2, 3, 7  # AttributeProto.AttributeType
 
 Message = dict[int, list[int | memoryview]]
+
+
+def write_onnx(graph: Graph, weights: Mapping[str, npt.NDArray[np.float32]]) -> bytes:
+    """Write a graph with its trained arrays; needs the onnx package, which only training has.
+
+    Raises:
+        ValueError: if the arrays are not those that the graph declares.
+    """
+    from onnx import TensorProto, checker, helper, numpy_helper
+
+    shapes = {name: array.shape for name, array in weights.items()}
+    if shapes != graph.weights:
+        raise ValueError(must_be("weights", f"shaped {graph.weights}", shapes))
+    arrays = {**graph.constants, **{k: np.asarray(v, np.float32) for k, v in weights.items()}}
+    types = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32}
+
+    def values(named: Mapping[str, Value]) -> list[Any]:
+        return [
+            helper.make_tensor_value_info(name, types[value.dtype], value.dims)
+            for name, value in named.items()
+        ]
+
+    def node(of: Node) -> Any:
+        attributes: dict[str, Any] = dict(of.attributes)
+        return helper.make_node(of.op, of.inputs, of.outputs, **attributes)
+
+    model = helper.make_model(
+        helper.make_graph(
+            [node(n) for n in graph.nodes],
+            graph.name,
+            values(graph.inputs),
+            values(graph.outputs),
+            [numpy_helper.from_array(np.ascontiguousarray(a), name) for name, a in arrays.items()],
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="som-oracle",
+    )
+    checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def check_onnx(data: bytes, expected: Graph, name: str) -> None:

@@ -1,0 +1,144 @@
+"""`oracle models`: list, verify, show and activate model folders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from oracle.artifact import (
+    Artifact,
+    list_artifacts,
+    models_dir,
+    read_artifact,
+    resolve,
+)
+from oracle.artifact import activate as point_to
+from oracle.errors import ArtifactError
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+Model = Annotated[
+    str | None,
+    typer.Argument(metavar="[MODEL]", help="Name or folder (default: the one in use)."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """List trained and shipped models, and which one is in use."""
+    in_use = _in_use()
+    rows = [_row(folder, folder == in_use) for folder in list_artifacts()]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    if not rows:
+        typer.echo(f"No models in {models_dir()}. `oracle train` makes one.")
+    for row in rows:
+        mark = "*" if row["in_use"] else " "
+        what = row["error"] or f"{row['version']:<10} {row['architecture']:<14} {row['created']}"
+        typer.echo(f"{mark} {row['name']:<40} {what}")
+
+
+@app.command()
+def verify(
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Names or folders (all).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check every byte, and the model's answers on this machine; exit code 1 if one is refused."""
+    folders = [resolve(model) for model in models] if models else list_artifacts()
+    rows = [{"name": folder.name, "error": _refusal(folder)} for folder in folders]
+    if as_json:
+        typer.echo(json.dumps(rows))
+    else:
+        for row in rows:
+            typer.echo(f"{row['name']}: {row['error'] or 'ok'}")
+        if not rows:
+            typer.echo(f"No models in {models_dir()}.")
+    if any(row["error"] for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(model: Model = None, as_json: Json = False) -> None:
+    """Print what a model is: its manifest and card."""
+    artifact = read_artifact(resolve(model))
+    if as_json:
+        described = artifact.manifest.model_dump(mode="json")
+        typer.echo(json.dumps({"path": str(artifact.path), **_info(artifact), **described}))
+        return
+    manifest = artifact.manifest
+    network = manifest.network
+    facts = {
+        "model": f"{manifest.name} {manifest.version}",
+        "folder": str(artifact.path),
+        "sha256": artifact.info.sha256,
+        "created": manifest.created,
+        "architecture": f"{manifest.architecture}, LSTM {'-'.join(map(str, network.recurrent))}"
+        + (" both ways" if network.bidirectional else "")
+        + f", {network.n_seeds} seed{'s' if network.n_seeds > 1 else ''}",
+        "streams": "no" if artifact.step is None else "yes",
+    }
+    for name, value in facts.items():
+        typer.echo(f"{name:<13} {value}")
+    typer.echo(f"\n{artifact.card.rstrip()}")
+
+
+@app.command()
+def activate(
+    model: Annotated[str, typer.Argument(help="Name of a model, see `oracle models list`.")],
+    as_json: Json = False,
+) -> None:
+    """Make a model the one in use, after it passed its self-test; servers notice by themselves."""
+    from oracle.runtime import open_artifact
+
+    open_artifact(read_artifact(resolve(model)))
+    artifact = point_to(model)
+    if as_json:
+        typer.echo(json.dumps({"path": str(artifact.path), **_info(artifact)}))
+    else:
+        typer.echo(f"{artifact.path.name} is in use now (version {artifact.info.version}).")
+
+
+def _in_use() -> Path | None:
+    try:
+        return resolve().resolve()
+    except ArtifactError:
+        return None
+
+
+def _row(folder: Path, in_use: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": folder.name, "path": str(folder), "in_use": in_use}
+    try:
+        artifact = read_artifact(folder)
+    except (ArtifactError, OSError) as error:
+        return {**row, "error": str(error)}
+    manifest = artifact.manifest
+    return {
+        **row,
+        "version": manifest.version,
+        "architecture": manifest.architecture,
+        "created": manifest.created,
+        "seeds": manifest.network.n_seeds,
+        "sha256": artifact.info.sha256,
+        "error": None,
+    }
+
+
+def _refusal(folder: Path) -> str | None:
+    from oracle.runtime import open_artifact
+
+    try:
+        open_artifact(read_artifact(folder))
+    except (ArtifactError, OSError) as error:
+        return str(error)
+    return None
+
+
+def _info(artifact: Artifact) -> dict[str, str]:
+    return {"name": artifact.info.name, "sha256": artifact.info.sha256}
