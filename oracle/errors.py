@@ -34,6 +34,7 @@ class Message(str):
     field: str
 
     def __new__(cls, field: str, rule: str, got: object, advice: str = "") -> Message:
+        """Compose both texts; `got` is shortened to SHOWN_VALUE_CHARS."""
         shown = repr(got)
         if len(shown) > SHOWN_VALUE_CHARS:
             shown = shown[: SHOWN_VALUE_CHARS - 1] + "…"

@@ -240,7 +240,8 @@ def explain(error: ValidationError) -> str:
         if item["type"] == "value_error":
             problems.append(str(item["ctx"]["error"]))
         elif item["type"] == "extra_forbidden":
-            problems.append(must_be(field, "a known field", field, "Remove it or correct its name."))
+            advice = "Remove it or correct its name."
+            problems.append(must_be(field, "a known field", field, advice))
         elif item["type"] == "missing":
             problems.append(f"`{field}` must be given, but is missing.")
         elif item["type"] == "json_invalid":
