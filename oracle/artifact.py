@@ -43,7 +43,7 @@ from oracle.features import FEATURES, FEATURES_VERSION
 from oracle.graph import forward_graph, step_graph
 from oracle.manifest import FORMAT, NAME_PATTERN, FileEntry, Golden, Manifest
 from oracle.onnx_file import check_onnx
-from oracle.types import LEVELS, TARGETS, ModelInfo, explain
+from oracle.types import HEAD_LEVELS, TARGETS, ModelInfo, explain
 
 MANIFEST, MANIFEST_DIGEST = "manifest.json", "manifest.sha256"
 FORWARD, STEP, CALIBRATION = "oracle.onnx", "step.onnx", "calibration.json"
@@ -356,7 +356,7 @@ def _check_compatible(manifest: Manifest) -> None:
         ("features_version", manifest.features_version, FEATURES_VERSION),
         ("features", manifest.features, FEATURES),
         ("targets", manifest.targets, TARGETS),
-        ("levels", manifest.levels, LEVELS),
+        ("levels", manifest.levels, HEAD_LEVELS),
     ):
         if got != want:
             rule = f"{want}" if isinstance(want, int) else "those of this SOM Oracle"

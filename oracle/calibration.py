@@ -22,10 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oracle.features import Array
-from oracle.types import LEVELS, TARGETS
+from oracle.types import HEAD_LEVELS, LEVELS, TARGETS
 
-#: Levels that the network's head gives: LEVELS, and the tails on which decisions rest.
-HEAD_LEVELS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 #: Levels beyond the head, reached from its outermost ones by conformal offsets alone.
 LOW_TAIL = (0.0005, 0.002)
 HIGH_TAIL = (0.998, 0.9995)

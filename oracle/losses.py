@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from oracle.quantiles import outward_steps
-from oracle.types import LEVELS
+from oracle.types import HEAD_LEVELS
 
 
 @keras.saving.register_keras_serializable(package="oracle")
@@ -69,7 +69,7 @@ class Pinball(keras.losses.Loss):  # type: ignore[misc]
 
     def __init__(
         self,
-        levels: Sequence[float] = LEVELS,
+        levels: Sequence[float] = HEAD_LEVELS,
         target_weights: Sequence[float] | None = None,
         name: str = "pinball",
         reduction: str = "mean_with_sample_weight",

@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from oracle.errors import must_be
 from oracle.graph import Network
-from oracle.types import LEVELS, TARGETS, Finite, Frozen, Name, Positive
+from oracle.types import HEAD_LEVELS, TARGETS, Finite, Frozen, Name, Positive
 
 #: Version of the folder's layout.
 FORMAT = 1
@@ -59,7 +59,7 @@ class Manifest(Frozen):
     features_version: Annotated[int, Field(strict=True, ge=1)]
     features: tuple[Name, ...]
     targets: tuple[Name, ...] = TARGETS
-    levels: tuple[Finite, ...] = LEVELS
+    levels: tuple[Finite, ...] = HEAD_LEVELS
     scaling: Scaling
     training: dict[str, JsonValue] = Field(default_factory=dict)
     files: dict[str, FileEntry] = Field(default_factory=dict)

@@ -14,7 +14,6 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from oracle.architectures import ARCHITECTURES, build
-from oracle.calibration import HEAD_LEVELS
 from oracle.callbacks import callbacks
 from oracle.features import (
     FEATURES,
@@ -28,11 +27,11 @@ from oracle.features import (
 )
 from oracle.losses import WeighedPinball
 from oracle.quantiles import pinball
-from oracle.types import TARGETS, Run
+from oracle.types import HEAD_LEVELS, TARGETS, Run
 from oracle.windows import Windows, step_weights
 
 #: Where validation cuts its runs.
-VALIDATION_SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
+VALIDATION_SHARES = (0.1, 0.3, 0.6)
 
 
 @dataclass(frozen=True)
@@ -217,19 +216,9 @@ def prefixes_of(runs: Sequence[Run], shares: Sequence[float], scaling: Scaling) 
 
 def predict(model: keras.Model, prefixes: Prefixes, batch_size: int = 512) -> Array:
     """Quantiles in change space, [example, 3, level], of the last-step model."""
-    out = [
-        keras.ops.convert_to_numpy(
-            model(
-                {
-                    "sequence": prefixes.sequence[i : i + batch_size],
-                    "length": prefixes.length[i : i + batch_size],
-                },
-                training=False,
-            )
-        )
-        for i in range(0, len(prefixes.length), batch_size)
-    ]
-    return np.concatenate(out).astype(np.float64)
+    inputs = {"sequence": prefixes.sequence, "length": prefixes.length}
+    answers = model.predict(inputs, batch_size=batch_size, verbose=0)
+    return np.asarray(answers, np.float64)
 
 
 def fit(
@@ -289,7 +278,9 @@ def fit(
         return validation_loss(predict(server, held_out), held_out)
 
     steps, state = callbacks(score, batches, settings, best, folder / "logs" / name, backup)
-    model.fit(batches.dataset(), shuffle=False, epochs=settings.epochs, verbose=verbose, callbacks=steps)
+    model.fit(
+        batches.dataset(), shuffle=False, epochs=settings.epochs, verbose=verbose, callbacks=steps
+    )
     model.save(final)
     server.set_weights(keras.saving.load_model(best, compile=False).get_weights())
     shutil.rmtree(backup)

@@ -34,6 +34,8 @@ TARGETS = ("final_mqe", "final_topographic_error", "final_dead_neuron_ratio")
 METRICS = ("mqe", "topographic_error", "dead_neuron_ratio")
 #: Quantile levels of every forecast.
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+#: Levels that a network answers: LEVELS, and the tails on which decisions rest.
+HEAD_LEVELS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 #: quality_score = sum of weight * metric (after METRICS); lower is better.
 QUALITY_WEIGHTS = (1.0, 1.0, 0.5)
 

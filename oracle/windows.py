@@ -55,12 +55,16 @@ class Batch:
         target: [run, time, 3] change from each step's last value, 0 where undefined.
         weight: [run, time, 3] of the pinball loss; 0 where undefined or padding.
         length: [run] real steps.
+        progress: [run, time] share of the run; NaN beyond the real steps.
+        told: [run] whether the features tell the progress.
     """
 
     sequence: Float32
     target: Float32
     weight: Float32
     length: npt.NDArray[np.int32]
+    progress: Array
+    told: npt.NDArray[np.bool_]
 
 
 class Windows:
@@ -74,6 +78,7 @@ class Windows:
     def __init__(self, runs: Sequence[Run], hide: float = 1.0) -> None:
         self.columns = columns_of([run.history for run in runs])
         self.finals = finals_of(runs)
+        self.last_epoch = np.nanmax(self.columns.step["epochs"], axis=1)
         self.hide = hide
 
     def __len__(self) -> int:
@@ -87,6 +92,7 @@ class Windows:
         """Draw one window of at most `length` checkpoints for each of `rows`."""
         columns = self._resample(self.columns.take(rows), length, rng)
         _hide_inputs(columns, self.hide, rng)
+        epochs = columns.step["epochs"]
         sequence = encode_columns(columns)
         values, floor = anchors(columns)
         target = encode_outcomes(self.finals[rows][:, None, :], values, floor)
@@ -97,6 +103,8 @@ class Windows:
             np.nan_to_num(target).astype(np.float32),
             weight.astype(np.float32),
             columns.length.astype(np.int32),
+            epochs / self.last_epoch[rows][:, None],
+            np.isfinite(columns.total_epochs),
         )
 
     def _resample(self, c: Columns, length: int, rng: np.random.Generator) -> Columns:

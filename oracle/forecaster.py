@@ -1,0 +1,247 @@
+"""Oracle: a loaded model that turns a history into a forecast.
+
+The same few steps for one history, for a thousand and for a run that is followed:
+features -> network -> conformal correction -> joint draws -> `Forecast`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from oracle.artifact import Artifact, read_artifact, resolve
+from oracle.calibration import KNOTS, Calibration, seed_of, shown
+from oracle.features import (
+    Array,
+    Columns,
+    Float32,
+    anchors,
+    columns_of,
+    decode,
+    encode_columns,
+    far_enough,
+    thin,
+)
+from oracle.runtime import Session
+from oracle.support import Support
+from oracle.types import (
+    LEVELS,
+    QUALITY_WEIGHTS,
+    TARGETS,
+    Forecast,
+    History,
+    ModelInfo,
+    QualityForecast,
+    RunContext,
+    Scale,
+)
+
+#: Share of outcomes that the outer levels should hold.
+COVERAGE = LEVELS[-1] - LEVELS[0]
+#: "Worse" means more than this above the best mqe seen.
+WORSE = 1.05
+
+
+class Oracle:
+    """Forecasts how runs will end. Thread-safe; load it once a process.
+
+    Use `Oracle.load()`; the constructor takes an artifact that was already verified.
+    """
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact = artifact
+        self.info: ModelInfo = artifact.info
+        self._session = Session(artifact.forward, artifact.step)
+        self._mean = np.asarray(artifact.manifest.scaling.mean, np.float32)
+        self._std = np.asarray(artifact.manifest.scaling.std, np.float32)
+        self._calibration = Calibration.from_json(artifact.calibration["calibration"])
+        self._support = Support.from_json(artifact.calibration["support"])
+
+    @classmethod
+    def load(cls, path: str | Path | None = None) -> Self:
+        """Load and verify a model folder.
+
+        Args:
+            path: a model folder. None: the one that ORACLE_MODEL names, else the activated one,
+                else the shipped default.
+
+        Raises:
+            ArtifactNotFound: nothing is there.
+            ArtifactCorrupt: a file is missing or altered, or the golden self-test fails.
+            ArtifactIncompatible: made for another version.
+        """
+        return cls(read_artifact(resolve(path)))
+
+    def __repr__(self) -> str:
+        return f"Oracle({self.info.name!r}, version={self.info.version!r})"
+
+    def forecast(self, history: History) -> Forecast:
+        """Forecast the three final values of one run from its checkpoints so far."""
+        columns = columns_of([thin(history)])
+        rows = encode_columns(columns)
+        quantiles = self._session.run(self._scale(rows), columns.length.astype(np.int32))
+        return self._forecast(history, columns, 0, rows[0], quantiles[0])
+
+    def forecast_many(self, histories: Sequence[History]) -> list[Forecast]:
+        """Forecast many runs at once: the same answers as one by one, several times faster."""
+        if not histories:
+            return []
+        columns = columns_of([thin(history) for history in histories])
+        rows = encode_columns(columns)
+        real = [rows[i, :n] for i, n in enumerate(columns.length)]
+        quantiles = self._session.run_many([self._scale(r) for r in real])
+        return [
+            self._forecast(history, columns, i, real[i], quantiles[i])
+            for i, history in enumerate(histories)
+        ]
+
+    def follow(
+        self,
+        context: RunContext | None = None,
+        *,
+        total_epochs: float | None = None,
+        run_id: str | None = None,
+        dataset: str | None = None,
+        population: str | None = None,
+    ) -> Follower:
+        """Follow one run whose checkpoints come one by one.
+
+        Args:
+            context: what is known before the run starts.
+            total_epochs: the budget, in the unit of the epochs that will be reported.
+            run_id, dataset, population: names, see `History`.
+        """
+        return Follower(
+            self,
+            {
+                "context": context or RunContext(),
+                "total_epochs": total_epochs,
+                "run_id": run_id,
+                "dataset": dataset,
+                "population": population,
+            },
+        )
+
+    def _scale(self, rows: Float32) -> Float32:
+        return np.clip((rows - self._mean) / self._std, -8.0, 8.0)
+
+    def _forecast(
+        self, history: History, columns: Columns, i: int, rows: Float32, quantiles: Float32
+    ) -> Forecast:
+        """Turn the network's answer for run `i` of `columns` into a forecast."""
+        values, floor = _last_anchor(columns, i)
+        progress = history.progress
+        knots = self._calibration.knots(quantiles.astype(np.float64), progress)
+        seed = seed_of(np.array([history.epochs, history.mqe]).tobytes())
+        draws = decode(self._calibration.draws(knots, seed).T, values, floor).T
+        final = shown(decode(knots, values, floor))
+        scale = history.context.mqe_of_mean
+        best = min(history.mqe)
+        # P(final mqe <= WORSE * best), read off the calibrated quantiles.
+        not_worse = np.interp(WORSE * best, decode(knots, values, floor)[0], KNOTS)
+        forecast = Forecast(
+            run_id=history.run_id,
+            progress=progress,
+            n_checkpoints=len(history),
+            model=self.info,
+            final={t: tuple(final[k].tolist()) for k, t in enumerate(TARGETS)},
+            quality=_quality(draws, scale),
+            coverage=COVERAGE,
+            support=self._support.score(history, rows),
+            will_worsen=float(np.clip(1 - not_worse, 0.0, 1.0)),
+            mqe_of_mean=scale,
+        )
+        return forecast.with_draws(draws)
+
+
+class Follower:
+    """One run followed checkpoint by checkpoint: each forecast costs one step of the network.
+
+    Forecasts equal those of `Oracle.forecast` on the history so far. A bidirectional trunk has no
+    state to keep, so it reads the whole history again each time.
+    """
+
+    def __init__(self, oracle: Oracle, fixed: dict[str, object]) -> None:
+        self._oracle, self._fixed = oracle, fixed
+        session = oracle._session
+        self._state: Float32 | None = session.start() if session.streams else None
+        self._last_kept: float | None = None
+        self.history: History | None = None
+
+    def update(
+        self,
+        epoch: float,
+        *,
+        mqe: float,
+        topographic_error: float | None,
+        dead_neuron_ratio: float | None,
+        learning_rate: float | None = None,
+        radius: float | None = None,
+    ) -> Forecast:
+        """Add one checkpoint and forecast.
+
+        Raises:
+            InvalidHistory: where the checkpoint breaks a rule; the run stays as it was.
+        """
+        new = {
+            "epochs": epoch,
+            "mqe": mqe,
+            "topographic_error": topographic_error,
+            "dead_neuron_ratio": dead_neuron_ratio,
+            "learning_rate": learning_rate,
+            "radius": radius,
+        }
+        old = self.history
+        columns = {
+            name: (*((getattr(old, name) or ()) if old else ()), value)
+            for name, value in new.items()
+        }
+        history = History.parse({**self._fixed, **columns})
+        forecast = self._forecast(history)
+        self.history = history
+        return forecast
+
+    def _forecast(self, history: History) -> Forecast:
+        oracle = self._oracle
+        if self._state is None:
+            return oracle.forecast(history)
+        columns = columns_of([thin(history)])
+        rows = encode_columns(columns)
+        row = oracle._scale(rows[:, -1])
+        quantiles, state = oracle._session.step(self._state, row)
+        forecast = oracle._forecast(history, columns, 0, rows[0], quantiles[0])
+        # A checkpoint that stands too close to the one before is seen only while it is last.
+        if self._last_kept is None or far_enough(
+            self._last_kept, history.epochs[-1], history.total_epochs
+        ):
+            self._state, self._last_kept = state, history.epochs[-1]
+        return forecast
+
+
+def _last_anchor(columns: Columns, i: int) -> tuple[Array, float]:
+    """`anchors` at the last real checkpoint of run `i`: [3] values and the floor of mqe."""
+    one = columns.take(np.array([i]))
+    values, floor = anchors(one)
+    last = int(columns.length[i]) - 1
+    return values[0, last], float(floor[0, last])
+
+
+def _quality(draws: npt.NDArray[np.float64], scale: float | None) -> tuple[QualityForecast, ...]:
+    """The joint quality score's distribution, raw, and relative where the scale is known."""
+    made = []
+    for name, unit in ((Scale.RAW, 1.0), (Scale.RELATIVE, scale)):
+        if unit is None:
+            continue
+        score = draws @ (np.array(QUALITY_WEIGHTS) / np.array([unit, 1.0, 1.0]))
+        made.append(
+            QualityForecast(
+                scale=name,
+                weights=QUALITY_WEIGHTS,
+                values=tuple(np.quantile(score, LEVELS).tolist()),
+            )
+        )
+    return tuple(made)
