@@ -15,7 +15,7 @@ from collector.schedules import schedule
 from collector.som_run import checkpoint_updates, som_run
 from collector.sources import load_dataset
 from collector.space import CALLABLES, MiniSomConfiguration, sample_ea
-from oracle.errors import InvalidHistory, OracleError, must_be
+from oracle.errors import OracleError, must_be
 from oracle.integrations.minisom import updates_of
 from oracle.tables import ROLES, SCALINGS
 from oracle.types import Run
@@ -147,7 +147,7 @@ def _train(
                 checkpoints=checkpoint_updates(total, count, spacing),
                 initialization=c.initialization,
             )
-    except InvalidHistory:
+    except OracleError:  # the weights are no longer finite
         return None
     scale = run.history.context.mqe_of_mean
     return None if scale is not None and run.final_mqe > MAX_RELATIVE_MQE * scale else run

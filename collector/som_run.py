@@ -32,7 +32,7 @@ def checkpoint_updates(
     if not 1 <= count <= MAX_CHECKPOINTS:
         raise InvalidHistory(must_be("checkpoints", f"within 1..{MAX_CHECKPOINTS}", count))
     if spacing == "log":
-        places = np.geomspace(max(1.0, total * FIRST_LOG_CHECKPOINT), total, count)
+        places = np.geomspace(total, max(1.0, total * FIRST_LOG_CHECKPOINT), count)
     else:
         places = np.linspace(total / count, total, count)
     return sorted({min(total, max(1, round(p))) for p in places} | {total})
@@ -69,7 +69,7 @@ def som_run(
         The run; `censored` where it was stopped before its last update.
 
     Raises:
-        InvalidHistory: naming what cannot be recorded, e.g. an mqe that is no longer finite.
+        OracleError: naming what cannot be recorded, e.g. weights that are no longer finite.
         ValueError: MiniSom's own, for settings it refuses.
     """
     samples = np.asarray(data, dtype=float)

@@ -92,7 +92,8 @@ def run(
         from collector import ea_run
 
         ea_run.ea_datasets(tables)  # an unknown table is told before anything is written
-        run_one, settings, runs = ea_run.run_one, {"tables": tables}, runs or EA_RUNS
+        run_one, settings = ea_run.run_one, {"tables": tables}
+        runs = EA_RUNS if runs is None else runs
     else:
         from collector import fast_run
 
@@ -104,7 +105,8 @@ def run(
             raise OracleError(must_be("--tables", f"left out with --preset {preset}", tables))
         run_one, settings = fast_run.run_one, {"preset": preset}
         runs = presets[preset].runs if runs is None else runs
-    with tqdm(total=runs, unit="run", mininterval=0.5, file=sys.stderr) as bar:
+    # delay: nothing is drawn before the first run, so bad input is answered with one line.
+    with tqdm(total=runs, unit="run", mininterval=0.5, delay=1e-3, file=sys.stderr) as bar:
 
         def show(done: int, _: int) -> None:
             if not bar.n:

@@ -9,7 +9,7 @@ import pytest
 from minisom import MiniSom
 
 from collector.som_run import checkpoint_updates, som_run
-from oracle.errors import InvalidHistory
+from oracle.errors import InvalidHistory, OracleError
 from oracle.types import History, Run
 
 DATA = np.random.default_rng(8).normal(size=(40, 3))
@@ -74,12 +74,12 @@ def test_looking_on_changes_nothing() -> None:
     assert one.get_weights().tobytes() == two.get_weights().tobytes()
 
 
-def test_a_run_that_is_no_longer_finite_is_refused_by_field() -> None:
+def test_weights_that_are_no_longer_finite_are_refused() -> None:
     som = make()
     som._weights[...] = np.inf
     with (
         np.errstate(all="ignore"),
-        pytest.raises(InvalidHistory, match="mqe"),
+        pytest.raises(OracleError, match="`weights` must be finite"),
     ):
         record(som)
 
