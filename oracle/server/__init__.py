@@ -1,0 +1,1 @@
+"""The HTTP service: the only place that imports FastAPI and SQLAlchemy."""

@@ -1,0 +1,256 @@
+"""How the service answers: JSON, and one shape for every error that repeats nothing received."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from oracle.errors import (
+    ArtifactError,
+    InvalidHistory,
+    Message,
+    NotAuthorized,
+    OracleError,
+    Overloaded,
+    RunConflict,
+    RunNotFound,
+    StoreUnavailable,
+)
+
+JSON_TYPE = "application/json"
+#: Longest message of an error, characters.
+MAX_MESSAGE_CHARS = 1_000
+
+_CODES: tuple[tuple[type[OracleError], str], ...] = (
+    (InvalidHistory, "invalid"),
+    (RunConflict, "conflict"),
+    (RunNotFound, "not_found"),
+    (NotAuthorized, "unauthorized"),
+    (Overloaded, "overloaded"),
+    (StoreUnavailable, "store_unavailable"),
+    (ArtifactError, "no_model"),
+)
+_CODE_OF_STATUS = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+    422: "invalid",
+    429: "rate_limited",
+    500: "internal",
+    503: "overloaded",
+}
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Refused(OracleError):
+    """A request that is refused before it reaches the oracle.
+
+    Args:
+        status: HTTP status.
+        message: rule and remedy.
+        retry_after_s: told as Retry-After.
+    """
+
+    def __init__(self, status: int, message: str, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class Json(Response):
+    """A JSON answer from bytes that are JSON already."""
+
+    media_type = JSON_TYPE
+
+
+def answer(model: BaseModel, status: int = 200) -> Json:
+    """Answer with a pydantic model."""
+    return Json(model.__pydantic_serializer__.to_json(model), status)
+
+
+def parse(model: type[M], raw: bytes) -> M:
+    """Validate raw JSON bytes.
+
+    Raises:
+        InvalidHistory: naming the first field that breaks its rule, without its value.
+    """
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        raise invalid(error, model) from None
+
+
+class Invalid(InvalidHistory):
+    """A body that breaks a rule; `field` is the path to the first that does."""
+
+    def __init__(self, message: str, field: str | None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def invalid(error: ValidationError, model: type[BaseModel]) -> Invalid:
+    """Tell pydantic's first problem in our form, without the value."""
+    problem = error.errors(include_url=False, include_input=False)[0]
+    field, message = _tell(problem, model)
+    more = error.error_count() - 1
+    return Invalid(message + (f" ({more} more problems.)" if more else ""), field or None)
+
+
+def _tell(problem: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
+    kind, loc = problem["type"], problem["loc"]
+    if kind == "extra_forbidden":  # the unknown name is input too: name the known ones instead
+        parent = ".".join(map(str, loc[:-1]))
+        known = ", ".join(_fields_at(model, loc[:-1]))
+        where = f"`{parent}`" if parent else "The body"
+        return parent, f"{where} must have known fields only: {known}."
+    field = ".".join(map(str, loc))
+    if kind == "value_error":
+        message = problem["ctx"]["error"].args[0]
+        if isinstance(message, Message):
+            return message.field, message.without_value
+    if kind == "json_invalid":
+        return "", "The body must be valid JSON."
+    if kind == "missing":
+        return field, f"`{field}` must be given."
+    rule = problem["msg"][:1].lower() + problem["msg"][1:]
+    return field, f"`{field or 'body'}` must be valid: {rule}."
+
+
+def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    for part in loc:
+        if isinstance(part, int) or part not in model.model_fields:
+            continue
+        inner = _model_in(model.model_fields[part].annotation)
+        if inner is None:
+            break
+        model = inner
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(inner) for inner in getattr(annotation, "__args__", ()))
+    return next((inner for inner in found if inner is not None), None)
+
+
+def new_request_id() -> str:
+    """Make an id that finds a request in the log."""
+    return os.urandom(8).hex()
+
+
+def error_body(code: str, message: str, request_id: str, field: str | None = None) -> bytes:
+    """Render the one error shape."""
+    error: dict[str, str] = {"code": code, "message": message[:MAX_MESSAGE_CHARS]}
+    if field:
+        error["field"] = field
+    error["request_id"] = request_id
+    return json.dumps({"error": error}, ensure_ascii=False).encode()
+
+
+def code_of(error: OracleError) -> str:
+    """The machine-readable word for an error."""
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return code
+    return _CODE_OF_STATUS.get(error.status, "internal")
+
+
+def error_answer(error: OracleError, request_id: str, retry_after_s: int) -> Json:
+    """Answer with one of our errors; 503 and 429 say when to come again."""
+    field = getattr(error, "field", None)
+    body = error_body(code_of(error), _message(error), request_id, field)
+    response = Json(body, error.status)
+    if error.status in (429, 503):
+        after = getattr(error, "retry_after_s", None) or retry_after_s
+        response.headers["retry-after"] = str(after)
+    if error.status == 401:
+        response.headers["www-authenticate"] = "Bearer"
+    if error.status == 413:
+        response.headers["connection"] = "close"  # the rest of the body is not read
+    return response
+
+
+def _message(error: OracleError) -> str:
+    text = error.args[0] if error.args else HTTPStatus(error.status).phrase
+    return text.without_value if isinstance(text, Message) else str(text)
+
+
+def status_error(status: int) -> Refused:
+    """Turn a bare HTTP status (no such route, wrong method) into one of our errors."""
+    messages = {
+        404: "There is no such route. GET /docs lists them.",
+        405: "This route does not take this method. GET /docs lists them.",
+    }
+    return Refused(status, messages.get(status, HTTPStatus(status).phrase + "."))
+
+
+def raw_answer(status: int, code: str, message: str, retry_after_s: int | None = None) -> bytes:
+    """Render a whole HTTP answer, for a connection that has no request yet."""
+    body = error_body(code, message, new_request_id())
+    retry = f"retry-after: {retry_after_s}\r\n" if retry_after_s else ""
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: {JSON_TYPE}\r\n"
+        f"content-length: {len(body)}\r\n{retry}connection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def unavailable(
+    retry_after_s: int,
+) -> Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]:
+    """Make an ASGI application that refuses every request at once."""
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        error = Overloaded("The service is busy. Try again soon.")
+        await error_answer(error, new_request_id(), retry_after_s)(scope, receive, send)
+
+    return refuse
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Read a body of at most `limit` bytes.
+
+    Raises:
+        Refused: 413 beyond the limit, whether it was announced or not.
+    """
+    announced = request.headers.get("content-length")
+    if announced is not None and announced.isdigit() and int(announced) > limit:
+        raise _too_large(limit)
+    message = await request.receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body", False):
+        parts = [body]
+        size = len(body)
+        while message.get("more_body", False):
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                raise _too_large(limit)
+        body = b"".join(parts)
+    elif message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(413, f"The body must be at most {limit} bytes.")

@@ -1,0 +1,94 @@
+"""Put the service together.
+
+`uvicorn --factory oracle.server.app:create_app` works, but only `oracle serve` gives the
+deadlines of protocol.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+import oracle
+from oracle.server import openapi, routes_runs, routes_service, routes_stateless
+from oracle.server.answers import Invalid, error_answer, status_error
+from oracle.server.guards import Guard
+from oracle.server.keys import Door, read_keys
+from oracle.server.logs import configure
+from oracle.server.service import Service
+from oracle.server.telemetry import Telemetry
+from oracle.settings import Settings, refuse_public_without_keys
+
+DASHBOARD = Path(__file__).parent / "dashboard"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Make the application; nothing is opened before its lifespan begins.
+
+    Args:
+        settings: None = from the environment.
+
+    Raises:
+        InvalidHistory: a setting that breaks its rule.
+    """
+    settings = settings or Settings.from_environment()
+    configure(settings.log_level)
+    keys = read_keys(settings)
+    refuse_public_without_keys(settings, has_keys=bool(keys))
+    telemetry = Telemetry()
+    service = Service.build(settings, telemetry)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        service.start()
+        house = asyncio.create_task(service.keep_house())
+        try:
+            yield {"limits": service.limits}
+        finally:
+            house.cancel()
+            with suppress(asyncio.CancelledError):
+                await house
+            await service.stop()
+
+    app = FastAPI(
+        title="SOM Oracle",
+        version=oracle.__version__,
+        description="Forecasts how a self-organizing map's training will end, and decides.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    app.add_middleware(Guard, settings=settings, door=Door(settings, keys), telemetry=telemetry)
+    for routes in (routes_stateless, routes_runs, routes_service):
+        app.include_router(routes.router)
+    if DASHBOARD.is_dir():
+        app.mount("/", StaticFiles(directory=DASHBOARD, html=True), name="page")
+    openapi.install(app, with_keys=bool(keys))
+
+    @app.exception_handler(HTTPException)
+    async def on_status(request: Request, error: HTTPException) -> Response:
+        request_id = request.scope["request_id"]
+        response = error_answer(status_error(error.status_code), request_id, settings.retry_after_s)
+        if error.status_code == 405 and error.headers and "Allow" in error.headers:
+            response.headers["allow"] = error.headers["Allow"]
+        return response
+
+    @app.exception_handler(RequestValidationError)
+    async def on_parameter(request: Request, error: RequestValidationError) -> Response:
+        problem = error.errors()[0]
+        field = str(problem["loc"][-1])
+        rule = problem["msg"][:1].lower() + problem["msg"][1:]
+        told = Invalid(f"`{field}` must be valid: {rule}.", field)
+        return error_answer(told, request.scope["request_id"], settings.retry_after_s)
+
+    return app

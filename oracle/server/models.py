@@ -1,0 +1,236 @@
+"""The model in use: loaded, self-tested, and exchanged while requests go on.
+
+Activation is a file (`oracle models activate`) or a folder that was replaced. Every worker looks
+for a change by itself. A model that fails its digests, its golden self-test or the load is
+refused; the one before goes on, and the attempt is repeated with longer and longer pauses.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from oracle import artifact
+from oracle.errors import ArtifactError, ArtifactNotFound, OracleError
+from oracle.features import FEATURES, encode
+from oracle.forecaster import Oracle
+from oracle.runtime import open_artifact
+from oracle.server.listing import iso
+from oracle.server.telemetry import Telemetry
+from oracle.server.wire import ActiveModel, AvailableModel, ModelFailure, ModelsAnswer
+from oracle.settings import Settings
+from oracle.types import Forecast, History, ModelInfo
+
+log = logging.getLogger("oracle.models")
+
+#: Every how many forecasts the inputs' drift is measured, and how slowly its mean moves.
+DRIFT_EVERY, DRIFT_WEIGHT = 16, 0.02
+_FIRST_RETRY_S = 1.0
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    oracle: Oracle
+    mark: Hashable
+    at: float
+
+
+@dataclass(frozen=True)
+class _Refused:
+    mark: Hashable
+    message: str
+    since: float
+    pause_s: float
+    next_try: float
+
+
+class ModelKeeper:
+    """Holds the oracle that answers now.
+
+    `oracle` is read once a request, so a request is answered by one model from start to end.
+    """
+
+    def __init__(self, settings: Settings, telemetry: Telemetry) -> None:
+        self._settings, self._telemetry = settings, telemetry
+        self._loaded: _Loaded | None = None
+        self._refused: _Refused | None = None
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._drift = np.zeros(len(FEATURES))
+        self._n_forecasts = 0
+        self._infos: dict[Hashable, ModelInfo] = {}
+        self.changes = 0
+
+    # Use
+
+    @property
+    def oracle(self) -> Oracle | None:
+        """The oracle in use, None before the first was loaded."""
+        loaded = self._loaded
+        return loaded.oracle if loaded is not None else None
+
+    def require(self) -> Oracle:
+        """Give the oracle in use.
+
+        Raises:
+            ArtifactNotFound: none was loaded yet.
+        """
+        oracle = self.oracle
+        if oracle is None:
+            raise ArtifactNotFound("A model must be loaded; GET /readyz says what is wrong.")
+        return oracle
+
+    def forecast(self, history: History) -> Forecast | None:
+        """Forecast one history and measure it; None without a model."""
+        oracle = self.oracle
+        if oracle is None:
+            return None
+        began = time.perf_counter()
+        forecast = oracle.forecast(history)
+        self._telemetry.forecast(forecast, time.perf_counter() - began)
+        self._measure_drift(oracle, history)
+        return forecast
+
+    def forecast_many(self, histories: Sequence[History]) -> list[Forecast] | None:
+        """Forecast many histories at once and measure them; None without a model."""
+        oracle = self.oracle
+        if oracle is None:
+            return None
+        if not histories:
+            return []
+        began = time.perf_counter()
+        forecasts = oracle.forecast_many(histories)
+        each = (time.perf_counter() - began) / len(histories)
+        for forecast in forecasts:
+            self._telemetry.forecast(forecast, each)
+        self._measure_drift(oracle, histories[0])
+        return forecasts
+
+    def _measure_drift(self, oracle: Oracle, history: History) -> None:
+        self._n_forecasts += 1
+        if self._n_forecasts % DRIFT_EVERY != 1:
+            return
+        scaling = oracle.artifact.manifest.scaling
+        z = (encode(history)[-1] - np.asarray(scaling.mean)) / np.asarray(scaling.std)
+        self._drift += DRIFT_WEIGHT * (np.clip(z, -10, 10) - self._drift)
+        for name, value in zip(FEATURES, self._drift, strict=True):
+            self._telemetry.drift.labels(name).set(float(value))
+
+    # Change
+
+    def start(self) -> None:
+        """Load the model and look for another from then on."""
+        self.look()
+        self._thread = threading.Thread(target=self._watch, name="oracle-models", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the looking."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(self._settings.model_poll_s):
+            self.look()
+
+    def look(self) -> None:
+        """Load the model that is asked for, if it is not the one in use."""
+        mark: Hashable = None
+        try:
+            folder = artifact.resolve(self._settings.model or None)
+            mark = _mark(folder)
+            if self._is_known(mark):
+                return
+            found = artifact.read_artifact(folder)
+            open_artifact(found)  # the golden self-test
+            oracle = Oracle(found)
+        except (OracleError, OSError) as error:
+            self._refuse(mark, error)
+        except Exception as error:  # whatever a folder holds, the one in use goes on
+            log.exception("model failed")
+            self._refuse(mark, error)
+        else:
+            self._loaded = _Loaded(oracle, mark, time.time())
+            self._refused = None
+            self._drift[:] = 0
+            self.changes += 1
+            self._telemetry.model(oracle.info)
+            log.info("model", extra={"model": oracle.info.name, "sha256": oracle.info.sha256})
+
+    def _is_known(self, mark: Hashable) -> bool:
+        if self._loaded is not None and self._loaded.mark == mark:
+            self._refused = None  # asked for the one in use again
+            return True
+        refused = self._refused
+        return refused is not None and refused.mark == mark and time.time() < refused.next_try
+
+    def _refuse(self, mark: Hashable, error: Exception) -> None:
+        before, now = self._refused, time.time()
+        again = before is not None and before.mark == mark
+        if again and before is not None and now < before.next_try:
+            return
+        pause = _FIRST_RETRY_S
+        if again and before is not None:
+            pause = min(2 * before.pause_s, self._settings.model_retry_s)
+        ours = isinstance(error, ArtifactError)
+        message = str(error) if ours else "The model folder cannot be read."
+        since = before.since if again and before is not None else now
+        self._refused = _Refused(mark, message, since, pause, now + pause)
+        self._telemetry.model_failures.inc()
+        log.warning("model refused", extra={"problem": message})
+
+    # Report
+
+    def active(self) -> ActiveModel | None:
+        """Describe the model in use."""
+        loaded = self._loaded
+        if loaded is None:
+            return None
+        return ActiveModel(**loaded.oracle.info.model_dump(), loaded_at=iso(loaded.at))
+
+    def failure(self) -> ModelFailure | None:
+        """Describe why the model that is asked for is not in use."""
+        refused = self._refused
+        if refused is None:
+            return None
+        return ModelFailure(
+            message=refused.message,
+            since=iso(refused.since),
+            next_try_at=iso(refused.next_try),
+        )
+
+    def report(self) -> ModelsAnswer:
+        """List what is in use and what could be: the folders that verify."""
+        active = self.active()
+        infos = [info for folder in artifact.list_artifacts() if (info := self._info(folder))]
+        in_use = active.sha256 if active is not None else None
+        return ModelsAnswer(
+            active=active,
+            failure=self.failure(),
+            available=tuple(
+                AvailableModel(**info.model_dump(), active=info.sha256 == in_use) for info in infos
+            ),
+        )
+
+    def _info(self, folder: Path) -> ModelInfo | None:
+        """Describe a folder that verifies; remembered until it changes."""
+        try:
+            mark = _mark(folder)
+            if mark not in self._infos:
+                self._infos[mark] = artifact.read_artifact(folder).info
+        except (OracleError, OSError):
+            return None
+        return self._infos[mark]
+
+
+def _mark(folder: Path) -> Hashable:
+    """Tell one state of a folder from another without reading it."""
+    found = (folder / artifact.MANIFEST).stat()
+    return (str(folder), found.st_ino, found.st_size, found.st_mtime_ns)

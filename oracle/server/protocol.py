@@ -1,0 +1,159 @@
+"""Deadlines and bounds on a connection, which uvicorn leaves open.
+
+uvicorn waits for ever for a request that never comes and for a client that never reads. This
+protocol closes both, bounds the head of a request, and answers 503 at once when more requests are
+in work than the service accepts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import TimerHandle
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from oracle.server.answers import raw_answer, unavailable
+
+#: Longest request line and headers together, bytes.
+MAX_HEAD_BYTES = 32_768
+
+
+@dataclass
+class Limits:
+    """What the protocol needs to know; shared by all connections of a worker.
+
+    Attributes:
+        receive_timeout_s: for a whole request, and for the first byte of a connection.
+        write_timeout_s: for a client to go on reading.
+        max_waiting: requests in work, event streams not counted.
+        max_connections: open connections.
+        retry_after_s: told with a 503.
+        streams: event streams open now.
+    """
+
+    receive_timeout_s: float
+    write_timeout_s: float
+    max_waiting: int
+    max_connections: int
+    retry_after_s: int
+    streams: int = 0
+
+
+class DeadlineProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol with deadlines; the limits come with the lifespan's state."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.limits: Limits = self.app_state["limits"]
+        self.serve = self.app
+        self.refuse = unavailable(self.limits.retry_after_s)
+        self.receive_deadline: TimerHandle | None = None
+        self.write_deadline: TimerHandle | None = None
+        self.in_head = False
+        self.head_bytes = 0
+
+    # A connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request, or refuse where too many are open."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.max_connections:
+            answer = raw_answer(
+                503,
+                "overloaded",
+                "Too many connections are open. Try again soon.",
+                self.limits.retry_after_s,
+            )
+            transport.write(answer)
+            transport.close()
+            return
+        self._expect_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget every deadline."""
+        self._cancel_receive_deadline()
+        if self.write_deadline is not None:
+            self.write_deadline.cancel()
+            self.write_deadline = None
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """End event streams too when the server is told to end: they never end by themselves."""
+        cycle = self.cycle
+        if self.scope is not None and cycle.chunked_encoding and not cycle.response_complete:
+            self.transport.close()
+        else:
+            super().shutdown()
+
+    # A request
+
+    def on_message_begin(self) -> None:
+        """Begin to wait for the whole request."""
+        self.in_head = True
+        self.head_bytes = 0
+        if self.receive_deadline is None:
+            self._expect_request()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Hand the request to the application, or refuse it where too many wait."""
+        waiting = len(self.tasks) - self.limits.streams
+        self.in_head = False
+        self.app = self.serve if waiting < self.limits.max_waiting else self.refuse
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The whole request is here."""
+        self._cancel_receive_deadline()
+        super().on_message_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and bound a head that does not end."""
+        super().data_received(data)
+        # The parser collects an unfinished head without bound.
+        if self.in_head and self.parser is not None:
+            self.head_bytes += len(data)
+            if self.head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+                self.send_400_response("")
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer in the service's error shape; uvicorn's own is plain text."""
+        text = "The request must be valid HTTP/1.1 with a head of 32 kB at most."
+        self.transport.write(raw_answer(400, "bad_request", text))
+        self.transport.close()
+
+    # Clients that do not read
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the client to read."""
+        super().pause_writing()
+        if self.write_deadline is None:
+            self.write_deadline = self.loop.call_later(
+                self.limits.write_timeout_s, self.transport.abort
+            )
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        if self.write_deadline is not None:
+            self.write_deadline.cancel()
+            self.write_deadline = None
+        super().resume_writing()
+
+    # Clients that do not send
+
+    def _expect_request(self) -> None:
+        self.receive_deadline = self.loop.call_later(
+            self.limits.receive_timeout_s, self._receive_too_slow
+        )
+
+    def _cancel_receive_deadline(self) -> None:
+        if self.receive_deadline is not None:
+            self.receive_deadline.cancel()
+            self.receive_deadline = None
+
+    def _receive_too_slow(self) -> None:
+        self.receive_deadline = None
+        if not self.transport.is_closing():
+            self.transport.close()

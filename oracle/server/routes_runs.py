@@ -1,0 +1,200 @@
+"""Stored runs: append, finish, overrule, list, replay, forget; populations and events."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+
+from oracle.errors import Overloaded
+from oracle.server import listing, populations
+from oracle.server.answers import Json, answer, parse, read_body
+from oracle.server.events import EventStream, Wanted
+from oracle.server.openapi import body, described
+from oracle.server.service import service_of
+from oracle.server.wire import (
+    EXAMPLE_CHECKPOINT,
+    CheckpointsRequest,
+    FinishRequest,
+    Override,
+    OverrideRequest,
+    PopulationDetail,
+    PopulationList,
+    ReplayAnswer,
+    RunDetail,
+    RunList,
+    RunSummary,
+    State,
+)
+from oracle.types import RUN_ID_PATTERN, Decision
+
+router = APIRouter(tags=["runs"])
+
+RunName = Annotated[str, Path(pattern=RUN_ID_PATTERN, description="Name of the run.")]
+PopulationName = Annotated[str, Path(min_length=1, max_length=200)]
+Text = Annotated[str | None, Query(min_length=1, max_length=200)]
+EventId = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="Last event known.")]
+
+
+@router.post(
+    "/v1/runs/{run_id}/checkpoints",
+    status_code=201,
+    responses=described(Decision, 404, 409, ok=201)
+    | {200: {"model": Decision, "description": "Stored before: the decision made then"}},
+    openapi_extra=body(CheckpointsRequest, EXAMPLE_CHECKPOINT),
+)
+async def append_checkpoints(request: Request, run_id: RunName) -> Response:
+    """Append checkpoints of a run and decide on all of it; committed before the answer."""
+    service = service_of(request)
+    piece = parse(CheckpointsRequest, await read_body(request, service.settings.max_body_bytes))
+    owner = request.scope["owner"]
+    done = await service.store.write(
+        lambda connection: service.runs.append(connection, owner, run_id, piece)
+    )
+    service.telemetry.decision(done.decision)
+    if done.stored:
+        service.telemetry.checkpoints.inc(done.stored)
+    return answer(done.decision, 201 if done.stored else 200)
+
+
+@router.post(
+    "/v1/runs/{run_id}/finish",
+    responses=described(RunSummary, 404, 409),
+    openapi_extra=body(FinishRequest, {"final_mqe": 0.11}),
+)
+async def finish_run(request: Request, run_id: RunName) -> Response:
+    """Say how a run ended; its outcome joins its population."""
+    service = service_of(request)
+    how = parse(FinishRequest, await read_body(request, service.settings.max_body_bytes))
+    owner = request.scope["owner"]
+    done = await service.store.write(
+        lambda connection: service.runs.finish(connection, owner, run_id, how)
+    )
+    if done.wrong_stop is not None:
+        outcome = "wrong" if done.wrong_stop else "right"
+        service.telemetry.control_runs.labels(outcome).inc()
+    return answer(done.run)
+
+
+@router.post(
+    "/v1/runs/{run_id}/keep",
+    responses=described(RunSummary, 404, 409),
+    openapi_extra=body(OverrideRequest, {}),
+)
+async def keep_run(request: Request, run_id: RunName) -> Response:
+    """Say as a person that this run is never stopped."""
+    return await _override(request, run_id, "keep")
+
+
+@router.post(
+    "/v1/runs/{run_id}/stop",
+    responses=described(RunSummary, 404, 409),
+    openapi_extra=body(OverrideRequest, {}),
+)
+async def stop_run(request: Request, run_id: RunName) -> Response:
+    """Say as a person that this run stops at its next checkpoint."""
+    return await _override(request, run_id, "stop")
+
+
+async def _override(request: Request, run_id: str, word: Override) -> Json:
+    service = service_of(request)
+    said = parse(OverrideRequest, await read_body(request, service.settings.max_body_bytes))
+    owner = request.scope["owner"]
+    return answer(
+        await service.store.write(
+            lambda connection: service.runs.override(connection, owner, run_id, word, said.by)
+        )
+    )
+
+
+@router.get("/v1/runs", responses=described(RunList))
+async def list_runs(
+    request: Request,
+    population: Text = None,
+    dataset: Text = None,
+    state: State | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(max_length=20)] = None,
+) -> Response:
+    """List runs, newest first."""
+    owner = request.scope["owner"]
+    return answer(
+        await service_of(request).store.read(
+            lambda connection: listing.page(
+                connection,
+                owner,
+                population=population,
+                dataset=dataset,
+                state=state,
+                limit=limit,
+                cursor=cursor,
+            )
+        )
+    )
+
+
+@router.get("/v1/runs/{run_id}", responses=described(RunDetail, 404))
+async def show_run(request: Request, run_id: RunName) -> Response:
+    """Show one run: its history, its decisions over time, its outcome."""
+    owner = request.scope["owner"]
+    return answer(await service_of(request).store.read(lambda c: listing.detail(c, owner, run_id)))
+
+
+@router.get(
+    "/v1/runs/{run_id}/decisions/{epoch}",
+    responses=described(ReplayAnswer, 404),
+)
+async def show_decision(
+    request: Request, run_id: RunName, epoch: Annotated[float, Path(ge=0, allow_inf_nan=False)]
+) -> Response:
+    """Show a decision with everything needed to make it again."""
+    owner = request.scope["owner"]
+    return answer(
+        await service_of(request).store.read(lambda c: listing.replay(c, owner, run_id, epoch))
+    )
+
+
+@router.delete("/v1/runs/{run_id}", status_code=204, responses=described(None, 404, ok=204))
+async def delete_run(request: Request, run_id: RunName) -> Response:
+    """Forget a run and all that is stored about it."""
+    service = service_of(request)
+    owner = request.scope["owner"]
+    await service.store.write(lambda c: service.runs.delete(c, owner, run_id))
+    return Response(status_code=204)
+
+
+@router.get("/v1/populations", responses=described(PopulationList))
+async def list_populations(request: Request) -> Response:
+    """List the populations last heard of."""
+    owner = request.scope["owner"]
+    return answer(await service_of(request).store.read(lambda c: populations.listed(c, owner)))
+
+
+@router.get("/v1/populations/{name:path}", responses=described(PopulationDetail, 404))
+async def show_population(request: Request, name: PopulationName) -> Response:
+    """Show a population: compute saved, wrong stops with their bound, how runs ended."""
+    service = service_of(request)
+    owner, policy = request.scope["owner"], service.settings.policy
+    return answer(await service.store.read(lambda c: populations.detail(c, owner, name, policy)))
+
+
+@router.get(
+    "/v1/events",
+    responses=described(None)
+    | {200: {"description": "Events", "content": {"text/event-stream": {}}}},
+)
+async def stream_events(
+    request: Request,
+    population: Text = None,
+    run_id: Text = None,
+    after: EventId = None,
+    last_event_id: Annotated[int | None, Header(ge=0, le=2**63 - 1)] = None,
+) -> Response:
+    """Stream what happens, live; resume with Last-Event-ID."""
+    service = service_of(request)
+    if service.limits.streams >= service.settings.max_event_streams:
+        raise Overloaded("Too many event streams are open. Try again soon.")
+    wanted = Wanted(request.scope["owner"], population, run_id)
+    since = last_event_id if last_event_id is not None else after
+    frames = service.feed.stream(wanted, since, service.model_news())
+    return EventStream(frames, service.stream_opened)

@@ -1,0 +1,76 @@
+"""The service about itself: alive, ready, measured, described."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Request, Response
+from starlette.responses import HTMLResponse, PlainTextResponse
+
+from oracle.errors import StoreUnavailable
+from oracle.server import telemetry
+from oracle.server.answers import answer
+from oracle.server.docs_page import render
+from oracle.server.openapi import described
+from oracle.server.service import service_of
+from oracle.server.wire import Health, ModelsAnswer, Readiness
+
+router = APIRouter(tags=["service"])
+
+
+@router.get("/healthz", responses=described(Health))
+async def healthz() -> Response:
+    """Say that the process is alive."""
+    return answer(Health())
+
+
+@router.get(
+    "/readyz",
+    responses=described(Readiness)
+    | {503: {"model": Readiness, "description": "Not ready: says what is missing"}},
+)
+async def readyz(request: Request) -> Response:
+    """Say whether a model passed its self-test and the store answers."""
+    service = service_of(request)
+    try:
+        await service.store.read(service.store.check)
+        store_answers = True
+    except StoreUnavailable:
+        store_answers = False
+    active = service.models.active()
+    ready = active is not None and store_answers
+    response = answer(
+        Readiness(
+            ready=ready,
+            model=active,
+            model_failure=service.models.failure(),
+            store="ok" if store_answers else "unavailable",
+        ),
+        200 if ready else 503,
+    )
+    if not ready:
+        response.headers["retry-after"] = str(service.settings.retry_after_s)
+    return response
+
+
+@router.get("/v1/models", responses=described(ModelsAnswer))
+async def list_models(request: Request) -> Response:
+    """List the model in use and those that could be activated."""
+    return answer(await asyncio.to_thread(service_of(request).models.report))
+
+
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses=described(None) | {200: {"content": {"text/plain": {}}, "description": "Metrics"}},
+)
+async def metrics(request: Request) -> Response:
+    """Give the metrics to Prometheus, all workers together."""
+    text = await asyncio.to_thread(service_of(request).telemetry.exposition)
+    return Response(text, media_type=telemetry.CONTENT_TYPE)
+
+
+@router.get("/docs", include_in_schema=False)
+async def docs(request: Request) -> Response:
+    """Show this interface to a person; loads nothing from anywhere."""
+    return HTMLResponse(render(request.app.openapi()))

@@ -1,0 +1,581 @@
+"""The rules of stored runs: append, finish, keep, stop, delete.
+
+Each function is one unit of work in the writer's transaction: what it stores, the decision it
+rests on and the event that tells of it are committed together, or not at all.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from oracle.errors import InvalidHistory, OracleError, RunConflict, RunNotFound
+from oracle.policy import decide, is_control, outcome_of
+from oracle.server.answers import invalid
+from oracle.server.listing import history_of, run_of, summary_of
+from oracle.server.populations import is_good
+from oracle.server.references import Moment, References
+from oracle.server.schema import checkpoints, decisions, events, outcomes, runs
+from oracle.server.wire import (
+    CheckpointsRequest,
+    Event,
+    EventKind,
+    FinishRequest,
+    Override,
+    RunSummary,
+)
+from oracle.types import (
+    MAX_CHECKPOINTS,
+    Action,
+    Decision,
+    Forecast,
+    History,
+    Outcome,
+    Policy,
+    Reason,
+    RunContext,
+)
+
+log = logging.getLogger("oracle.runs")
+
+_METRICS = ("mqe", "topographic_error", "dead_neuron_ratio", "learning_rate", "radius")
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What an append did.
+
+    Attributes:
+        stored: checkpoints that were new.
+    """
+
+    decision: Decision
+    stored: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a finish did.
+
+    Attributes:
+        wrong_stop: for a control run that ended just now, whether its stop would have been wrong.
+    """
+
+    run: RunSummary
+    wrong_stop: bool | None = None
+
+
+class Runs:
+    """The rules, with what they need besides the database.
+
+    Args:
+        forecast: answers a history with a forecast, or None where there is no model.
+        policy: of runs that name none.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        forecast: Callable[[History], Forecast | None],
+        policy: Policy,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.forecast, self.policy, self.clock = forecast, policy, clock
+        self.references = References()
+
+    # Append
+
+    def append(
+        self, connection: Connection, owner: str, run_id: str, piece: CheckpointsRequest
+    ) -> Appended:
+        """Store new checkpoints and decide.
+
+        Raises:
+            RunConflict: they contradict what is stored, or the run has finished.
+            InvalidHistory: the history they would make breaks a rule.
+        """
+        if piece.run_id not in (None, run_id):
+            raise RunConflict("`run_id` must be the one in the address, or left out.")
+        row = run_of(connection, owner, run_id)
+        created = row is None
+        if row is None:
+            row = self._create(connection, owner, run_id, piece)
+        elif row.state == "finished":
+            raise RunConflict("The run has finished: it takes no more checkpoints.")
+        else:
+            _check_fixed(row, piece)
+        known = history_of(connection, row) if not created else None
+        new = _new_checkpoints(known, piece)
+        history = _joined(row, known, piece, new)
+        if not new and (last := _same_again(connection, row)) is not None:
+            return Appended(last, 0)
+        if new:
+            connection.execute(
+                insert(checkpoints), [{"run": row.id, **_checkpoint(piece, i)} for i in new]
+            )
+        decision = self._decide(connection, row, history, piece.policy or self.policy)
+        self._tell(connection, owner, run_id, "created" if created else "checkpoint")
+        return Appended(decision, len(new))
+
+    def _create(
+        self, connection: Connection, owner: str, run_id: str, piece: CheckpointsRequest
+    ) -> Row[Any]:
+        now = self.clock()
+        for name in ("dataset", "population"):
+            text = getattr(piece, name)
+            if text is not None and not text.isprintable():
+                raise InvalidHistory(f"`{name}` must be of printable characters.")
+        connection.execute(
+            insert(runs).values(
+                owner=owner,
+                run_id=run_id,
+                dataset=piece.dataset,
+                population=piece.population_name,
+                population_size=piece.population_size,
+                total_epochs=piece.total_epochs,
+                context=piece.context.model_dump_json(exclude_none=True),
+                state="running",
+                control=False,
+                created_at=now,
+                updated_at=now,
+                n_checkpoints=0,
+                epoch=0.0,
+                mqe=0.0,
+            )
+        )
+        row = run_of(connection, owner, run_id)
+        assert row is not None  # noqa: S101 (inserted just now)
+        return row
+
+    def _decide(
+        self, connection: Connection, row: Row[Any], history: History, policy: Policy
+    ) -> Decision:
+        moment = None
+        if row.population is not None:
+            moment = self.references.now(
+                connection, row.owner, row.population, row.run_id, row.population_size
+            )
+        previous = _previous(connection, row.id, history.epochs[-1])
+        decision, control = self._judge(history, moment, policy, previous)
+        decision = _overruled(decision, row.override)
+        now = self.clock()
+        connection.execute(
+            insert(decisions).values(
+                run=row.id,
+                epoch=history.epochs[-1],
+                decided_at=now,
+                below_risk=decision.below_risk,
+                previous=previous,
+                override=row.override,
+                outcome_id=moment.outcome_id if moment else 0,
+                reference_sha256=moment.sha256 if moment else None,
+                live=moment.reference.live if moment else 0,
+                model_sha256=decision.model.sha256 if decision.model else None,
+                decision=decision.model_dump_json(),
+            )
+        )
+        if decision.stop and decision.forecast is not None:
+            scale = moment.reference.mqe_of_mean if moment else None
+            stand_in = outcome_of(decision.forecast, policy, mqe_of_mean=scale)
+            self._add_outcome(connection, row, stand_in, history.context.mqe_of_mean)
+        connection.execute(
+            update(runs)
+            .where(runs.c.id == row.id)
+            .values(
+                state="stopped" if decision.stop else "running",
+                ended_at=now if decision.stop else None,
+                updated_at=now,
+                control=row.control or control,
+                control_share=row.control_share or (policy.control if control else None),
+                decided_override=row.override,
+                **_last_checkpoint(history),
+                **_last_decision(decision),
+            )
+        )
+        return decision
+
+    def _judge(
+        self, history: History, moment: Moment | None, policy: Policy, previous: int
+    ) -> tuple[Decision, bool]:
+        """Decide, and tell whether only the control draw kept the run from being stopped.
+
+        A defect of ours never stops a run, and never loses a checkpoint.
+        """
+        reference = moment.reference if moment else None
+        try:
+            forecast = self.forecast(history)
+            decision = decide(history, forecast, reference, policy, previous=previous)
+            if decision.reason is not Reason.PROTECTED or not is_control(history, policy.control):
+                return decision, False
+            strict = policy.model_copy(update={"control": 0.0})
+            return decision, decide(history, forecast, reference, strict, previous=previous).stop
+        except Exception as error:
+            if not isinstance(error, OracleError):
+                log.exception("decision failed")
+            message = "The oracle failed on this history: any doubt is not a stop."
+            return Decision(
+                run_id=history.run_id,
+                progress=history.progress,
+                action=Action.ABSTAIN,
+                reason=Reason.ERROR,
+                message=message,
+                policy=policy,
+            ), False
+
+    # Finish
+
+    def finish(
+        self, connection: Connection, owner: str, run_id: str, how: FinishRequest
+    ) -> Finished:
+        """Record how a run ended.
+
+        Raises:
+            RunNotFound: no such run.
+            RunConflict: it has finished otherwise before.
+        """
+        row = _existing(connection, owner, run_id)
+        outcome = _outcome(row, how)
+        last = _last_outcome(connection, row.id)
+        if row.state == "finished":
+            if last is not None and _same_outcome(last, outcome):
+                return Finished(summary_of(row, last))
+            raise RunConflict("The run has finished with other values before.")
+        mqe_of_mean = RunContext.model_validate_json(row.context).mqe_of_mean
+        if how.censored:
+            if last is None or not last.censored:
+                forecast = _last_forecast(connection, row.id)
+                if forecast is not None:
+                    outcome = _from_quantiles(forecast, outcome)
+                self._add_outcome(connection, row, outcome, mqe_of_mean)
+            state = "stopped"
+        else:
+            self._add_outcome(connection, row, outcome, mqe_of_mean)
+            state = "finished"
+        now = self.clock()
+        connection.execute(
+            update(runs)
+            .where(runs.c.id == row.id)
+            .values(state=state, ended_at=now, updated_at=now)
+        )
+        self.references.forget(owner, row.population)
+        run = self._tell(connection, owner, run_id, "finished")
+        wrong = None
+        if row.control and state == "finished" and row.population is not None:
+            wrong = is_good(connection, owner, row.population, run_id, self.policy)
+        return Finished(run, wrong)
+
+    # A person's word
+
+    def override(
+        self,
+        connection: Connection,
+        owner: str,
+        run_id: str,
+        word: Override,
+        by: str | None,
+    ) -> RunSummary:
+        """Record a person's word; the next decision obeys.
+
+        Raises:
+            RunNotFound: no such run.
+            RunConflict: it has finished.
+        """
+        row = _existing(connection, owner, run_id)
+        if row.state == "finished":
+            raise RunConflict("The run has finished: there is nothing to overrule.")
+        connection.execute(
+            update(runs)
+            .where(runs.c.id == row.id)
+            .values(override=word, override_by=by, updated_at=self.clock())
+        )
+        return self._tell(connection, owner, run_id, word)
+
+    # Forgetting
+
+    def delete(self, connection: Connection, owner: str, run_id: str) -> None:
+        """Delete a run and all that is stored about it.
+
+        Raises:
+            RunNotFound: no such run.
+        """
+        row = _existing(connection, owner, run_id)
+        _delete(connection, [row.id])
+        self.references.forget(owner, row.population)
+        _add_event(
+            connection,
+            row,
+            Event(kind="deleted", run={"run_id": run_id, "population": row.population}),
+        )
+
+    def retire(self, connection: Connection, before: float, at_most: int = 200) -> int:
+        """Delete runs untouched since `before` (seconds since 1970); returns how many."""
+        rows = connection.execute(
+            select(runs.c.id, runs.c.owner, runs.c.population)
+            .where(runs.c.updated_at < before)
+            .order_by(runs.c.updated_at)
+            .limit(at_most)
+        ).all()
+        if rows:
+            _delete(connection, [row.id for row in rows])
+            self.references.forget_all()
+        return len(rows)
+
+    # Shared
+
+    def _add_outcome(
+        self, connection: Connection, row: Row[Any], outcome: Outcome, mqe_of_mean: float | None
+    ) -> None:
+        connection.execute(
+            insert(outcomes).values(
+                run=row.id,
+                owner=row.owner,
+                population=row.population,
+                run_id=row.run_id,
+                final_mqe=outcome.final_mqe,
+                final_topographic_error=outcome.final_topographic_error,
+                final_dead_neuron_ratio=outcome.final_dead_neuron_ratio,
+                censored=outcome.censored,
+                spread=outcome.spread,
+                mqe_of_mean=mqe_of_mean,
+                created_at=self.clock(),
+            )
+        )
+
+    def _tell(self, connection: Connection, owner: str, run_id: str, kind: EventKind) -> RunSummary:
+        row = _existing(connection, owner, run_id)
+        run = summary_of(row, _last_outcome(connection, row.id))
+        _add_event(connection, row, Event(kind=kind, run=run))
+        return run
+
+
+def _existing(connection: Connection, owner: str, run_id: str) -> Row[Any]:
+    row = run_of(connection, owner, run_id)
+    if row is None:
+        raise RunNotFound("There is no such run.")
+    return row
+
+
+def _check_fixed(row: Row[Any], piece: CheckpointsRequest) -> None:
+    """Refuse what contradicts the run's first checkpoint; leaving out is no contradiction."""
+    told = piece.model_fields_set
+    for name in ("dataset", "total_epochs", "population_size"):
+        value = getattr(piece, name)
+        if name in told and value is not None and value != getattr(row, name):
+            raise RunConflict(f"`{name}` must be as at the run's first checkpoint, or left out.")
+    if piece.population is not None and piece.population != row.population:
+        raise RunConflict("`population` must be as at the run's first checkpoint, or left out.")
+    if "context" in told:
+        context = RunContext.model_validate_json(row.context)
+        for name in piece.context.model_fields_set:
+            value = getattr(piece.context, name)
+            if value is not None and value != getattr(context, name):
+                raise RunConflict(
+                    f"`context.{name}` must be as at the run's first checkpoint, or left out."
+                )
+
+
+def _new_checkpoints(known: History | None, piece: CheckpointsRequest) -> list[int]:
+    """Find which checkpoints of the piece are new; the others must be the same.
+
+    Raises:
+        RunConflict: naming the first value that differs.
+    """
+    if known is None:
+        return list(range(len(piece)))
+    at = {epoch: i for i, epoch in enumerate(known.epochs)}
+    new = []
+    for i, epoch in enumerate(piece.epochs):
+        j = at.get(epoch)
+        if j is None:
+            if epoch < known.epochs[-1]:
+                raise RunConflict(
+                    f"`epochs.{i}` must come after the last stored one ({known.epochs[-1]:g})."
+                )
+            new.append(i)
+            continue
+        for name in _METRICS:
+            given, stored = getattr(piece, name), getattr(known, name)
+            value = stored[j] if stored is not None else None
+            if given is not None and given[i] != value:
+                raise RunConflict(f"`{name}.{i}` must be {value!r} as stored for epoch {epoch:g}.")
+    return new
+
+
+def _checkpoint(piece: History, i: int) -> dict[str, float | None]:
+    row: dict[str, float | None] = {"epoch": piece.epochs[i]}
+    for name in _METRICS:
+        column: Sequence[float | None] | None = getattr(piece, name)
+        row[name] = column[i] if column is not None else None
+    return row
+
+
+def _joined(
+    row: Row[Any], known: History | None, piece: CheckpointsRequest, new: list[int]
+) -> History:
+    """Make the whole history of the run."""
+    if known is None:
+        known_columns: dict[str, Any] = {name: [] for name in ("epochs", *_METRICS)}
+        n = 0
+    else:
+        n = len(known)
+        known_columns = {
+            name: list(getattr(known, name) or [None] * n) for name in ("epochs", *_METRICS)
+        }
+    if n + len(new) > MAX_CHECKPOINTS:
+        raise InvalidHistory(f"A run must have at most {MAX_CHECKPOINTS} checkpoints.")
+    for i in new:
+        known_columns["epochs"].append(piece.epochs[i])
+        for name, value in _checkpoint(piece, i).items():
+            if name != "epoch":
+                known_columns[name].append(value)
+    for name in ("learning_rate", "radius"):
+        if all(value is None for value in known_columns[name]):
+            del known_columns[name]
+    try:
+        return History(
+            run_id=row.run_id,
+            dataset=row.dataset,
+            population=row.population,
+            total_epochs=row.total_epochs,
+            context=known.context if known is not None else piece.context,
+            **known_columns,
+        )
+    except ValidationError as error:
+        raise invalid(error, History) from None
+
+
+def _same_again(connection: Connection, row: Row[Any]) -> Decision | None:
+    """Give the last decision again, unless a person has overruled since."""
+    if row.override != row.decided_override:
+        return None
+    text = connection.scalar(
+        select(decisions.c.decision)
+        .where(decisions.c.run == row.id, decisions.c.epoch == row.epoch)
+        .order_by(decisions.c.id.desc())
+        .limit(1)
+    )
+    return Decision.model_validate_json(text) if text is not None else None
+
+
+def _previous(connection: Connection, run: int, epoch: float) -> int:
+    """Give `below_risk` of the last decision on an earlier checkpoint."""
+    found = connection.scalar(
+        select(decisions.c.below_risk)
+        .where(decisions.c.run == run, decisions.c.epoch < epoch)
+        .order_by(decisions.c.epoch.desc(), decisions.c.id.desc())
+        .limit(1)
+    )
+    return int(found or 0)
+
+
+def _overruled(decision: Decision, override: Override | None) -> Decision:
+    if override is None:
+        return decision
+    keep = override == "keep"
+    return decision.model_copy(
+        update={
+            "action": Action.CONTINUE if keep else Action.STOP,
+            "reason": Reason.OVERRULED,
+            "message": f"A person said {override}. The policy said: {decision.message}",
+        }
+    )
+
+
+def _last_checkpoint(history: History) -> dict[str, Any]:
+    return {
+        "n_checkpoints": len(history),
+        "epoch": history.epochs[-1],
+        "mqe": history.mqe[-1],
+        "topographic_error": history.topographic_error[-1],
+        "dead_neuron_ratio": history.dead_neuron_ratio[-1],
+    }
+
+
+def _last_decision(decision: Decision) -> dict[str, Any]:
+    forecast = decision.forecast
+    return {
+        "action": decision.action.value,
+        "reason": decision.reason.value,
+        "message": decision.message,
+        "p_good": decision.p_good,
+        "expected_saving": decision.expected_saving,
+        "support": forecast.support if forecast else None,
+        "quality": forecast.quality[-1].model_dump_json() if forecast else None,
+    }
+
+
+def _outcome(row: Row[Any], how: FinishRequest) -> Outcome:
+    values = {
+        "final_mqe": row.mqe,
+        "final_topographic_error": row.topographic_error,
+        "final_dead_neuron_ratio": row.dead_neuron_ratio,
+    }
+    values |= {name: value for name in values if (value := getattr(how, name)) is not None}
+    return Outcome(run_id=row.run_id, censored=how.censored, **values)
+
+
+def _last_outcome(connection: Connection, run: int) -> Outcome | None:
+    row = connection.execute(
+        select(outcomes).where(outcomes.c.run == run).order_by(outcomes.c.id.desc()).limit(1)
+    ).first()
+    if row is None:
+        return None
+    return Outcome(
+        run_id=row.run_id,
+        final_mqe=row.final_mqe,
+        final_topographic_error=row.final_topographic_error,
+        final_dead_neuron_ratio=row.final_dead_neuron_ratio,
+        censored=row.censored,
+        spread=row.spread,
+    )
+
+
+def _same_outcome(a: Outcome, b: Outcome) -> bool:
+    return a.model_copy(update={"spread": b.spread}) == b
+
+
+def _last_forecast(connection: Connection, run: int) -> Forecast | None:
+    text = connection.scalar(
+        select(decisions.c.decision)
+        .where(decisions.c.run == run)
+        .order_by(decisions.c.id.desc())
+        .limit(1)
+    )
+    return Decision.model_validate_json(text).forecast if text is not None else None
+
+
+def _from_quantiles(forecast: Forecast, outcome: Outcome) -> Outcome:
+    """Stand for a stopped run by its stored forecast, which has no draws any more."""
+    quality = forecast.quality[-1]
+    low, high = (quality.values[forecast.levels.index(level)] for level in (0.25, 0.75))
+    return Outcome(
+        run_id=outcome.run_id,
+        final_mqe=forecast.median("final_mqe"),
+        final_topographic_error=forecast.median("final_topographic_error"),
+        final_dead_neuron_ratio=forecast.median("final_dead_neuron_ratio"),
+        censored=True,
+        spread=(high - low) / 2,
+    )
+
+
+def _delete(connection: Connection, ids: list[int]) -> None:
+    for table in (outcomes, decisions, checkpoints):
+        connection.execute(delete(table).where(table.c.run.in_(ids)))
+    connection.execute(delete(runs).where(runs.c.id.in_(ids)))
+
+
+def _add_event(connection: Connection, row: Row[Any], event: Event) -> None:
+    connection.execute(
+        insert(events).values(
+            owner=row.owner,
+            population=row.population,
+            run_id=row.run_id,
+            body=event.model_dump_json(),
+        )
+    )

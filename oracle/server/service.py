@@ -1,0 +1,120 @@
+"""The parts of one running worker, put together once and handed to every route."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+
+from oracle.errors import StoreUnavailable
+from oracle.server.events import Feed, prune
+from oracle.server.models import ModelKeeper
+from oracle.server.protocol import Limits
+from oracle.server.runs import Runs
+from oracle.server.store import Store
+from oracle.server.telemetry import Telemetry
+from oracle.settings import Settings
+
+log = logging.getLogger("oracle.service")
+
+HOUSEKEEPING_S = 60.0
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """What routes work with.
+
+    Attributes:
+        batch_lane: one thread for batches, so that they never hold up single requests.
+    """
+
+    settings: Settings
+    telemetry: Telemetry
+    models: ModelKeeper
+    store: Store
+    runs: Runs
+    feed: Feed
+    limits: Limits
+    batch_lane: ThreadPoolExecutor
+
+    @classmethod
+    def build(cls, settings: Settings, telemetry: Telemetry) -> Service:
+        """Put the parts together; nothing is opened yet."""
+        models = ModelKeeper(settings, telemetry)
+        store = Store(settings.store_url, settings.store_timeout_s, telemetry)
+        runs = Runs(models.forecast, settings.policy)
+        store.on_rollback = runs.references.forget_all
+        return cls(
+            settings=settings,
+            telemetry=telemetry,
+            models=models,
+            store=store,
+            runs=runs,
+            feed=Feed(store),
+            limits=Limits(
+                receive_timeout_s=settings.receive_timeout_s,
+                write_timeout_s=settings.write_timeout_s,
+                max_waiting=settings.max_waiting_requests,
+                max_connections=settings.max_connections,
+                retry_after_s=settings.retry_after_s,
+            ),
+            batch_lane=ThreadPoolExecutor(1, thread_name_prefix="oracle-batch"),
+        )
+
+    def start(self) -> None:
+        """Open everything; a store or model that fails now is tried again later."""
+        self.models.start()
+        self.store.start()
+        self.feed.start()
+
+    async def stop(self) -> None:
+        """Close everything; what was accepted is written first."""
+        await self.feed.stop()
+        self.models.stop()
+        self.batch_lane.shutdown()
+        await asyncio.to_thread(self.store.close)
+
+    async def keep_house(self) -> None:
+        """Drop old events and, where a retention is set, old runs, for ever."""
+        while True:
+            with suppress(StoreUnavailable):
+                await self.store.write(lambda c: prune(c, self.settings.events_kept))
+                while self.settings.retention_days and await self.store.write(self._retire):
+                    await asyncio.sleep(0)
+            await asyncio.sleep(HOUSEKEEPING_S)
+
+    def _retire(self, connection: Connection) -> int:
+        before = time.time() - self.settings.retention_days * DAY_S
+        return self.runs.retire(connection, before)
+
+    def stream_opened(self, change: int) -> None:
+        """Count event streams, which the protocol does not count as waiting requests."""
+        self.limits.streams += change
+        self.telemetry.streams.set(self.limits.streams)
+
+    def model_news(self) -> Callable[[], str | None]:
+        """Make a function that gives the models' report once after each change."""
+        seen = self.models.changes
+
+        def news() -> str | None:
+            nonlocal seen
+            if seen == self.models.changes:
+                return None
+            seen = self.models.changes
+            return self.models.report().model_dump_json()
+
+        return news
+
+
+def service_of(request: Request) -> Service:
+    """The service a request came to."""
+    service: Service = request.app.state.service
+    return service

@@ -1,0 +1,399 @@
+"""The database: connections, migrations, and one writer that commits for everybody.
+
+Write transactions come one after the other, in SQLite by BEGIN IMMEDIATE and in PostgreSQL by an
+advisory lock, also between workers and replicas. So ids are in the order of commits, and nothing
+can deadlock. It is fast all the same because one thread collects what waits and commits it
+together. A write is acknowledged after its commit, and not before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from oracle.errors import InvalidHistory, OracleError, StoreUnavailable, must_be
+from oracle.server.schema import runs
+
+log = logging.getLogger("oracle.store")
+
+T = TypeVar("T")
+
+#: Writes that share one transaction at most.
+MAX_BATCH = 64
+#: Threads, and connections, that read.
+READERS = 4
+#: PostgreSQL advisory lock of write transactions: "SOMO".
+ADVISORY_LOCK = 0x534F4D4F
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_STOP = object()
+
+
+class Meter(Protocol):
+    """Where the writer reports its transactions."""
+
+    def committed(self, jobs: int, took_s: float) -> None:
+        """A transaction of so many writes was committed."""
+
+    def failed(self) -> None:
+        """A transaction was refused."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    work: Callable[[Connection], Any]
+    done: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+
+_Result = tuple[_Job, Any, Exception | None]
+
+
+class Store:
+    """One database, as one process uses it. Open it after the fork.
+
+    Args:
+        url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
+        timeout_s: how long a caller, and SQLite's lock, is waited for.
+        meter: told of every transaction.
+
+    Raises:
+        InvalidHistory: where the URL is none of these.
+    """
+
+    def __init__(self, url: str, timeout_s: float = 5.0, meter: Meter | None = None) -> None:
+        self.url = parse_url(url)
+        self.timeout_s = timeout_s
+        self._meter = meter
+        self._file = Path(self.url.database or "") if self.is_sqlite else None
+        self._inode: tuple[int, int] | None = None
+        self._writing = self._engine(pool_size=1, writes=True)
+        self._reading = self._engine(pool_size=READERS, writes=False)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="oracle-read")
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._migrated = False
+        self._migrating = threading.Lock()
+        self.on_commit: Callable[[], None] = _nothing
+        self.on_rollback: Callable[[], None] = _nothing
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a file."""
+        return self.url.get_backend_name() == "sqlite"
+
+    # Opening and closing
+
+    def migrate(self) -> None:
+        """Bring the schema to this version, whichever process comes first.
+
+        The first use does it too: a database that was away when the service started is welcome.
+
+        Raises:
+            StoreUnavailable: the database does not answer or is of a later version.
+        """
+        if self._file is not None:
+            try:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                self._file.touch()
+            except OSError as error:
+                raise StoreUnavailable(_explain(error)) from error
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        config.set_main_option("path_separator", "newline")
+        try:
+            with self._writing.begin() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except CommandError as error:
+            raise StoreUnavailable(
+                "The database was written by a later version of SOM Oracle: update this one."
+            ) from error
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreUnavailable(_explain(error)) from error
+        self._migrated = True
+
+    def _prepare(self) -> None:
+        if not self._migrated:
+            with self._migrating:
+                if not self._migrated:
+                    self.migrate()
+        self._reopen_if_replaced()
+
+    def start(self) -> None:
+        """Start the writer thread."""
+        self._thread = threading.Thread(target=self._write_forever, name="oracle-write")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Finish what waits, then close every connection."""
+        if self._thread is not None:
+            self._queue.put(_STOP)
+            self._thread.join()
+            self._thread = None
+        self._readers.shutdown()
+        self._writing.dispose()
+        self._reading.dispose()
+
+    # Working
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in the writer's next transaction and return after its commit.
+
+        An OracleError that `work` raises undoes that work alone.
+
+        Raises:
+            StoreUnavailable: not committed in time; it may still be, so work is idempotent.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._queue.put(_Job(work, done, loop))
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await done
+        except TimeoutError:
+            raise StoreUnavailable("The store did not answer in time. Try again.") from None
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` on a snapshot of the database, in a thread.
+
+        Raises:
+            StoreUnavailable: no answer, or none in time.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await loop.run_in_executor(self._readers, self.read_now, work)
+        except TimeoutError:
+            raise StoreUnavailable("The store did not answer in time. Try again.") from None
+
+    def read_now(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` on a snapshot, in this thread."""
+        try:
+            self._prepare()
+            with self._reading.begin() as connection:
+                return work(connection)
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreUnavailable(_explain(error)) from error
+
+    def write_now(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a transaction of its own, in this thread."""
+        try:
+            self._prepare()
+            with self._writing.begin() as connection:
+                return work(connection)
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreUnavailable(_explain(error)) from error
+
+    def check(self, connection: Connection) -> None:
+        """Read something, as the readiness check."""
+        connection.execute(select(func.max(runs.c.id)))
+
+    # The writer thread
+
+    def _write_forever(self) -> None:
+        while True:
+            jobs = self._collect()
+            if not jobs:
+                return
+            try:
+                self._commit(jobs)
+            except Exception as error:
+                self.on_rollback()
+                if len(jobs) > 1:  # one of them may be the cause: each by itself
+                    for job in jobs:
+                        try:
+                            self._commit([job])
+                        except Exception as alone:
+                            self.on_rollback()
+                            self._fail(job, alone)
+                else:
+                    self._fail(jobs[0], error)
+
+    def _collect(self) -> list[_Job]:
+        """Wait for a job, then take whatever else waits; empty when told to stop."""
+        jobs: list[_Job] = []
+        while len(jobs) < MAX_BATCH:
+            try:
+                job = self._queue.get(block=not jobs)
+            except queue.Empty:
+                break
+            if job is _STOP:
+                if jobs:
+                    self._queue.put(_STOP)
+                break
+            if not job.done.done():  # nobody waits for it any more: never begun
+                jobs.append(job)
+        return jobs
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        began = time.perf_counter()
+        results: list[_Result] = []
+        self._prepare()
+        with self._writing.begin() as connection:
+            for job in jobs:
+                try:
+                    with connection.begin_nested():
+                        results.append((job, job.work(connection), None))
+                except OracleError as error:
+                    results.append((job, None, error))
+        if self._meter is not None:
+            self._meter.committed(len(jobs), time.perf_counter() - began)
+        jobs[0].loop.call_soon_threadsafe(_deliver, results)
+        self.on_commit()
+
+    def _fail(self, job: _Job, error: Exception) -> None:
+        if self._meter is not None:
+            self._meter.failed()
+        if isinstance(error, SQLAlchemyError | OSError):
+            log.warning("store", extra={"problem": _explain(error)})
+            error = StoreUnavailable(_explain(error))
+        result: _Result = (job, None, error)
+        job.loop.call_soon_threadsafe(_deliver, [result])
+
+    # Connections
+
+    def _engine(self, *, pool_size: int, writes: bool) -> Engine:
+        if self._file is None:
+            engine = create_engine(
+                self.url,
+                pool_size=pool_size,
+                max_overflow=0,
+                pool_pre_ping=True,
+                pool_timeout=self.timeout_s,
+                connect_args={
+                    "connect_timeout": max(2, int(self.timeout_s)),
+                    "options": f"-c lock_timeout={int(1000 * self.timeout_s)}",
+                },
+            )
+            if writes:
+                event.listen(engine, "begin", _lock_postgresql)
+            return engine
+        engine = create_engine(
+            # mode=rw: a file that has gone is an error, not an empty database
+            f"sqlite:///file:{_quote(self._file)}?mode=rw&uri=true",
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=self.timeout_s,
+            connect_args={"timeout": self.timeout_s, "check_same_thread": False},
+        )
+        event.listen(engine, "connect", self._prepare_sqlite)
+        event.listen(engine, "begin", _begin_immediate if writes else _begin_deferred)
+        return engine
+
+    def _prepare_sqlite(self, connection: Any, record: object) -> None:
+        connection.isolation_level = None  # transactions are ours, not the driver's
+        deadline = time.monotonic() + self.timeout_s
+        while True:  # switching to WAL needs the file alone for a moment, whatever the timeout
+            try:
+                if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                    connection.execute("PRAGMA journal_mode = WAL")
+                break
+            except Exception:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.005)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    def _reopen_if_replaced(self) -> None:
+        """Let go of a database file that was moved, deleted or replaced under us."""
+        if self._file is None:
+            return
+        found = self._file.stat()
+        inode = (found.st_dev, found.st_ino)
+        if inode != self._inode:
+            if self._inode is not None:
+                self._writing.dispose()
+                self._reading.dispose()
+            self._inode = inode
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def _deliver(results: list[_Result]) -> None:
+    for job, result, error in results:
+        if job.done.done():
+            continue
+        if error is None:
+            job.done.set_result(result)
+        else:
+            job.done.set_exception(error)
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_deferred(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _lock_postgresql(connection: Connection) -> None:
+    connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
+
+
+def parse_url(url: str) -> URL:
+    """Read a database URL.
+
+    Raises:
+        InvalidHistory: where it is neither SQLite's file nor PostgreSQL; never shows it, since
+            it may hold a password.
+    """
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        backend = "unknown"
+    if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        return parsed
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    raise InvalidHistory(
+        must_be(
+            "database_url",
+            "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE",
+            f"a {backend} URL",
+        )
+    )
+
+
+def _quote(path: Path) -> str:
+    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _explain(error: Exception) -> str:
+    """Say in one sentence what the database said, without addresses or statements."""
+    text_ = str(error.orig if isinstance(error, DBAPIError) else error).lower()
+    for sign, meaning in (
+        ("readonly", "is read-only"),
+        ("read-only", "is read-only"),
+        ("full", "has no space left"),
+        ("no space", "has no space left"),
+        ("locked", "is held by another program"),
+        ("lock timeout", "is held by another program"),
+        ("malformed", "is damaged"),
+        ("not a database", "is damaged"),
+        ("unable to open", "cannot be opened"),
+        ("no such file", "is gone"),
+        ("i/o error", "cannot be read or written"),
+    ):
+        if sign in text_:
+            return f"The store {meaning}. Nothing was stored; try again."
+    return "The store does not answer. Nothing was stored; try again."

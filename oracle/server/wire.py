@@ -1,0 +1,360 @@
+"""Bodies of the HTTP interface that are not types of the library itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from oracle.types import (
+    Decision,
+    Finite,
+    Frozen,
+    History,
+    ModelInfo,
+    NonNegative,
+    Policy,
+    QualityForecast,
+    Ratio,
+    Reference,
+    RunId,
+)
+
+State = Literal["running", "stopped", "finished"]
+Override = Literal["keep", "stop"]
+EventKind = Literal["created", "checkpoint", "finished", "keep", "stop", "deleted"]
+
+EXAMPLE_HISTORY: dict[str, Any] = {
+    "epochs": [10, 50, 100],
+    "mqe": [0.5, 0.3, 0.25],
+    "topographic_error": [0.1, 0.09, 0.08],
+    "dead_neuron_ratio": [0.2, 0.15, 0.12],
+    "total_epochs": 1000,
+}
+EXAMPLE_CHECKPOINT: dict[str, Any] = {
+    "dataset": "iris",
+    "population": "iris-ea-3",
+    "total_epochs": 1000,
+    "epochs": [10],
+    "mqe": [0.5],
+    "topographic_error": [0.1],
+    "dead_neuron_ratio": [0.2],
+}
+
+
+class DecideRequest(History):
+    """A history, and what to hold it against.
+
+    Attributes:
+        reference: what the run must beat; without one the default policy is `threshold`.
+        policy: rule and settings; None = `population` with a reference, else `threshold`.
+        previous: `below_risk` of the run's last decision, which patience counts.
+    """
+
+    reference: Reference | None = None
+    policy: Policy | None = None
+    previous: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+
+
+class BatchRequest(Frozen):
+    """Many histories, one reference and policy; each history is validated by itself.
+
+    Attributes:
+        generation: rank the histories also among themselves, as one generation in step.
+    """
+
+    histories: tuple[Any, ...] = Field(min_length=1)
+    reference: Reference | None = None
+    policy: Policy | None = None
+    generation: bool = False
+
+
+class BatchSchema(BatchRequest):
+    """What the documentation shows of a batch: its histories are histories."""
+
+    histories: tuple[History, ...] = Field(min_length=1)
+
+
+class Problem(Frozen):
+    """Why one request, or one history of a batch, was refused."""
+
+    code: str
+    message: str
+    field: str | None = None
+    request_id: str | None = None
+
+
+class ErrorAnswer(Frozen):
+    """The one shape of every error."""
+
+    error: Problem
+
+
+class BatchResult(Frozen):
+    """The answer to one history of a batch: a decision or an error."""
+
+    decision: Decision | None = None
+    error: Problem | None = None
+
+
+class BatchAnswer(Frozen):
+    """Answers in the order of the histories."""
+
+    results: tuple[BatchResult, ...]
+
+
+class CheckpointsRequest(History):
+    """New checkpoints of a stored run, by column.
+
+    Attributes:
+        policy: rule for this decision; None = the service's (ORACLE_POLICY).
+        population_size: runs the whole search is planned to have.
+    """
+
+    policy: Policy | None = None
+    population_size: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+
+
+class FinishRequest(Frozen):
+    """How a run ended; final values default to the last checkpoint's.
+
+    Attributes:
+        censored: ended early: its forecast stands for it, and it is no training label. Values
+            given with it are used only where the service has no forecast of the run.
+    """
+
+    censored: bool = False
+    final_mqe: NonNegative | None = None
+    final_topographic_error: Ratio | None = None
+    final_dead_neuron_ratio: Ratio | None = None
+
+
+class OverrideRequest(Frozen):
+    """A person's word about a run.
+
+    Attributes:
+        by: who says so, for the record.
+    """
+
+    by: Annotated[str, Field(max_length=200)] | None = None
+
+
+class Final(Frozen):
+    """How a run ended: its values, or the medians of its forecast where censored."""
+
+    final_mqe: NonNegative
+    final_topographic_error: Ratio | None
+    final_dead_neuron_ratio: Ratio | None
+    censored: bool
+    spread: NonNegative
+
+
+class RunSummary(Frozen):
+    """A run at a glance: last checkpoint, last decision, how it ended."""
+
+    run_id: RunId
+    dataset: str | None
+    population: str | None
+    state: State
+    override: Override | None
+    control: bool
+    censored: bool
+    n_checkpoints: int
+    epoch: float
+    total_epochs: float | None
+    progress: float | None
+    mqe: float
+    topographic_error: float | None
+    dead_neuron_ratio: float | None
+    action: str | None
+    reason: str | None
+    message: str | None
+    p_good: float | None
+    expected_saving: float | None
+    support: float | None
+    quality: QualityForecast | None
+    final: Final | None
+    created_at: str
+    updated_at: str
+    ended_at: str | None
+
+
+class RunList(Frozen):
+    """One page of runs, newest first; `next_cursor` leads to the next, null at the end."""
+
+    runs: tuple[RunSummary, ...]
+    next_cursor: str | None
+
+
+Five = tuple[Finite, ...]
+
+
+class Track(Frozen):
+    """A run's decisions over time, by column; null where a decision had no forecast."""
+
+    epochs: tuple[float, ...]
+    decided_at: tuple[str, ...]
+    action: tuple[str, ...]
+    reason: tuple[str, ...]
+    p_good: tuple[float | None, ...]
+    support: tuple[float | None, ...]
+    levels: tuple[float, ...]
+    quality_scale: tuple[str | None, ...]
+    quality: tuple[Five | None, ...]
+    final_mqe: tuple[Five | None, ...]
+    final_topographic_error: tuple[Five | None, ...]
+    final_dead_neuron_ratio: tuple[Five | None, ...]
+
+
+class RunDetail(Frozen):
+    """All that is stored about a run."""
+
+    run: RunSummary
+    history: History
+    track: Track
+    decision: Decision | None
+
+
+class ReplayInputs(Frozen):
+    """Everything a decision rested on.
+
+    Attributes:
+        previous: `below_risk` of the decision before, what patience counts.
+        exact: False where runs of the population were deleted since.
+    """
+
+    history: History
+    reference: Reference | None
+    reference_sha256: str | None
+    policy: Policy
+    model: ModelInfo | None
+    override: Override | None
+    previous: int
+    exact: bool
+
+
+class ReplayAnswer(Frozen):
+    """A decision and its inputs."""
+
+    decision: Decision
+    decided_at: str
+    inputs: ReplayInputs
+
+
+class PopulationCount(Frozen):
+    """A population in the list."""
+
+    name: str
+    running: int
+    stopped: int
+    finished: int
+    updated_at: str
+
+
+class PopulationList(Frozen):
+    """The populations last heard of."""
+
+    populations: tuple[PopulationCount, ...]
+
+
+class Savings(Frozen):
+    """Compute saved by stops, over ended runs whose budget is known."""
+
+    runs: int
+    planned_epochs: float
+    used_epochs: float
+    saved_epochs: float
+    saved_share: Ratio
+
+
+class WrongStops(Frozen):
+    """How often a stop would have been wrong, measured on runs that were let run on.
+
+    Attributes:
+        controls: control runs that have ended.
+        waiting: control runs still training.
+        wrong: of the ended ones, how many are among the best share `good`.
+        upper: one-sided 95 % bound of the rate (Clopper-Pearson): 0 of 5 still allows 45 %.
+    """
+
+    controls: int
+    waiting: int
+    wrong: int
+    rate: float | None
+    upper: float
+    confidence: float = 0.95
+    good: float
+
+
+class EndedRun(Final):
+    """One outcome of a population with its quality score; null where a metric is undefined."""
+
+    run_id: RunId
+    quality: float | None
+    control: bool
+
+
+class PopulationDetail(Frozen):
+    """One population: what was saved, what was lost, how its runs ended."""
+
+    name: str
+    running: int
+    stopped: int
+    finished: int
+    mqe_of_mean: float | None
+    updated_at: str
+    savings: Savings
+    wrong_stops: WrongStops
+    scale: str
+    weights: tuple[float, float, float]
+    outcomes: tuple[EndedRun, ...]
+
+
+class Event(Frozen):
+    """What happened, with the run as it is then; a deleted run has its names only."""
+
+    kind: EventKind
+    run: RunSummary | dict[str, str | None]
+
+
+class ActiveModel(ModelInfo):
+    """The model that answers now."""
+
+    loaded_at: str
+
+
+class AvailableModel(ModelInfo):
+    """A model folder that could be activated."""
+
+    active: bool
+
+
+class ModelFailure(Frozen):
+    """A newly activated model that was refused; the one before goes on."""
+
+    message: str
+    since: str
+    next_try_at: str
+
+
+class ModelsAnswer(Frozen):
+    """The model in use and those that could be."""
+
+    active: ActiveModel | None
+    failure: ModelFailure | None
+    available: tuple[AvailableModel, ...]
+
+
+class Health(Frozen):
+    """The process is alive."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(Frozen):
+    """Whether this worker can do all of its work."""
+
+    ready: bool
+    model: ActiveModel | None
+    model_failure: ModelFailure | None
+    store: Literal["ok", "unavailable"]

@@ -1,0 +1,202 @@
+"""Every limit and path of the service: name, default, unit and one sentence of help.
+
+A setting `x` is read from the environment variable `ORACLE_X`; `oracle serve` has options for the
+few that change from start to start. docs/deploy.md lists them all, and a test keeps it so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from oracle.errors import InvalidHistory, must_be
+from oracle.types import Policy, explain
+
+ENVIRONMENT_PREFIX = "ORACLE_"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Names = tuple[str, ...]
+
+
+def _setting(default: Any, unit: str, help: str, **rules: Any) -> Any:
+    return Field(default, description=help, json_schema_extra={"unit": unit}, **rules)
+
+
+class Settings(BaseModel):
+    """The service's settings; immutable, secrets masked in repr."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # Where it listens
+    host: str = _setting("127.0.0.1", "address", "Address to listen on.")
+    port: int = _setting(
+        8000, "port", "Port to listen on; 0 lets the system choose.", ge=0, le=65_535
+    )
+    workers: int = _setting(1, "processes", "Worker processes that share the port.", ge=1, le=256)
+    insecure: bool = _setting(
+        False, "yes/no", "Listen on a public address although there are no API keys."
+    )
+    allowed_hosts: Names = _setting(
+        (),
+        "host names, by comma",
+        "Accepted Host headers; empty: loopback names without API keys, any with them.",
+    )
+    allowed_origins: Names = _setting(
+        (), "origins, by comma", "Web origins besides the service's own whose pages may call it."
+    )
+
+    # Who may call
+    api_keys: SecretStr = _setting(
+        SecretStr(""), "NAME:SHA256, by comma", "API keys, each by its owner's name and digest."
+    )
+    api_keys_file: Path | None = _setting(
+        None, "file", "File of API keys, one `NAME:SHA256` a line."
+    )
+    rate_limit_per_s: float = _setting(
+        500.0, "requests/s", "Sustained requests of one key, counted by each worker.", gt=0
+    )
+    rate_limit_burst: int = _setting(
+        1000, "requests", "Requests of one key at once, counted by each worker.", ge=1
+    )
+    wrong_keys_per_s: float = _setting(
+        5.0,
+        "attempts/s",
+        "Wrong keys from one address; ten times that at once.",
+        gt=0,
+    )
+
+    # What a request may cost
+    max_body_bytes: int = _setting(1_000_000, "bytes", "Largest body of a request.", ge=1_000)
+    max_batch_body_bytes: int = _setting(
+        8_000_000, "bytes", "Largest body of a batch request.", ge=1_000
+    )
+    max_batch_histories: int = _setting(
+        1_000, "histories", "Most histories in one batch.", ge=1, le=10_000
+    )
+    max_waiting_requests: int = _setting(
+        64, "requests", "Requests in work at once, each worker; beyond it the answer is 503.", ge=1
+    )
+    max_connections: int = _setting(4_000, "connections", "Open connections, each worker.", ge=1)
+    max_event_streams: int = _setting(64, "streams", "Open event streams, each worker.", ge=1)
+    receive_timeout_s: Seconds = _setting(5.0, "s", "Time to receive a whole request.")
+    keep_alive_s: Seconds = _setting(30.0, "s", "Time an idle connection stays open.")
+    write_timeout_s: Seconds = _setting(
+        10.0, "s", "Time a client may leave an answer unread before it is cut off."
+    )
+    store_timeout_s: Seconds = _setting(5.0, "s", "Time to wait for the store before a 503.")
+    shutdown_timeout_s: Seconds = _setting(10.0, "s", "Time for open requests when told to end.")
+    retry_after_s: int = _setting(1, "s", "What Retry-After says with a 503.", ge=1, le=3_600)
+
+    # The store
+    data_dir: Path = _setting(Path("data"), "folder", "Folder of the service's own files.")
+    database_url: SecretStr = _setting(
+        SecretStr(""), "URL", "Database of runs; empty: SQLite file oracle.db in data_dir."
+    )
+    retention_days: float = _setting(
+        0.0, "days", "Runs untouched for longer are deleted; 0 keeps them for ever.", ge=0
+    )
+    events_kept: int = _setting(
+        100_000, "events", "Events kept for clients that resume a stream.", ge=100
+    )
+    policy: Policy = _setting(
+        Policy(name="population"), "JSON", "Policy of stored runs where a request names none."
+    )
+
+    # The model
+    model: str = _setting(
+        "", "name or folder", "Model to serve; empty: the activated one, else the shipped default."
+    )
+    model_poll_s: Seconds = _setting(2.0, "s", "How often to look for a newly activated model.")
+    model_retry_s: Seconds = _setting(
+        60.0, "s", "Longest pause between attempts to load a model that was refused."
+    )
+
+    # What it tells
+    log_level: Literal["debug", "info", "warning", "error"] = _setting(
+        "info", "level", "Least severe log line that is written."
+    )
+    log_requests: bool = _setting(False, "yes/no", "Log every request, not only those that failed.")
+
+    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip().lower() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _parse_policy(cls, value: Any) -> Any:
+        return Policy.model_validate_json(value) if isinstance(value, str) else value
+
+    @property
+    def store_url(self) -> str:
+        """The database in use, SQLite under data_dir by default."""
+        return self.database_url.get_secret_value() or f"sqlite:///{self.data_dir / 'oracle.db'}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """True where only this machine can connect."""
+        return self.host in LOOPBACK
+
+    @classmethod
+    def from_environment(
+        cls, environment: Mapping[str, str] = os.environ, **overrides: Any
+    ) -> Settings:
+        """Read the settings from ORACLE_* variables; `overrides` (not None) win.
+
+        Raises:
+            InvalidHistory: naming the variable, its rule and, unless secret, what came.
+        """
+        values: dict[str, Any] = {}
+        for name in cls.model_fields:
+            variable = ENVIRONMENT_PREFIX + name.upper()
+            if environment.get(variable):
+                values[name] = environment[variable]
+        values |= {name: value for name, value in overrides.items() if value is not None}
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise InvalidHistory(f"Settings: {explain(error)}") from None
+
+    def to_environment(self) -> dict[str, str]:
+        """Write the settings that differ from the defaults as ORACLE_* variables, for workers."""
+        variables = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if value != field.default:
+                variables[ENVIRONMENT_PREFIX + name.upper()] = _as_text(value)
+        return variables
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Policy):
+        return value.model_dump_json()
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value)
+
+
+def refuse_public_without_keys(settings: Settings, has_keys: bool) -> None:
+    """Refuse to listen where others can connect while nobody has to say who he is.
+
+    Raises:
+        InvalidHistory: on a public address without keys, unless told `insecure`.
+    """
+    if not (settings.is_loopback or has_keys or settings.insecure):
+        raise InvalidHistory(
+            must_be(
+                "host",
+                "a loopback address while there are no API keys",
+                settings.host,
+                "Set ORACLE_API_KEYS or ORACLE_API_KEYS_FILE (`oracle serve --new-key NAME` "
+                "makes one), or say --insecure.",
+            )
+        )
