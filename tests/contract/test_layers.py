@@ -21,7 +21,7 @@ ONLY_IN = {
         "oracle.export", "oracle.recipe",
     ),
     ("onnxruntime",): ("oracle.runtime",),
-    ("onnx",): ("oracle.export",),
+    ("onnx",): ("oracle.export", "oracle.onnx_file"),
     ("fastapi", "starlette", "sqlalchemy", "alembic", "prometheus_client", "psycopg"): (
         "oracle.server.",
     ),
