@@ -359,7 +359,7 @@ def encode_outcomes(final: Array, values: Array, floor: Array) -> Array:
     return change
 
 
-def decode(change: Array, values: Array, floor: Array) -> Array:
+def decode(change: Array, values: Array, floor: float) -> Array:
     """Change -> final values, clipped to what is possible; monotone in `change`.
 
     Args:

@@ -26,7 +26,7 @@ from oracle.features import (
     far_enough,
     thin,
 )
-from oracle.runtime import Session
+from oracle.runtime import open_artifact
 from oracle.support import Support
 from oracle.types import (
     LEVELS,
@@ -55,7 +55,7 @@ class Oracle:
     def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact
         self.info: ModelInfo = artifact.info
-        self._session = Session(artifact.forward, artifact.step)
+        self._session = open_artifact(artifact)
         self._mean = np.asarray(artifact.manifest.scaling.mean, np.float32)
         self._std = np.asarray(artifact.manifest.scaling.std, np.float32)
         self._calibration = Calibration.from_json(artifact.calibration["calibration"])
@@ -127,7 +127,8 @@ class Oracle:
         )
 
     def _scale(self, rows: Float32) -> Float32:
-        return np.clip((rows - self._mean) / self._std, -8.0, 8.0)
+        scaled: Float32 = np.clip((rows - self._mean) / self._std, -8.0, 8.0)
+        return scaled
 
     def _forecast(
         self, history: History, columns: Columns, i: int, rows: Float32, quantiles: Float32
@@ -151,7 +152,7 @@ class Oracle:
             final={t: tuple(final[k].tolist()) for k, t in enumerate(TARGETS)},
             quality=_quality(draws, scale),
             coverage=COVERAGE,
-            support=self._support.score(history, rows),
+            support=self._support.score(rows),
             will_worsen=float(np.clip(1 - not_worse, 0.0, 1.0)),
             mqe_of_mean=scale,
         )

@@ -7,21 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from oracle.artifact import Artifact, write_artifact
 from oracle.calibration import Calibration, fit_calibration
 from oracle.dataset import read_dataset, split_runs, usable
 from oracle.errors import DatasetError, must_be
-from oracle.export import forecast
-from oracle.features import Array
-from oracle.trainer import Scaling
+from oracle.export import export_forward, export_step, forecast, golden, network_of
+from oracle.features import FEATURES, FEATURES_VERSION, Array, Float32, encode
+from oracle.manifest import Manifest
+from oracle.manifest import Scaling as ScalingNumbers
+from oracle.support import fit_support
+from oracle.trainer import Fitted, Scaling
 from oracle.types import Run
 from oracle.windows import LENGTHS, Windows
 
+#: Version of the artifacts that this recipe writes.
+VERSION = "1.0.0"
+#: Checkpoints of the self-test's inputs.
+GOLDEN_LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34)
 #: Windows drawn of each calibration run: with all inputs, and with inputs hidden.
 CALIBRATION_WINDOWS = 16
 CALIBRATION_HIDDEN = 8
@@ -122,3 +131,61 @@ def calibrate_network(
         np.concatenate(known),
         seed,
     )
+
+
+def publish(
+    fitted: Sequence[Fitted],
+    data: Data,
+    folder: Path,
+    *,
+    name: str,
+    facts: dict[str, Any],
+    card: str,
+    replace: bool = False,
+) -> Artifact:
+    """Calibrate trained networks and write the artifact that is served.
+
+    Args:
+        fitted: seeds of one architecture, trained with one scaling; their mean is served.
+        data: `calibrate` runs set the conformal offsets, the copula and the support score.
+        folder: of the artifact.
+        name: in the manifest.
+        facts: the manifest's `training`.
+        card: text for people.
+        replace: whether an existing folder gives way.
+    """
+    models, scaling = [f.model for f in fitted], fitted[0].scaling
+    calibration = calibrate_network(models, scaling, data.calibrate)
+    manifest = Manifest(
+        name=name,
+        version=VERSION,
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        architecture=fitted[0].settings.architecture,
+        network=network_of(models),
+        features_version=FEATURES_VERSION,
+        features=FEATURES,
+        scaling=ScalingNumbers(mean=tuple(scaling.mean.tolist()), std=tuple(scaling.std.tolist())),
+        training=facts,
+    )
+    return write_artifact(
+        folder,
+        manifest,
+        forward=export_forward(models),
+        step=export_step(models),
+        calibration={
+            "calibration": calibration.to_json(),
+            "support": fit_support(data.train, data.calibrate),
+        },
+        golden=golden(models, _golden_sequences(data.calibrate, scaling)),
+        card=card,
+        replace=replace,
+    )
+
+
+def _golden_sequences(runs: Sequence[Run], scaling: Scaling) -> list[Float32]:
+    """A few real inputs of different lengths, for the artifact's self-test."""
+    chosen = runs[:: max(1, len(runs) // len(GOLDEN_LENGTHS))]
+    return [
+        scaling.apply(encode(run.history.prefix(min(n, len(run.history)))))
+        for n, run in zip(GOLDEN_LENGTHS, chosen, strict=False)
+    ]

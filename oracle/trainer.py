@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,7 +91,8 @@ class Scaling:
 
     def apply(self, sequence: Float32) -> Float32:
         """[..., feature] unscaled -> scaled, clipped to +-8."""
-        return np.clip((sequence - self.mean) / self.std, -8.0, 8.0)
+        scaled: Float32 = np.clip((sequence - self.mean) / self.std, -8.0, 8.0)
+        return scaled
 
 
 def fit_scaling(windows: Windows, rng: np.random.Generator) -> Scaling:
@@ -255,9 +257,16 @@ def fit(
     if scaling is None:
         scaling = fit_scaling(windows, np.random.default_rng(settings.seed))
     per_step = not ARCHITECTURES[settings.architecture].bidirectional
-    shape = (settings.architecture, len(FEATURES), len(TARGETS), len(HEAD_LEVELS))
-    options = {"dropout": settings.dropout, "skip": settings.skip}
-    model = build(*shape, **options, per_step=per_step)
+    make = partial(
+        build,
+        settings.architecture,
+        len(FEATURES),
+        len(TARGETS),
+        len(HEAD_LEVELS),
+        dropout=settings.dropout,
+        skip=settings.skip,
+    )
+    model = make(per_step=per_step)
     if start_from is not None:
         model.set_weights(start_from.get_weights())
     model.compile(
@@ -266,7 +275,7 @@ def fit(
         jit_compile=False,  # XLA is six times slower for LSTMs on CPUs
     )
     batches = TrainingBatches(windows, scaling, settings, per_step)
-    server = build(*shape, **options)
+    server = make()
     held_out = prefixes_of(validation, VALIDATION_SHARES, scaling)
     best, final = folder / f"{name}_best.keras", folder / f"{name}_final.keras"
     backup = folder / f".{name}_backup"
