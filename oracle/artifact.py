@@ -127,10 +127,6 @@ def write_artifact(
     if not re.match(NAME_PATTERN, target.name) or target.name == ACTIVE:
         rule = f"a name matching {NAME_PATTERN} other than {ACTIVE}"
         raise ArtifactError(must_be("name", rule, target.name))
-    if target.exists() and not replace:
-        raise ArtifactError(
-            must_be("path", "a folder that does not exist yet", str(target), "Choose another name.")
-        )
     contents = {
         FORWARD: forward,
         **({} if step is None else {STEP: step}),
@@ -148,6 +144,10 @@ def write_artifact(
 
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(target)
+    if target.exists() and not replace:
+        raise ArtifactError(
+            must_be("path", "a folder that does not exist yet", str(target), "Choose another name.")
+        )
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         temporary.mkdir()

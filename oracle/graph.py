@@ -25,7 +25,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from oracle.quantiles import outward_steps
-from oracle.types import Frozen
+from oracle.types import HEAD_LEVELS, Frozen
 
 #: Operators as of this ONNX operator set; pinned so that a file means the same for ever.
 OPSET = 17
@@ -49,7 +49,7 @@ class Network(Frozen):
 
     n_features: Annotated[int, Field(strict=True, ge=1, le=512)]
     n_targets: Annotated[int, Field(strict=True, ge=1, le=16)] = 3
-    n_levels: Annotated[int, Field(strict=True, ge=1, le=99, multiple_of=1)] = 5
+    n_levels: Annotated[int, Field(strict=True, ge=1, le=99)] = len(HEAD_LEVELS)
     recurrent: tuple[Units, ...] = Field(min_length=1, max_length=8)
     bidirectional: bool = False
     dense: tuple[Units, ...] = Field(max_length=8)
