@@ -93,7 +93,7 @@ def networks_of(artifact: Artifact) -> tuple[list[keras.Model], Scaling]:
         )
         models.append(model)
     scaling = artifact.manifest.scaling
-    return models, Scaling(np.float32(scaling.mean), np.float32(scaling.std))
+    return models, Scaling(np.array(scaling.mean, np.float32), np.array(scaling.std, np.float32))
 
 
 def finetune(

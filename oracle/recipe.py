@@ -1,39 +1,62 @@
-"""From recorded runs to a served artifact: split, fit, calibrate, export, judge.
-
-`oracle train` is a thin shell around `train_oracle`.
-"""
+"""What `oracle train` does: read and split, fit every seed, publish, judge on unseen runs."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
-
-from oracle.artifact import Artifact, write_artifact
-from oracle.calibration import Calibration, fit_calibration
+from oracle.architectures import ARCHITECTURES
+from oracle.artifact import Artifact, read_artifact, resolve
+from oracle.card import card_text
 from oracle.dataset import read_dataset, split_runs, usable
-from oracle.errors import DatasetError, must_be
-from oracle.export import export_forward, export_step, forecast, golden, network_of
-from oracle.features import FEATURES, FEATURES_VERSION, Array, Float32, encode
-from oracle.manifest import Manifest
-from oracle.manifest import Scaling as ScalingNumbers
-from oracle.support import fit_support
-from oracle.trainer import Fitted, Scaling
+from oracle.errors import DatasetError, OracleError, must_be
+from oracle.finetune import BATCH_SIZE, EPOCHS, LEARNING_RATE, Verdict, compare, finetune
+from oracle.forecaster import Oracle
+from oracle.learning_curve import plot_learning_curve
+from oracle.publish import draft, publish
+from oracle.score import Score, score
+from oracle.trainer import Fitted, Settings, fit
 from oracle.types import Run
-from oracle.windows import LENGTHS, Windows
 
-#: Version of the artifacts that this recipe writes.
-VERSION = "1.0.0"
-#: Checkpoints of the self-test's inputs.
-GOLDEN_LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34)
-#: Windows drawn of each calibration run: with all inputs, and with inputs hidden.
-CALIBRATION_WINDOWS = 16
-CALIBRATION_HIDDEN = 8
+#: What `--preset shipped` reads; docs/training.md tells the commands that collect it.
+SHIPPED_FILES = ("data/pretraining.csv.gz", "data/calibrate.csv.gz", "data/test.csv.gz")
+#: Shipped artifact -> settings and seeds averaged in it.
+SHIPPED: dict[str, tuple[Settings, int]] = {
+    "lite": (Settings("lite", epochs=60, decay="cosine", dropout=0.0), 1),
+    "bidirectional": (Settings("bidirectional", epochs=60, decay="cosine", dropout=0.0), 1),
+    "standard": (Settings("standard", epochs=60, decay="cosine", dropout=0.0), 1),
+    "default": (Settings("standard", epochs=60, decay="cosine", dropout=0.0), 3),
+}
+#: Above this many runs a batch may be large without too few steps an epoch.
+MANY_RUNS = 5000
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call of `oracle train`; None = the default of the kind of training."""
+
+    runs: tuple[Run, ...] = ()
+    datasets: tuple[Path, ...] = ()
+    calibrate: Path | None = None
+    test: Path | None = None
+    architecture: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    dropout: float | None = None
+    seed: int = 0
+    seeds: int | None = None
+    out: Path = Path("models")
+    name: str | None = None
+    resume: bool = False
+    start_from: str | None = None
+    preset: str | None = None
+    command: str = ""
+    verbose: int = 1
 
 
 @dataclass(frozen=True)
@@ -46,7 +69,7 @@ class Data:
         test: nothing is fitted to these.
         by: "table" where whole tables were held out, else "run".
         excluded: why runs were left out -> how many.
-        files: path -> runs read.
+        files: name -> runs read.
     """
 
     train: list[Run]
@@ -54,17 +77,83 @@ class Data:
     test: list[Run]
     by: str
     excluded: dict[str, int]
-    files: dict[str, int]
+    files: dict[str, int] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """Counts for metadata and card."""
+        return {
+            "files": self.files,
+            "split_by": self.by,
+            "excluded": self.excluded,
+            **{
+                part: {"runs": len(runs), "tables": len({r.dataset for r in runs})}
+                for part, runs in (
+                    ("train", self.train),
+                    ("calibrate", self.calibrate),
+                    ("test", self.test),
+                )
+            },
+        }
 
 
-def gather(
-    datasets: Sequence[Path], seed: int, *, calibrate: Path | None = None, test: Path | None = None
-) -> Data:
-    """Read datasets and split them, or take the parts from files of their own.
+@dataclass(frozen=True)
+class Result:
+    """One finished training.
+
+    Attributes:
+        name: stem of the files.
+        artifact: None where fine-tuning was no better and the old oracle is kept.
+        score: on unseen runs.
+        verdict: old against new, where fine-tuned.
+    """
+
+    name: str
+    artifact: Artifact | None
+    score: Score
+    verdict: Verdict | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "name": self.name,
+            "artifact": str(self.artifact.path) if self.artifact else None,
+            "score": self.score.as_dict(),
+            "verdict": asdict(self.verdict) | {"better": self.verdict.better}
+            if self.verdict
+            else None,
+        }
+
+    def text(self) -> str:
+        """For people."""
+        lines = [str(self.score)]
+        if self.verdict is not None:
+            lines.append(str(self.verdict))
+        if self.artifact is None:
+            lines.append("The old oracle is kept.")
+        else:
+            lines.append(f"Wrote {self.artifact.path}. Use it: oracle models activate {self.name}")
+        return "\n".join(lines)
+
+
+def run_request(request: Request) -> list[Result]:
+    """Train what was asked for.
 
     Raises:
-        DatasetError: a file cannot be read, or too few usable runs are left.
+        DatasetError: a dataset cannot be read, or is too small to be split.
+        OracleError: an unknown architecture, preset or name.
     """
+    if request.preset is not None:
+        return _shipped(request)
+    data = gather(request)
+    name = request.name or _name(request)
+    if request.start_from is not None:
+        return [_finetuned(request, data, name)]
+    settings = _settings(request, len(data.train))
+    return [_trained(request, data, name, settings, request.seeds or 1, request.out / name)]
+
+
+def gather(request: Request) -> Data:
+    """Read the datasets and split them, or take the parts from files of their own."""
     files: dict[str, int] = {}
 
     def read(path: Path) -> list[Run]:
@@ -72,120 +161,140 @@ def gather(
         files[path.name] = len(runs)
         return runs
 
-    runs = [run for path in datasets for run in read(path)]
-    if calibrate is None or test is None:
-        split = split_runs(runs, seed)
+    runs = [*request.runs, *(run for path in request.datasets for run in read(path))]
+    if request.calibrate is None or request.test is None:
+        split = split_runs(runs, request.seed)
         return Data(split.train, split.calibrate, split.test, split.by, split.excluded, files)
     train, excluded = usable(runs)
-    held_out, _ = usable(read(calibrate))
-    unseen, _ = usable(read(test))
-    shared = {r.dataset for r in train} & {r.dataset for r in [*held_out, *unseen]}
+    calibrate, _ = usable(read(request.calibrate))
+    test, _ = usable(read(request.test))
+    shared = {r.dataset for r in train} & {r.dataset for r in [*calibrate, *test]}
     if shared:
-        raise DatasetError(
-            must_be(
-                "calibrate and test",
-                "of tables that --dataset does not have",
-                sorted(shared)[:5],
-                "Move these tables' runs to one file.",
+        rule = "of tables that --dataset does not have"
+        raise DatasetError(must_be("--calibrate and --test", rule, sorted(shared)[:5]))
+    return Data(train, calibrate, test, "table", excluded, files)
+
+
+def _trained(
+    request: Request, data: Data, name: str, settings: Settings, seeds: int, folder: Path
+) -> Result:
+    fitted: list[Fitted] = []
+    for i in range(seeds):
+        own = replace(settings, seed=settings.seed + i)
+        stem = name if seeds == 1 else f"{name}_seed{own.seed}"
+        scaling = fitted[0].scaling if fitted else None
+        fitted.append(
+            fit(
+                data.train,
+                data.calibrate,
+                own,
+                request.out,
+                stem,
+                resume=request.resume,
+                scaling=scaling,
+                verbose=request.verbose,
             )
         )
-    return Data(train, held_out, unseen, "table", excluded, files)
+    return _published(request, data, name, fitted, folder)
 
 
-def calibrate_network(
-    models: Sequence[keras.Model], scaling: Scaling, runs: Sequence[Run], seed: int = 0
-) -> Calibration:
-    """Learn the conformal offsets and the copula on runs that trained nothing.
-
-    Args:
-        models: seeds of one network; their mean is calibrated, as it is served.
-        scaling: of their input.
-        runs: of tables held out from training where there are enough.
-        seed: of the windows.
-    """
-    rng = np.random.default_rng(seed)
-    quantiles: list[Array] = []
-    outcomes: list[Array] = []
-    progress: list[Array] = []
-    known: list[Any] = []
-    for repeat in range(CALIBRATION_WINDOWS + CALIBRATION_HIDDEN):
-        windows = Windows(runs, hide=0.0 if repeat < CALIBRATION_WINDOWS else 1.0)
-        if repeat >= CALIBRATION_WINDOWS:
-            windows.columns.total_epochs[rng.random(len(windows)) < 0.5] = np.nan
-        rows = np.arange(len(windows))
-        batch = windows.batch(rows, int(rng.choice(LENGTHS)), rng)
-        # Cut evenly in progress, not in checkpoints: users' checks are.
-        cut = rng.uniform(0.0, 0.95, len(rows))[:, None]
-        length = np.maximum(1, np.sum(batch.progress <= cut, axis=1)).astype(np.int32)
-        last = length - 1
-        answers = forecast(models, scaling.apply(batch.sequence), length)
-        weight, target = batch.weight[rows, last], batch.target[rows, last]
-        quantiles.append(answers.astype(np.float64))
-        outcomes.append(np.where(weight > 0, target, np.nan))
-        progress.append(batch.progress[rows, last])
-        known.append(batch.told[rows])
-    return fit_calibration(
-        np.concatenate(quantiles),
-        np.concatenate(outcomes),
-        np.concatenate(progress),
-        np.concatenate(known),
-        seed,
-    )
-
-
-def publish(
-    fitted: Sequence[Fitted],
+def _published(
+    request: Request,
     data: Data,
-    folder: Path,
-    *,
     name: str,
-    facts: dict[str, Any],
-    card: str,
-    replace: bool = False,
-) -> Artifact:
-    """Calibrate trained networks and write the artifact that is served.
+    fitted: Sequence[Fitted],
+    folder: Path,
+    parent: Artifact | None = None,
+) -> Result:
+    """Judge on unseen runs, write the artifact and what was found beside it."""
+    made = draft(fitted, data.train, data.calibrate, folder.name, parent)
+    found = score(Oracle(made), data.test, data.train)
+    verdict = compare(Oracle(parent), Oracle(made), data.test) if parent else None
+    facts = {
+        "command": request.command,
+        "settings": asdict(fitted[0].settings),
+        "seeds": [f.settings.seed for f in fitted],
+        "epochs_run": [len(f.history) for f in fitted],
+        "data": data.facts(),
+        "parent": parent.info.model_dump() if parent else None,
+        "score": found.as_dict(),
+    }
+    artifact = None
+    if verdict is None or verdict.better:
+        artifact = publish(made, folder, facts, card_text(folder.name, facts, found))
+    metadata = {**facts, "artifact": str(folder) if artifact else None}
+    (request.out / f"{name}_metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
+    picture = request.out / f"{name}_learning_curve.png"
+    plot_learning_curve(picture, [f.history for f in fitted], name)
+    return Result(name, artifact, found, verdict)
 
-    Args:
-        fitted: seeds of one architecture, trained with one scaling; their mean is served.
-        data: `calibrate` runs set the conformal offsets, the copula and the support score.
-        folder: of the artifact.
-        name: in the manifest.
-        facts: the manifest's `training`.
-        card: text for people.
-        replace: whether an existing folder gives way.
-    """
-    models, scaling = [f.model for f in fitted], fitted[0].scaling
-    calibration = calibrate_network(models, scaling, data.calibrate)
-    manifest = Manifest(
-        name=name,
-        version=VERSION,
-        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        architecture=fitted[0].settings.architecture,
-        network=network_of(models),
-        features_version=FEATURES_VERSION,
-        features=FEATURES,
-        scaling=ScalingNumbers(mean=tuple(scaling.mean.tolist()), std=tuple(scaling.std.tolist())),
-        training=facts,
+
+def _finetuned(request: Request, data: Data, name: str) -> Result:
+    parent = read_artifact(resolve(request.start_from))
+    settings = Settings(
+        epochs=request.epochs or EPOCHS,
+        batch_size=request.batch_size or BATCH_SIZE,
+        learning_rate=request.learning_rate or LEARNING_RATE,
+        decay="cosine",
+        seed=request.seed,
     )
-    return write_artifact(
-        folder,
-        manifest,
-        forward=export_forward(models),
-        step=export_step(models),
-        calibration={
-            "calibration": calibration.to_json(),
-            "support": fit_support(data.train, data.calibrate),
-        },
-        golden=golden(models, _golden_sequences(data.calibrate, scaling)),
-        card=card,
-        replace=replace,
+    fitted = finetune(
+        parent, data.train, data.calibrate, request.out, name, settings, request.verbose
+    )
+    return _published(request, data, name, fitted, request.out / name, parent)
+
+
+def _shipped(request: Request) -> list[Result]:
+    if request.preset != "shipped":
+        raise OracleError(must_be("--preset", "shipped", request.preset))
+    wanted = [request.name] if request.name else list(SHIPPED)
+    if unknown := [n for n in wanted if n not in SHIPPED]:
+        raise OracleError(must_be("--name", f"one of {', '.join(SHIPPED)}", unknown[0]))
+    train, calibrate, test = (Path(f) for f in SHIPPED_FILES)
+    for path in (train, calibrate, test):
+        if not path.is_file():
+            raise DatasetError(
+                "must be collected first. docs/training.md gives the command.", file=str(path)
+            )
+    request = replace(request, datasets=(train,), calibrate=calibrate, test=test)
+    data = gather(request)
+    results = []
+    for key in wanted:
+        settings, seeds = SHIPPED[key]
+        settings = replace(settings, epochs=request.epochs or settings.epochs)
+        folder = request.out / f"shipped-{key}"
+        results.append(_trained(request, data, f"shipped-{key}", settings, seeds, folder))
+    return results
+
+
+def _settings(request: Request, runs: int) -> Settings:
+    architecture = request.architecture or "standard"
+    if architecture not in ARCHITECTURES:
+        rule = f"one of {', '.join(ARCHITECTURES)}"
+        raise OracleError(must_be("--architecture", rule, architecture))
+    default = Settings()
+    return Settings(
+        architecture=architecture,
+        epochs=request.epochs or default.epochs,
+        batch_size=request.batch_size or (256 if runs > MANY_RUNS else 64),
+        learning_rate=request.learning_rate or default.learning_rate,
+        dropout=default.dropout if request.dropout is None else request.dropout,
+        seed=request.seed,
     )
 
 
-def _golden_sequences(runs: Sequence[Run], scaling: Scaling) -> list[Float32]:
-    """A few real inputs of different lengths, for the artifact's self-test."""
-    chosen = runs[:: max(1, len(runs) // len(GOLDEN_LENGTHS))]
-    return [
-        scaling.apply(encode(run.history.prefix(min(n, len(run.history)))))
-        for n, run in zip(GOLDEN_LENGTHS, chosen, strict=False)
-    ]
+def _name(request: Request) -> str:
+    """The brief's name with a timestamp, or that of the newest interrupted training."""
+    stem = f"lstm_oracle_{request.architecture or 'standard'}_"
+    if request.start_from is not None:
+        stem = "lstm_oracle_finetuned_"
+    if request.resume:
+        left = sorted(request.out.glob(f".{stem}*_backup"))
+        if not left:
+            raise OracleError(
+                must_be(
+                    "--resume", f"used where {request.out} holds an interrupted training", "none"
+                )
+            )
+        return left[-1].name[1:].removesuffix("_backup").split("_seed")[0]
+    return stem + datetime.now(UTC).strftime("%Y%m%d_%H%M%S")

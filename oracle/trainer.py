@@ -31,6 +31,8 @@ from oracle.quantiles import pinball
 from oracle.types import HEAD_LEVELS, TARGETS, Run
 from oracle.windows import Windows, step_weights
 
+#: Steps an epoch at least: few runs are seen several times, through other windows.
+MIN_STEPS = 16
 #: Where validation cuts its runs.
 VALIDATION_SHARES = (0.1, 0.3, 0.6)
 
@@ -41,7 +43,7 @@ class Settings:
 
     Attributes:
         architecture: a key of ARCHITECTURES.
-        epochs: at most; every run is seen once an epoch, through a new window.
+        epochs: at most; every run is seen at least once an epoch, through a new window.
         batch_size: runs a batch.
         learning_rate: of Adam at the start.
         decay: "plateau" halves the rate when validation stalls; "cosine" plans it to 0.
@@ -119,7 +121,9 @@ class TrainingBatches:
 
     def _plan(self) -> None:
         rng = np.random.default_rng((self.settings.seed, self.epoch))
-        self._order = rng.permutation(len(self.windows))
+        runs = len(self.windows)
+        rounds = -(-len(self) * self.settings.batch_size // runs)
+        self._order = np.concatenate([rng.permutation(runs) for _ in range(rounds)])
         self._lengths = self.windows.draw_lengths(len(self), rng)
 
     def start_epoch(self, epoch: int) -> None:
@@ -128,7 +132,7 @@ class TrainingBatches:
         self._plan()
 
     def __len__(self) -> int:
-        return max(1, len(self.windows) // self.settings.batch_size)
+        return max(MIN_STEPS, len(self.windows) // self.settings.batch_size)
 
     def __iter__(self) -> Iterator[tuple[dict[str, Any], Float32]]:
         for i in range(len(self)):

@@ -1,0 +1,61 @@
+"""The model card: what an oracle was trained on and how well it does, for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oracle.score import Score
+
+
+def card_text(name: str, facts: dict[str, Any], score: Score) -> str:
+    """Write the card of an artifact in Markdown.
+
+    Args:
+        name: of the artifact.
+        facts: the manifest's `training`.
+        score: on unseen runs.
+    """
+    data, settings = facts["data"], facts["settings"]
+    rows = "\n".join(
+        f"| {share:.0%} | {e['quality']:.4f} | {score.last_value[share]:.4f} "
+        f"| {e['quality'] / score.last_value[share]:.2f} | {e['final_mqe']:.4f} "
+        f"| {e['final_topographic_error']:.4f} | {e['final_dead_neuron_ratio']:.4f} |"
+        for share, e in score.error.items()
+    )
+    parts = "\n".join(
+        f"- {part}: {data[part]['runs']:,} runs of {data[part]['tables']:,} tables"
+        for part in ("train", "calibrate", "test")
+    )
+    excluded = ", ".join(f"{n} {why}" for why, n in data["excluded"].items()) or "none"
+    held_out = "whole tables" if data["split_by"] == "table" else "single runs of the same tables"
+    parent = facts.get("parent")
+    origin = f"Fine-tuned from {parent['name']} ({parent['sha256'][:12]}).\n\n" if parent else ""
+    return f"""# {name}
+
+Forecasts the final mqe, topographic error and dead-neuron ratio of a self-organizing map from its
+first checkpoints. {origin}Architecture `{settings["architecture"]}`, {len(facts["seeds"])} seed(s)
+averaged, {", ".join(str(n) for n in facts["epochs_run"])} epochs.
+
+    {facts["command"]}
+
+## Data
+
+Held out for calibration and test: {held_out}. Left out as unusable: {excluded}.
+
+{parts}
+
+## Mean absolute error on the test runs
+
+{score.runs:,} runs of {score.tables} tables that trained and calibrated nothing; mqe {score.scale};
+the mean quality of the training runs as the forecast errs by {score.training_mean:.4f} at every
+prefix.
+
+| seen | quality score | last value | ratio | mqe | topographic error | dead neurons |
+|---|---|---|---|---|---|---|
+{rows}
+
+## Limits
+
+The forecast is about runs like those it was trained on; its support score falls where a history is
+unlike them, and policies then abstain. Without total_epochs or the schedule intervals are wider.
+"""

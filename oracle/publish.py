@@ -1,0 +1,141 @@
+"""From trained networks to the artifact that is served: calibrate, export, self-test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from oracle.artifact import Artifact, write_artifact
+from oracle.calibration import Calibration, fit_calibration
+from oracle.export import export_forward, export_step, forecast, golden, network_of
+from oracle.features import FEATURES, FEATURES_VERSION, Array, Float32, encode
+from oracle.manifest import Manifest
+from oracle.manifest import Scaling as ScalingNumbers
+from oracle.support import fit_support
+from oracle.trainer import Fitted, Scaling
+from oracle.types import ModelInfo, Run
+from oracle.windows import LENGTHS, Windows
+
+#: Version of the artifacts written here.
+VERSION = "1.0.0"
+#: Checkpoints of the self-test's inputs.
+GOLDEN_LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34)
+#: Windows drawn of each calibration run: with all inputs, and with inputs hidden.
+CALIBRATION_WINDOWS = 16
+CALIBRATION_HIDDEN = 8
+#: Fewer calibration runs than this cannot replace a fine-tuned oracle's own calibration.
+MIN_CALIBRATION_RUNS = 100
+
+
+def calibrate_network(
+    models: Sequence[keras.Model], scaling: Scaling, runs: Sequence[Run], seed: int = 0
+) -> Calibration:
+    """Learn the conformal offsets and the copula on runs that trained nothing.
+
+    Args:
+        models: seeds of one network; their mean is calibrated, as it is served.
+        scaling: of their input.
+        runs: of tables held out from training where there are enough.
+        seed: of the windows.
+    """
+    rng = np.random.default_rng(seed)
+    quantiles: list[Array] = []
+    outcomes: list[Array] = []
+    progress: list[Array] = []
+    known: list[Any] = []
+    for repeat in range(CALIBRATION_WINDOWS + CALIBRATION_HIDDEN):
+        windows = Windows(runs, hide=0.0 if repeat < CALIBRATION_WINDOWS else 1.0)
+        if repeat >= CALIBRATION_WINDOWS:
+            windows.columns.total_epochs[rng.random(len(windows)) < 0.5] = np.nan
+        rows = np.arange(len(windows))
+        batch = windows.batch(rows, int(rng.choice(LENGTHS)), rng)
+        # Cut evenly in progress, not in checkpoints: users' checks are.
+        cut = rng.uniform(0.0, 0.95, len(rows))[:, None]
+        length = np.maximum(1, np.sum(batch.progress <= cut, axis=1)).astype(np.int32)
+        last = length - 1
+        answers = forecast(models, scaling.apply(batch.sequence), length)
+        weight, target = batch.weight[rows, last], batch.target[rows, last]
+        quantiles.append(answers.astype(np.float64))
+        outcomes.append(np.where(weight > 0, target, np.nan))
+        progress.append(batch.progress[rows, last])
+        known.append(batch.told[rows])
+    return fit_calibration(
+        np.concatenate(quantiles),
+        np.concatenate(outcomes),
+        np.concatenate(progress),
+        np.concatenate(known),
+        seed,
+    )
+
+
+def draft(
+    fitted: Sequence[Fitted],
+    train: Sequence[Run],
+    calibrate: Sequence[Run],
+    name: str,
+    parent: Artifact | None = None,
+) -> Artifact:
+    """Calibrate and export trained networks, in memory: it forecasts, but is nowhere written.
+
+    Args:
+        fitted: seeds of one architecture, trained with one scaling; their mean is served.
+        train: what they were trained on, for the support score.
+        calibrate: runs that trained nothing: they set offsets, copula and support.
+        name: of the artifact.
+        parent: fine-tuned from; its support score is kept, and its calibration where there are
+            fewer than MIN_CALIBRATION_RUNS.
+    """
+    models, scaling = [f.model for f in fitted], fitted[0].scaling
+    numbers = dict(parent.calibration) if parent is not None else {}
+    if parent is None or len(calibrate) >= MIN_CALIBRATION_RUNS:
+        numbers["calibration"] = calibrate_network(models, scaling, calibrate).to_json()
+    if parent is None:
+        numbers["support"] = fit_support(train, calibrate)
+    manifest = Manifest(
+        name=name,
+        version=VERSION,
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        architecture=fitted[0].settings.architecture,
+        network=network_of(models),
+        features_version=FEATURES_VERSION,
+        features=FEATURES,
+        scaling=ScalingNumbers(mean=tuple(scaling.mean.tolist()), std=tuple(scaling.std.tolist())),
+    )
+    return Artifact(
+        path=Path(name),
+        manifest=manifest,
+        info=ModelInfo(name=name, version=VERSION, sha256=""),
+        forward=export_forward(models),
+        step=export_step(models),
+        calibration=numbers,
+        golden=golden(models, _golden_sequences(calibrate, scaling)),
+        card="",
+    )
+
+
+def publish(artifact: Artifact, folder: Path, facts: dict[str, Any], card: str) -> Artifact:
+    """Write a draft with what was found about it; an artifact of that name gives way."""
+    return write_artifact(
+        folder,
+        artifact.manifest.model_copy(update={"training": facts}),
+        forward=artifact.forward,
+        step=artifact.step,
+        calibration=artifact.calibration,
+        golden=artifact.golden,
+        card=card,
+        replace=True,
+    )
+
+
+def _golden_sequences(runs: Sequence[Run], scaling: Scaling) -> list[Float32]:
+    """A few real inputs of different lengths, for the artifact's self-test."""
+    chosen = runs[:: max(1, len(runs) // len(GOLDEN_LENGTHS))]
+    return [
+        scaling.apply(encode(run.history.prefix(min(n, len(run.history)))))
+        for n, run in zip(GOLDEN_LENGTHS, chosen, strict=False)
+    ]
