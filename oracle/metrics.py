@@ -74,7 +74,8 @@ def measure(weights: Any, data: Any, topology: str = "rectangular") -> Metrics:
     best, second = _two_best(neurons, samples)
     error = samples - neurons[best]
     mqe = unit * float(np.sqrt(np.einsum("nf,nf->n", error, error)).mean())
-    dead = 1.0 - np.count_nonzero(np.bincount(best, minlength=len(neurons))) / len(neurons)
+    alive = int(np.count_nonzero(np.bincount(best, minlength=len(neurons))))
+    dead = 1.0 - alive / len(neurons)
     if len(neurons) == 1:
         return Metrics(mqe, None, dead)
     apart = ~_adjacent(best, second, rows, cols, topology)
