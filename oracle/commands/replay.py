@@ -1,0 +1,236 @@
+"""`oracle replay`: what the policies would have saved on recorded runs, and what they lose."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from oracle.errors import OracleError, must_be
+
+if TYPE_CHECKING:
+    from oracle.recorded import Recorded
+    from oracle.replay import Setting, StopPolicy, Tallies
+    from oracle.savings import Chosen, Estimate
+    from oracle.types import Run
+
+#: Risks on the curve of our policies; the choice is made among them.
+RISKS = "0.001,0.002,0.003,0.005,0.007,0.01,0.015,0.02,0.03,0.05,0.08,0.12,0.2"
+IN_STEP, ONE_BY_ONE = "oracle, population in step", "oracle, one after another"
+BOOSTED = "boosting, one after another"
+THRESHOLD, PARETO, CLAIRVOYANT = "oracle, threshold (raw)", "oracle, pareto", "clairvoyant"
+THRESHOLDS, PARETO_RISKS = (0.5, 1.0, 2.0), (0.01, 0.05)
+
+
+def replay(
+    dataset: Annotated[Path, typer.Option(help="Recorded runs, .csv or .csv.gz.")],
+    model: Annotated[Path | None, typer.Option(help="Model folder (default: the active).")] = None,
+    population_size: Annotated[int, typer.Option(min=4, help="Runs of a population.")] = 45,
+    good: Annotated[float, typer.Option(help="Share of a population that counts as good.")] = 0.1,
+    checks: Annotated[str, typer.Option(help="Progress of the checks.")] = "0.1,0.2,0.3,0.5,0.7",
+    risks: Annotated[str, typer.Option(help="Risks on the curve.")] = RISKS,
+    lost: Annotated[str, typer.Option(help="Limits on good runs lost.")] = "0.01,0.05",
+    confidence: Annotated[
+        float, typer.Option(help="Of the upper bound that the risk is chosen by.")
+    ] = 0.5,
+    choose_on: Annotated[
+        Path | None,
+        typer.Option(help="Other recorded runs to choose the risk on (default: half and half)."),
+    ] = None,
+    shuffles: Annotated[int, typer.Option(min=1, help="Orders each table is cut in.")] = 1,
+    baselines: Annotated[bool, typer.Option(help="Replay pruners and simple rules too.")] = False,
+    train_dataset: Annotated[
+        Path | None, typer.Option(help="Runs to fit the boosting rival on, with --baselines.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of orders and halves.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    png: Annotated[Path | None, typer.Option(help="Picture of saved against lost.")] = None,
+) -> None:
+    """Replay decisions over recorded runs: epochs and compute saved, good runs lost."""
+    from oracle.dataset import read_dataset
+    from oracle.forecaster import Oracle
+    from oracle.recorded import by_table, populations, record
+    from oracle.replay import replay as play
+    from oracle.savings import chosen_elsewhere, chosen_on
+
+    if not 0.0 < good < 1.0:
+        raise OracleError(must_be("--good", "between 0 and 1", good))
+    when = _numbers("--checks", checks)
+    limits = _numbers("--lost", lost)
+    oracle = Oracle.load(model)
+    tables, excluded = by_table(read_dataset(dataset), population_size)
+    policies = _policies(_numbers("--risks", risks), good, baselines, train_dataset, tables)
+
+    def seen(tables: Sequence[list[Run]]) -> Iterator[Recorded]:
+        for runs in tables:
+            table = record(runs, oracle, when, good)
+            yield from populations(table, population_size, shuffles, seed)
+
+    tallies = play(seen(tables), policies)
+    if choose_on is None:
+        chosen = {
+            limit: [
+                chosen_elsewhere(tallies, name, limit, confidence, shuffles=shuffles, seed=seed)
+                for name in tallies.policies
+            ]
+            for limit in limits
+        }
+    else:
+        others, _ = by_table(read_dataset(choose_on), population_size)
+        shared = {run.dataset for runs in others for run in runs} & set(tallies.tables)
+        if shared:
+            raise OracleError(
+                must_be("--choose-on", "runs of other tables", sorted(shared)[0], "Choose others.")
+            )
+        choosing = play(seen(others), policies)
+        chosen = {
+            limit: [
+                chosen_on(choosing, tallies, name, limit, confidence, shuffles)
+                for name in tallies.policies
+            ]
+            for limit in limits
+        }
+    if png is not None:
+        _draw(png, tallies, dataset)
+    facts = {
+        "dataset": str(dataset),
+        "model": oracle.info.model_dump(),
+        "tables": len(set(tallies.tables)),
+        "populations": len(tallies.tables),
+        "population_size": population_size,
+        "good": good,
+        "checks": when,
+        "excluded": excluded,
+        "confidence": confidence,
+        "chosen_on": str(choose_on) if choose_on else "the other half of the tables",
+    }
+    if as_json:
+        print(json.dumps(_as_dict(facts, tallies, chosen), indent=2))
+    else:
+        _print(facts, tallies, chosen)
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise OracleError(must_be(option, "numbers separated by commas", text)) from None
+    if not all(0.0 < v < 1.0 for v in values) or list(values) != sorted(set(values)):
+        raise OracleError(must_be(option, "increasing, between 0 and 1", text))
+    return values
+
+
+def _policies(
+    risks: Sequence[float],
+    good: float,
+    baselines: bool,
+    train_dataset: Path | None,
+    tables: Sequence[list[Run]],
+) -> dict[Setting, StopPolicy]:
+    from oracle.replay import Setting, by_decide, clairvoyant, in_step, one_after_another
+    from oracle.types import Policy
+
+    base = Policy(name="population", good=good, control=0.0)
+    ours = {risk: base.model_copy(update={"risk": risk}) for risk in risks}
+    policies: dict[Setting, StopPolicy] = {Setting(CLAIRVOYANT): clairvoyant}
+    policies |= {Setting(IN_STEP, risk): in_step(policy) for risk, policy in ours.items()}
+    policies |= {Setting(ONE_BY_ONE, risk): one_after_another(p) for risk, p in ours.items()}
+    for value in THRESHOLDS:
+        policy = Policy(threshold=value, caution=min(0.5, value), control=0.0)
+        policies[Setting(THRESHOLD, value)] = by_decide(policy)
+    for risk in PARETO_RISKS:
+        policy = Policy(name="pareto", risk=risk, control=0.0)
+        policies[Setting(PARETO, risk)] = by_decide(policy)
+    if not baselines:
+        return policies
+    import optuna
+
+    from oracle.rivals import BoostingDraws, rivals
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    policies |= rivals()
+    if train_dataset is not None:
+        from oracle.dataset import read_dataset, usable
+
+        tested = {run.dataset for runs in tables for run in runs}
+        train = [r for r in usable(read_dataset(train_dataset))[0] if r.dataset not in tested]
+        boosted = BoostingDraws(train)
+        policies |= {
+            Setting(BOOSTED, risk): boosted(one_after_another(p)) for risk, p in ours.items()
+        }
+    return policies
+
+
+def _as_dict(
+    facts: dict[str, Any], tallies: Tallies, chosen: dict[float, list[Chosen]]
+) -> dict[str, Any]:
+    from oracle.savings import curve
+
+    return {
+        **facts,
+        "chosen": {
+            str(limit): [
+                {"policy": c.policy, "settings": c.settings, **_values(c.figures)} for c in rows
+            ]
+            for limit, rows in chosen.items()
+        },
+        "curves": {
+            name: [{"setting": s.value, **_values(f)} for s, f in curve(tallies, name)]
+            for name in tallies.policies
+        },
+    }
+
+
+def _values(figures: dict[str, Estimate]) -> dict[str, dict[str, float]]:
+    return {name: estimate._asdict() for name, estimate in figures.items()}
+
+
+def _print(facts: dict[str, Any], tallies: Tallies, chosen: dict[float, list[Chosen]]) -> None:
+    from oracle.savings import curve
+
+    print(
+        f"{facts['populations']} populations of up to {facts['population_size']} runs on "
+        f"{facts['tables']} tables of {facts['dataset']}; good = best {facts['good']:.0%}."
+    )
+    for reason, count in facts["excluded"].items():
+        print(f"  left out: {count} runs, {reason}")
+    head = f"{'':34}{'saved':>16}{'compute':>9}{'not good':>10}{'lost':>18}{'regret':>9}"
+    for limit, rows in chosen.items():
+        print(f"\nAt most {limit:.0%} of the good runs lost, setting chosen on other tables")
+        print(head)
+        for row in rows:
+            if row.policy != CLAIRVOYANT and all(s is None for s in row.settings):
+                print(f"{row.policy:34}{'no setting keeps the limit':>30}")
+            else:
+                print(_line(row.policy, row.figures))
+    print("\nEvery setting, scored where it was picked")
+    print(head)
+    for name in tallies.policies:
+        for setting, figures in curve(tallies, name):
+            print(_line(f"{name[:26]} {setting.value:g}", figures))
+
+
+def _line(name: str, figures: dict[str, Estimate]) -> str:
+    saved, lost = figures["saved"], figures["lost"]
+    return (
+        f"{name:34}{saved.value:6.1%} {saved.low:4.0%}..{saved.high:4.0%}"
+        f"{figures['compute_saved'].value:9.1%}{figures['bad_saved'].value:10.1%}"
+        f"{lost.value:7.2%} {lost.low:4.1%}..{lost.high:5.1%}{figures['regret'].value:9.4f}"
+    )
+
+
+def _draw(png: Path, tallies: Tallies, dataset: Path) -> None:
+    from oracle.plots import saved_against_lost
+    from oracle.savings import curve
+
+    points = {
+        name: [(f["lost"].value, f["saved"].value) for _, f in curve(tallies, name)]
+        for name in tallies.policies
+    }
+    bound = points.pop(CLAIRVOYANT)[0][1]
+    ours = [name for name in points if name.startswith("oracle, ")]
+    note = f"{len(tallies.tables)} populations on tables never trained on ({dataset.name})"
+    saved_against_lost(png, points, ours, bound, note)
