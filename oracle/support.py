@@ -1,0 +1,371 @@
+"""Support: how much a history resembles those the network was trained on, 0..1.
+
+A small network tells recorded prefixes from corrupted ones (`oracle.nonsense`); its answer is
+compared with its answers on recorded runs of tables that it never saw, of histories that know
+as much: the score is a conformal p-value, so that about x of all real histories score below x
+and a policy with `min_support` x refuses as many. Missing context makes no score lower by
+itself. Everything is NumPy and plain numbers; one score costs a few dozen array operations.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oracle.errors import ArtifactIncompatible, must_be
+from oracle.features import (
+    FEATURES,
+    FEATURES_VERSION,
+    MQE_FLOOR,
+    Array,
+    Columns,
+    Float32,
+    columns_of,
+    encode_columns,
+)
+from oracle.nonsense import CORRUPTIONS, draw_prefixes, hide_context
+from oracle.types import History, Run
+
+#: Layout of the numbers that `fit_support` returns.
+SUPPORT_VERSION = 1
+
+_AT = {name: i for i, name in enumerate(FEATURES)}
+_CHANGES = slice(_AT["mqe_to_previous"], _AT["dead_neuron_ratio_to_previous"] + 1, 5)
+_SINCE_FIRST = slice(_AT["mqe_to_first"], _AT["dead_neuron_ratio_to_first"] + 1, 5)
+_PLAN_NOW = slice(_AT["learning_rate_now"], _AT["radius_now"] + 1, 6)
+_PROGRESS_KNOWN = _AT["progress_known"]
+_SCALE_KNOWN = _AT["mqe_known_scale"]
+_MAP_KNOWN = _AT["map_known"]
+
+#: Changes smaller than this are alike to the logarithm.
+_SMALL = 1e-4
+#: Leading inputs of `describe` that are sizes of changes, taken as logarithms.
+_MAGNITUDES = 24
+#: A checkpoint left out may lie this far beyond the encoded ones: no run leaps so (log units).
+_SPIKE = math.log(3)
+#: What each spread beyond the range seen costs: the network itself never sees it (logits).
+_OUTSIDE = 5.0
+
+#: Checkpoints at which the next group of calibration begins; histories of 1, 2, 3..4, 5..9, more.
+_LENGTHS = (2, 3, 5, 10)
+#: Groups of calibration: length, and what is known of progress, scale and map.
+_GROUPS = (len(_LENGTHS) + 1) * 4
+#: Levels at which each group's distribution is kept; fine where policies cut.
+_LEVELS = (
+    *(0.0, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07),
+    *(0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+)
+#: Answers this far below the lowest level have no support at all (logits).
+_FALL = 6.0
+
+#: Fewer calibration histories of a group than this: all groups' stand in.
+_ENOUGH = 300
+#: Histories encoded at a time.
+_CHUNK = 1000
+
+_HIDDEN = 64
+_BATCH = 512
+_EPOCHS = 24
+_LEARNING_RATE = 4e-3
+_WEIGHT_DECAY = 2e-3
+#: Prefixes to fit on, of each class, and prefixes to calibrate on.
+_EXAMPLES = 60_000
+_CALIBRATION = 24_000
+#: At most so many prefixes of one run.
+_EXAMPLES_A_RUN = 60
+#: Inputs that hardly vary count as varying this much.
+_LEAST_SPREAD = 0.03
+
+
+def describe(rows: Float32) -> Float32:
+    """Summarise a history: its last checkpoint, and how it came there.
+
+    Args:
+        rows: [time, feature], from `oracle.features.encode`.
+
+    Returns:
+        [input] float32: the last row and statistics of the path.
+    """
+    time = len(rows)
+    changes = rows[:, _CHANGES]  # 0 in the first row
+    since = rows[:, _SINCE_FIRST]
+    plan = rows[:, _PLAN_NOW]
+    # Late changes, changes, changes of changes | since the first, rises of the plan | turns, rests.
+    block = np.zeros((time, 20), np.float32)
+    size = np.abs(changes, out=block[:, 3:6])
+    block[time // 2 :, :3] = size[time // 2 :]
+    block[:, 9:12] = since
+    if time > 1:
+        np.subtract(plan[1:], plan[:-1], out=block[1:, 12:14])
+        if time > 2:
+            later, earlier = changes[2:], changes[1:-1]
+            np.abs(later - earlier, out=block[2:, 6:9])
+            np.less(later * earlier, 0, out=block[2:, 14:17], casting="unsafe")
+    np.equal(changes, 0, out=block[:, 17:], casting="unsafe")
+    mean = np.add.reduce(block, axis=0)
+    mean *= 1 / time
+    most = np.maximum.reduce(block[:, :14], axis=0)
+    least = np.minimum.reduce(block[:, 9:14], axis=0)
+    first = size[1 if time > 1 else 0]
+    last = rows[-1]
+    shape = since[[time // 4, time // 2, time * 3 // 4]].ravel()
+    out = np.concatenate(
+        (mean[:9], most[:9], first, np.abs(since[-1]), mean[9:], most[9:], least, shape, last)
+    )
+    magnitudes = out[:_MAGNITUDES]
+    magnitudes += _SMALL
+    np.log(magnitudes, out=magnitudes)
+    return out
+
+
+def _hides_spike(rows: Float32, history: History) -> bool:
+    """Whether mqe at a checkpoint that was not encoded is far outside the encoded ones."""
+    unit = history.context.mqe_of_mean or max(history.mqe[0], 1e-300)
+    first, low, high = (
+        math.log(min(v / unit, 1e6) + MQE_FLOOR)
+        for v in (history.mqe[0], min(history.mqe), max(history.mqe))
+    )
+    since_first = rows[:, _AT["mqe_to_first"]]
+    above, below = high - first - since_first.max(), since_first.min() - (low - first)
+    return bool(max(above, below) > _SPIKE)
+
+
+def _group(rows: Float32) -> int:
+    last = rows[-1]
+    known = 0
+    if last[_PROGRESS_KNOWN]:
+        known = 1 + (last[_SCALE_KNOWN] > 0) + (last[_MAP_KNOWN] > 0)
+    return int(bisect(_LENGTHS, len(rows)) * 4 + known)
+
+
+class Support:
+    """The fitted score; `from_json` reads what `fit_support` returned.
+
+    Args:
+        mean, spread, low, high: [input] of recorded prefixes.
+        hidden, hidden_bias: [input, unit] and [unit].
+        out, out_bias: [unit] and a number.
+        knots: [group, level] the network's answers to unseen real histories, non-decreasing.
+    """
+
+    def __init__(
+        self,
+        mean: Float32,
+        spread: Float32,
+        low: Float32,
+        high: Float32,
+        hidden: Float32,
+        hidden_bias: Float32,
+        out: Float32,
+        out_bias: float,
+        knots: Array,
+    ) -> None:
+        self.mean, self.scale = mean, (1 / spread).astype(np.float32)
+        self.low, self.high = low, high
+        self.hidden, self.hidden_bias = hidden, hidden_bias
+        self.out, self.out_bias = out, out_bias
+        self._knots = [[group[0] - _FALL, *group] for group in knots.tolist()]
+
+    @classmethod
+    def from_json(cls, numbers: dict[str, Any]) -> Support:
+        """Read what `fit_support` returned.
+
+        Raises:
+            ArtifactIncompatible: written for another layout.
+        """
+        found = (numbers.get("version"), numbers.get("features_version"))
+        if found != (SUPPORT_VERSION, FEATURES_VERSION):
+            raise ArtifactIncompatible(
+                must_be(
+                    "support",
+                    f"of version {SUPPORT_VERSION} for features {FEATURES_VERSION}",
+                    found,
+                    "Train the oracle again.",
+                )
+            )
+        arrays = ("mean", "spread", "low", "high", "hidden", "hidden_bias", "out")
+        single = {name: np.array(numbers[name], np.float32) for name in arrays}
+        return cls(**single, out_bias=float(numbers["out_bias"]), knots=np.array(numbers["knots"]))
+
+    def answer(self, inputs: Float32) -> Float32:
+        """The network's logit of being real for [..., input] descriptions."""
+        inside = np.minimum(np.maximum(inputs, self.low), self.high)
+        beyond = np.abs(inputs - inside) @ self.scale
+        inside -= self.mean
+        inside *= self.scale
+        h = inside @ self.hidden
+        h += self.hidden_bias
+        np.maximum(h, 0, out=h)
+        logit: Float32 = h @ self.out + self.out_bias - _OUTSIDE * beyond
+        return logit
+
+    def score(self, rows: Float32, history: History | None = None) -> float:
+        """Support of one history.
+
+        Args:
+            rows: [time, feature], from `oracle.features.encode`.
+            history: what `rows` encode; given, checkpoints that were too close together to be
+                encoded are looked at too.
+        """
+        if history is not None and len(history) > len(rows) and _hides_spike(rows, history):
+            return 0.0
+        return self._level(float(self.answer(describe(rows))), _group(rows))
+
+    def score_many(
+        self, encoded: Sequence[Float32], histories: Sequence[History] | None = None
+    ) -> list[float]:
+        """Support of several histories; each as `score`."""
+        if not encoded:
+            return []
+        logits = self.answer(np.stack([describe(rows) for rows in encoded])).tolist()
+        scores = [
+            self._level(logit, _group(rows)) for logit, rows in zip(logits, encoded, strict=True)
+        ]
+        for i, history in enumerate(histories or ()):
+            if len(history) > len(encoded[i]) and _hides_spike(encoded[i], history):
+                scores[i] = 0.0
+        return scores
+
+    def _level(self, logit: float, group: int) -> float:
+        # Plain numbers: faster than np.interp for one value.
+        knots = self._knots[group]
+        above = bisect(knots, logit)
+        if above == 0:
+            return 0.0
+        if above == len(knots):
+            return 1.0
+        low, high = _LEVELS[above - 1], _LEVELS[above]
+        below = knots[above - 1]
+        return float(low + (high - low) * (logit - below) / (knots[above] - below))
+
+
+def fit_support(
+    train: Columns | Sequence[Run], calibrate: Columns | Sequence[Run], seed: int = 0
+) -> dict[str, Any]:
+    """Fit the score on recorded runs; under a minute of one core for any number of runs.
+
+    Args:
+        train: the runs the network was trained on.
+        calibrate: runs of tables that it was not trained on.
+        seed: of every draw.
+
+    Returns:
+        Plain numbers for a JSON file, for `Support.from_json`.
+    """
+    rng = np.random.default_rng(seed)
+    train, calibrate = _columns(train), _columns(calibrate)
+    examples = min(_EXAMPLES, _EXAMPLES_A_RUN * len(train))
+    real = _draw_real(train, examples, rng)[0]
+    fake = _draw_fake(train, examples, rng)
+    mean, spread = real.mean(axis=0), np.maximum(real.std(axis=0), _LEAST_SPREAD)
+    low, high = real.min(axis=0), real.max(axis=0)
+    x = np.concatenate([real, np.clip(fake, low, high)])
+    y = np.zeros(len(x), np.float32)
+    y[: len(real)] = 1.0
+    network = _fit_network((x - mean) / spread, y, rng)
+    numbers: dict[str, Any] = {
+        "version": SUPPORT_VERSION,
+        "features_version": FEATURES_VERSION,
+        "mean": _short(mean),
+        "spread": _short(spread),
+        "low": _short(low),
+        "high": _short(high),
+        **{name: _short(value) for name, value in network.items()},
+        "knots": np.tile(np.arange(len(_LEVELS) - 1.0), (_GROUPS, 1)).tolist(),
+    }
+    unseen, groups = _draw_real(calibrate, min(_CALIBRATION, _EXAMPLES_A_RUN * len(calibrate)), rng)
+    logits = Support.from_json(numbers).answer(unseen)
+    numbers["knots"] = _short(_knots(logits.astype(np.float64), groups))
+    return numbers
+
+
+def _columns(runs: Columns | Sequence[Run]) -> Columns:
+    return runs if isinstance(runs, Columns) else columns_of([run.history for run in runs])
+
+
+def _short(values: npt.NDArray[Any]) -> Any:
+    """Six significant digits, for a small file."""
+    return np.vectorize(lambda v: float(f"{v:.6g}"), otypes=[float])(values).tolist()
+
+
+def _describe_columns(c: Columns) -> tuple[Float32, list[int]]:
+    described, groups = [], []
+    for begin in range(0, len(c), _CHUNK):
+        part = c.take(np.arange(begin, min(begin + _CHUNK, len(c))))
+        longest = int(part.length.max())
+        part.step = {k: v[:, :longest] for k, v in part.step.items()}
+        for rows, length in zip(encode_columns(part), part.length, strict=True):
+            described.append(describe(rows[:length]))
+            groups.append(_group(rows[:length]))
+    return np.stack(described), groups
+
+
+def _draw_real(
+    c: Columns, count: int, rng: np.random.Generator
+) -> tuple[Float32, npt.NDArray[np.int64]]:
+    prefixes = draw_prefixes(c, count, 1, rng)
+    hide_context(prefixes, rng)
+    inputs, groups = _describe_columns(prefixes)
+    return inputs, np.array(groups)
+
+
+def _draw_fake(c: Columns, count: int, rng: np.random.Generator) -> Float32:
+    parts = []
+    for corrupt, (share, shortest) in CORRUPTIONS.items():
+        prefixes = draw_prefixes(c, round(share * count), shortest, rng)
+        hide_context(prefixes, rng)
+        corrupt(prefixes, rng)
+        parts.append(_describe_columns(prefixes)[0])
+    return np.concatenate(parts)
+
+
+def _fit_network(x: Float32, y: Float32, rng: np.random.Generator) -> dict[str, npt.NDArray[Any]]:
+    """Fit logit = out @ relu(hidden @ x) by Adam on cross-entropy; the mean of late steps."""
+    x = x.astype(np.float32)
+    inputs = x.shape[1]
+    parameters = [
+        rng.normal(0, np.sqrt(2 / inputs), (inputs, _HIDDEN)).astype(np.float32),
+        np.zeros(_HIDDEN, np.float32),
+        rng.normal(0, np.sqrt(1 / _HIDDEN), _HIDDEN).astype(np.float32),
+        np.zeros(1, np.float32),
+    ]
+    first = [np.zeros_like(p) for p in parameters]
+    second = [np.zeros_like(p) for p in parameters]
+    steps = _EPOCHS * (len(x) // _BATCH)
+    for step in range(steps):
+        if step % (len(x) // _BATCH) == 0:
+            order = rng.permutation(len(x))
+        begin = step % (len(x) // _BATCH) * _BATCH
+        batch = order[begin : begin + _BATCH]
+        xb, yb = x[batch], y[batch]
+        hidden, hidden_bias, out, out_bias = parameters
+        h = np.maximum(xb @ hidden + hidden_bias, 0)
+        logit = h @ out + out_bias
+        error = (1 / (1 + np.exp(-np.clip(logit, -30, 30))) - yb) / len(batch)
+        back = error[:, None] * out * (h > 0)
+        gradients = [xb.T @ back, back.sum(axis=0), h.T @ error, error.sum(keepdims=True)]
+        rate = _LEARNING_RATE * 0.5 * (1 + np.cos(np.pi * step / steps)) + 1e-5
+        for i, (p, g) in enumerate(zip(parameters, gradients, strict=True)):
+            first[i] += 0.1 * (g - first[i])
+            second[i] += 0.01 * (g * g - second[i])
+            unbiased = first[i] / (1 - 0.9 ** (step + 1))
+            scale = np.sqrt(second[i] / (1 - 0.99 ** (step + 1))) + 1e-8
+            p -= (rate * (unbiased / scale + (_WEIGHT_DECAY * p if p.ndim == 2 else 0))).astype(
+                np.float32
+            )
+    hidden, hidden_bias, out, out_bias = parameters
+    return {"hidden": hidden, "hidden_bias": hidden_bias, "out": out, "out_bias": out_bias[0]}
+
+
+def _knots(logits: Array, groups: npt.NDArray[np.int64]) -> Array:
+    levels = _LEVELS[1:]
+    knots = np.empty((_GROUPS, len(levels)))
+    for group in range(_GROUPS):
+        of_group = logits[groups == group]
+        knots[group] = np.quantile(of_group if len(of_group) >= _ENOUGH else logits, levels)
+    return np.maximum.accumulate(knots + 1e-6 * np.arange(len(levels)), axis=1)
