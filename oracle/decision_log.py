@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, ValidationError
 
 from oracle.errors import ArtifactIncompatible, InvalidHistory, must_be
-from oracle.forecaster import Oracle
 from oracle.policy import decide
 from oracle.types import (
     Decision,
@@ -24,6 +23,9 @@ from oracle.types import (
     Reference,
     explain,
 )
+
+if TYPE_CHECKING:
+    from oracle.forecaster import Oracle
 
 FORMAT = 1
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
@@ -43,9 +45,9 @@ class LoggedDecision(Frozen):
     format: int = FORMAT
     at: datetime
     history: History
-    reference: Reference | None
+    reference: Reference | None = None
     previous: Annotated[int, Field(ge=0)]
-    model: ModelInfo | None
+    model: ModelInfo | None = None
     decision: Decision
 
 
@@ -104,7 +106,7 @@ def replay_decision(line: str | bytes, oracle: Oracle | None = None) -> Decision
         oracle: the model that forecast then; None = the default.
 
     Returns:
-        The decision, equal to the logged one in everything that is logged.
+        The decision, equal to the logged one.
 
     Raises:
         InvalidHistory: the line is not of a decision log.
@@ -118,7 +120,10 @@ def replay_decision(line: str | bytes, oracle: Oracle | None = None) -> Decision
         raise InvalidHistory(must_be("format", str(FORMAT), logged.format))
     forecast = None
     if logged.model is not None:
-        oracle = oracle or Oracle.load()
+        if oracle is None:
+            from oracle.forecaster import Oracle  # onnxruntime: only to replay
+
+            oracle = Oracle.load()
         if oracle.info.sha256 != logged.model.sha256:
             raise ArtifactIncompatible(
                 must_be(
@@ -129,10 +134,11 @@ def replay_decision(line: str | bytes, oracle: Oracle | None = None) -> Decision
                 )
             )
         forecast = oracle.forecast(logged.history)
-    return decide(
+    decision = decide(
         logged.history,
         forecast,
         logged.reference,
         logged.decision.policy,
         previous=logged.previous,
     )
+    return Decision.model_validate_json(decision.model_dump_json())  # without draws, as logged

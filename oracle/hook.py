@@ -24,7 +24,9 @@ from threading import RLock
 from types import TracebackType
 from typing import Any, Self, SupportsFloat
 
-from oracle.checkpoints import Checkpoint, Checkpoints, Value
+from pydantic import ValidationError
+
+from oracle.checkpoints import Checkpoint, Checkpoints, Value, number
 from oracle.context import context_of
 from oracle.errors import InvalidHistory, must_be
 from oracle.fitness import Fitness
@@ -33,6 +35,7 @@ from oracle.population import Population
 from oracle.problems import Problems
 from oracle.remote import TIMEOUT_S, RemoteJudge
 from oracle.types import (
+    METRICS,
     TARGETS,
     Action,
     Decision,
@@ -42,6 +45,7 @@ from oracle.types import (
     Policy,
     Reason,
     RunContext,
+    explain,
 )
 
 __all__ = ["Fitness", "Population", "WatchedRun", "context_of", "watch"]
@@ -95,7 +99,7 @@ def watch(
     """
     run = WatchedRun(check_every=check_every)
     with run._protected("settings", "set up the watch"):
-        known = RunContext.model_validate(context if context is not None else {})
+        known = _context(context)
         name = population_name or dataset or _table_name(known)
         chosen = _policy_of(policy, control, population is not None)
         run._describe(run_id, dataset, name, total_epochs, known, chosen)
@@ -276,7 +280,9 @@ class WatchedRun:
             "population": population,
             "context": context,
         }
-        total = None if total_epochs is None else float(total_epochs)
+        total = number(total_epochs)
+        if total is None and total_epochs is not None:
+            raise InvalidHistory(must_be("total_epochs", "a finite number > 0", total_epochs))
         probe = {"epochs": [0.0], "mqe": [0.0], "topo_error": [0.0], "dead_ratio": [0.0]}
         History.parse({**fixed, **probe, "total_epochs": total})
         self.run_id, self._fixed, self._context = fixed["run_id"], fixed, context
@@ -289,17 +295,17 @@ class WatchedRun:
     def _decide(self) -> Decision:
         if self._judge is None:
             return self._abstain(Reason.ERROR, "the watch could not be set up")
-        history = self._seen.history(self._fixed)
-        if self.decision is not None and self._is_soon(history.progress):
+        total, epoch = self._seen.total_epochs, self._seen.kept[-1].epoch
+        if self.decision is not None and total is not None and self._is_soon(epoch / total):
             return self.decision
-        self._checked_at = history.progress
+        self._checked_at = None if total is None else epoch / total
         previous = self.decision.below_risk if self.decision is not None else 0
-        decision = self._judge.decide(history, previous)
+        decision = self._judge.decide(self._seen.history(self._fixed), previous)
         self._forecast = decision.forecast or self._forecast
         return decision
 
-    def _is_soon(self, progress: float | None) -> bool:
-        if progress is None or self._checked_at is None or progress >= 1.0:
+    def _is_soon(self, progress: float) -> bool:
+        if self._checked_at is None or progress >= 1.0:
             return False
         return progress - self._checked_at < self._check_every
 
@@ -362,6 +368,13 @@ class WatchedRun:
         return ", ".join(f"{action} ({', '.join(why)})" for action, why in by_action.items())
 
 
+def _context(given: RunContext | dict[str, Any] | None) -> RunContext:
+    try:
+        return RunContext.model_validate({} if given is None else given)
+    except ValidationError as error:
+        raise InvalidHistory(explain(error)) from None
+
+
 def _policy_of(policy: str | Policy | None, control: float | None, has_population: bool) -> Policy:
     settings: dict[str, Any] = {} if control is None else {"control": control}
     if isinstance(policy, Policy):
@@ -393,3 +406,20 @@ def _outcome(run_id: str, fitness: Fitness) -> Outcome:
         final_dead_neuron_ratio=fitness.dead_neuron_ratio,
         censored=fitness.censored,
     )
+
+
+def policy_for(objectives: tuple[str, ...], **settings: Any) -> Policy:
+    """Choose the policy of a search by what it minimises.
+
+    Args:
+        objectives: names after METRICS, or `score`.
+        settings: of the policy, e.g. risk.
+
+    Returns:
+        For one objective `population`, ranking by it; for several `pareto`.
+    """
+    if len(objectives) > 1:
+        return Policy.model_validate({"name": "pareto", "objectives": objectives, **settings})
+    if objectives != ("score",):
+        settings = {"weights": tuple(float(name in objectives) for name in METRICS), **settings}
+    return Policy.model_validate({"name": "population", **settings})

@@ -10,15 +10,17 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from oracle.circuit import circuit_of
 from oracle.decision_log import DecisionLog
-from oracle.forecaster import Oracle
 from oracle.policy import decide, outcome_of
 from oracle.population import Population
 from oracle.problems import Problems
 from oracle.types import Decision, Forecast, History, Outcome, Policy, Reason, Reference
+
+if TYPE_CHECKING:
+    from oracle.forecaster import Oracle
 
 T = TypeVar("T")
 
@@ -120,7 +122,7 @@ class LocalJudge:
 
     def _forecast_of(self, history: History) -> Forecast | None:
         try:
-            return _loaded(self._model).forecast(history)
+            return loaded(self._model).forecast(history)
         except Exception as error:
             self._problems.note_error("model", "forecast", error)
             return None
@@ -162,10 +164,12 @@ _models: dict[Path | None, Oracle | Exception] = {}
 _models_lock = threading.Lock()
 
 
-def _loaded(model: str | os.PathLike[str] | Forecaster | None) -> Forecaster:
+def loaded(model: str | os.PathLike[str] | Forecaster | None) -> Forecaster:
     """Give the model, loaded once a process; one that failed to load is not tried again."""
     if model is not None and not isinstance(model, str | os.PathLike):
         return model
+    from oracle.forecaster import Oracle  # onnxruntime: only where this process forecasts
+
     path = None if model is None else Path(model).absolute()
     with _models_lock:
         if path not in _models:

@@ -38,7 +38,7 @@ CREATE TABLE run (
     population TEXT NOT NULL,
     run_id TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('live', 'finished', 'stopped')),
-    ended INTEGER,            -- counts the ends within a population, NULL while live
+    ended INTEGER,            -- the clock when it ended, NULL while live
     progress REAL,            -- share of the budget used when it ended
     final_mqe REAL,
     final_topographic_error REAL,
@@ -48,6 +48,8 @@ CREATE TABLE run (
     held_at REAL,             -- progress at which a control run would have been stopped
     PRIMARY KEY (population, run_id)
 ) WITHOUT ROWID;
+CREATE TABLE clock (n INTEGER NOT NULL);  -- counts ends and never goes back
+INSERT INTO clock VALUES (0);
 CREATE INDEX run_ended ON run (population, ended);
 CREATE INDEX run_live ON run (population) WHERE state = 'live';
 """
@@ -152,11 +154,11 @@ class Population:
     ) -> None:
         """Enter how the run `outcome.run_id` ended."""
         with self._writing() as db:
+            db.execute("UPDATE clock SET n = n + 1")
             db.execute(
                 "INSERT INTO run (population, run_id, state, ended, progress, final_mqe,"
                 " final_topographic_error, final_dead_neuron_ratio, spread, mqe_of_mean)"
-                " VALUES (?1, ?2, ?3, (SELECT coalesce(max(ended), 0) + 1 FROM run"
-                " WHERE population = ?1), ?4, ?5, ?6, ?7, ?8, ?9)"
+                " VALUES (?, ?, ?, (SELECT n FROM clock), ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (population, run_id) DO UPDATE SET state = excluded.state,"
                 " ended = excluded.ended, progress = excluded.progress,"
                 " final_mqe = excluded.final_mqe,"

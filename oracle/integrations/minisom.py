@@ -1,22 +1,25 @@
 """MiniSom, trained one update at a time: the same weights as `MiniSom.train`, bit for bit.
 
 `MiniSom.train` cannot be called in pieces, because its decay would begin anew each time, and it
-has no callback. `steps` is its loop with a seam between two updates; `plan` and `in_force`
-read the schedule that MiniSom will follow, `planned` is what `oracle.context` asks for. MiniSom
-itself is never imported: the caller's object is used as it is.
+has no callback. `train` is its loop under watch, `steps` the same loop with a seam between two
+updates; `plan` and `in_force` read the schedule that MiniSom will follow, `planned` is what
+`oracle.context` asks for. MiniSom itself is never imported: the caller's object is used.
 """
 
 from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 import numpy as np
 
+from oracle.context import context_of
+from oracle.hook import WatchedRun, watch
+from oracle.metrics import measure
 from oracle.types import Schedule
 
 #: Points at which a planned schedule is read; linear between them.
@@ -131,6 +134,67 @@ def planned(
         found["total_updates"] = updates_of(len(samples), int(num_iteration), use_epochs)
         found["schedule"] = plan(som, len(samples), num_iteration, use_epochs)
     return found
+
+
+def train(
+    som: Any,
+    data: Any,
+    num_iteration: int,
+    *,
+    random_order: bool = False,
+    use_epochs: bool = False,
+    fixed_points: Mapping[int, tuple[int, int]] | None = None,
+    checkpoints: int = 20,
+    initialization: str | None = None,
+    watch: Callable[..., WatchedRun] = watch,
+    **settings: Any,
+) -> WatchedRun:
+    """Train `som` as `MiniSom.train` does, under watch: bit-identical where nothing stops it.
+
+    Args:
+        som: a `minisom.MiniSom`, changed in place.
+        data: samples [sample, feature].
+        num_iteration, random_order, use_epochs, fixed_points: as in `MiniSom.train`.
+        checkpoints: how many measurements, equally spaced, the last one at the end.
+        initialization: how the weights began: random, sample or pca; MiniSom does not keep it.
+        watch: `oracle.watch`, or one with settings bound already.
+        settings: of `oracle.watch`, e.g. population, policy, run_id, url.
+
+    Returns:
+        The run, ended: `.fitness()`, `.summary()`, `.state`. Its epochs count sample updates.
+
+    Raises:
+        ValueError, TypeError: MiniSom's own, for input it refuses.
+    """
+    total = updates_of(len(data), num_iteration, use_epochs)
+    context = context_of(
+        som,
+        data,
+        num_iteration=num_iteration,
+        use_epochs=use_epochs,
+        initialization=initialization,
+    )
+    at = {max(1, round(total * (i + 1) / checkpoints)) for i in range(checkpoints)}
+    order = {"random_order": random_order, "use_epochs": use_epochs, "fixed_points": fixed_points}
+    with watch(total_epochs=total, context=context, **settings) as run:
+        for done in steps(som, data, num_iteration, **order):  # type: ignore[arg-type]
+            if done in at:
+                values = _measured(som, data, run)
+                rate, radius = in_force(som, done, len(data), num_iteration, use_epochs)
+                if run.report(done, **values, learning_rate=rate, radius=radius).stop:
+                    break
+    return run
+
+
+def _measured(som: Any, data: Any, run: WatchedRun) -> dict[str, float | None]:
+    """Measure the map; a failure is the run's problem, not the training's."""
+    try:
+        metrics = measure(som.get_weights(), data, som.topology)
+    except Exception as error:
+        run.problems.note_error("measure", "measure the map", error)
+        return {"mqe": None}
+    # NaN says undefined, as on a 1x1 map; None would say forgotten.
+    return {name: nan if v is None else v for name, v in metrics._asdict().items()}
 
 
 def _time(done: int, n_samples: int, use_epochs: bool) -> int:

@@ -1,0 +1,66 @@
+"""pymoo: a problem whose evaluations are watched trainings, for one objective or several.
+
+    def train(x, watch):
+        som, data, n = ...
+        return minisom.train(som, data, n, watch=watch)         # or a loop of one's own
+
+    problem = WatchedProblem(train, objectives=("mqe", "topographic_error"), n_var=3,
+                             xl=[4, .1, 1], xu=[20, 1., 8], settings={"population": "runs.db"})
+    result = minimize(problem, NSGA2(pop_size=20), ("n_gen", 10))
+    front = finished(result.pop)
+
+A stopped individual's F is its forecast, so survival ranks it where it would have come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from pymoo.core.population import Population
+from pymoo.core.problem import ElementwiseProblem
+
+from oracle.fitness import Fitness
+from oracle.hook import WatchedRun, policy_for, watch
+
+Train = Callable[[Any, Callable[..., WatchedRun]], WatchedRun | Fitness]
+
+
+class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no types
+    """Evaluate solutions by trainings under watch.
+
+    Args:
+        train: takes the variables and a `watch` with the search's settings bound, trains, and
+            returns the watched run or its fitness.
+        objectives: what is minimised, after METRICS, or `score`.
+        settings: of `oracle.watch`, e.g. policy, population, log, url. The policy is
+            `population` for one objective and `pareto` for several, unless one is given.
+        problem: of pymoo's Problem: n_var, xl, xu, vars, constraints and so on.
+    """
+
+    def __init__(
+        self,
+        train: Train,
+        *,
+        objectives: tuple[str, ...] = ("score",),
+        settings: dict[str, Any] | None = None,
+        **problem: Any,
+    ) -> None:
+        super().__init__(n_obj=len(objectives), **problem)
+        self.objectives = tuple(objectives)
+        self._train = train
+        self._settings = {"policy": policy_for(self.objectives), **(settings or {})}
+
+    def _evaluate(self, x: Any, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        run = self._train(x, partial(watch, **self._settings))
+        fitness = run.fitness() if isinstance(run, WatchedRun) else run
+        out["F"] = list(fitness.objectives(self.objectives))
+        out["censored"] = fitness.censored
+
+
+def finished(population: Population) -> Population:
+    """Leave out the stopped individuals: what they might have reached is no map anybody holds."""
+    censored = np.array([bool(individual.get("censored")) for individual in population])
+    return population[~censored]
