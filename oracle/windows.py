@@ -108,19 +108,23 @@ class Windows:
         )
 
     def _resample(self, c: Columns, length: int, rng: np.random.Generator) -> Columns:
-        runs, longest = c.step["mqe"].shape
-        picks = np.zeros((runs, length), np.int64)
-        counts = np.zeros(runs, np.int64)
-        for i in range(runs):
-            n = c.length[i]
-            at = c.step["epochs"][i, :n] / max(c.step["epochs"][i, n - 1], 1e-12)
-            index = np.unique(np.searchsorted(at, _grid(length, rng) - 1e-9).clip(0, n - 1))
-            index = _spaced(index, at)
-            counts[i] = len(index)
-            picks[i, : len(index)] = index
-            picks[i, len(index) :] = longest - 1
-        step = {k: np.take_along_axis(v, picks, axis=1) for k, v in c.step.items()}
-        beyond = np.arange(length)[None, :] >= counts[:, None]
+        """Keep of each run the checkpoints next after a random grid's points."""
+        runs = len(c)
+        at = c.step["epochs"] / np.maximum(np.nanmax(c.step["epochs"], axis=1), 1e-12)[:, None]
+        grid = _grids(runs, length, rng)
+        index = np.sum(at[:, None, :] < grid[:, :, None] - 1e-9, axis=2)  # NaN is never less
+        index = np.minimum(index, c.length[:, None] - 1)
+        picked = np.take_along_axis(at, index, axis=1)
+        # The rule of `oracle.features.thin`: what stands closer to the one before is not kept.
+        keep = np.zeros((runs, length), bool)
+        last = np.full(runs, -1.0)
+        for t in range(length):
+            keep[:, t] = picked[:, t] - last >= MIN_STEP
+            last = np.where(keep[:, t], picked[:, t], last)
+        index = np.take_along_axis(index, np.argsort(~keep, axis=1, kind="stable"), axis=1)
+        counts = keep.sum(axis=1)
+        beyond = np.arange(length) >= counts[:, None]
+        step = {k: np.take_along_axis(v, index, axis=1) for k, v in c.step.items()}
         for values in step.values():
             values[beyond] = np.nan
         return replace(c, step=step, length=counts)
@@ -152,30 +156,21 @@ def step_weights(c: Columns, values: Array) -> Array:
     return np.where(real[..., None], weight, 0.0)
 
 
-def _grid(length: int, rng: np.random.Generator) -> Array:
-    """Where a user may put `length` checkpoints: shares of the run, increasing."""
-    start = 0.0 if rng.random() < 0.5 else rng.uniform(0.0, 0.1)
+def _grids(runs: int, length: int, rng: np.random.Generator) -> Array:
+    """Where users may put `length` checkpoints: [run, point] shares of the run, increasing."""
     even = np.linspace(0.0, 1.0, length)
-    kind = rng.random()
-    if kind < 0.45:
-        shape = even
-    elif kind < 0.65:
-        shape = even ** rng.uniform(1.3, 2.5)
-    elif kind < 0.85:
-        shape = np.geomspace(rng.uniform(0.005, 0.05), 1.0, length)
-    else:
-        shape = np.sort(rng.random(length))
-    return start + (1 - start) * shape
-
-
-def _spaced(index: npt.NDArray[np.int64], at: Array) -> npt.NDArray[np.int64]:
-    """Apply the rule of `oracle.features.thin`: closer checkpoints are not kept."""
-    keep, last = [], -1.0
-    for i in index:
-        if at[i] - last >= MIN_STEP:
-            keep.append(i)
-            last = at[i]
-    return np.array(keep, np.int64)
+    start = np.where(rng.random(runs) < 0.5, 0.0, rng.uniform(0.0, 0.1, runs))[:, None]
+    power = even ** rng.uniform(1.3, 2.5, (runs, 1))
+    first = np.log(rng.uniform(0.005, 0.05, (runs, 1)))
+    logarithmic = np.exp(first * (1 - even))
+    irregular = np.sort(rng.random((runs, length)), axis=1)
+    kind = rng.random((runs, 1))
+    shape = np.select(
+        [kind < 0.45, kind < 0.65, kind < 0.85],
+        [np.broadcast_to(even, (runs, length)), power, logarithmic],
+        irregular,
+    )
+    return np.asarray(start + (1 - start) * shape)
 
 
 def _hide_inputs(c: Columns, scale: float, rng: np.random.Generator) -> None:
