@@ -223,11 +223,18 @@ def unavailable(
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Read a body of at most `limit` bytes.
+    """Read a JSON body of at most `limit` bytes.
+
+    The type is required because a page of another origin cannot send it without being asked.
 
     Raises:
-        Refused: 413 beyond the limit, whether it was announced or not.
+        Refused: 415 for another type; 413 beyond the limit, whether it was announced or not.
     """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != JSON_TYPE:
+        raise Refused(415, "The Content-Type must be application/json.")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refused(415, "The body must be sent without Content-Encoding.")
     announced = request.headers.get("content-length")
     if announced is not None and announced.isdigit() and int(announced) > limit:
         raise _too_large(limit)

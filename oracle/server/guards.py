@@ -1,7 +1,7 @@
 """What every request passes before a route sees it, and every answer before it leaves.
 
-One ASGI layer: host and origin (otherwise any web page could post to a loopback service), content
-type, key and rate; then request id, security headers, metrics, and the error shape for whatever
+One ASGI layer: host and origin (otherwise any web page could post to a loopback service), key
+and rate; then request id, security headers, metrics, and the error shape for whatever
 goes wrong inside.
 """
 
@@ -102,12 +102,6 @@ class Guard:
             if wait_s:
                 raise Refused(429, "Fewer requests must be sent.", math.ceil(wait_s))
             scope["owner"] = owner
-        if scope["method"] in ("POST", "PUT", "PATCH"):
-            kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-            if kind != b"application/json":
-                raise Refused(415, "The Content-Type must be application/json.")
-            if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-                raise Refused(415, "The body must be sent without Content-Encoding.")
 
     def _hosts(self) -> frozenset[str]:
         """Names the Host header may have; empty: any."""

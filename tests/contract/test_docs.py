@@ -38,7 +38,7 @@ def test_every_route_is_in_the_api_page() -> None:
 
     page = text("docs/api.md")
     routes = {
-        f"{method} {route.path}"
+        f"{method} {getattr(route, 'path_format', route.path)}"
         for route in create_app().routes
         for method in getattr(route, "methods", None) or ()
         if method not in ("HEAD", "OPTIONS")

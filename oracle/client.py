@@ -1,0 +1,261 @@
+"""A typed client of the service.
+
+    with Client("http://127.0.0.1:8000") as client:
+        decision = client.append("r-17", history)
+        if decision.stop: ...
+
+Errors of the service come back as the exceptions of `oracle.errors`; a busy or unreachable
+service is tried again a few times, which is safe since every request may be repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel
+
+from oracle.errors import (
+    ArtifactError,
+    InvalidHistory,
+    NotAuthorized,
+    OracleError,
+    Overloaded,
+    RunConflict,
+    RunNotFound,
+    StoreUnavailable,
+)
+from oracle.types import Decision, Forecast, History, Policy, Reference
+
+M = TypeVar("M", bound=BaseModel)
+Json = dict[str, Any]
+
+_ERRORS: dict[str, type[OracleError]] = {
+    "invalid": InvalidHistory,
+    "conflict": RunConflict,
+    "not_found": RunNotFound,
+    "unauthorized": NotAuthorized,
+    "rate_limited": Overloaded,
+    "overloaded": Overloaded,
+    "store_unavailable": StoreUnavailable,
+    "no_model": ArtifactError,
+}
+#: Longest pause that the client takes because the service asks for it, seconds.
+MAX_PAUSE_S = 30.0
+
+
+class Client:
+    """One service, one connection pool; close it, or use it in a `with` block.
+
+    Args:
+        url: where the service is.
+        api_key: sent as a bearer token; never shown.
+        timeout_s: of one request.
+        attempts: of a request that finds the service busy or away, at least 1.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 10.0,
+        attempts: int = 4,
+    ) -> None:
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s)
+        self._attempts = max(1, attempts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._http.close()
+
+    # Stateless
+
+    def forecast(self, history: History) -> Forecast:
+        """Forecast how the run of one history will end."""
+        return self._post("/v1/forecast", _json(history), Forecast)
+
+    def decide(
+        self,
+        history: History,
+        reference: Reference | None = None,
+        policy: Policy | None = None,
+        *,
+        previous: int = 0,
+    ) -> Decision:
+        """Decide on one history; see `oracle.policy.decide`."""
+        body = _json(history) | _given(reference=reference, policy=policy)
+        return self._post("/v1/decide", body | {"previous": previous}, Decision)
+
+    def decide_batch(
+        self,
+        histories: Sequence[History],
+        reference: Reference | None = None,
+        policy: Policy | None = None,
+        *,
+        generation: bool = False,
+    ) -> list[Decision | InvalidHistory]:
+        """Decide on many histories; a bad one gets its error in its place."""
+        body: Json = {"histories": [_json(h) for h in histories], "generation": generation}
+        body |= _given(reference=reference, policy=policy)
+        results = self._send("POST", "/v1/decide/batch", body).json()["results"]
+        return [
+            Decision.model_validate(r["decision"])
+            if "decision" in r
+            else InvalidHistory(r["error"]["message"])
+            for r in results
+        ]
+
+    # Runs
+
+    def append(self, run_id: str, piece: History, policy: Policy | None = None) -> Decision:
+        """Append checkpoints to a stored run; those that are stored already do no harm.
+
+        Raises:
+            RunConflict: they contradict what is stored, or the run has finished.
+        """
+        body = _json(piece) | _given(policy=policy)
+        return self._post(f"/v1/runs/{run_id}/checkpoints", body, Decision)
+
+    def finish(self, run_id: str, *, censored: bool = False, **final: float | None) -> Json:
+        """Say how a run ended.
+
+        Args:
+            run_id: name of the run.
+            censored: it was stopped early.
+            final: final_mqe, final_topographic_error, final_dead_neuron_ratio; those left out
+                default to the last checkpoint's.
+        """
+        return self._do(run_id, "finish", {"censored": censored, **final})
+
+    def keep(self, run_id: str, by: str | None = None) -> Json:
+        """Say as a person that this run is never stopped."""
+        return self._do(run_id, "keep", {"by": by})
+
+    def stop(self, run_id: str, by: str | None = None) -> Json:
+        """Say as a person that this run stops at its next checkpoint."""
+        return self._do(run_id, "stop", {"by": by})
+
+    def runs(self, **filters: str | int) -> Iterator[Json]:
+        """Go through the stored runs, newest first, over all pages.
+
+        Args:
+            filters: population, dataset, state, limit (of one page).
+        """
+        cursor: str | None = None
+        while True:
+            query = filters | ({"cursor": cursor} if cursor else {})
+            page = self._send("GET", "/v1/runs", query=query).json()
+            yield from page["runs"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def run(self, run_id: str) -> Json:
+        """Give all that is stored about a run."""
+        return self._get(f"/v1/runs/{run_id}")
+
+    def replay(self, run_id: str, epoch: float) -> Json:
+        """Give a decision with everything needed to make it again."""
+        return self._get(f"/v1/runs/{run_id}/decisions/{epoch:g}")
+
+    def delete(self, run_id: str) -> None:
+        """Forget a run and all that is stored about it."""
+        self._send("DELETE", f"/v1/runs/{run_id}")
+
+    def population(self, name: str) -> Json:
+        """Give a population's savings, wrong stops and outcomes."""
+        return self._get(f"/v1/populations/{name}")
+
+    def models(self) -> Json:
+        """Give the model in use and those that could be activated."""
+        return self._get("/v1/models")
+
+    def events(self, after: int | None = None, **filters: str) -> Iterator[Json]:
+        """Follow what happens, for ever; each event carries its `id` to resume from.
+
+        Args:
+            after: the last event known; None = only what comes.
+            filters: population, run_id.
+        """
+        query: dict[str, str | int] = {**filters}
+        if after is not None:
+            query["after"] = after
+        with self._http.stream("GET", "/v1/events", params=query, timeout=None) as response:
+            if response.status_code != 200:
+                response.read()
+                raise _error(response)
+            event_id: int | None = None
+            for line in response.iter_lines():
+                if line.startswith("id: "):
+                    event_id = int(line[4:])
+                elif line.startswith("data: ") and event_id is not None:
+                    yield {"id": event_id, **json.loads(line[6:])}
+                    event_id = None
+
+    # Transport
+
+    def _do(self, run_id: str, what: str, body: Json) -> Json:
+        given = {name: value for name, value in body.items() if value is not None}
+        answer: Json = self._send("POST", f"/v1/runs/{run_id}/{what}", given).json()
+        return answer
+
+    def _get(self, path: str) -> Json:
+        answer: Json = self._send("GET", path).json()
+        return answer
+
+    def _post(self, path: str, body: Json, model: type[M]) -> M:
+        return model.model_validate_json(self._send("POST", path, body).content)
+
+    def _send(
+        self, method: str, path: str, body: Json | None = None, query: Json | None = None
+    ) -> httpx.Response:
+        for attempt in range(self._attempts):
+            last = attempt == self._attempts - 1
+            try:
+                response = self._http.request(method, path, json=body, params=query)
+            except httpx.TransportError as error:
+                if last:
+                    raise StoreUnavailable(f"The service does not answer: {error}.") from error
+                pause_s = 0.1 * 2**attempt
+            else:
+                if response.is_success:
+                    return response
+                if last or response.status_code not in (429, 503):
+                    raise _error(response)
+                pause_s = float(response.headers.get("retry-after", 1))
+            time.sleep(min(pause_s, MAX_PAUSE_S))
+        raise AssertionError("unreachable")
+
+
+def _json(history: History) -> Json:
+    return history.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+
+
+def _given(**members: BaseModel | None) -> Json:
+    return {n: m.model_dump(mode="json") for n, m in members.items() if m is not None}
+
+
+def _error(response: httpx.Response) -> OracleError:
+    try:
+        told = response.json()["error"]
+        kind, message = told["code"], told["message"]
+    except (ValueError, KeyError, TypeError):
+        kind, message = "", f"The service answered {response.status_code}."
+    return _ERRORS.get(kind, OracleError)(message)
