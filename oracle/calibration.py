@@ -83,14 +83,15 @@ class Calibration:
         return np.asarray((1 - share) * self.offsets[low] + share * self.offsets[low + 1])
 
     def draws(self, knots: Array, seed: int) -> Array:
-        """Draw jointly, in change space: [draw, 3], the same for the same seed.
+        """Draw jointly, in change space: [3, draw], the same for the same seed.
 
         The ranks are rotated by the seed, so that two runs are not drawn in step.
         """
-        ranks = np.roll(self.ranks, seed % len(self.ranks), axis=0)
-        return np.stack(
-            [np.interp(ranks[:, k], KNOTS, knots[k]) for k in range(len(TARGETS))], axis=1
-        )
+        first = seed % len(self.ranks)
+        drawn = np.empty((len(TARGETS), len(self.ranks)))
+        for k in range(len(TARGETS)):
+            drawn[k] = np.interp(self.ranks[:, k], KNOTS, knots[k])
+        return np.concatenate((drawn[:, first:], drawn[:, :first]), axis=1)
 
     def to_json(self) -> dict[str, Any]:
         """As plain numbers, rounded to what matters."""

@@ -30,6 +30,10 @@ FEATURES_VERSION = 1
 MQE_FLOOR = 1e-3
 #: Changes of mqe beyond this (log units) say no more than "very large".
 MAX_LOG = 8.0
+#: Added to both sides of mqe's log ratio, as a share of its scale.
+MQE_SHARE = 0.01
+#: Stands in for a ratio that no checkpoint has.
+UNKNOWN_RATIO = 0.5
 #: Features beyond this are clipped: far outside anything seen.
 MAX_FEATURE = 25.0
 #: Checkpoints closer together than this share of the budget are seen only while they are last.
@@ -335,15 +339,29 @@ def anchors(c: Columns) -> tuple[Array, Array]:
     """What a forecast is a change from, at every checkpoint.
 
     Returns:
-        values [run, time, 3]: last known value of each metric (0.5 for a ratio never known).
+        values [run, time, 3]: last known value of each metric (UNKNOWN_RATIO if never known).
         floor [run, time]: added to both sides of mqe's log ratio, input-space units.
     """
     mqe = c.step["mqe"]
     scale = c.size["mqe_of_mean"][:, None]
-    floor = 0.01 * np.where(np.isfinite(scale), scale, np.fmax.accumulate(mqe, axis=1))
+    floor = MQE_SHARE * np.where(np.isfinite(scale), scale, np.fmax.accumulate(mqe, axis=1))
     floor = np.maximum(floor, 1e-300)
-    ratios = [_last_known(c.step[m], 0.5) for m in METRICS[1:]]
+    ratios = [_last_known(c.step[m], UNKNOWN_RATIO) for m in METRICS[1:]]
     return np.stack([mqe, *ratios], axis=-1), floor
+
+
+def anchor(c: Columns, run: int) -> tuple[Array, float]:
+    """`anchors` of one run at its last checkpoint: values [3] and the floor of mqe."""
+    end = int(c.length[run])
+    mqe = c.step["mqe"][run, :end]
+    scale = c.size["mqe_of_mean"][run]
+    values = np.empty(len(METRICS))
+    values[0] = mqe[-1]
+    for k, name in enumerate(METRICS[1:], 1):
+        column = c.step[name][run, :end]
+        known = column[column == column]
+        values[k] = known[-1] if len(known) else UNKNOWN_RATIO
+    return values, max(MQE_SHARE * float(scale if scale == scale else mqe.max()), 1e-300)
 
 
 def encode_outcomes(final: Array, values: Array, floor: Array) -> Array:

@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from oracle.artifact import Artifact, read_artifact, resolve
-from oracle.calibration import KNOTS, Calibration, seed_of, shown
+from oracle.calibration import DRAWS, KNOTS, Calibration, seed_of, shown
 from oracle.features import (
-    Array,
     Columns,
     Float32,
-    anchors,
+    anchor,
     columns_of,
     decode,
     encode_columns,
@@ -44,6 +43,8 @@ from oracle.types import (
 COVERAGE = LEVELS[-1] - LEVELS[0]
 #: "Worse" means more than this above the best mqe seen.
 WORSE = 1.05
+#: Where LEVELS stand among sorted draws.
+_RANKS = np.array(LEVELS) * (DRAWS - 1)
 
 
 class Oracle:
@@ -134,26 +135,26 @@ class Oracle:
         self, history: History, columns: Columns, i: int, rows: Float32, quantiles: Float32
     ) -> Forecast:
         """Turn the network's answer for run `i` of `columns` into a forecast."""
-        values, floor = _last_anchor(columns, i)
+        values, floor = anchor(columns, i)
         progress = history.progress
-        knots = self._calibration.knots(quantiles.astype(np.float64), progress)
+        changes = self._calibration.knots(quantiles.astype(np.float64), progress)
+        knots = decode(changes, values, floor)
         seed = seed_of(np.array([history.epochs, history.mqe]).tobytes())
-        draws = decode(self._calibration.draws(knots, seed).T, values, floor).T
-        final = shown(decode(knots, values, floor))
+        draws = decode(self._calibration.draws(changes, seed), values, floor).T
+        final = shown(knots).tolist()
         scale = history.context.mqe_of_mean
-        best = min(history.mqe)
         # P(final mqe <= WORSE * best), read off the calibrated quantiles.
-        not_worse = np.interp(WORSE * best, decode(knots, values, floor)[0], KNOTS)
+        not_worse = np.interp(WORSE * min(history.mqe), knots[0], KNOTS)
         forecast = Forecast(
             run_id=history.run_id,
             progress=progress,
             n_checkpoints=len(history),
             model=self.info,
-            final={t: tuple(final[k].tolist()) for k, t in enumerate(TARGETS)},
+            final={target: tuple(values) for target, values in zip(TARGETS, final, strict=True)},
             quality=_quality(draws, scale),
             coverage=COVERAGE,
             support=self._support.score(rows),
-            will_worsen=float(np.clip(1 - not_worse, 0.0, 1.0)),
+            will_worsen=1 - float(not_worse),
             mqe_of_mean=scale,
         )
         return forecast.with_draws(draws)
@@ -223,26 +224,15 @@ class Follower:
         return forecast
 
 
-def _last_anchor(columns: Columns, i: int) -> tuple[Array, float]:
-    """`anchors` at the last real checkpoint of run `i`: [3] values and the floor of mqe."""
-    one = columns.take(np.array([i]))
-    values, floor = anchors(one)
-    last = int(columns.length[i]) - 1
-    return values[0, last], float(floor[0, last])
-
-
 def _quality(draws: npt.NDArray[np.float64], scale: float | None) -> tuple[QualityForecast, ...]:
     """The joint quality score's distribution, raw, and relative where the scale is known."""
     made = []
     for name, unit in ((Scale.RAW, 1.0), (Scale.RELATIVE, scale)):
         if unit is None:
             continue
-        score = draws @ (np.array(QUALITY_WEIGHTS) / np.array([unit, 1.0, 1.0]))
+        score = np.sort(draws @ (np.array(QUALITY_WEIGHTS) / (unit, 1.0, 1.0)))
+        values = np.interp(_RANKS, np.arange(len(score)), score)
         made.append(
-            QualityForecast(
-                scale=name,
-                weights=QUALITY_WEIGHTS,
-                values=tuple(np.quantile(score, LEVELS).tolist()),
-            )
+            QualityForecast(scale=name, weights=QUALITY_WEIGHTS, values=tuple(values.tolist()))
         )
     return tuple(made)
