@@ -51,6 +51,7 @@ docs: $(VENV)/dev  ## write the generated parts of docs/ anew
 	$(BIN)/python docs/generate.py
 
 build: $(VENV)/dev  ## wheel and sdist into dist/
+	rm -rf dist
 	$(BIN)/uv build --no-build-isolation --python $(BIN)/python --out-dir dist
 
 lock: $(VENV)/build  ## resolve the newest versions that pyproject.toml allows
