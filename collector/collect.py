@@ -292,9 +292,7 @@ def _parse(line: bytes) -> tuple[int, str] | None:
         return None
 
 
-def local_processes(
-    make: Make, indices: Sequence[int], workers: int
-) -> Iterator[tuple[int, str]]:
+def local_processes(make: Make, indices: Sequence[int], workers: int) -> Iterator[tuple[int, str]]:
     """Map on this machine's cores: one process a worker, or this process for one worker."""
     if workers == 1:
         for index in indices:

@@ -333,7 +333,7 @@ def run_one(index: int, seed: int, settings: dict[str, Any]) -> Run:
         budget = log_uniform(rng, *bounds)
         checkpoints = (MIN_CHECKPOINTS + MAX_CHECKPOINTS) // 2
         for _ in range(60):
-            if configuration.cost(*data.shape, checkpoints) <= budget:
+            if configuration.cost(data.shape[0], data.shape[1], checkpoints) <= budget:
                 break
             if preset.role is None and len(data) > 200 and rng.random() < 0.4:
                 kept = np.sort(rng.choice(len(data), int(len(data) * 0.7), replace=False))

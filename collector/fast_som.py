@@ -85,40 +85,58 @@ def geometry(rows: int, cols: int, grid: Grid = "rectangular") -> Geometry:
     """
     hexagonal = grid.startswith("hexagonal")
     row, col = np.divmod(np.arange(rows * cols), cols)
-    x, y = row.astype(np.float64), col.astype(np.float64)
+    x: Floats = row.astype(np.float64)
+    y: Floats = col.astype(np.float64)
     if hexagonal:
-        x = x - 0.5 * ((cols - 1 - col) % 2 == 0)
-        y = y * _HEX_ROW_HEIGHT
-    dx, dy = x[:, None] - x[None, :], y[:, None] - y[None, :]
-    adjacent = (
-        np.isclose(dx * dx + dy * dy, 1.0)
-        if hexagonal
-        else np.maximum(abs(row[:, None] - row), abs(col[:, None] - col)) == 1
-    )
+        x -= 0.5 * ((cols - 1 - col) % 2 == 0)
+        y *= float(_HEX_ROW_HEIGHT)
+    if grid == "hexagonal-cube":
+        columns = abs(col[:, None] - col)
+        steps = columns + np.maximum(0, np.rint(abs(x[:, None] - x) - columns / 2)).astype(int)
+        x_squared, y_squared = np.arange(steps.max() + 1.0) ** 2, np.zeros(1)
+        x_of, y_of = steps, np.zeros((1, 1), dtype=int)
+    else:
+        wrap = grid == "torus"
+        x_squared, x_of = _squared_offsets(x, rows if wrap else None)
+        y_squared, y_of = _squared_offsets(y, cols if wrap else None)
+    pair = x_of * len(y_squared) + y_of
+    used = np.bincount(pair.ravel()) > 0
+    pair_class = (np.cumsum(used) - 1)[pair]
+    x_offset, y_offset = np.divmod(np.flatnonzero(used), len(y_squared))
+    squared = x_squared[x_offset] + y_squared[y_offset]
     if grid == "torus":
-        dx, dy = abs(dx), abs(dy)
-        dx, dy = np.minimum(dx, rows - dx), np.minimum(dy, cols - dy)
-    elif grid == "hexagonal-cube":
-        across = abs(col[:, None] - col[None, :])
-        dx = across + np.maximum(0.0, abs(dx) - across / 2)
-        dy = np.zeros_like(dx)
-    x_squared, x_of = np.unique(dx * dx, return_inverse=True)
-    y_squared, y_of = np.unique(dy * dy, return_inverse=True)
-    classes, pair_class = np.unique(
-        x_of.ravel() * len(y_squared) + y_of.ravel(), return_inverse=True
-    )
-    x_offset, y_offset = np.divmod(classes, len(y_squared))
+        adjacent = geometry(rows, cols, "rectangular").adjacent
+    elif hexagonal:
+        adjacent = np.isclose(squared, 1.0)[pair_class]
+    else:
+        near = (x_squared[x_offset] <= 1) & (y_squared[y_offset] <= 1) & (squared > 0)
+        adjacent = near[pair_class]
     return Geometry(
         rows,
         cols,
-        pair_class.reshape(rows * cols, -1).astype(np.int32),
+        pair_class.astype(np.int32),
         x_offset.astype(np.int32),
         y_offset.astype(np.int32),
         x_squared,
         y_squared,
-        x_squared[x_offset] + y_squared[y_offset],
+        squared,
         adjacent,
     )
+
+
+def _squared_offsets(places: Floats, around: int | None) -> tuple[Floats, Ints]:
+    """Find the distinct squared offsets along one direction and each pair's, [neuron, neuron].
+
+    Args:
+        places: [neuron] coordinate.
+        around: length of the direction where it is closed to a ring.
+    """
+    distinct, place = np.unique(places, return_inverse=True)
+    offset = abs(distinct[:, None] - distinct)
+    if around is not None:
+        offset = np.minimum(offset, around - offset)
+    squared, of = np.unique(offset * offset, return_inverse=True)
+    return squared, of.reshape(offset.shape)[place[:, None], place]
 
 
 @_jit

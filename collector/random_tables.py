@@ -6,6 +6,8 @@ it learns how maps train.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +15,7 @@ from collector.sources import load_table, scale
 from oracle.tables import tables
 
 Matrix = npt.NDArray[np.float64]
+_Draw = Callable[[np.random.Generator, int, int], Matrix]
 
 #: Share of tables cut from real ones; the rest is synthetic.
 REAL_RATIO = 0.6
@@ -83,19 +86,19 @@ def _rotation(rng: np.random.Generator, features: int) -> Matrix:
 
 def _synthetic(rng: np.random.Generator, rows: int) -> Matrix:
     features = _features(rng, 64)
-    kinds = [_mixture, _manifold, _uniform, _heavy_tailed, _categorical]
+    kinds: list[_Draw] = [_mixture, _manifold, _uniform, _heavy_tailed, _categorical]
     weights = [0.35, 0.3, 0.08, 0.12, 0.15]
-    first, second = rng.choice(5, 2, p=weights)
+    first, second = (kinds[int(k)] for k in rng.choice(5, 2, p=weights))
     if features >= 4 and rng.random() < 0.2:  # columns of two kinds side by side
         cut = int(rng.integers(1, features))
-        parts = [kinds[first](rng, rows, cut), kinds[second](rng, rows, features - cut)]
-        return np.column_stack([scale(part, "standard") for part in parts])
-    return kinds[first](rng, rows, features)
+        parts = [first(rng, rows, cut), second(rng, rows, features - cut)]
+        return np.hstack([scale(part, "standard") for part in parts])
+    return first(rng, rows, features)
 
 
 def _mixture(rng: np.random.Generator, rows: int, features: int) -> Matrix:
     """Anisotropic Gaussians of unequal size and width."""
-    groups = int(round(_log_uniform(rng, 1, 15)))
+    groups = round(_log_uniform(rng, 1, 15))
     centers = rng.standard_normal((groups, features)) * _log_uniform(rng, 0.3, 6)
     member = rng.choice(groups, rows, p=rng.dirichlet(np.full(groups, _log_uniform(rng, 0.5, 10))))
     spectrum = np.arange(1, features + 1) ** -rng.uniform(0, 2)
@@ -118,7 +121,8 @@ def _manifold(rng: np.random.Generator, rows: int, features: int) -> Matrix:
 
 
 def _uniform(rng: np.random.Generator, rows: int, features: int) -> Matrix:
-    return rng.uniform(0, 1, (rows, features)) * np.arange(1, features + 1) ** -rng.uniform(0, 1.5)
+    width = np.arange(1, features + 1) ** -rng.uniform(0, 1.5)
+    return np.asarray(rng.uniform(0, 1, (rows, features)) * width)
 
 
 def _heavy_tailed(rng: np.random.Generator, rows: int, features: int) -> Matrix:

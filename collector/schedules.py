@@ -58,9 +58,9 @@ def schedule(
         tail = middle + (end - middle) * (p - rough) / (1 - rough)
         return np.where(p < rough, falling, tail)
     if kind == "exp_drop":  # NexusSOM's
-        return start - (start - end) * np.expm1(-shape * p) / np.expm1(-shape)
+        return np.asarray(start - (start - end) * np.expm1(-shape * p) / np.expm1(-shape))
     if kind == "log_drop":  # NexusSOM's
-        return start - (start - end) * np.log1p(shape * t) / np.log1p(shape * total)
+        return np.asarray(start - (start - end) * np.log1p(shape * t) / np.log1p(shape * total))
     if kind == "step_down":  # NexusSOM's: a factor .7 at each tenth
         tenth = np.minimum(np.floor(t / max(1, total // 10)), 9)
         return np.maximum(end, start * 0.7**tenth)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ def _statsmodels_bundled(name: str) -> Matrix:
         series = frame.iloc[:, -1].dropna().to_numpy(dtype=np.float64)
         return np.lib.stride_tricks.sliding_window_view(series, LAGS).copy()
     frame = frame.loc[:, frame.isna().mean() <= MAX_MISSING_RATIO].dropna()
-    return frame.to_numpy(dtype=np.float64)
+    return np.asarray(frame.to_numpy(dtype=np.float64))
 
 
 _GENERATED = (
@@ -95,7 +95,7 @@ _LOADERS: dict[str, Callable[[str], Matrix]] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def load_table(name: str) -> Matrix:
     """Load a named table, unscaled, constant columns left out.
 

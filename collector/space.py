@@ -94,7 +94,7 @@ def _sides(rng: np.random.Generator) -> tuple[int, int]:
     longer = round(log_uniform(rng, low, high) if rng.random() < 0.6 else rng.uniform(low, 20))
     if rng.random() < 0.55:
         return longer, longer
-    shorter = max(MIN_SIDE - 1, int(round(longer * rng.uniform(0.4, 1.0))))
+    shorter = max(MIN_SIDE - 1, round(longer * rng.uniform(0.4, 1.0)))
     return (longer, shorter) if rng.random() < 0.5 else (shorter, longer)
 
 
@@ -257,9 +257,7 @@ def sample_ea(rng: np.random.Generator, n_samples: int) -> MiniSomConfiguration:
         ),
         sigma_end=log_uniform(rng, 0.2, 2.0),
         learning_rate=rate,
-        decay_function=pick(
-            rng, {**dict.fromkeys(RATE_ONLY, 24), **dict.fromkeys(CALLABLES, 10)}
-        ),
+        decay_function=pick(rng, {**dict.fromkeys(RATE_ONLY, 24), **dict.fromkeys(CALLABLES, 10)}),
         learning_rate_end=rate * log_uniform(rng, 1e-3, 1.0),
         initialization=pick(rng, {"random": 0.4, "sample": 0.4, "pca": 0.2}),
         random_order=bool(rng.random() < 0.75),
