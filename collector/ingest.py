@@ -162,7 +162,7 @@ def read_json(path: str | Path) -> Iterator[Run | DatasetError]:
         return
     try:
         whole = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # too deep, or a number of 5,000 digits
         lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
         if len(lines) < 2 or (path.suffix == ".json" and not _is_json(lines[0][1])):
             yield DatasetError(f"must be valid JSON, but: {error}.", file=str(path))
@@ -197,7 +197,7 @@ def run_of(text: str, default_id: str, source: str = "json") -> Run:
     """
     try:
         fields = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidHistory(f"must be valid JSON, but: {error}.") from None
     if isinstance(fields, dict) and "history" in fields:
         try:
@@ -270,7 +270,7 @@ def _is_number(cell: str) -> bool:
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return False
     return True
 

@@ -25,14 +25,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import ValidationError
 
 from oracle.context import mqe_of_mean as measure_mqe_of_mean
 from oracle.errors import DatasetError, InvalidHistory, must_be
-from oracle.types import History, Run, RunContext, Schedule
+from oracle.types import FloatArray as Floats
+from oracle.types import History, Run, RunContext, Schedule, explain
 
 RESULTS = "results.csv"
 #: Points at which the planned schedule is computed; linear between them.
 PLAN_POINTS = 33
+#: Beyond this a logged number is a defect; it keeps counts and their ratios finite.
+LARGEST = 1e15
+#: Most iterations whose batches are added up one by one.
+MAX_COUNTED_ITERATIONS = 10_000_000
 #: A reconstructed schedule further from a logged value than this is not the run's own.
 PLAN_TOLERANCE = 1e-6
 
@@ -247,6 +253,7 @@ def read_checkpoints(row: Row) -> list[dict[str, Any]]:
     """
     file = row.checkpoints_file
     needed = ("iteration", "progress", "mqe", "topographic_error", "dead_neuron_ratio")
+    optional = ("learning_rate", "radius")
     try:
         checkpoints = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -255,15 +262,21 @@ def read_checkpoints(row: Row) -> list[dict[str, Any]]:
             "must have checkpoints, but there are none"
             + (f" ({why})." if why else ". Set save_checkpoints in NexusSOM.")
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f"must be valid JSON, but: {error}.", file=str(file)) from None
     if not isinstance(checkpoints, list) or len(checkpoints) < 2:
         raise DatasetError("must hold a list of 2 checkpoints or more.", file=str(file))
     for number, checkpoint in enumerate(checkpoints):
-        for key in needed:
+        for key in (*needed, *optional):
             value = checkpoint.get(key) if isinstance(checkpoint, dict) else None
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                message = must_be(f"{key} of checkpoint {number}", "a number", value)
+            if value is None and key in optional:
+                continue
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or not -LARGEST < value < LARGEST  # neither is NaN
+            ):
+                message = must_be(f"{key} of checkpoint {number}", "a finite number", value)
                 raise DatasetError(message, file=str(file))
     return checkpoints
 
@@ -289,46 +302,48 @@ def context_of(
     value (a controller steered the run) is left out.
     """
     named = TOPOLOGIES.get((row.cells.get("map_type") or "").strip())
-    return RunContext(
-        map_rows=row.number("map_m"),
-        map_cols=row.number("map_n"),
-        topology=named or topology or DEFAULT_TOPOLOGY,
-        neighborhood="gaussian",
-        n_samples=row.number("ds_n_samples"),
-        n_features=row.number("ds_n_active_dimensions", "ds_n_dimensions"),
-        initialization="random",
-        mqe_of_mean=mqe_of_mean,
-        total_updates=_planned_updates(row, planned),
-        batch_size=1,  # an iteration takes a batch, but updates after each of its samples
-        schedule=_schedule(row, planned, checkpoints),
-    )
+    try:
+        return RunContext(
+            map_rows=row.number("map_m"),
+            map_cols=row.number("map_n"),
+            topology=named or topology or DEFAULT_TOPOLOGY,
+            neighborhood="gaussian",
+            n_samples=row.number("ds_n_samples"),
+            n_features=row.number("ds_n_active_dimensions", "ds_n_dimensions"),
+            initialization="random",
+            mqe_of_mean=mqe_of_mean,
+            total_updates=_planned_updates(row, planned),
+            batch_size=1,  # an iteration takes a batch, but updates after each of its samples
+            schedule=_schedule(row, planned, checkpoints),
+        )
+    except ValidationError as error:
+        raise row.error(explain(error)) from None
 
 
-def decay(kind: str, t: float, n: int, start: float, end: float, growth: float) -> float:
-    """Evaluate one of NexusSOM's decays at iteration `t` of `n`; NaN for a kind it has not."""
+# A growth that makes no curve gives NaN, not a warning.
+@np.errstate(all="ignore")
+def decay(kind: str, t: Floats, n: int, start: float, end: float, growth: float) -> Floats:
+    """Evaluate one of NexusSOM's decays at the iterations `t` of `n`; NaN for a kind it has not."""
     if n <= 1 or kind == "static":
-        return start
+        return np.full(t.shape, start)
     if kind == "step-down":
-        tenth = min(t // max(1, n // 10), 9)
-        return max(end, start * float(0.7**tenth))
+        return np.maximum(end, start * 0.7 ** np.minimum(t // max(1, n // 10), 9))
     return start + _share(kind, t, n, growth) * (end - start)
 
 
-def _share(kind: str, t: float, n: int, growth: float) -> float:
-    """Share of the way from start to end at iteration `t`."""
-    try:
-        match kind:
-            case "linear-drop" | "linear-growth":
-                return t / (n - 1)
-            case "exp-drop":
-                return math.expm1(-growth * t / n) / math.expm1(-growth)
-            case "exp-growth":
-                return math.expm1(growth * t / n) / math.expm1(growth)
-            case "log-drop" | "log-growth":
-                return math.log1p(growth * t) / math.log1p(growth * n)
-    except (ArithmeticError, ValueError):
-        pass
-    return math.nan
+@np.errstate(all="ignore")
+def _share(kind: str, t: Floats, n: int, growth: float) -> Floats:
+    """Share of the way from start to end at the iterations `t`."""
+    match kind:
+        case "linear-drop" | "linear-growth":
+            return np.asarray(t / (n - 1))
+        case "exp-drop":
+            return np.asarray(np.expm1(-growth * t / n) / np.expm1(-growth))
+        case "exp-growth":
+            return np.asarray(np.expm1(growth * t / n) / np.expm1(growth))
+        case "log-drop" | "log-growth":
+            return np.asarray(np.log1p(growth * t) / np.log1p(growth * n))
+    return np.full(t.shape, np.nan)
 
 
 def _schedule(row: Row, planned: int, checkpoints: Sequence[Mapping[str, Any]]) -> Schedule | None:
@@ -347,23 +362,21 @@ def _schedule(row: Row, planned: int, checkpoints: Sequence[Mapping[str, Any]]) 
         ),
         ("radius", row.cells.get("radius_decay_type") or "", _start_radius(row), None),
     ):
-        logged = [
-            (float(c["iteration"]), float(c[name])) for c in checkpoints if c.get(name) is not None
-        ]
+        logged = np.array(
+            [(c["iteration"], c[name]) for c in checkpoints if c.get(name) is not None], dtype=float
+        ).reshape(-1, 2)
         if end is None:
             end = row.number(f"end_{name}")
         if end is None and start is not None:
             end = _end_reached(kind, start, planned, growth, logged)
         if start is None or end is None:
             continue
-        if all(
-            math.isclose(decay(kind, t, planned, start, end, growth), v, rel_tol=PLAN_TOLERANCE)
-            for t, v in logged
-        ):
+        at = decay(kind, logged[:, 0], planned, start, end, growth)
+        if np.allclose(at, logged[:, 1], rtol=PLAN_TOLERANCE, atol=0):
             times = np.minimum(progress * planned, planned - 1)
-            values = [decay(kind, t, planned, start, end, growth) for t in times.tolist()]
-            if all(math.isfinite(v) and v >= 0 for v in values):
-                columns[name] = values
+            values = decay(kind, times, planned, start, end, growth)
+            if np.isfinite(values).all() and (values >= 0).all():
+                columns[name] = values.tolist()
     return Schedule.model_validate({"progress": progress.tolist(), **columns}) if columns else None
 
 
@@ -373,17 +386,17 @@ def _start_radius(row: Row) -> float | None:
 
 
 def _end_reached(
-    kind: str, start: float, planned: int, growth: float, logged: Sequence[tuple[float, float]]
+    kind: str, start: float, planned: int, growth: float, logged: Floats
 ) -> float | None:
-    """Solve the decay for its end from the value logged last."""
+    """Solve the decay for its end from the value logged last, [checkpoint, (iteration, value)]."""
     if kind == "static":
         return start
-    if not logged:
+    if not len(logged):
         return None
-    t, value = logged[-1]
+    value = float(logged[-1, 1])
     if kind == "step-down":
         return value
-    share = _share(kind, t, planned, growth)
+    share = float(_share(kind, logged[-1:, 0], planned, growth)[0])
     return start + (value - start) / share if share > 0 else None
 
 
@@ -391,19 +404,21 @@ def _planned_updates(row: Row, planned: int) -> float | None:
     """Count the samples that all batches of the plan take."""
     names = ("ds_n_samples", "num_batches", "start_batch_percent", "end_batch_percent")
     n_samples, sections, start, end = (row.number(name) for name in names)
-    if n_samples is None or sections is None or start is None or end is None or sections < 1:
+    if n_samples is None or sections is None or start is None or end is None:
+        return None
+    if not (1 <= sections <= n_samples and planned <= MAX_COUNTED_ITERATIONS):
         return None
     growth = row.number("growth_g")
     kind = row.cells.get("batch_growth_type") or ""
-    lengths = [len(part) for part in np.array_split(np.arange(int(n_samples)), int(sections))]
-    total = 0
-    for t in range(planned):
-        percent = decay(kind, t, planned, start, end, math.nan if growth is None else growth)
-        if not math.isfinite(percent):
-            return None
-        wanted = max(1, math.ceil(n_samples * percent / 100.0))
-        total += sum(min(wanted, length) for length in lengths)
-    return float(total)
+    t = np.arange(planned, dtype=float)
+    percent = decay(kind, t, planned, start, end, math.nan if growth is None else growth)
+    if not np.isfinite(percent).all():
+        return None
+    wanted = np.maximum(1, np.ceil(n_samples * percent / 100.0))
+    # Sections are of two lengths, the longer ones first.
+    short, longer = divmod(int(n_samples), int(sections))
+    taken = longer * np.minimum(wanted, short + 1) + (sections - longer) * np.minimum(wanted, short)
+    return float(taken.sum())
 
 
 def _kept_mqe_of_mean(folder: Path) -> float | None:
