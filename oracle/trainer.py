@@ -25,11 +25,12 @@ from oracle.features import (
     encode_columns,
     encode_outcomes,
     finals_of,
+    thin,
 )
 from oracle.losses import WeighedPinball
 from oracle.quantiles import pinball
-from oracle.types import HEAD_LEVELS, TARGETS, Run
-from oracle.windows import Windows, step_weights
+from oracle.types import HEAD_LEVELS, TARGETS, History, Run
+from oracle.windows import Windows, target_weights
 
 #: Steps an epoch at least: few runs are seen several times, through other windows.
 MIN_STEPS = 16
@@ -191,33 +192,37 @@ class Prefixes:
 
 
 def prefixes_of(runs: Sequence[Run], shares: Sequence[float], scaling: Scaling) -> Prefixes:
-    """Cut every run at each of `shares` of its budget, with all its inputs."""
-    columns = columns_of([run.history for run in runs])
-    sequence = scaling.apply(encode_columns(columns))
-    values, floor = anchors(columns)
-    outcome = encode_outcomes(finals_of(runs)[:, None, :], values, floor)
-    weight = np.nan_to_num(step_weights(columns, values))
-    last = np.nanmax(columns.step["epochs"], axis=1)
-    budget = np.where(np.isfinite(columns.total_epochs), columns.total_epochs, last)
-    at = columns.step["epochs"] / budget[:, None]
-    picks = [
-        (i, n - 1, share)
+    """Cut every run at each of `shares` of its budget, with all its inputs, as it is served."""
+    cut = [
+        (i, share, prefix)
+        for i, run in enumerate(runs)
         for share in shares
-        for i in range(len(runs))
-        if 0 < (n := int(np.sum(at[i] <= share * (1 + 1e-9)))) < columns.length[i]
+        if (prefix := _until(run.history, share)) is not None
     ]
-    i, t, share = (np.array(x) for x in zip(*picks, strict=True))
-    scale = weight[i, t].sum(axis=-1, keepdims=True)
+    columns = columns_of([thin(prefix) for _, _, prefix in cut])
+    example, last = np.arange(len(cut)), columns.length - 1
+    values, floor = anchors(columns)
+    values, floor = values[example, last], floor[example, last]
+    run = np.array([i for i, _, _ in cut])
+    outcome = encode_outcomes(finals_of(runs)[run], values, floor)
+    weight = target_weights(columns, values)
     return Prefixes(
-        run=i,
-        progress=share,
-        sequence=sequence[i],
-        length=(t + 1).astype(np.int32),
-        values=values[i, t],
-        floor=floor[i, t],
-        outcome=outcome[i, t],
-        weight=np.where(np.isfinite(outcome[i, t]), weight[i, t] / np.maximum(scale, 1e-9), 0.0),
+        run=run,
+        progress=np.array([share for _, share, _ in cut]),
+        sequence=scaling.apply(encode_columns(columns)),
+        length=columns.length.astype(np.int32),
+        values=values,
+        floor=floor,
+        outcome=outcome,
+        weight=np.where(np.isfinite(outcome), weight, 0.0),
     )
+
+
+def _until(history: History, share: float) -> History | None:
+    """The checkpoints up to `share` of the budget, or of what is recorded where it is unknown."""
+    budget = history.total_epochs or history.epochs[-1]
+    n = sum(epoch <= share * budget * (1 + 1e-9) for epoch in history.epochs)
+    return history.prefix(n) if 0 < n < len(history) else None
 
 
 def predict(model: keras.Model, prefixes: Prefixes, batch_size: int = 512) -> Array:
@@ -274,7 +279,7 @@ def fit(
     if start_from is not None:
         model.set_weights(start_from.get_weights())
     model.compile(
-        optimizer=keras.optimizers.Adam(settings.learning_rate, clipnorm=1.0),
+        optimizer=keras.optimizers.Adam(settings.learning_rate, epsilon=1e-9, clipnorm=1.0),
         loss=WeighedPinball(HEAD_LEVELS),
         jit_compile=False,  # XLA is six times slower for LSTMs on CPUs
     )

@@ -24,7 +24,7 @@ from oracle.features import (
     encode_outcomes,
     finals_of,
 )
-from oracle.types import QUALITY_WEIGHTS, TARGETS, Run
+from oracle.types import QUALITY_WEIGHTS, Run
 
 #: Checkpoints a run in one batch; one length a batch, so nothing is padded and TensorFlow
 #: traces each once.
@@ -146,14 +146,27 @@ def step_weights(c: Columns, values: Array) -> Array:
     # A forecast at the very end is no forecast.
     share = (0.5 * gap + 0.5 * even) * np.where(np.nan_to_num(progress, nan=1.0) > 0.97, 0.1, 1.0)
     share *= c.length[:, None] / 4
-    scale = c.size["mqe_of_mean"][:, None]
-    first = c.step["mqe"][:, :1]
-    relative = np.where(np.isfinite(scale), values[..., 0] / scale, 0.6 * values[..., 0] / first)
-    weight = np.repeat(share[..., None], len(TARGETS), axis=-1)
-    weight[..., 0] *= np.clip(np.nan_to_num(relative), 0.1, 2.0) * QUALITY_WEIGHTS[0]
-    weight[..., 1] *= QUALITY_WEIGHTS[1]
-    weight[..., 2] *= QUALITY_WEIGHTS[2]
+    weight = share[..., None] * target_weights(c, values)
     return np.where(real[..., None], weight, 0.0)
+
+
+def target_weights(c: Columns, values: Array) -> Array:
+    """Weight of each target in units of the quality score, [run, ..., 3].
+
+    A log ratio of mqe weighs as much as the mqe that it multiplies.
+
+    Args:
+        c: of the runs.
+        values: anchors, [run, 3] or [run, time, 3].
+    """
+    several = (slice(None),) + (None,) * (values.ndim - 2)
+    scale = c.size["mqe_of_mean"][several]
+    first = c.step["mqe"][:, 0][several]
+    relative = np.where(scale == scale, values[..., 0] / scale, 0.6 * values[..., 0] / first)
+    weight = np.empty_like(values)
+    weight[..., 0] = np.clip(np.nan_to_num(relative), 0.1, 2.0) * QUALITY_WEIGHTS[0]
+    weight[..., 1:] = QUALITY_WEIGHTS[1:]
+    return weight
 
 
 def _grids(runs: int, length: int, rng: np.random.Generator) -> Array:
