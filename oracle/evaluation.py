@@ -240,6 +240,16 @@ def interval(
     return float(low), float(high)
 
 
+def main_score(scored: Scored) -> str:
+    """The score that tables and pictures are about: relative where any scale is known."""
+    known = np.isfinite(scored.true[:, SCORES.index(MAIN)]).any()
+    return MAIN if known else "quality_raw"
+
+
+def _main_column(scored: Scored) -> int:
+    return SCORES.index(main_score(scored))
+
+
 def errors(scored: Scored, which: str = MAIN, only: Bools | None = None) -> list[dict[str, Any]]:
     """Tabulate every forecaster at every prefix for one score, with intervals by table.
 
@@ -312,14 +322,14 @@ def stopping(scored: Scored, policy: Policy | None = None) -> list[dict[str, Any
     """Classify runs as beyond the policy's threshold by forecast and by outcome.
 
     The raw score at `policy.threshold`; where all runs end on one side of it, precision and
-    recall say nothing, and the row says so. The median of the relative score, which has both
+    recall say nothing, and the row says so. The median of the main score, which has both
     classes by construction, stands beside it.
     """
     policy = policy or Policy()
     result = []
     for which, threshold in (
         ("quality_raw", policy.threshold),
-        ("quality_relative", float(np.nanmedian(scored.true[:, SCORES.index(MAIN)]))),
+        (main_score(scored), float(np.nanmedian(scored.true[:, _main_column(scored)]))),
     ):
         s = SCORES.index(which)
         for p, share in enumerate(scored.progress):
@@ -345,9 +355,10 @@ def stopping(scored: Scored, policy: Policy | None = None) -> list[dict[str, Any
 
 def report(scored: Scored) -> dict[str, Any]:
     """Gather every figure of an evaluation, ready for JSON."""
-    by_table = {str(t): errors(scored, MAIN, scored.tables == t) for t in np.unique(scored.tables)}
+    main = main_score(scored)
+    by_table = {str(t): errors(scored, main, scored.tables == t) for t in np.unique(scored.tables)}
     by_source = {
-        str(t): errors(scored, MAIN, scored.sources == t) for t in np.unique(scored.sources)
+        str(t): errors(scored, main, scored.sources == t) for t in np.unique(scored.sources)
     }
     constant = [
         which for s, which in enumerate(SCORES) if np.nanmax(scored.true[:, s], initial=-np.inf)

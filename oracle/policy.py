@@ -77,11 +77,15 @@ def decide(
         previous: `below_risk` of the run's previous decision; what `patience` counts.
     """
     policy = policy or Policy()
-    doubt = _doubt(history, forecast, policy)
-    if doubt is not None or forecast is None:
-        return _decision(history, forecast, policy, doubt or _NO_MODEL, 0)
+    unsure = doubt(history, forecast, policy)
+    if unsure is not None or forecast is None:
+        return _decision(history, forecast, policy, unsure or _NO_MODEL, 0)
     return _conclude(
-        history, forecast, policy, RULES[policy.name](forecast, reference, policy), previous
+        history,
+        forecast,
+        policy,
+        RULES[policy.name](forecast, reference, at_progress(policy, history)),
+        previous,
     )
 
 
@@ -112,7 +116,7 @@ def decide_population(
             decide(h, f, reference, policy, previous=c)
             for h, f, c in zip(histories, forecasts, counts, strict=True)
         ]
-    doubts = [_doubt(h, f, policy) for h, f in zip(histories, forecasts, strict=True)]
+    doubts = [doubt(h, f, policy) for h, f in zip(histories, forecasts, strict=True)]
     # A member in doubt is not judged, but it does compete where it has a forecast.
     members = [f for f in forecasts if f is not None and f.draws is not None]
     verdicts = iter(_rank_generation(members, reference or Reference(), policy))
@@ -135,7 +139,7 @@ def outcome_of(forecast: Forecast, policy: Policy, *, mqe_of_mean: float | None 
         policy: whose weights the quality score takes.
         mqe_of_mean: scale of the table, if the reference has one.
     """
-    scores = _scores(forecast, policy, mqe_of_mean or forecast.mqe_of_mean)
+    scores = quality_scores(forecast, policy, mqe_of_mean or forecast.mqe_of_mean)
     low, high = np.quantile(scores, [0.25, 0.75])
     mqe, topographic, dead = (values[LEVELS.index(0.5)] for values in forecast.final.values())
     return Outcome(
@@ -153,7 +157,7 @@ def outcome_of(forecast: Forecast, policy: Policy, *, mqe_of_mean: float | None 
 _NO_MODEL = Verdict(Action.ABSTAIN, Reason.NO_MODEL, "no model answered")
 
 
-def _doubt(history: History, forecast: Forecast | None, policy: Policy) -> Verdict | None:
+def doubt(history: History, forecast: Forecast | None, policy: Policy) -> Verdict | None:
     """Name the first reason not to judge this run now, None where there is none."""
     progress = history.progress
     if forecast is None:
@@ -184,7 +188,7 @@ def _doubt(history: History, forecast: Forecast | None, policy: Policy) -> Verdi
 # -- rules ------------------------------------------------------------------------------------
 
 
-def _scores(forecast: Forecast, policy: Policy, mqe_of_mean: float | None) -> FloatArray:
+def quality_scores(forecast: Forecast, policy: Policy, mqe_of_mean: float | None) -> FloatArray:
     """[draw] quality scores; relative where a scale is given."""
     draws = forecast.draws
     if draws is None:
@@ -201,7 +205,7 @@ def _threshold(forecast: Forecast, reference: Reference | None, policy: Policy) 
         why = "the relative scale needs `context.mqe_of_mean`"
         return Verdict(Action.ABSTAIN, Reason.TOO_UNCERTAIN, why)
     relative = forecast.mqe_of_mean if scale is Scale.RELATIVE else None
-    scores = _scores(forecast, policy, relative)
+    scores = quality_scores(forecast, policy, relative)
     low, score = np.quantile(scores, [LEVELS[0], 0.5])
     why = f"predicted quality score {score:.3f} ({scale.value}) "
     hint = "" if forecast.mqe_of_mean is not None else SCALE_HINT
@@ -227,7 +231,7 @@ def _population(forecast: Forecast, reference: Reference | None, policy: Policy)
     values, spreads = _values(reference, policy, scale)
     if len(values) < policy.startup_runs:
         return _too_few(len(values), policy)
-    scores = _scores(forecast, policy, scale)
+    scores = quality_scores(forecast, policy, scale)
     size = reference.population_size
     p = p_good(scores, values, spreads, size, policy.good)
     best = bool(2 * np.count_nonzero(scores < values.min()) > len(scores))  # its median
@@ -245,15 +249,23 @@ def _rank_generation(
     n_seen = len(values) + len(members)
     if n_seen - 1 < policy.startup_runs:
         return [_too_few(n_seen - 1, policy)] * len(members)
-    draws = np.stack([_scores(f, policy, scale) for f in members])
+    draws = np.stack([quality_scores(f, policy, scale) for f in members])
     size = reference.population_size
     chances = p_good_jointly(draws, values, spreads, size, policy.good)
     medians = np.median(draws, axis=1)
     bar = min(medians.min(), values.min(initial=np.inf))
     return [
-        _by_risk(float(p), bool(m <= bar), policy, size or n_seen)
-        for p, m in zip(chances, medians, strict=True)
+        _by_risk(float(p), bool(m <= bar), at_progress(policy, h), size or n_seen)
+        for h, p, m in zip(histories, chances, medians, strict=True)
     ]
+
+
+def at_progress(policy: Policy, history: History) -> Policy:
+    """The policy with the risk in force at the history's progress."""
+    progress = history.progress
+    if policy.name == "threshold" or progress is None or progress >= policy.ramp:
+        return policy
+    return policy.model_copy(update={"risk": policy.risk_at(progress)})
 
 
 def _by_risk(p: float, best: bool, policy: Policy, size: int | None) -> Verdict:

@@ -104,6 +104,15 @@ class Recorded:
         """Checks of every run; as a stop it means never."""
         return len(self.checks)
 
+    def risks(self, policy: Policy) -> Array:
+        """[check, run] the policy's risk at each run's own progress; 0 where nothing is seen."""
+        return np.array(
+            [
+                [0.0 if h is None else policy.risk_at(h.progress or 0.0) for h in row]
+                for row in self.prefixes
+            ]
+        )
+
     def may_judge(self, policy: Policy) -> npt.NDArray[np.bool_]:
         """[check, run] where the policy has no doubt (support, checkpoints, progress)."""
         pairs = zip(self.prefixes, self.forecasts, strict=True)

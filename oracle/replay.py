@@ -44,6 +44,7 @@ def one_after_another(policy: Policy) -> StopPolicy:
     def stops(population: Recorded) -> Stops:
         judge = population.may_judge(policy)
         result = np.full(population.n_runs, population.n_checks)
+        risks = population.risks(policy)
         values, spreads = np.empty(population.n_runs), np.zeros(population.n_runs)
         for i in range(population.n_runs):
             values[i] = population.final[i]
@@ -60,7 +61,7 @@ def one_after_another(policy: Policy) -> StopPolicy:
                     policy.good,
                 )
                 best = population.medians[c, i] < values[:i].min()
-                below = below + 1 if p < policy.risk else 0
+                below = below + 1 if p < risks[c, i] else 0
                 if below >= policy.patience and not best:
                     result[i], values[i] = c, population.medians[c, i]
                     spreads[i] = population.spreads[c, i]
@@ -79,6 +80,7 @@ def in_step(policy: Policy) -> StopPolicy:
     def stops(population: Recorded) -> Stops:
         judge = population.may_judge(policy)
         result = np.full(population.n_runs, population.n_checks)
+        risks = population.risks(policy)
         below = np.zeros(population.n_runs, dtype=np.int64)
         stopped_at = np.zeros(population.n_runs, dtype=np.int64)
         everybody = np.arange(population.n_runs)
@@ -97,7 +99,7 @@ def in_step(policy: Policy) -> StopPolicy:
             rows = everybody[live]
             bar = population.medians[c, live].min()
             wanted = np.zeros(population.n_runs, dtype=bool)
-            wanted[rows] = (p < policy.risk) & judge[c, rows]
+            wanted[rows] = (p < risks[c, rows]) & judge[c, rows]
             below = np.where(wanted, below + 1, 0)
             stop = wanted & (below >= policy.patience) & (population.medians[c] > bar)
             result[stop], stopped_at[stop] = c, c

@@ -400,6 +400,8 @@ class Policy(Frozen):
         scale: units of mqe inside the score for `threshold`; None = raw, as the brief.
         good: share q of the population that counts as good.
         risk: stop when P(good) or P(gain) is below this.
+        ramp: before this share of the budget the risk grows in proportion to progress from 0:
+            an early stop is one of many chances to err, and waiting tells more than later.
         patience: consecutive checks below the risk before a stop.
         min_progress: no stop before this share of the budget.
         min_checkpoints: no stop with fewer checkpoints.
@@ -417,6 +419,7 @@ class Policy(Frozen):
     scale: Scale | None = None
     good: Annotated[float, Field(gt=0, lt=1)] = 0.1
     risk: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    ramp: Ratio = 0.3
     patience: Annotated[int, Field(ge=1, le=100)] = 1
     min_progress: Ratio = 0.05
     min_checkpoints: Annotated[int, Field(ge=1, le=MAX_CHECKPOINTS)] = 2
@@ -425,6 +428,10 @@ class Policy(Frozen):
     epsilon: NonNegative = 0.001
     objectives: tuple[Name, ...] = Field(default=METRICS, min_length=1, max_length=16)
     control: Ratio = 0.05
+
+    def risk_at(self, progress: float) -> float:
+        """The risk in force at a share of the budget, 0..1."""
+        return self.risk if progress >= self.ramp else self.risk * progress / self.ramp
 
     @model_validator(mode="after")
     def _check(self) -> Self:

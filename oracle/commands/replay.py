@@ -58,11 +58,11 @@ def replay(
 
     if not 0.0 < good < 1.0:
         raise OracleError(must_be("--good", "between 0 and 1", good))
-    when = _numbers("--checks", checks)
-    limits = _numbers("--lost", lost)
+    when = numbers("--checks", checks)
+    limits = numbers("--lost", lost)
     oracle = Oracle.load(model)
     tables, excluded = by_table(read_dataset(dataset), population_size)
-    policies = _policies(_numbers("--risks", risks), good, baselines, train_dataset, tables)
+    policies = _policies(numbers("--risks", risks), good, baselines, train_dataset, tables)
 
     def seen(tables: Sequence[list[Run]]) -> Iterator[Recorded]:
         for runs in tables:
@@ -113,7 +113,8 @@ def replay(
         _print(facts, tallies, chosen)
 
 
-def _numbers(option: str, text: str) -> tuple[float, ...]:
+def numbers(option: str, text: str) -> tuple[float, ...]:
+    """Read increasing shares between 0 and 1 from an option."""
     try:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
