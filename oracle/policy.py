@@ -84,7 +84,7 @@ def decide(
         history,
         forecast,
         policy,
-        RULES[policy.name](forecast, reference, at_progress(policy, history)),
+        RULES[policy.name](forecast, reference, policy),
         previous,
     )
 
@@ -235,7 +235,7 @@ def _population(forecast: Forecast, reference: Reference | None, policy: Policy)
     size = reference.population_size
     p = p_good(scores, values, spreads, size, policy.good)
     best = bool(2 * np.count_nonzero(scores < values.min()) > len(scores))  # its median
-    return _by_risk(p, best, policy, size)
+    return _by_risk(p, best, policy, size, forecast)
 
 
 def _rank_generation(
@@ -255,27 +255,20 @@ def _rank_generation(
     medians = np.median(draws, axis=1)
     bar = min(medians.min(), values.min(initial=np.inf))
     return [
-        _by_risk(float(p), bool(m <= bar), at_progress(policy, h), size or n_seen)
-        for h, p, m in zip(histories, chances, medians, strict=True)
+        _by_risk(float(p), bool(m <= bar), policy, size or n_seen, f)
+        for f, p, m in zip(members, chances, medians, strict=True)
     ]
 
 
-def at_progress(policy: Policy, history: History) -> Policy:
-    """The policy with the risk in force at the history's progress."""
-    progress = history.progress
-    if policy.name == "threshold" or progress is None or progress >= policy.ramp:
-        return policy
-    return policy.model_copy(update={"risk": policy.risk_at(progress)})
-
-
-def _by_risk(p: float, best: bool, policy: Policy, size: int | None) -> Verdict:
+def _by_risk(p: float, best: bool, policy: Policy, size: int | None, forecast: Forecast) -> Verdict:
+    risk = policy.risk_at(forecast.progress or 0.0)
     good = (
         f"the best {n_good(size, policy.good)} of {size}" if size else f"the best {policy.good:.0%}"
     )
-    if p < policy.risk:
-        why = f"P(among {good}) is {p:.1%}, below the risk of {policy.risk:.1%}"
+    if p < risk:
+        why = f"P(among {good}) is {p:.2%}, below the risk of {risk:.2%}"
         return Verdict(Action.STOP, Reason.UNLIKELY_GOOD, why, p, best)
-    why = f"P(among {good}) is {p:.1%}"
+    why = f"P(among {good}) is {p:.2%}"
     return Verdict(Action.CONTINUE, Reason.PROMISING, why, p, best)
 
 
@@ -315,8 +308,9 @@ def _pareto(forecast: Forecast, reference: Reference | None, policy: Policy) -> 
     bar = policy.epsilon * hypervolume(front, corner)
     p = float((gain > bar).mean())
     why = f"P(the Pareto front gains more than {policy.epsilon:.2%}) is {p:.1%}"
-    if p < policy.risk:
-        why += f", below the risk of {policy.risk:.1%}"
+    risk = policy.risk_at(forecast.progress or 0.0)
+    if p < risk:
+        why += f", below the risk of {risk:.2%}"
         return Verdict(Action.STOP, Reason.UNLIKELY_GAIN, why, p)
     return Verdict(Action.CONTINUE, Reason.PROMISING, why, p)
 
