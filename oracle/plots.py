@@ -86,14 +86,15 @@ def scatter(
         names: [target] axis titles.
         note: what is shown, e.g. the progress the forecasts were made at.
     """
-    with canvas(path, len(names), width=3.7, height=3.9) as (figure, panels):
+    with canvas(path, len(names), width=3.7, height=4.2) as (figure, panels):
         for i, (axes, name) in enumerate(zip(panels, names, strict=True)):
             x, y = true[:, i], predicted[:, i]
             known = np.isfinite(x) & np.isfinite(y)
             top = float(max(np.quantile(x[known], 0.995), np.quantile(y[known], 0.995))) * 1.03
             axes.plot([0, top], [0, top], color=MUTED, linewidth=0.9, zorder=1)
             axes.scatter(x, y, s=7, color=OURS, alpha=0.28, linewidths=0, zorder=2)
-            axes.set(xlim=(0, top), ylim=(0, top), xlabel="outcome", title=name, aspect="equal")
+            axes.set(xlim=(0, top), ylim=(0, top), xlabel="outcome", title=name)
+            axes.set_box_aspect(1)
             error = np.abs(x - y)[known].mean()
             axes.text(0.96, 0.05, f"MAE {error:.3f}", transform=axes.transAxes, ha="right")
         panels[0].set_ylabel("forecast")

@@ -405,7 +405,8 @@ class Policy(Frozen):
         patience: consecutive checks below the risk before a stop.
         min_progress: no stop before this share of the budget.
         min_checkpoints: no stop with fewer checkpoints.
-        startup_runs: no stop before the population has this many outcomes.
+        startup_runs: no stop before the population has this many outcomes. Few suffice: runs
+            to come are taken as exchangeable with those seen, so a short record stops little.
         min_support: below this support the policy abstains.
         epsilon: `pareto`: smallest hypervolume gain, share of the front's hypervolume.
         objectives: `pareto`: names of what the search minimises, after METRICS.
@@ -423,7 +424,7 @@ class Policy(Frozen):
     patience: Annotated[int, Field(ge=1, le=100)] = 1
     min_progress: Ratio = 0.05
     min_checkpoints: Annotated[int, Field(ge=1, le=MAX_CHECKPOINTS)] = 2
-    startup_runs: Annotated[int, Field(ge=1, le=MAX_REFERENCE_RUNS)] = 8
+    startup_runs: Annotated[int, Field(ge=1, le=MAX_REFERENCE_RUNS)] = 3
     min_support: Ratio = 0.05
     epsilon: NonNegative = 0.001
     objectives: tuple[Name, ...] = Field(default=METRICS, min_length=1, max_length=16)
