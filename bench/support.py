@@ -1,6 +1,8 @@
 """How often the support score refuses nonsense, and how rarely real histories.
 
-    python bench/support.py [--train FILE --calibrate FILE] [--test FILE] [--real FILE ...]
+    python bench/support.py [--model FOLDER] [--test FILE] [--real FILE ...] [--count N]
+
+Without --model the score is fitted first, on --train and --calibrate.
 
 Each line is a kind of history and the share of 1,000 of them that a policy abstains on, at each
 threshold. `taught` kinds resemble what the score was fitted against (other code, other
@@ -12,12 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 import time
+import timeit
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from oracle.artifact import read_artifact
 from oracle.dataset import read_dataset, usable
 from oracle.features import encode
 from oracle.support import Support, fit_support
@@ -31,6 +35,7 @@ STEPS = ("epochs", *COLUMNS, "learning_rate", "radius")
 Raw = dict[str, Any]
 Rng = np.random.Generator
 Kind = Callable[[Raw, Rng], None]
+Chooser = Callable[[Run], bool]
 
 
 def draw(run: Run, rng: Rng, longest: int = 40) -> Raw:
@@ -293,9 +298,14 @@ def report(
             line(f"{name}, {kind.__name__.replace('_', ' ')}", values)
 
 
+def _runs(path: Path) -> list[Run]:
+    return usable(read_dataset(path))[0]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fit or load, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--model", type=Path, help="a model folder, e.g. models/shipped-default")
     parser.add_argument("--train", type=Path, default=DATA / "pretraining-small.csv.gz")
     parser.add_argument("--calibrate", type=Path, default=DATA / "calibrate.csv.gz")
     parser.add_argument("--test", type=Path, default=DATA / "test.csv.gz")
@@ -303,16 +313,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=1000, help="histories of each kind")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    train, calibrate, test = (
-        usable(read_dataset(path))[0] for path in (options.train, options.calibrate, options.test)
-    )
-    begin = time.process_time()
-    numbers = fit_support(train, calibrate, options.seed)
-    size = len(json.dumps(numbers))
-    print(f"fitted in {time.process_time() - begin:.0f} s of one core, {size / 1000:.0f} kB")
-    support = Support.from_json(numbers)
+    if options.model:
+        numbers = read_artifact(options.model).calibration["support"]
+    else:
+        train, calibrate = (_runs(path) for path in (options.train, options.calibrate))
+        begin = time.process_time()
+        numbers = fit_support(train, calibrate, options.seed)
+        size = len(json.dumps(numbers)) / 1000
+        print(f"fitted in {time.process_time() - begin:.0f} s of one core, {size:.0f} kB")
+    support, test = Support.from_json(numbers), _runs(options.test)
+    rows = encode(max((run.history for run in test), key=len).prefix(10))
+    timer = timeit.Timer(lambda: support.score(rows), timer=time.process_time)
+    cost_us = min(timer.repeat(repeat=50, number=200)) / 200 * 1e6
+    print(f"one score at {len(rows)} checkpoints: {cost_us:.0f} us")
     foreign: dict[str, Sequence[Run]] = {
-        path.stem.removesuffix("_runs"): usable(read_dataset(path))[0] for path in options.real
+        path.stem.removesuffix("_runs"): _runs(path) for path in options.real
     }
     report(support, test, foreign, options.count, options.seed)
 
