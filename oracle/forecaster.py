@@ -153,7 +153,7 @@ class Oracle:
             final={target: tuple(values) for target, values in zip(TARGETS, final, strict=True)},
             quality=_quality(draws, scale),
             coverage=COVERAGE,
-            support=self._support.score(rows),
+            support=self._support.score(rows, history),
             will_worsen=1 - float(not_worse),
             mqe_of_mean=scale,
         )
