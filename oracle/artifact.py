@@ -316,12 +316,12 @@ def _read_files(folder: Path) -> dict[str, bytes]:
 def _read_file(path: Path, max_bytes: int) -> bytes:
     """Read a plain file; never a link, a pipe or a device, never more than the bound."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    if path.is_symlink():
-        raise _corrupt(path.name, "a plain file", "a link")
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise _corrupt(path.name, "a plain file", "a link, a folder or a device")
     handle = os.open(path, flags | getattr(os, "O_BINARY", 0))
     with os.fdopen(handle, "rb") as file:
         status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(status.st_mode):  # exchanged since
             raise _corrupt(path.name, "a plain file", "something else")
         if status.st_size > max_bytes:
             raise _corrupt(path.name, f"at most {max_bytes} bytes", status.st_size)

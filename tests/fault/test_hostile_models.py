@@ -1,0 +1,349 @@
+"""T8: folders made to do harm are refused before anything of them is run or unpacked.
+
+Whoever made them also wrote the digests: these must fail on what they are. Hostile graphs have
+a battery of their own in tests/unit/test_onnx_file.py; here they come as whole folders.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from oracle.artifact import MAX_BYTES
+
+#: What reading a hostile folder may cost, bytes above a good one.
+MEMORY_BYTES = 200 * 1024 * 1024
+
+Attack = Callable[[Path], None]
+
+
+class Bomb:
+    """Unpickling this writes a file."""
+
+    def __init__(self, trace: str) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> Any:
+        return os.system, (f"touch {self.trace}",)
+
+
+def edit_graph(folder: Path, change: Callable[[onnx.ModelProto], Any]) -> None:
+    path = folder / "oracle.onnx"
+    model = onnx.load_from_string(path.read_bytes())
+    change(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def pickled_calibration(folder: Path) -> None:
+    (folder / "calibration.json").write_bytes(pickle.dumps(Bomb(str(folder.parent / "ran"))))
+
+
+def pickled_graph(folder: Path) -> None:
+    (folder / "oracle.onnx").write_bytes(pickle.dumps(Bomb(str(folder.parent / "ran"))))
+
+
+def pickle_beside(folder: Path) -> None:
+    (folder / "scaler.pkl").write_bytes(pickle.dumps(Bomb(str(folder.parent / "ran"))))
+
+
+def keras_lambda_beside(folder: Path) -> None:
+    config = {"class_name": "Lambda", "config": {"function": "__import__('os').system('true')"}}
+    with zipfile.ZipFile(folder / "model.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+
+
+def keras_as_graph(folder: Path) -> None:
+    keras_lambda_beside(folder)
+    (folder / "model.keras").rename(folder / "oracle.onnx")
+
+
+def h5_beside(folder: Path) -> None:
+    (folder / "model.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(512))
+
+
+def h5_as_graph(folder: Path) -> None:
+    (folder / "oracle.onnx").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(512))
+
+
+def python_beside(folder: Path) -> None:
+    (folder / "__init__.py").write_text("raise SystemExit('ran')")
+
+
+def zip_bomb_as_graph(folder: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(50_000_000))
+    (folder / "oracle.onnx").write_bytes(packed.getvalue())
+
+
+def external_data(folder: Path) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        tensor = model.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="../../../../../../etc/passwd")
+
+    edit_graph(folder, change)
+
+
+def external_data_beside(folder: Path) -> None:
+    external_data(folder)
+    (folder / "weights.bin").write_bytes(bytes(4096))
+
+
+def shape_bomb(folder: Path) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.node.append(helper.make_node("ConstantOfShape", ["int_0_3_9"], ["big"]))
+
+    edit_graph(folder, change)
+
+
+def matmul_bomb(folder: Path) -> None:
+    """40 GB from two arrays of 400 kB, at load, by constant folding."""
+
+    def change(model: onnx.ModelProto) -> None:
+        for name, shape in (("tall", (100_000, 1)), ("flat", (1, 100_000))):
+            data = np.ones(shape, np.float32)
+            model.graph.initializer.append(onnx.numpy_helper.from_array(data, name))
+        model.graph.node.append(helper.make_node("MatMul", ["tall", "flat"], ["big"]))
+
+    edit_graph(folder, change)
+
+
+def loop_for_ever(folder: Path) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        body = helper.make_graph([], "body", [], [])
+        model.graph.node.append(helper.make_node("Loop", ["", ""], ["x"], body=body))
+
+    edit_graph(folder, change)
+
+
+def custom_operator(folder: Path) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        model.opset_import.append(helper.make_opsetid("com.microsoft.extensions", 1))
+        model.graph.node[0].domain = "com.microsoft.extensions"
+
+    edit_graph(folder, change)
+
+
+def huge_units(folder: Path) -> None:
+    edit_manifest(folder, lambda m: m["network"].update(recurrent=[2**40]))
+
+
+def thousand_seeds(folder: Path) -> None:
+    edit_manifest(folder, lambda m: m["network"].update(n_seeds=10**6))
+
+
+def largest_network(folder: Path) -> None:
+    """The largest that the manifest allows, without its weights."""
+    shape = {"recurrent": [1024] * 8, "dense": [1024] * 8, "n_seeds": 32}
+    edit_manifest(folder, lambda m: m["network"].update(shape))
+
+
+def traversal_name(folder: Path) -> None:
+    edit_manifest(folder, lambda m: m.update(name="../../../tmp/x"))
+
+
+def traversal_file(folder: Path) -> None:
+    edit_manifest(folder, lambda m: m["files"].update({"../../etc/passwd": m["files"]["card.md"]}))
+
+
+def link_to_secret(folder: Path) -> None:
+    (folder / "card.md").unlink()
+    (folder / "card.md").symlink_to("/etc/passwd")
+
+
+def link_to_zeros(folder: Path) -> None:
+    (folder / "calibration.json").unlink()
+    (folder / "calibration.json").symlink_to("/dev/zero")
+
+
+def pipe(folder: Path) -> None:
+    """Opening it for reading would wait for ever."""
+    (folder / "golden.json").unlink()
+    os.mkfifo(folder / "golden.json")
+
+
+def folder_for_file(folder: Path) -> None:
+    (folder / "golden.json").unlink()
+    (folder / "golden.json").mkdir()
+
+
+def sparse_giant(folder: Path) -> None:
+    with (folder / "oracle.onnx").open("wb") as file:
+        file.truncate(1 << 40)
+
+
+def one_byte_too_many(folder: Path) -> None:
+    (folder / "card.md").write_bytes(b"x" * (MAX_BYTES["card.md"] + 1))
+
+
+def deep_json(folder: Path) -> None:
+    (folder / "calibration.json").write_bytes(b'{"a":' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}")
+
+
+def deep_manifest(folder: Path) -> None:
+    deep = "[" * 50_000 + "]" * 50_000
+    text = (folder / "manifest.json").read_text().replace('"training": {}', f'"training": {deep}')
+    (folder / "manifest.json").write_text(text)
+
+
+def infinite_json(folder: Path) -> None:
+    (folder / "calibration.json").write_text('{"offset": Infinity}')
+
+
+def infinite_golden(folder: Path) -> None:
+    (folder / "golden.json").write_text('{"sequence": [[[1e999]]], "quantiles": [[[NaN]]]}')
+
+
+def many_files(folder: Path) -> None:
+    for i in range(2000):
+        (folder / f"{i}.bin").touch()
+
+
+ATTACKS: list[Attack] = [
+    pickled_calibration,
+    pickled_graph,
+    pickle_beside,
+    keras_lambda_beside,
+    keras_as_graph,
+    h5_beside,
+    h5_as_graph,
+    python_beside,
+    zip_bomb_as_graph,
+    external_data,
+    external_data_beside,
+    shape_bomb,
+    matmul_bomb,
+    loop_for_ever,
+    custom_operator,
+    huge_units,
+    thousand_seeds,
+    largest_network,
+    traversal_name,
+    traversal_file,
+    link_to_secret,
+    link_to_zeros,
+    pipe,
+    folder_for_file,
+    sparse_giant,
+    one_byte_too_many,
+    deep_json,
+    deep_manifest,
+    infinite_json,
+    infinite_golden,
+    many_files,
+]
+
+
+def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def redigest(folder: Path) -> None:
+    """Write digests that fit, where the files can be read at all."""
+    from oracle.artifact import _digest_line, _sha256
+
+    path = folder / "manifest.json"
+    text = path.read_text()
+    for name in ("oracle.onnx", "step.onnx", "calibration.json", "golden.json", "card.md"):
+        file = folder / name
+        if file.is_file() and not file.is_symlink() and file.stat().st_size < 1 << 30:
+            data = file.read_bytes()
+            before, _, after = text.partition(f'"{name}"')
+            at = after.index("}")
+            entry = json.dumps({"size_bytes": len(data), "sha256": _sha256(data)})
+            text = f'{before}"{name}": {entry}{after[at + 1 :]}'
+    path.write_text(text)
+    (folder / "manifest.sha256").write_bytes(_digest_line(path.read_bytes()))
+
+
+READ_ALL = """
+import json, os, resource, sys, time
+from oracle.artifact import read_artifact
+from oracle.errors import ArtifactError
+from oracle.runtime import open_artifact
+
+touched = []
+def audit(event, args):
+    if event in ("os.system", "subprocess.Popen", "os.exec", "pickle.find_class", "socket.connect"):
+        touched.append(event)
+    if event == "open" and isinstance(args[0], str) and args[0].startswith(("/etc/", "/dev/z")):
+        touched.append(args[0])
+
+open_artifact(read_artifact(sys.argv[1]))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+sys.addaudithook(audit)
+results = {}
+for path in sys.argv[2:]:
+    start = time.process_time()
+    try:
+        open_artifact(read_artifact(path))
+        what = "accepted"
+    except ArtifactError as error:
+        what = type(error).__name__ + ": " + str(error)
+    except BaseException as error:
+        what = "raised " + repr(error)[:200]
+    results[os.path.basename(path)] = [what, time.process_time() - start]
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"results": results, "touched": touched, "grown_bytes": (after - before) * 1024}))
+"""
+
+
+@pytest.fixture(scope="module")
+def report(
+    tmp_path_factory: pytest.TempPathFactory, write_stand_in: Callable[..., Any]
+) -> dict[str, Any]:
+    """Read every hostile folder in one process that is watched."""
+    root = tmp_path_factory.mktemp("hostile")
+    write_stand_in(root / "good")
+    folders = []
+    for attack in ATTACKS:
+        folder = root / attack.__name__
+        folder.mkdir()
+        for file in (root / "good").iterdir():
+            (folder / file.name).write_bytes(file.read_bytes())
+        attack(folder)
+        redigest(folder)
+        folders.append(str(folder))
+    redigest(root / "good")  # the helper itself writes folders that can be read
+    made = subprocess.run(
+        [sys.executable, "-c", READ_ALL, str(root / "good"), *folders],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    return {**json.loads(made.stdout), "ran": (root / "ran").exists()}
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+def test_refused_with_a_clear_error(report: dict[str, Any], attack: Attack) -> None:
+    what, seconds = report["results"][attack.__name__]
+    assert what.startswith(("ArtifactCorrupt: ", "ArtifactIncompatible: ")), what
+    assert "must be" in what or "valid" in what
+    assert len(what) < 700
+    assert seconds < 5
+
+
+def test_nothing_was_run_opened_or_filled(report: dict[str, Any]) -> None:
+    assert report["touched"] == []
+    assert not report["ran"]
+    assert report["grown_bytes"] < MEMORY_BYTES
