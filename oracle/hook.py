@@ -129,6 +129,7 @@ class WatchedRun:
 
     Attributes:
         run_id: name of the run.
+        context: what is known of it since before it started.
         decision: the last one; None before the first report.
         problems: what went wrong, counted by kind.
         state: live, finished, stopped or abandoned.
@@ -142,7 +143,7 @@ class WatchedRun:
         self._policy = Policy()
         self._judge: Judge | None = None
         self._fixed: dict[str, Any] = {}  # what every history of the run has in common
-        self._context = RunContext()
+        self.context = RunContext()
         self._seen = Checkpoints(self.problems)
         self._check_every = check_every
         self._checked_at: float | None = None
@@ -210,7 +211,7 @@ class WatchedRun:
     def fitness(self) -> Fitness:
         """Give the final values, or, of a run that was stopped, the forecast, marked censored."""
         with self._lock:
-            scale = self._context.mqe_of_mean
+            scale = self.context.mqe_of_mean
             last = self._final or (self._seen.kept[-1] if self._seen.kept else None)
             if last is None:
                 return Fitness(inf, None, None, True, scale)
@@ -285,7 +286,7 @@ class WatchedRun:
             raise InvalidHistory(must_be("total_epochs", "a finite number > 0", total_epochs))
         probe = {"epochs": [0.0], "mqe": [0.0], "topo_error": [0.0], "dead_ratio": [0.0]}
         History.parse({**fixed, **probe, "total_epochs": total})
-        self.run_id, self._fixed, self._context = fixed["run_id"], fixed, context
+        self.run_id, self._fixed, self.context = fixed["run_id"], fixed, context
         self._seen.total_epochs, self._policy = total, policy
 
     def _begin(self, judge: Judge) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isfinite, nan
 from typing import Any
@@ -144,7 +144,7 @@ def train(
     random_order: bool = False,
     use_epochs: bool = False,
     fixed_points: Mapping[int, tuple[int, int]] | None = None,
-    checkpoints: int = 20,
+    checkpoints: int | Sequence[int] = 20,
     initialization: str | None = None,
     watch: Callable[..., WatchedRun] = watch,
     **settings: Any,
@@ -155,7 +155,8 @@ def train(
         som: a `minisom.MiniSom`, changed in place.
         data: samples [sample, feature].
         num_iteration, random_order, use_epochs, fixed_points: as in `MiniSom.train`.
-        checkpoints: how many measurements, equally spaced, the last one at the end.
+        checkpoints: how many measurements, equally spaced, or the updates after which to
+            measure; the last update is always one.
         initialization: how the weights began: random, sample or pca; MiniSom does not keep it.
         watch: `oracle.watch`, or one with settings bound already.
         settings: of `oracle.watch`, e.g. population, policy, run_id, url.
@@ -174,7 +175,9 @@ def train(
         use_epochs=use_epochs,
         initialization=initialization,
     )
-    at = {max(1, round(total * (i + 1) / checkpoints)) for i in range(checkpoints)}
+    if isinstance(checkpoints, int):
+        checkpoints = [round(total * (i + 1) / checkpoints) for i in range(checkpoints)]
+    at = {*checkpoints, total}
     order = {"random_order": random_order, "use_epochs": use_epochs, "fixed_points": fixed_points}
     with watch(total_epochs=total, context=context, **settings) as run:
         for done in steps(som, data, num_iteration, **order):  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
     som = KohonenSOM(dim=data.shape[1], **parameters)
     stop = early_stop(som, data, ignore_mask=ignore_mask, population="runs.db")
     results = som.train(data, ignore_mask=ignore_mask, lstm_early_stop_fn=stop)
-    fitness = stop.run.fitness()     # the forecast, marked censored, where the run was stopped
+    fitness = stop.run.finish()      # the forecast, marked censored, where the run was stopped
 
 NexusSOM hands over all checkpoints so far and takes back (stop, score). The score is the
 forecast quality score: lower is better. NexusSOM itself is never imported.

@@ -1,211 +1,158 @@
-"""NexusSOM's result folders, on a real one with edited faults (tests/data/README.md)."""
+"""NexusSOM's contract, driven with checkpoints that NexusSOM recorded."""
 
 from __future__ import annotations
 
 import csv
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from stand_in import StandIn
 
-from collector import nexussom
-from oracle.errors import DatasetError
-from oracle.types import Run
+from oracle.integrations.nexussom import EarlyStop, early_stop, iterations, planned
+from oracle.integrations.nexussom import _of_parameters as of_parameters
+from oracle.policy import Decision
+from oracle.types import History, Policy
 
-FOLDER = Path(__file__).parents[1] / "data" / "nexussom"
-SEED = FOLDER / "seed_42"
-WHOLE, OTHER, PENALISED, STOPPED, BARE, TORN = (
-    "8449f8cd9c4bf64e5ac794d25a09c492",
-    "2ba410d10ee163949efa7878114615bb",
-    "59842d34ae7e6bda4c3ee83de5ef20c4",
-    "ce9fd7664c68c25aeed986b5060835d2",
-    "bb453687e5d0adaf4160bfe7ba1348b1",
-    "dccc9697a6118d184daf46c954818853",
-)
+SEED = Path(__file__).parents[1] / "data" / "nexussom" / "seed_42"
+#: What NexusSOM's evolutionary runs fix and do not write into results.csv.
+FIXED = {"map_type": "hex", "end_radius": 1.0}
+#: Whole, untouched ones among the recorded individuals.
+WHOLE = ("8449f8cd", "2ba410d1", "59842d34")
+Checkpoints = list[dict[str, Any]]
 
 
-def read(folder: Path = SEED, **options: Any) -> tuple[dict[str, Run], list[str]]:
-    items = list(nexussom.read_runs(folder, **options))
-    runs = {i.run_id.rpartition("-")[2]: i for i in items if isinstance(i, Run)}
-    return runs, [str(i) for i in items if isinstance(i, DatasetError)]
+def configurations() -> list[dict[str, Any]]:
+    with (SEED / "results.csv").open(encoding="utf-8") as file:
+        rows = {row["uid"]: row for row in csv.DictReader(file) if row["uid"][:8] in WHOLE}
+    return [{name: _value(text) for name, text in row.items()} for row in rows.values()]
 
 
-def cells(uid: str) -> dict[str, str]:
-    with (SEED / "results.csv").open() as text:
-        return [row for row in csv.DictReader(text) if row["uid"] == uid][-1]
+def _value(text: str | None) -> Any:
+    try:
+        return json.loads(text or "null")
+    except ValueError:
+        return text
 
 
-def checkpoints(uid: str) -> list[dict[str, Any]]:
-    file = SEED / "individuals" / uid / "csv" / "training_checkpoints.json"
-    return json.loads(file.read_text())
+CONFIGURATIONS = configurations()
+
+
+def checkpoints_of(configuration: dict[str, Any]) -> Checkpoints:
+    uid = configuration["uid"]
+    path = SEED / "individuals" / uid / "csv" / "training_checkpoints.json"
+    recorded: Checkpoints = json.loads(path.read_text(encoding="utf-8"))
+    # A stop function is shown the last iteration, too, which the file leaves out.
+    return [*recorded, {**recorded[-1], "iteration": configuration["epochs_ran"] - 1}]
+
+
+@pytest.fixture(params=CONFIGURATIONS, ids=lambda c: c["uid"][:8])
+def configuration(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return {**request.param, **FIXED}
 
 
 @pytest.fixture
-def copied(tmp_path: Path) -> Path:
-    shutil.copytree(FOLDER, tmp_path / "results")
-    return tmp_path / "results" / "seed_42"
+def data(configuration: dict[str, Any]) -> np.ndarray:
+    n = configuration["ds_n_samples"], configuration["ds_n_dimensions"]
+    return np.random.default_rng(0).random(n)
 
 
-def test_what_is_sound_is_read_and_the_rest_is_named() -> None:
-    runs, skipped = read()
-    assert set(runs) == {WHOLE, OTHER, PENALISED, STOPPED}
-    assert [word for word, text in zip(
-        ("row 2: was evaluated again in row 3", "row 7: must have checkpoints", "valid JSON",
-         "row 9: `row` must be 50 cells wide"), skipped, strict=True,
-    ) if word not in text] == []  # fmt: skip
+def train(stop: EarlyStop, checkpoints: Checkpoints) -> tuple[int, bool, float | None]:
+    """Call as `KohonenSOM.train` does: from a fifth of the run on, with all checkpoints so far.
+
+    Returns:
+        Checkpoints used, whether the training was stopped, and the last score.
+    """
+    score = None
+    for n in range(1, len(checkpoints) + 1):
+        if n < max(2, len(checkpoints) // 5):
+            continue
+        should_stop, score = stop(checkpoints[:n])
+        if should_stop:
+            return n, True, score
+    return len(checkpoints), False, score
 
 
-def test_labels_come_from_the_last_checkpoint_and_the_end() -> None:
-    run, row, last = read()[0][WHOLE], cells(WHOLE), checkpoints(WHOLE)[-1]
-    assert run.final_mqe == last["mqe"]
-    assert run.final_mqe != float(row["best_mqe"])
-    assert run.final_topographic_error == float(row["topographic_error"])
-    assert run.final_topographic_error != last["topographic_error"]
-    assert run.final_dead_neuron_ratio == float(row["dead_neuron_ratio"])
-    assert run.history.progress == pytest.approx(last["progress"], abs=1e-12)
+def test_the_plan_is_what_was_logged(configuration: dict[str, Any], data: np.ndarray) -> None:
+    som, recorded = of_parameters(configuration), checkpoints_of(configuration)
+    plan = planned(som, data)
+    schedule, total = plan["schedule"], iterations(som, len(data))
+    assert total == configuration["epochs_ran"]
+    assert plan["total_updates"] == configuration["total_weight_updates"]
+    for checkpoint in recorded[:: len(recorded) // 10]:
+        at = checkpoint["iteration"] / total
+        for name in ("learning_rate", "radius"):
+            told = np.interp(at, schedule.progress, getattr(schedule, name))
+            # linear between 33 points; a step function jumps within one of them
+            assert told == pytest.approx(checkpoint[name], rel=0.45, abs=0.02)
 
 
-def test_a_stopped_run_is_censored_and_a_penalised_one_is_not() -> None:
-    runs, _ = read()
-    assert {uid for uid, run in runs.items() if run.censored} == {STOPPED}
-    assert cells(PENALISED)["is_penalized"] == "True"
+def test_a_run_that_nothing_stops_ends_with_its_last_values(
+    configuration: dict[str, Any], data: np.ndarray
+) -> None:
+    recorded = checkpoints_of(configuration)
+    stop = early_stop(configuration, data, model=StandIn(), policy=Policy(threshold=1000))
+    used, stopped, score = train(stop, recorded)
+    assert (used, stopped) == (len(recorded), False)
+    assert score is not None
+    assert stop.run.state == "finished"
+    assert stop.run.fitness().mqe == recorded[-1]["mqe"]
+    assert stop.run.context.map_rows == configuration["map_m"]
+    assert not stop.run.problems.counts
 
 
-def test_a_penalty_factor_is_not_in_the_label(copied: Path) -> None:
-    text = (copied / "results.csv").read_text()
-    row = cells(PENALISED)
-    plain, raw = row["topographic_error"], row["raw_topographic_error"]
-    (copied / "results.csv").write_text(
-        text.replace(f"{raw},{row['raw_mqe_improvement_ratio']}", f"{raw},0.1").replace(
-            f",{plain},", ",0.9,"
-        )
-    )
-    assert read(copied)[0][PENALISED].final_topographic_error == float(raw)
+def test_a_stop_ends_the_run_and_marks_it(configuration: dict[str, Any], data: np.ndarray) -> None:
+    recorded = checkpoints_of(configuration)
+    policy = Policy(threshold=1e-6, caution=1e-7, control=0)
+    stop = early_stop(configuration, data, model=StandIn(), policy=policy)
+    used, stopped, score = train(stop, recorded)
+    assert stopped
+    assert used < len(recorded) / 2
+    assert stop.run.state == "stopped"
+    assert stop.run.fitness().censored
+    assert f"{score:.3f}"  # NexusSOM prints it
+    assert stop(recorded) == (True, score)  # asked again, it stays with its answer
 
 
-@pytest.mark.parametrize("uid", [WHOLE, OTHER, PENALISED, STOPPED])
-def test_the_schedule_is_the_one_that_was_logged(uid: str) -> None:
-    run = read()[0][uid]
-    plan = run.history.context.schedule
-    assert plan is not None
-    for name in ("learning_rate", "radius"):
-        logged = np.array([c[name] for c in checkpoints(uid)])
-        progress = [c["progress"] for c in checkpoints(uid)]
-        planned = np.interp(progress, plan.progress, getattr(plan, name))
-        # Linear between 33 points: off by no more than the curve bends between two.
-        np.testing.assert_allclose(planned, logged, atol=0.12 * logged[0])
-        assert getattr(plan, name)[0] == pytest.approx(logged[0])
+def test_the_score_is_lower_for_the_better_run() -> None:
+    def score(factor: float) -> float:
+        checkpoints = checkpoints_of(CONFIGURATIONS[0])[:10]
+        worse = [{**c, "mqe": c["mqe"] * factor} for c in checkpoints]
+        stop = early_stop({**CONFIGURATIONS[0], **FIXED}, np.eye(150, 5), model=StandIn())
+        told = stop(worse)[1]
+        assert told is not None
+        return told
+
+    assert score(0.5) < score(1.0) < score(2.0)
 
 
-@pytest.mark.parametrize("uid", [WHOLE, OTHER, PENALISED])
-def test_planned_updates_are_those_that_were_counted(uid: str) -> None:
-    context = read()[0][uid].history.context
-    assert context.total_updates == float(cells(uid)["total_weight_updates"])
+def test_every_checkpoint_is_reported_once(configuration: dict[str, Any], data: np.ndarray) -> None:
+    seen: list[History] = []
+
+    class Watching(StandIn):
+        def forecast(self, history: History) -> Any:
+            seen.append(history)
+            return super().forecast(history)
+
+    recorded = checkpoints_of(configuration)
+    stop = early_stop(configuration, data, model=Watching(), policy=Policy(threshold=1000))
+    train(stop, recorded)
+    last = seen[-1]
+    assert last.epochs[-1] >= recorded[-2]["iteration"]  # the very last adds too little to ask
+    assert set(last.epochs) <= {c["iteration"] for c in recorded}
+    assert last.learning_rate is not None
 
 
-def test_context_holds_what_the_folder_tells_and_no_more() -> None:
-    context = read()[0][WHOLE].history.context
-    assert (context.map_rows, context.map_cols) == (8, 8)
-    assert (context.n_samples, context.n_features) == (150, 4)
-    assert (context.topology, context.initialization) == ("hexagonal", "random")
-    assert context.mqe_of_mean is None
+def test_broken_checkpoints_stop_nothing() -> None:
+    stop = early_stop({**CONFIGURATIONS[0], **FIXED}, np.eye(150, 5), model=StandIn())
+    with pytest.warns(UserWarning, match="must be"):
+        assert stop([{"iteration": None}, {}]) == (False, None)
+    assert isinstance(stop.run.report(3, mqe=1, topographic_error=0, dead_neuron_ratio=0), Decision)
 
 
-def test_topology_and_scale_can_be_told() -> None:
-    context = read(topology="rectangular", mqe_of_mean=0.7)[0][WHOLE].history.context
-    assert (context.topology, context.mqe_of_mean) == ("rectangular", 0.7)
-
-
-def test_scale_is_computed_where_the_table_was_kept(copied: Path) -> None:
-    (copied.parent / "csv").mkdir()
-    np.save(copied.parent / "csv" / "training_data.npy", np.array([[9.0, 0.0], [7.0, 2.0]]))
-    (copied.parent / "csv" / "ignore_mask.csv").write_text("True,False\nTrue,False\n")
-    assert read(copied)[0][WHOLE].history.context.mqe_of_mean == 1.0
-
-
-def test_a_table_that_is_a_pickle_is_never_loaded(copied: Path) -> None:
-    (copied / "csv").mkdir()
-    np.save(copied / "csv" / "training_data.npy", np.array([{}], dtype=object))
-    with pytest.raises(DatasetError, match=r"training_data\.npy"):
-        read(copied)
-
-
-def test_a_steered_run_has_no_plan(copied: Path) -> None:
-    file = copied / "individuals" / WHOLE / "csv" / "training_checkpoints.json"
-    steered = json.loads(file.read_text())
-    steered[7]["learning_rate"] *= 1.5
-    file.write_text(json.dumps(steered))
-    plan = read(copied)[0][WHOLE].history.context.schedule
-    assert plan is not None
-    assert plan.learning_rate is None
-    assert plan.radius is not None
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("mqe", None), ("mqe", float("nan")), ("mqe", -0.1), ("topographic_error", 1.5),
-     ("iteration", "30"), ("progress", True)],
-)  # fmt: skip
-def test_a_broken_checkpoint_skips_its_run_alone(copied: Path, key: str, value: Any) -> None:
-    file = copied / "individuals" / OTHER / "csv" / "training_checkpoints.json"
-    broken = json.loads(file.read_text())
-    broken[3][key] = value
-    file.write_text(json.dumps(broken))
-    runs, skipped = read(copied)
-    assert set(runs) == {WHOLE, PENALISED, STOPPED}
-    assert any(OTHER in text and key in text for text in skipped)
-
-
-@pytest.mark.parametrize("value", ["", "many", "inf"])
-def test_a_broken_cell_is_named(copied: Path, value: str) -> None:
-    text = (copied / "results.csv").read_text()
-    ratio = cells(OTHER)["dead_neuron_ratio"]
-    (copied / "results.csv").write_text(text.replace(f",{ratio},", f",{value},", 1))
-    runs, skipped = read(copied)
-    assert OTHER not in runs
-    assert any("row 4, column dead_neuron_ratio" in text for text in skipped)
-
-
-def test_runs_of_two_searches_never_share_a_name(copied: Path) -> None:
-    first = read()[0][WHOLE]
-    text = (copied / "results.csv").read_text()
-    (copied / "results.csv").write_text(text.replace(",1.5,", ",1.7,", 1))
-    other = read(copied)[0][WHOLE]
-    assert first.run_id != other.run_id
-    assert first.history.population != other.history.population
-    assert len(first.run_id) <= 64
-
-
-def test_without_a_uid_it_is_no_results_file(copied: Path) -> None:
-    (copied / "results.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DatasetError, match="uid"):
-        read(copied)
-
-
-def test_folders_are_found_at_any_depth_and_in_order(tmp_path: Path) -> None:
-    for name in ("b/seed_1", "a/seed_2", "a/seed_1"):
-        (tmp_path / name / "individuals" / "x").mkdir(parents=True)
-        (tmp_path / name / "results.csv").touch()
-        (tmp_path / name / "individuals" / "x" / "results.csv").touch()
-    found = [f.relative_to(tmp_path).as_posix() for f in nexussom.seed_folders(tmp_path)]
-    assert found == ["a/seed_1", "a/seed_2", "b/seed_1"]
-
-
-@pytest.mark.parametrize("kind", ["static", "linear-drop", "linear-growth", "exp-drop",
-                                  "exp-growth", "log-drop", "log-growth", "step-down"])  # fmt: skip
-def test_decays_begin_at_their_start_and_reach_their_end(kind: str) -> None:
-    start, end = (0.2, 0.9) if "growth" in kind else (0.9, 0.2)
-    values = [nexussom.decay(kind, t, 1000, start, end, 4.0) for t in range(1000)]
-    assert values[0] == start
-    # The floor cuts a stepwise fall; the others come as near as their last iteration does.
-    wanted = start if kind == "static" else end
-    assert values[-1] == pytest.approx(wanted, abs=0.01)
-    assert values == sorted(values, reverse="drop" in kind or kind == "step-down")
-
-
-def test_an_unknown_decay_gives_no_value() -> None:
-    assert np.isnan(nexussom.decay("spiral", 3, 10, 1.0, 0.1, 2.0))
-    assert np.isnan(nexussom.decay("exp-drop", 3, 10, 1.0, 0.1, 0.0))
+def test_parameters_that_say_nothing_still_watch() -> None:
+    with pytest.warns(UserWarning, match="the map could not be read"):
+        stop = early_stop({}, np.eye(10, 3), model=StandIn())
+    assert stop([{"iteration": 0, "mqe": 1.0, "topographic_error": 0.1, "dead_neuron_ratio": 0.2}])
