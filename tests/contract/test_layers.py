@@ -18,7 +18,7 @@ FILES = sorted([*ROOT.glob("oracle/**/*.py"), *ROOT.glob("collector/**/*.py")])
 ONLY_IN = {
     ("tensorflow", "keras"): (
         "oracle.architectures", "oracle.losses", "oracle.callbacks", "oracle.trainer",
-        "oracle.export", "oracle.recipe",
+        "oracle.export", "oracle.recipe", "oracle.finetune", "oracle.publish",
     ),
     ("onnxruntime",): ("oracle.runtime",),
     ("onnx",): ("oracle.export", "oracle.onnx_file"),
@@ -30,7 +30,7 @@ ONLY_IN = {
     ("httpx",): ("oracle.client",),
     ("deap",): ("oracle.integrations.deap",),
     ("pymoo",): ("oracle.integrations.pymoo",),
-    ("optuna",): ("oracle.integrations.optuna", "oracle.replay", "oracle.rivals", "oracle.pruners"),
+    ("optuna",): ("oracle.integrations.optuna", "oracle.rivals", "oracle.commands.replay"),
     ("minisom",): ("oracle.integrations.minisom", "collector."),
     ("numba",): ("collector.",),
     ("pickle", "joblib", "dill", "shelve", "marshal"): (),
