@@ -303,6 +303,10 @@ class Forecast(Frozen):
     mqe_of_mean: float | None = None
     _draws: FloatArray | None = PrivateAttr(default=None)
 
+    def __eq__(self, other: object) -> bool:
+        # The draws follow from the rest, and arrays do not compare to one truth value.
+        return isinstance(other, Forecast) and self.__dict__ == other.__dict__
+
     @property
     def draws(self) -> FloatArray | None:
         """Joint outcomes [draw, target], raw units; None after a trip over the wire."""

@@ -1,0 +1,104 @@
+"""Calibration: covers what it promises, draws jointly, survives its JSON."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from oracle.calibration import DRAWS, KNOTS, STRETCHES, Calibration, fit_calibration, pit, shown
+from oracle.types import HEAD_LEVELS, LEVELS
+
+
+@pytest.fixture(scope="module")
+def overconfident() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Quantiles of a network that is biased and twice too sure; outcomes that hang together."""
+    rng = np.random.default_rng(0)
+    n = 6000
+    progress = rng.uniform(0, 0.95, n)
+    known = rng.random(n) > 0.2
+    common = rng.normal(size=(n, 1))
+    noise = 0.8 * common + 0.6 * rng.normal(size=(n, 3))
+    spread = 0.02 + 0.1 * (1 - progress)
+    outcome = noise * spread[:, None] + 0.03
+    normal = np.array([-2.326, -1.645, -1.282, -0.674, 0, 0.674, 1.282, 1.645, 2.326])
+    quantiles = 0.5 * spread[:, None, None] * normal * np.ones((n, 3, 1))
+    return quantiles, outcome, progress, known
+
+
+@pytest.fixture(scope="module")
+def fitted(overconfident: tuple[np.ndarray, ...]) -> Calibration:
+    return fit_calibration(*overconfident)
+
+
+def test_intervals_cover_what_they_promise(
+    overconfident: tuple[np.ndarray, ...], fitted: Calibration
+) -> None:
+    quantiles, outcome, progress, known = overconfident
+    for told in (True, False):
+        rows = np.flatnonzero(known == told)
+        levels = np.array(
+            [shown(fitted.knots(quantiles[i], progress[i] if told else None)) for i in rows]
+        )
+        below = (outcome[rows][..., None] <= levels).mean(axis=(0, 1))
+        np.testing.assert_allclose(below, LEVELS, atol=0.02)
+
+
+def test_knots_never_cross_and_the_network_is_far_off_without(
+    overconfident: tuple[np.ndarray, ...], fitted: Calibration
+) -> None:
+    quantiles, outcome, progress, _ = overconfident
+    raw = (
+        (outcome[..., None] >= quantiles[..., [1]]) & (outcome[..., None] <= quantiles[..., [7]])
+    ).mean()
+    assert raw < 0.7
+    for i in range(100):
+        knots = fitted.knots(quantiles[i], progress[i])
+        assert knots.shape == (3, len(KNOTS))
+        assert (np.diff(knots, axis=1) >= 0).all()
+
+
+def test_draws_keep_margins_dependence_and_seed(
+    overconfident: tuple[np.ndarray, ...], fitted: Calibration
+) -> None:
+    quantiles, outcome, progress, _ = overconfident
+    knots = fitted.knots(quantiles[0], progress[0])
+    draws = fitted.draws(knots, seed=5)
+    assert draws.shape == (3, DRAWS)
+    np.testing.assert_array_equal(draws, fitted.draws(knots, seed=5))
+    assert not np.array_equal(draws, fitted.draws(knots, seed=6))
+    for k in range(3):
+        np.testing.assert_allclose(np.quantile(draws[k], LEVELS), shown(knots)[k], atol=0.01)
+    assert np.corrcoef(draws)[0, 1] == pytest.approx(np.corrcoef(outcome.T)[0, 1], abs=0.15)
+
+
+def test_json_there_and_back(fitted: Calibration) -> None:
+    back = Calibration.from_json(json.loads(json.dumps(fitted.to_json())))
+    np.testing.assert_allclose(back.offsets, fitted.offsets, atol=1e-5)
+    np.testing.assert_allclose(back.ranks, fitted.ranks, atol=1e-5)
+    numbers = fitted.to_json()
+    with pytest.raises(ValueError, match="levels or stretches"):
+        Calibration.from_json({**numbers, "knots": [0.5]})
+    with pytest.raises(ValueError, match="shape"):
+        Calibration.from_json({**numbers, "offsets": [[0.0]]})
+
+
+def test_offsets_are_linear_between_stretches(fitted: Calibration) -> None:
+    np.testing.assert_allclose(fitted.offsets_at(STRETCHES[2]), fitted.offsets[2])
+    middle = (STRETCHES[2] + STRETCHES[3]) / 2
+    np.testing.assert_allclose(
+        fitted.offsets_at(middle), (fitted.offsets[2] + fitted.offsets[3]) / 2
+    )
+
+
+def test_pit_is_uniform_for_atoms() -> None:
+    rng = np.random.default_rng(1)
+    knots = np.array([0.0, 0.0, 0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9])
+    # Half of the outcomes are exactly 0; the rest uniform over what the quantiles say.
+    u = rng.random(20_000)
+    outcome = np.interp(u, HEAD_LEVELS, knots)
+    pits = np.array([pit(float(y), knots, HEAD_LEVELS, rng) for y in outcome])
+    np.testing.assert_allclose(
+        np.quantile(pits, [0.05, 0.25, 0.5, 0.9]), [0.05, 0.25, 0.5, 0.9], atol=0.02
+    )
