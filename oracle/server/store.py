@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -253,7 +254,7 @@ class Store:
                     results.append((job, None, error))
         if self._meter is not None:
             self._meter.committed(len(jobs), time.perf_counter() - began)
-        jobs[0].loop.call_soon_threadsafe(_deliver, results)
+        _hand_over(results)
         self.on_commit()
 
     def _fail(self, job: _Job, error: Exception) -> None:
@@ -262,8 +263,7 @@ class Store:
         if isinstance(error, SQLAlchemyError | OSError):
             log.warning("store", extra={"problem": _explain(error)})
             error = StoreUnavailable(_explain(error))
-        result: _Result = (job, None, error)
-        job.loop.call_soon_threadsafe(_deliver, [result])
+        _hand_over([(job, None, error)])
 
     # Connections
 
@@ -325,6 +325,12 @@ class Store:
 
 def _nothing() -> None:
     """Do nothing."""
+
+
+def _hand_over(results: list[_Result]) -> None:
+    """Deliver in the event loop that waits; one that is closed waits no more."""
+    with suppress(RuntimeError):
+        results[0][0].loop.call_soon_threadsafe(_deliver, results)
 
 
 def _deliver(results: list[_Result]) -> None:

@@ -1,0 +1,193 @@
+"""Speed of the service over HTTP, as ratios: `python bench/http.py [--seconds 5]`.
+
+Everything runs on this machine in one sitting, interleaved in short rounds, so that a busy machine
+slows all alike; the ratio is the median over rounds. The yardstick is an endpoint that only
+parses and validates the same body with pydantic, under the same server. Load comes from a process
+of its own that speaks HTTP/1.1 over kept connections.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from serving import Server, checkpoint, free_port, until  # noqa: E402
+
+CONNECTIONS = 16
+YARDSTICK = """
+from fastapi import FastAPI, Request, Response
+from oracle.server.wire import DecideRequest
+app = FastAPI()
+@app.post("/v1/decide")
+async def parse_only(request: Request) -> Response:
+    DecideRequest.model_validate_json(await request.body())
+    return Response(b"{}", media_type="application/json")
+"""
+
+
+class Measured(NamedTuple):
+    """One round: answers a second, and latencies in ms."""
+
+    per_s: float
+    p50_ms: float
+    p99_ms: float
+
+
+def history(n: int = 10) -> dict[str, Any]:
+    """A history of `n` checkpoints with full context."""
+    return {
+        "epochs": [10 * (i + 1) for i in range(n)],
+        "mqe": [1 / (i + 1) for i in range(n)],
+        "topographic_error": [0.1] * n,
+        "dead_neuron_ratio": [0.2 / (i + 1) for i in range(n)],
+        "total_epochs": 1000,
+        "context": {
+            "map_rows": 12, "map_cols": 12, "n_samples": 569, "n_features": 30, "mqe_of_mean": 1.3,
+            "schedule": {"progress": [0, 1], "learning_rate": [0.9, 0.01], "radius": [6, 1]},
+        },
+    }  # fmt: skip
+
+
+async def load(url: str, paths: list[tuple[str, bytes]], seconds: float) -> Measured:
+    """Send requests over CONNECTIONS connections for so long, each after the last's answer."""
+    host, port = url.removeprefix("http://").split(":")
+    requests = [
+        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n".encode()
+        + body
+        for path, body in paths
+    ]
+    took: list[float] = []
+    end = time.perf_counter() + seconds
+    turn = iter(range(10**9))
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        while (began := time.perf_counter()) < end:
+            writer.write(requests[next(turn) % len(requests)])
+            head = await reader.readuntil(b"\r\n\r\n")
+            if not head.startswith(b"HTTP/1.1 20"):
+                raise RuntimeError(head.decode() + (await reader.read(500)).decode())
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            await reader.readexactly(length)
+            took.append(time.perf_counter() - began)
+        writer.close()
+        await writer.wait_closed()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(CONNECTIONS)))
+    ms = sorted(1000 * t for t in took)
+    wall = time.perf_counter() - began
+    return Measured(len(ms) / wall, statistics.median(ms), ms[int(0.99 * len(ms))])
+
+
+def start_yardstick(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """Serve the endpoint that only parses and validates."""
+    (folder / "yardstick.py").write_text(YARDSTICK)
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "yardstick:app", "--port", str(port), "--no-access-log",
+         "--http", "httptools", "--log-level", "warning"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+
+    def up() -> bool:
+        try:
+            return bool(
+                asyncio.run(load(url, [("/v1/decide", json.dumps(history()).encode())], 0.1))
+            )
+        except OSError:
+            return False
+
+    until(up, 60, "the yardstick")
+    return process, url
+
+
+def appends(n_runs: int) -> list[tuple[str, bytes]]:
+    """Appends that go on for ever: each names a run and an epoch of its own."""
+    return [
+        (
+            f"/v1/runs/{os.urandom(6).hex()}/checkpoints",
+            json.dumps(checkpoint(10, population=f"p{i % 20}", total_epochs=100)).encode(),
+        )
+        for i in range(n_runs)
+    ]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of one measurement")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    single = [("/v1/decide", json.dumps(history()).encode())]
+    batch = [("/v1/decide/batch", json.dumps({"histories": [history()] * 100}).encode())]
+    rows: dict[str, list[Measured]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        yardstick, yard_url = start_yardstick(folder)
+        server = Server(folder, max_waiting_requests=256)
+        start_s = server.start()
+        memory = server.memory_bytes()
+        try:
+            for _ in range(args.rounds):
+                for what, url, paths in (
+                    ("pydantic only", yard_url, single),
+                    ("decide", server.url, single),
+                    ("decide, batch of 100", server.url, batch),
+                    ("append with commit", server.url, appends(20_000)),
+                ):
+                    rows.setdefault(what, []).append(asyncio.run(load(url, paths, args.seconds)))
+        finally:
+            server.kill()
+            yardstick.kill()
+            yardstick.wait()
+    report(rows, start_s, memory, as_json=args.json)
+
+
+def report(rows: dict[str, list[Measured]], start_s: float, memory: int, *, as_json: bool) -> None:
+    """Print medians over the rounds and the ratios."""
+
+    def median(what: str, field: str = "per_s") -> float:
+        return statistics.median(getattr(m, field) for m in rows[what])
+
+    def ratio(a: str, b: str, factor: float = 1.0) -> float:
+        pairs = zip(rows[a], rows[b], strict=True)
+        return statistics.median(factor * x.per_s / y.per_s for x, y in pairs)
+
+    figures = {
+        "decide / pydantic only": ratio("decide", "pydantic only"),
+        "batch of 100 / decide, histories": ratio("decide, batch of 100", "decide", 100.0),
+        "start to ready, s": start_s,
+        "memory of a worker, MB": memory / 1e6,
+    }
+    if as_json:
+        table = {w: {f: median(w, f) for f in Measured._fields} for w in rows}
+        print(json.dumps({"measured": table, "figures": figures}, indent=2))
+        return
+    print(f"{CONNECTIONS} connections, one worker; medians of {len(rows['decide'])} rounds")
+    print(f"{'':24}{'per s':>10}{'p50 ms':>10}{'p99 ms':>10}")
+    for what in rows:
+        numbers = (median(what, f) for f in Measured._fields)
+        print(f"{what:24}" + "".join(f"{n:10.1f}" for n in numbers))
+    for what, value in figures.items():
+        print(f"{what:40}{value:10.2f}")
+
+
+if __name__ == "__main__":
+    main()

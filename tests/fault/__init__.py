@@ -1,0 +1,1 @@
+"""Checks that break something while the service works."""

@@ -1,0 +1,71 @@
+"""T7: a damaged model is activated; it is refused, and the one before answers."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+from reliability import Result
+from serving import HISTORY, copy_model
+
+from oracle.server.models import ModelKeeper
+from oracle.server.telemetry import Telemetry
+from oracle.settings import Settings
+from oracle.types import History
+
+
+def bad_models(folder: Path, n: int, seed: int = 1) -> Result:
+    """Activate `n` damaged models, one after the other."""
+    result, rng = Result(), random.Random(seed)
+    served, good, other = folder / "served", folder / "good", folder / "other"
+    copy_model(good)
+    copy_model(other)
+    shutil.copytree(good, served)
+    keeper = ModelKeeper(Settings(model=str(served), model_retry_s=0.001), Telemetry())
+    keeper.look()
+    history = History.parse(HISTORY)
+    assert keeper.oracle is not None
+    before = keeper.oracle.forecast(history).model_dump()
+    names = sorted(path.name for path in good.iterdir())
+    refused = 0
+    for case in range(n):
+        name = rng.choice(names)
+        what = _damage(served / name, good, other, rng)
+        (served / "manifest.json").touch()  # activated: the keeper looks again
+        keeper.look()
+        assert keeper.oracle is not None
+        result.check(keeper.failure() is not None, f"case {case}: {what} of {name} was served")
+        if case % 100 == 0:
+            same = keeper.oracle.forecast(history).model_dump() == before
+            result.check(same, f"case {case}: the old model answers otherwise")
+        refused += keeper.failure() is not None
+        _restore(served / name, good / name)
+    (served / "manifest.json").touch()
+    keeper.look()
+    result.check(keeper.failure() is None, "the good model is refused")
+    result.seen["refused"] = f"{refused:,}"
+    return result
+
+
+def _damage(file: Path, good: Path, other: Path, rng: random.Random) -> str:
+    data = bytearray(file.read_bytes())
+    kind = rng.randrange(10)
+    if kind == 0:
+        file.unlink()
+        return "loss"
+    if kind == 1:
+        file.write_bytes(data[: rng.randrange(len(data))])
+        return "truncation"
+    if kind == 2:
+        swapped = (other / file.name).read_bytes()
+        if swapped != data:
+            file.write_bytes(swapped)
+            return "swap"
+    data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    file.write_bytes(data)
+    return "flip"
+
+
+def _restore(file: Path, good: Path) -> None:
+    file.write_bytes(good.read_bytes())

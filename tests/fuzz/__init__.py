@@ -1,0 +1,1 @@
+"""Checks that send what nobody should send."""

@@ -1,0 +1,13 @@
+"""`make fuzz`: the long form of the fuzzing checks."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does, see pyproject.toml
+
+from reliability import main
+
+from fuzz.checks import CHECKS
+
+if __name__ == "__main__":
+    main("fuzz", CHECKS)

@@ -1,0 +1,111 @@
+"""The application without a socket: its lifespan and its ASGI calls, on an event loop of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, NamedTuple, Self, TypeVar
+
+from serving import MODEL
+
+from oracle.server.app import create_app
+from oracle.settings import Settings
+
+T = TypeVar("T")
+
+
+class Answer(NamedTuple):
+    """One HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Parse the body."""
+        return json.loads(self.body)
+
+
+class App:
+    """The running application."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        values = {"data_dir": folder, "model": MODEL, "model_poll_s": 3600, **settings}
+        self.app = create_app(Settings.model_validate(values))
+        self.service = self.app.state.service
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._lifespan: asyncio.Task[None] | None = None
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the application's loop."""
+        return self._loop.run_until_complete(work)
+
+    def __enter__(self) -> Self:
+        self.run(self._open())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.run(self._close())
+        self._loop.close()
+
+    async def _open(self) -> None:
+        started = asyncio.Event()
+
+        async def live() -> None:
+            async with self.app.router.lifespan_context(self.app):
+                started.set()
+                await self._stop.wait()
+
+        self._lifespan = asyncio.create_task(live())
+        waiting = asyncio.create_task(started.wait())
+        await asyncio.wait({self._lifespan, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if self._lifespan.done():
+            waiting.cancel()
+            await self._lifespan
+
+    async def _close(self) -> None:
+        self._stop.set()
+        assert self._lifespan is not None
+        await self._lifespan
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: dict[str, str] | None = None,
+        query: bytes = b"",
+    ) -> Answer:
+        """Send one request; `path` is taken as it is, decoded."""
+        given = {"host": "127.0.0.1", "content-type": "application/json"} | (headers or {})
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode("utf-8", "surrogatepass"),
+            "query_string": query,
+            "root_path": "",
+            "headers": [
+                (name.encode("latin-1"), value.encode("latin-1")) for name, value in given.items()
+            ],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 80),
+        }
+        parts = iter([{"type": "http.request", "body": body, "more_body": False}])
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return next(parts, {"type": "http.disconnect"})
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self.app(scope, receive, send)
+        head = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        return Answer(sent[0]["status"], head, b"".join(m.get("body", b"") for m in sent[1:]))

@@ -1,0 +1,131 @@
+"""What the reliability checks share: a result, a table, and docs/reliability.md.
+
+`make fuzz`, `make fault` and `make soak` run the long forms; the tests run the same functions in
+short. With `--write` a run enters its results into docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs/reliability.md"
+_HEAD = """\
+# Reliability
+
+Each row is entered by the command in its last column (`--write`), on the machine it names; nothing
+here is written by hand. "0 in N" bounds the rate to 3/N at 95 %. The tests run the same checks in
+short on every change.
+
+| | Check | Holds when | Checked | Failed | Bound | Seen | Command |
+|---|---|---|---|---|---|---|---|
+"""
+
+
+@dataclass
+class Result:
+    """What one check found.
+
+    Attributes:
+        checked: how many cases.
+        failures: one line each for the first that failed.
+        failed: how many failed.
+        seen: figures worth telling.
+    """
+
+    checked: int = 0
+    failed: int = 0
+    failures: list[str] = field(default_factory=list)
+    seen: dict[str, object] = field(default_factory=dict)
+
+    def check(self, condition: object, otherwise: str) -> None:
+        """Count one case."""
+        self.checked += 1
+        if not condition:
+            self.failed += 1
+            if len(self.failures) < 10:
+                self.failures.append(otherwise)
+
+    def assert_ok(self) -> None:
+        """Fail the test with what failed; a check that checked nothing fails too."""
+        assert self.checked > 0
+        assert not self.failed, f"{self.failed} of {self.checked}: " + "; ".join(self.failures)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the plan.
+
+    Attributes:
+        target: "module:function" taking (folder, n).
+        holds_when: what must be true.
+        long: n of the long form.
+    """
+
+    name: str
+    target: str
+    what: str
+    holds_when: str
+    long: int
+
+    def run(self, folder: Path, n: int) -> Result:
+        """Run the check."""
+        module, _, function = self.target.partition(":")
+        run: Callable[[Path, int], Result] = getattr(import_module(module), function)
+        return run(folder, n)
+
+
+def main(verb: str, checks: tuple[Check, ...]) -> None:
+    """Run checks from the command line."""
+    parser = argparse.ArgumentParser(prog=f"make {verb}")
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(c.name for c in checks)}")
+    parser.add_argument("--n", type=int, help="cases; default: the long form")
+    parser.add_argument("--write", action="store_true", help="enter into docs/reliability.md")
+    args = parser.parse_args()
+    failed = False
+    for check in checks:
+        if args.names and check.name not in args.names:
+            continue
+        n = args.n or check.long
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            result = check.run(Path(folder), n)
+        took = time.monotonic() - began
+        verdict = "FAILED" if result.failed else "holds"
+        print(f"{check.name:5} {verdict:7} {result.checked:9} checked {took:7.1f} s  {check.what}")
+        for line in (*result.failures, *(f"{k}: {v}" for k, v in result.seen.items())):
+            print(f"      {line}")
+        failed |= bool(result.failed)
+        if args.write:
+            write_row(check, result, f"make {verb} ARGS='{check.name} --n {n}'")
+    sys.exit(failed)
+
+
+def write_row(check: Check, result: Result, command: str) -> None:
+    """Enter one result into the page, in the order of the plan."""
+    text = PAGE.read_text() if PAGE.exists() else _HEAD
+    rows = {row.split("|")[1].strip(): row for row in re.findall(r"^\| T\d.*$", text, re.M)}
+    bound = f"{3 / result.checked:.2g}" if not result.failed else "-"
+    seen = ", ".join(f"{name} {value}" for name, value in result.seen.items())
+    where = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    rows[check.name] = (
+        f"| {check.name} | {check.what} | {check.holds_when} | {result.checked:,} | "
+        f"{result.failed} | {bound} | {seen or '-'} ({where}) | `{command}` |"
+    )
+    ordered = sorted(rows.values(), key=lambda row: _order(row.split("|")[1].strip()))
+    PAGE.write_text(_HEAD + "\n".join(ordered) + "\n")
+
+
+def _order(name: str) -> tuple[int, str]:
+    found = re.match(r"T(\d+)(.*)", name)
+    assert found is not None
+    return int(found[1]), found[2]

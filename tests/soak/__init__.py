@@ -1,0 +1,1 @@
+"""Checks under load and over time."""

@@ -1,0 +1,48 @@
+"""Checks under load and over time."""
+
+from reliability import Check
+
+CHECKS = (
+    Check(
+        "T9",
+        "soak.swap:swap_models",
+        "models exchanged under load",
+        "no failed request, every answer from an activated model",
+        1_000,
+    ),
+    Check(
+        "T10",
+        "soak.overload:overload",
+        "far more requests than can be answered, seconds",
+        "only 200 and 503 with Retry-After, memory flat, normal within 2 s",
+        1_800,
+    ),
+    Check(
+        "T11",
+        "soak.slow:slow_clients",
+        "silent, dripping and unreading sockets beside honest clients",
+        "closed by the deadline, no honest request fails",
+        1_000,
+    ),
+    Check(
+        "T12",
+        "soak.sizes:sizes",
+        "bodies at the limit, beyond, chunked, compressed, mislabelled, nested; rounds",
+        "the right status, memory within 20 MB",
+        100,
+    ),
+    Check(
+        "T18",
+        "soak.wrong_keys:wrong_keys",
+        "wrong keys and rates",
+        "401 or 429, never 200; the right key gets in; no key in the log",
+        1_000_000,
+    ),
+    Check(
+        "T19",
+        "soak.cycles:cycles",
+        "opening and closing the application",
+        "descriptors and threads flat, memory within 10 MB after the first ten",
+        1_000,
+    ),
+)

@@ -1,0 +1,178 @@
+"""The store: migrations, one writer for everybody, and a database that misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from oracle.errors import InvalidHistory, RunConflict, StoreUnavailable
+from oracle.server.schema import metadata
+from oracle.server.store import Store, parse_url
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "oracle.db"
+
+
+@pytest.fixture
+def store(file: Path) -> Iterator[Store]:
+    store = Store(f"sqlite:///{file}", timeout_s=2)
+    yield store
+    store.close()
+
+
+def note(connection: Connection, run_id: str = "r") -> None:
+    connection.execute(
+        text("INSERT INTO events (owner, run_id, body) VALUES ('', :run_id, '')"),
+        {"run_id": run_id},
+    )
+
+
+def count(connection: Connection) -> Any:
+    return connection.execute(text("SELECT count(*) FROM events")).scalar()
+
+
+def test_the_migrations_make_the_tables_of_schema(store: Store) -> None:
+    store.migrate()
+    store.migrate()
+
+    def differences(connection: Connection) -> list[Any]:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+    assert store.read_now(differences) == []
+
+
+def test_a_database_of_a_later_version_is_left_alone(store: Store) -> None:
+    store.migrate()
+    store.write_now(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    with pytest.raises(StoreUnavailable, match="later version"):
+        store.migrate()
+
+
+def test_processes_that_start_together_migrate_once(file: Path) -> None:
+    code = f"from oracle.server.store import Store; Store('sqlite:///{file}').migrate()"
+    ones = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
+    assert [one.wait(60) for one in ones] == [0, 0, 0]
+
+
+def test_sqlite_is_set_to_keep_what_it_acknowledged(store: Store) -> None:
+    def pragmas(connection: Connection) -> list[Any]:
+        names = ("journal_mode", "synchronous", "foreign_keys")
+        return [connection.execute(text(f"PRAGMA {name}")).scalar() for name in names]
+
+    assert store.write_now(pragmas) == ["wal", 2, 1]  # 2 = FULL
+
+
+def test_waiting_writes_share_a_transaction_and_one_bad_one_fails_alone(store: Store) -> None:
+    committed: list[int] = []
+
+    class Meter:
+        def committed(self, jobs: int, took_s: float) -> None:
+            committed.append(jobs)
+
+        def failed(self) -> None:
+            committed.append(-1)
+
+    store._meter = Meter()
+
+    def bad(connection: Connection) -> None:
+        note(connection)
+        raise RunConflict("no")
+
+    async def work() -> list[Any]:
+        waiting = [asyncio.create_task(store.write(note)) for _ in range(5)]
+        waiting.insert(2, asyncio.create_task(store.write(bad)))
+        await asyncio.sleep(0)
+        store.start()
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    results = asyncio.run(work())
+    assert [type(result) for result in results].count(RunConflict) == 1
+    assert committed == [6]
+    assert store.read_now(count) == 5
+
+
+def test_a_write_that_breaks_the_database_fails_alone(store: Store) -> None:
+    undone: list[bool] = []
+    store.on_rollback = lambda: undone.append(True)
+
+    def broken(connection: Connection) -> None:
+        note(connection)
+        connection.execute(text("INSERT INTO nowhere VALUES (1)"))
+
+    async def work() -> list[Any]:
+        waiting = [asyncio.create_task(store.write(w)) for w in (note, broken, note)]
+        await asyncio.sleep(0)
+        store.start()
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    results = asyncio.run(work())
+    assert [type(result) for result in results] == [type(None), StoreUnavailable, type(None)]
+    assert store.read_now(count) == 2
+    assert undone
+
+
+def test_a_locked_database_is_told_and_waited_for(store: Store, file: Path) -> None:
+    store.timeout_s = 0.3
+    store.migrate()
+    with sqlite3.connect(file, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        async def work() -> None:
+            store.start()
+            await store.write(note)
+
+        with pytest.raises(StoreUnavailable):
+            asyncio.run(work())
+        other.execute("ROLLBACK")
+    other.close()
+
+
+def test_a_database_that_goes_and_comes_back(store: Store, file: Path) -> None:
+    store.write_now(note)
+    for name in ("oracle.db", "oracle.db-wal", "oracle.db-shm"):
+        if (file.parent / name).exists():
+            (file.parent / name).rename(file.parent / f"away-{name}")
+    with pytest.raises(StoreUnavailable):
+        store.write_now(note)
+    with pytest.raises(StoreUnavailable):
+        store.read_now(count)
+    assert not file.exists()
+    for away in list(file.parent.glob("away-*")):
+        away.rename(file.parent / away.name.removeprefix("away-"))
+    store.write_now(note)
+    assert store.read_now(count) == 2
+
+
+def test_a_damaged_database_is_told(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_bytes(b"not a database" * 1000)
+    store = Store(f"sqlite:///{file}")
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        store.migrate()
+    store.close()
+    assert file.read_bytes() == b"not a database" * 1000
+
+
+@pytest.mark.parametrize(
+    "url", ["", "x", "sqlite://", "sqlite:///:memory:", "mysql://u:secret@h/d", "oracle://h/d"]
+)
+def test_other_databases_are_refused_without_showing_the_url(url: str) -> None:
+    with pytest.raises(InvalidHistory, match="database_url") as error:
+        parse_url(url)
+    assert "secret" not in str(error.value)
+
+
+def test_postgresql_is_spoken_to_with_psycopg() -> None:
+    assert parse_url("postgresql://u@h/d").drivername == "postgresql+psycopg"
