@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -21,7 +22,7 @@ ONLY_IN = {
         "oracle.export", "oracle.recipe", "oracle.finetune", "oracle.publish",
     ),
     ("onnxruntime",): ("oracle.runtime",),
-    ("onnx",): ("oracle.export", "oracle.onnx_file"),
+    ("onnx",): ("oracle.export", "oracle.onnx_file", "oracle.finetune"),
     ("fastapi", "starlette", "sqlalchemy", "alembic", "prometheus_client", "psycopg"): (
         "oracle.server.",
     ),
@@ -64,7 +65,8 @@ def module_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports_of(file: Path, *, at_load: bool = False) -> set[str]:
+@cache
+def imports_of(file: Path, *, at_load: bool = False) -> frozenset[str]:
     """Modules that `file` imports; `at_load` leaves out functions and TYPE_CHECKING blocks."""
     found: set[str] = set()
 
@@ -84,7 +86,7 @@ def imports_of(file: Path, *, at_load: bool = False) -> set[str]:
             visit(child)
 
     visit(ast.parse(file.read_text(encoding="utf-8")))
-    return found
+    return frozenset(found)
 
 
 def is_module(node: ast.ImportFrom, alias: ast.alias) -> bool:
