@@ -1,8 +1,9 @@
 """How often the support score refuses nonsense, and how rarely real histories.
 
     python bench/support.py [--model FOLDER] [--test FILE] [--real FILE ...] [--count N]
+    python bench/support.py --train FILE --calibrate FILE ...   fits the score first
 
-Without --model the score is fitted first, on --train and --calibrate.
+Without files it takes the shipped oracle and the few runs kept for tests.
 
 Each line is a kind of history and the share of 1,000 of them that a policy abstains on, at each
 threshold. `taught` kinds resemble what the score was fitted against (other code, other
@@ -27,7 +28,8 @@ from oracle.features import encode
 from oracle.support import Support, fit_support
 from oracle.types import History, Run
 
-DATA = Path(__file__).resolve().parent.parent / "data"
+ROOT = Path(__file__).resolve().parent.parent
+KEPT = ROOT / "tests" / "data" / "support"
 THRESHOLDS = (0.005, 0.01, 0.02, 0.05)
 COLUMNS = ("mqe", "topographic_error", "dead_neuron_ratio")
 STEPS = ("epochs", *COLUMNS, "learning_rate", "radius")
@@ -305,15 +307,23 @@ def _runs(path: Path) -> list[Run]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fit or load, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--model", type=Path, help="a model folder, e.g. models/shipped-default")
-    parser.add_argument("--train", type=Path, default=DATA / "pretraining-small.csv.gz")
-    parser.add_argument("--calibrate", type=Path, default=DATA / "calibrate.csv.gz")
-    parser.add_argument("--test", type=Path, default=DATA / "test.csv.gz")
-    parser.add_argument("--real", type=Path, nargs="*", default=[], help="runs of other libraries")
+    parser.add_argument("--model", type=Path, default=ROOT / "models" / "shipped-default")
+    parser.add_argument("--train", type=Path, help="fit on these runs; with --calibrate")
+    parser.add_argument("--calibrate", type=Path)
+    parser.add_argument("--test", type=Path, default=KEPT / "test.csv.gz")
+    parser.add_argument(
+        "--real",
+        type=Path,
+        nargs="*",
+        default=[KEPT / "libraries.csv.gz"],
+        help="runs of other libraries",
+    )
     parser.add_argument("--count", type=int, default=1000, help="histories of each kind")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    if options.model:
+    if (options.train is None) != (options.calibrate is None):
+        parser.error("--train and --calibrate must be given together.")
+    if options.train is None:
         numbers = read_artifact(options.model).calibration["support"]
     else:
         train, calibrate = (_runs(path) for path in (options.train, options.calibrate))
