@@ -27,7 +27,12 @@ def full_disk(folder: Path, n: int) -> Result:
         capture_output=True,
         text=True,
         check=False,
-        env={"PYTHONPATH": str(Path(__file__).parents[1]), "PATH": "/usr/bin"},
+        env={
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "PATH": "/usr/bin",
+            # A module first imported under the limit would leave a torn .pyc for everybody else.
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
     )
     if done.returncode:
         return Result(1, 1, [done.stderr[-2_000:]])
