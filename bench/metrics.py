@@ -1,0 +1,64 @@
+"""Speed of `oracle.metrics.measure` against MiniSom's own three metrics: `python bench/metrics.py`.
+
+Both run on one thread, in turn, in one process; the ratio is the median over rounds. MiniSom's
+three are quantization_error, topographic_error and activation_response (dead neurons).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+import numpy as np  # noqa: E402
+from minisom import MiniSom  # noqa: E402
+
+from oracle.metrics import measure  # noqa: E402
+
+SIDE = 20
+#: (samples, features) of each table.
+SIZES = ((1_000, 10), (1_000, 64), (10_000, 10), (10_000, 64))
+TARGET = 40.0
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """CPU time of one call, so that a busy machine slows neither."""
+    begin = time.process_time()
+    call()
+    return time.process_time() - begin
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    print(f"{SIDE}x{SIDE} map, CPU ms, target {TARGET:.0f}x")
+    print(f"{'samples':>8} {'features':>8} {'MiniSom':>9} {'measure':>9} {'ratio':>7}")
+    for samples, features in SIZES:
+        data = np.random.default_rng(0).normal(size=(samples, features))
+        som = MiniSom(SIDE, SIDE, features, sigma=3, random_seed=0)
+        som.random_weights_init(data)
+        som.train(data, 2_000)
+        weights = som.get_weights()
+
+        def theirs(som: MiniSom = som, data: np.ndarray = data) -> None:
+            som.quantization_error(data)
+            som.topographic_error(data)
+            som.activation_response(data)
+
+        def ours(weights: np.ndarray = weights, data: np.ndarray = data) -> None:
+            measure(weights, data)
+
+        ours()
+        pairs = [(seconds(theirs), min(seconds(ours) for _ in range(3))) for _ in range(rounds)]
+        slow, fast = (statistics.median(column) for column in zip(*pairs, strict=True))
+        ratio = statistics.median(a / b for a, b in pairs)
+        print(f"{samples:8} {features:8} {slow * 1e3:9.1f} {fast * 1e3:9.2f} {ratio:6.0f}x")
+
+
+if __name__ == "__main__":
+    main()
