@@ -1,0 +1,533 @@
+"""What the hook saves an evolutionary search: quality against epochs and time, overhead counted.
+
+    python bench/ea.py                 # run what is missing in the journal, then print the table
+    python bench/ea.py --write-docs    # ... and write docs/savings.md with its picture
+    python bench/ea.py --quick         # one table, one seed, to see it work
+
+Every search has the same budget of epochs, on tables that no oracle was trained on. Single
+objective: DEAP's (mu + lambda) on the quality score, with nothing, the oracle, Optuna's median
+pruner or successive halving saying when to stop; they differ in nothing else. Two objectives:
+pymoo's NSGA-II on mqe and topographic error, with nothing or the oracle. Only finished runs
+count as found. Time is CPU time of the process (wall-clock on an idle machine) and includes
+the metrics, the forecasts, the population file and the loading of the model.
+"""
+
+# ruff: noqa: E402  (the path and the threads are set before anything is imported)
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Run as a script, this folder would come first, and its http.py hide the standard library's.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import numpy as np
+import optuna
+from deap import base, creator, tools
+from minisom import MiniSom
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.core.evaluator import Evaluator
+from pymoo.core.termination import NoTermination
+
+from collector.sources import load_dataset
+from oracle.context import context_of
+from oracle.fitness import Fitness
+from oracle.forecaster import Oracle
+from oracle.hook import WatchedRun, policy_for, watch
+from oracle.hypervolume import hypervolume
+from oracle.integrations import minisom
+from oracle.integrations.pymoo import WatchedProblem
+from oracle.metrics import measure
+from oracle.tables import ROLES
+from oracle.types import RunContext
+
+ROOT = Path(__file__).resolve().parent.parent
+JOURNAL = ROOT / "build" / "bench" / "ea.jsonl"
+DOCS = ROOT / "docs"
+
+TABLES = ("wine-standard", "macrodata-standard", "friedman1-minmax")
+SEEDS = range(5)
+SINGLE = ("none", "oracle", "median", "halving")
+MULTI = ("none", "oracle")
+#: Updates of a whole run, and runs that the budget of a search pays for.
+UPDATES, RUNS = 5000, 60
+#: Shares of a run at which a watched run is measured.
+LOOKS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+POPULATION = 12
+OBJECTIVES = ("mqe", "topographic_error")
+#: Corner of the hypervolume: mqe_of_mean, and all samples out of order.
+CORNER = np.array([1.0, 1.0])
+
+RATES = ("asymptotic_decay", "inverse_decay_to_zero", "linear_decay_to_zero")
+RADII = ("asymptotic_decay", "inverse_decay_to_one", "linear_decay_to_one")
+GENES = 7
+
+
+@dataclass
+class Trace:
+    """How a search went, one entry a run: what was spent so far and the best found so far."""
+
+    epochs: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
+    wall_s: list[float] = field(default_factory=list)
+    best: list[float] = field(default_factory=list)
+    stopped: int = 0
+
+
+class Search:
+    """A budget of epochs, the watch over it, and the record of what it found.
+
+    Args:
+        table: dataset, e.g. wine-standard.
+        seed: of the search and its runs.
+        objectives: what is minimised.
+        budget: runs' worth of epochs.
+    """
+
+    def __init__(self, table: str, seed: int, objectives: tuple[str, ...], budget: int) -> None:
+        self.data = load_dataset(table)
+        self.seed, self.objectives, self.budget = seed, objectives, budget
+        self.context: RunContext | None = None
+        self.trace, self._found = Trace(), list[Fitness]()
+        self._epochs, self._start = 0.0, (time.process_time(), time.perf_counter())
+
+    @property
+    def left(self) -> bool:
+        """Whether there is budget for another run."""
+        return self._epochs < self.budget
+
+    def som(self, genes: Sequence[float]) -> tuple[MiniSom, str]:
+        """Build the map of a genome in 0..1, and tell how it was initialised."""
+        g = np.clip(np.asarray(genes, dtype=float), 0.0, 1.0)
+        rows, cols = 4 + int(g[0] * 10.99), 4 + int(g[1] * 10.99)
+        rng = np.random.default_rng([self.seed, *(g * 1e6).astype(int)])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # MiniSom's advice on what the search tries
+            som = MiniSom(
+                rows,
+                cols,
+                self.data.shape[1],
+                sigma=0.3 + g[2] * 0.6 * min(rows, cols),
+                learning_rate=10 ** (-2.5 + 2.5 * g[3]),
+                decay_function=RATES[min(2, int(g[4] * 3))],
+                sigma_decay_function=RADII[min(2, int(g[5] * 3))],
+                random_seed=int(rng.integers(2**31)),
+            )
+        kind = ("random", "sample", "pca")[min(2, int(g[6] * 3))]
+        if kind == "sample":
+            som.random_weights_init(self.data)
+        elif kind == "pca":
+            som.pca_weights_init(self.data)
+        return som, kind
+
+    def record(self, fitness: Fitness, spent: float) -> Fitness:
+        """Enter a run that used the share `spent` of its epochs."""
+        self._epochs += spent
+        if not fitness.censored:
+            self._found.append(fitness)
+        trace = self.trace
+        trace.stopped += fitness.censored
+        trace.epochs.append(round(self._epochs / self.budget, 5))
+        trace.best.append(round(self._best(), 6))
+        trace.cpu_s.append(round(time.process_time() - self._start[0], 4))
+        trace.wall_s.append(round(time.perf_counter() - self._start[1], 4))
+        return fitness
+
+    def _best(self) -> float:
+        """Lowest score found, or hypervolume found."""
+        if len(self.objectives) == 1:
+            return min((f.objectives(self.objectives)[0] for f in self._found), default=np.inf)
+        points = [(f.mqe / (f.mqe_of_mean or 1.0), f.topographic_error or 0.0) for f in self._found]
+        inside = np.array([p for p in points if (np.array(p) < CORNER).all()]).reshape(-1, 2)
+        return hypervolume(inside, CORNER) if len(inside) else 0.0
+
+
+# -- who says when to stop: each trains one run and gives its fitness ---------------------------
+
+Train = Callable[[Sequence[float]], Fitness]
+
+
+def unwatched(search: Search) -> Train:
+    """Train every run to its end with MiniSom's own train, and measure once."""
+
+    def train(genes: Sequence[float]) -> Fitness:
+        som, _ = search.som(genes)
+        som.train(search.data, UPDATES, random_order=True)
+        metrics = measure(som.get_weights(), search.data)
+        scale = context_of(som, search.data).mqe_of_mean
+        return search.record(Fitness(*metrics, censored=False, mqe_of_mean=scale), 1.0)
+
+    return train
+
+
+def by_oracle(search: Search, folder: str, model: Oracle | None = None) -> Train:
+    """Train under the hook."""
+    bound = partial(
+        watch,
+        policy=policy_for(search.objectives),
+        population=f"{folder}/runs.db",
+        model=model,
+    )
+
+    def train(genes: Sequence[float]) -> Fitness:
+        som, kind = search.som(genes)
+        run = minisom.train(
+            som,
+            search.data,
+            UPDATES,
+            random_order=True,
+            checkpoints=[round(UPDATES * share) for share in LOOKS],
+            initialization=kind,
+            watch=bound,
+            run_id=f"r{search.seed}-{len(search.trace.epochs)}",
+        )
+        return search.record(run.fitness(), _spent(run))
+
+    return train
+
+
+def _spent(run: WatchedRun) -> float:
+    progress = run.decision.progress if run.decision is not None else None
+    return 1.0 if progress is None else progress
+
+
+def by_pruner(search: Search, pruner: optuna.pruners.BasePruner) -> Train:
+    """Train with one of Optuna's pruners, asked at the same looks; a pruned run keeps its score."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(pruner=pruner)
+
+    def train(genes: Sequence[float]) -> Fitness:
+        som, _ = search.som(genes)
+        scale = context_of(som, search.data).mqe_of_mean
+        looks = {round(UPDATES * share): share for share in LOOKS}
+        trial = study.ask()
+        fitness, share = Fitness(np.inf, None, None, censored=True), 0.0
+        for done in minisom.steps(som, search.data, UPDATES, random_order=True):
+            if done not in looks:
+                continue
+            share = looks[done]
+            metrics = measure(som.get_weights(), search.data)
+            fitness = Fitness(*metrics, censored=share < 1.0, mqe_of_mean=scale)
+            trial.report(fitness.score(), done)
+            if share < 1.0 and trial.should_prune():
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                break
+        else:
+            study.tell(trial, fitness.score())
+        return search.record(fitness, share)
+
+    return train
+
+
+# -- the searches ---------------------------------------------------------------------------------
+
+
+def evolve(search: Search, train: Train) -> None:
+    """DEAP: (mu + lambda) with tournaments, blend crossover and Gaussian steps."""
+    rng = random.Random(search.seed)
+    random.seed(search.seed)  # DEAP's operators draw from the global generator
+    if not hasattr(creator, "Lowest"):
+        creator.create("Lowest", base.Fitness, weights=(-1.0,))
+        creator.create("Genome", list, fitness=creator.Lowest)
+
+    def evaluated(genomes: list[Any]) -> Iterator[Any]:
+        for genome in genomes:
+            if search.left:
+                genome.fitness.values = (train(genome).score(),)
+                yield genome
+
+    parents = list(
+        evaluated([creator.Genome(rng.random() for _ in range(GENES)) for _ in range(POPULATION)])
+    )
+    while search.left:
+        children = []
+        while len(children) < POPULATION:
+            pair = [creator.Genome(g) for g in tools.selTournament(parents, 2, tournsize=3)]
+            tools.cxBlend(*pair, alpha=0.3)
+            for child in pair:
+                tools.mutGaussian(child, mu=0.0, sigma=0.15, indpb=0.4)
+                child[:] = [min(1.0, max(0.0, gene)) for gene in child]
+            children += pair
+        parents = tools.selBest(parents + list(evaluated(children)), POPULATION)
+
+
+def nsga2(search: Search, train: Train) -> None:
+    """pymoo: NSGA-II on OBJECTIVES."""
+    problem = WatchedProblem(
+        lambda genes, _: train(genes), objectives=OBJECTIVES, n_var=GENES, xl=0.0, xu=1.0
+    )
+    algorithm = NSGA2(pop_size=POPULATION)
+    algorithm.setup(problem, termination=NoTermination(), seed=search.seed, verbose=False)
+    while search.left:
+        offspring = algorithm.ask()
+        Evaluator().eval(problem, offspring)
+        algorithm.tell(infills=offspring)
+
+
+def run(kind: str, judge: str, table: str, seed: int, budget: int) -> dict[str, Any]:
+    """Run one search and give its journal entry."""
+    objectives = ("score",) if kind == "single" else OBJECTIVES
+    search = Search(table, seed, objectives, budget)
+    with tempfile.TemporaryDirectory() as folder:
+        trains: dict[str, Callable[[], Train]] = {
+            "none": lambda: unwatched(search),
+            "oracle": lambda: by_oracle(search, folder),
+            "median": lambda: by_pruner(search, optuna.pruners.MedianPruner(n_startup_trials=8)),
+            "halving": lambda: by_pruner(
+                search, optuna.pruners.SuccessiveHalvingPruner(min_resource=UPDATES // 20)
+            ),
+        }
+        (evolve if kind == "single" else nsga2)(search, trains[judge]())
+    return {"kind": kind, "judge": judge, "table": table, "seed": seed, **vars(search.trace)}
+
+
+# -- the journal ----------------------------------------------------------------------------------
+
+
+def journal(path: Path, model: str, tables: Sequence[str], seeds: Sequence[int], budget: int,
+            *, quiet: bool = False) -> list[dict[str, Any]]:  # fmt: skip
+    """Run what is missing and give all entries of the asked-for searches."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    wanted = [
+        (kind, judge, table, seed)
+        for seed in seeds
+        for table in tables
+        for kind, judges in (("single", SINGLE), ("multi", MULTI))
+        for judge in judges
+    ]
+    done = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # torn by a kill
+        if (entry["budget"], entry["updates"]) == (budget, UPDATES) and entry["model"] in (
+            model,
+            "",
+        ):
+            done[tuple(entry[name] for name in ("kind", "judge", "table", "seed"))] = entry
+    for i, key in enumerate(wanted):
+        if key in done:
+            continue
+        entry = run(*key, budget)
+        # A search without the oracle holds for every model.
+        entry |= {
+            "model": model if key[1] == "oracle" else "",
+            "budget": budget,
+            "updates": UPDATES,
+        }
+        done[key] = entry
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n" * (not _ends_whole(path)) + json.dumps(entry) + "\n")
+        if not quiet:
+            print(f"{i + 1}/{len(wanted)} {' '.join(map(str, key))}: {entry['cpu_s'][-1]:.1f} s")
+    return [done[key] for key in wanted]
+
+
+def _ends_whole(path: Path) -> bool:
+    return not path.stat().st_size or path.read_bytes().endswith(b"\n")
+
+
+# -- the figures ----------------------------------------------------------------------------------
+
+GRID = np.linspace(0.02, 1.0, 99)
+
+
+def curve(entries: list[dict[str, Any]], spent: str, grid: np.ndarray) -> np.ndarray:
+    """[seed, grid] best found when `spent` (epochs or cpu_s) reached the grid; NaN before."""
+    rows = []
+    for e in entries:
+        at = np.searchsorted(e[spent], grid, side="right") - 1
+        rows.append(np.where(at >= 0, np.array(e["best"])[at], np.nan))
+    values = np.array(rows, dtype=float)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def needed(entries: list[dict[str, Any]], plain: list[dict[str, Any]], spent: str) -> float:
+    """Share of the plain search's spending after which the mean best equals its mean end."""
+    sign = 1.0 if plain[0]["kind"] == "single" else -1.0
+    target = sign * float(np.mean([e["best"][-1] for e in plain]))
+    whole = float(np.mean([e[spent][-1] for e in plain]))
+    longest = max(e[spent][-1] for e in entries)
+    grid = np.linspace(0.02 * whole, longest, 500)
+    means = sign * curve(entries, spent, grid).mean(axis=0)
+    reached = np.flatnonzero(means <= target + 1e-12)
+    return float(grid[reached[0]] / whole) if len(reached) else float("inf")
+
+
+def figures(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a kind, table and judge."""
+    rows = []
+    for kind, judges in (("single", SINGLE), ("multi", MULTI)):
+        for table in dict.fromkeys(e["table"] for e in entries):
+            mine = [e for e in entries if (e["kind"], e["table"]) == (kind, table)]
+            plain = [e for e in mine if e["judge"] == "none"]
+            for judge in judges:
+                its = [e for e in mine if e["judge"] == judge]
+                best = np.array([e["best"][-1] for e in its])
+                rows.append(
+                    {
+                        "search": kind,
+                        "table": table,
+                        "stops": judge,
+                        "best": float(best.mean()),
+                        "best_sd": float(best.std(ddof=1)) if len(best) > 1 else 0.0,
+                        "runs": float(np.mean([len(e["best"]) for e in its])),
+                        "stopped": float(np.mean([e["stopped"] for e in its])),
+                        "epochs_needed": needed(its, plain, "epochs"),
+                        "time_needed": needed(its, plain, "cpu_s"),
+                        "wall_needed": needed(its, plain, "wall_s"),
+                    }
+                )
+    return rows
+
+
+def table_of(rows: list[dict[str, Any]]) -> str:
+    """Render the rows as Markdown."""
+    lines = [
+        "| search | table | stops by | best found, mean ± sd | runs | of them stopped "
+        "| epochs needed | CPU time needed |",
+        "|---|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for r in rows:
+        shares = [
+            f"{r[name]:.0%}" if np.isfinite(r[name]) else "not reached"
+            for name in ("epochs_needed", "time_needed")
+        ]
+        lines.append(
+            f"| {r['search']} | {r['table']} | {r['stops']} | {r['best']:.4f} ± {r['best_sd']:.4f} "
+            f"| {r['runs']:.0f} | {r['stopped']:.0f} | {shares[0]} | {shares[1]} |"
+        )
+    return "\n".join(lines)
+
+
+def picture(entries: list[dict[str, Any]], path: Path) -> None:
+    """Draw mean best found against epochs and against time, one column a table."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    tables = list(dict.fromkeys(e["table"] for e in entries))
+    colors = {"none": "#64748b", "oracle": "#0f766e", "median": "#d97706", "halving": "#b91c1c"}
+    names = {"none": "no stopping", "oracle": "oracle", "median": "median pruner",
+             "halving": "successive halving"}  # fmt: skip
+    figure, axes = plt.subplots(
+        4, len(tables), figsize=(3.6 * len(tables), 10.5), layout="constrained", squeeze=False
+    )
+    for row, (kind, spent) in enumerate(
+        (k, s) for k in ("single", "multi") for s in ("epochs", "cpu_s")
+    ):
+        for column, table in enumerate(tables):
+            axis = axes[row, column]
+            for judge in SINGLE if kind == "single" else MULTI:
+                its = [
+                    e for e in entries
+                    if (e["kind"], e["table"], e["judge"]) == (kind, table, judge)
+                ]  # fmt: skip
+                last = max(e[spent][-1] for e in its)
+                grid = GRID if spent == "epochs" else np.linspace(0.02, 1.0, 99) * last
+                values = curve(its, spent, grid)
+                shown = np.isfinite(values).all(axis=0)
+                x = grid[shown] * (100 if spent == "epochs" else 1)
+                mean, sd = values[:, shown].mean(axis=0), values[:, shown].std(axis=0)
+                axis.plot(x, mean, color=colors[judge], label=names[judge], lw=1.8)
+                error = sd / np.sqrt(len(its))
+                axis.fill_between(
+                    x, mean - error, mean + error, color=colors[judge], alpha=0.15, lw=0
+                )
+            if row == 0:
+                axis.set_title(table)
+            axis.set_xlabel("epochs, % of the budget" if spent == "epochs" else "CPU time, s")
+            if column == 0:
+                axis.set_ylabel(
+                    "best quality score\n(lower is better)" if kind == "single"
+                    else "hypervolume\n(higher is better)"
+                )  # fmt: skip
+            axis.spines[["top", "right"]].set_visible(False)
+            axis.grid(alpha=0.2)
+    axes[0, 0].legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=130, metadata={"Software": None})
+    plt.close(figure)
+
+
+def page(entries: list[dict[str, Any]], rows: list[dict[str, Any]], model: str, budget: int) -> str:
+    """Compose docs/savings.md."""
+    oracle = [r for r in rows if r["stops"] == "oracle"]
+
+    def middle(kind: str, name: str) -> str:
+        value = float(np.median([r[name] for r in oracle if r["search"] == kind]))
+        return f"{value:.0%}" if np.isfinite(value) else "more than 100 %"
+
+    seeds = len({e["seed"] for e in entries})
+    return f"""# What stopping saves
+
+This page is written by `python bench/ea.py --write-docs` (about 15 minutes on one core); the
+figures are those of the model {model}.
+
+An evolutionary search over MiniSom's settings (map 4..14 a side, radius, learning rate, both
+decays, initialisation; {UPDATES:,} updates a run), {seeds} seeds a table, on tables that no oracle
+was trained or calibrated on. Every search has the same budget: the epochs of {budget} whole runs. Only
+runs that went to their end count as found. A stopped run is worth its forecast to the search.
+
+To find what the search without stopping finds in its whole budget, the search with the oracle
+needs, in the median over tables, **{middle("single", "epochs_needed")} of the epochs and
+{middle("single", "time_needed")} of the time** with one objective (DEAP), and
+**{middle("multi", "epochs_needed")} of the epochs and
+{middle("multi", "time_needed")} of the time** with two (pymoo's NSGA-II, hypervolume of mqe and topographic error). Time is CPU time of the process and
+counts the metrics at {len(LOOKS)} checkpoints a run, forecasts, the shared population file and the
+loading of the model; the search without stopping measures each map once, at its end.
+
+{table_of(rows)}
+
+"Epochs needed" and "CPU time needed" are shares of what the search without stopping spends in
+all, until the mean best found over seeds equals its mean end; for that search itself the share is
+where its last improvement came. "Best found" is at the end of the budget: the quality score
+(relative, lower is better) or the hypervolume (higher is better).
+
+![Best found against epochs and time](savings.png)
+
+The bands are one standard error over seeds. Searches are short and noisy, so single tables can
+go either way; [quality.md](quality.md) replays decisions over many more runs.
+"""
+
+
+def main() -> None:
+    """Run, print, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--journal", type=Path, default=JOURNAL)
+    parser.add_argument("--quick", action="store_true", help="one table, one seed, 24 runs")
+    parser.add_argument("--write-docs", action="store_true", help="write docs/savings.md and .png")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    options = parser.parse_args()
+    for table in TABLES:
+        if ROLES[table.rpartition("-")[0]] != "test":
+            raise SystemExit(f"{table} is not a test table.")
+    info = Oracle.load().info
+    tables, seeds, budget = (TABLES[:1], [0], 24) if options.quick else (TABLES, SEEDS, RUNS)
+    path = options.journal.with_stem("ea-quick") if options.quick else options.journal
+    entries = journal(path, info.sha256, tables, seeds, budget, quiet=options.json)
+    rows = figures(entries)
+    print(json.dumps(rows, indent=1) if options.json else table_of(rows))
+    if options.write_docs:
+        picture(entries, DOCS / "savings.png")
+        text = page(entries, rows, f"{info.name} {info.version} ({info.sha256[:12]})", budget)
+        (DOCS / "savings.md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
