@@ -259,9 +259,7 @@ def _advance(
         return
     for step in range(first, last):
         part = slice(int(plan.bounds[step]), int(plan.bounds[step + 1]))
-        som.batch(
-            data, plan.order[part], float(rate[step]), float(radius[step]), normalized=c.normalized
-        )
+        som.batch(data, plan.order[part], float(rate[step]), float(radius[step]), rule=c.rule)
 
 
 def _counter(
@@ -297,7 +295,7 @@ CALIBRATE_POPULATION, TEST_POPULATION = 60, 140
 def presets() -> dict[str, Preset]:
     """Name every collection that the compiled core makes."""
     return {
-        "pretraining": Preset(40_000, None),
+        "pretraining": Preset(60_000, None),
         "calibrate": Preset(CALIBRATE_POPULATION * len(dataset_names("calibrate")), "calibrate"),
         "test": Preset(TEST_POPULATION * len(dataset_names("test")), "test"),
     }

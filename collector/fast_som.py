@@ -38,6 +38,12 @@ NEIGHBORHOODS = {
     "narrow_gaussian": 8,  # exp(-d^2 / r^2)
     "cone": 9,  # (1 - d / r)+
 }
+#: What a batch does to a neuron that the neighbourhood h gives the samples x the mass sum(h).
+BATCH_RULES = {
+    "mean": 0,  # moves by the batch's mean of rate h (x - w)
+    "sum": 1,  # moves by 1 - exp(-rate sum(h)) toward the h-weighted mean: the updates in a row
+    "normalized": 2,  # moves by rate toward the h-weighted mean; rate 1 is Kohonen's batch map
+}
 _SEPARABLE = 2  # codes below are products of one table a direction; bubble looks at the BMU
 
 #: Largest feature count for which sums are grouped as NumPy groups them.
@@ -286,7 +292,7 @@ def _batch(
     rate: float,
     radius: float,
     kind: int,
-    normalized: bool,
+    rule: int,
     cols: int,
     x_table: Floats,
     y_table: Floats,
@@ -297,8 +303,7 @@ def _batch(
 ) -> None:  # pragma: no cover - compiled
     """One step over the batch `order`: samples are summed at their BMU, then spread.
 
-    normalized: weights move by `rate` toward the neighbourhood-weighted mean of the batch
-    (rate 1 = Kohonen's batch map); otherwise by the batch's mean of rate * h * (x - w).
+    rule: see BATCH_RULES.
     """
     features, neurons = weights.shape
     distance = np.empty(neurons)
@@ -339,13 +344,14 @@ def _batch(
             for m in range(neurons):
                 line[m] += g[m] * value
     share = rate / order.shape[0]
-    for d in range(features):
-        for m in range(neurons):
-            if not normalized:
+    for m in range(neurons):
+        if rule == 0:  # the mass may be negative: a mexican hat pushes away
+            for d in range(features):
                 weights[d, m] += share * (pull[d, m] - mass[m] * weights[d, m])
-            elif mass[m] > 1e-300:
-                mean = pull[d, m] / mass[m]
-                weights[d, m] += rate * (mean - weights[d, m])
+        elif mass[m] > 1e-300:
+            step = rate if rule == 2 else 1.0 - np.exp(-rate * mass[m])
+            for d in range(features):
+                weights[d, m] += step * (pull[d, m] / mass[m] - weights[d, m])
 
 
 @_jit
@@ -454,23 +460,20 @@ class FastSom:
             x_tables, y_tables, g.pair_class, g.x_offset, g.y_offset, g.squared,
         )  # fmt: skip
 
-    def batch(
-        self, data: Floats, order: Ints, rate: float, radius: float, *, normalized: bool
-    ) -> None:
+    def batch(self, data: Floats, order: Ints, rate: float, radius: float, *, rule: str) -> None:
         """Update the map once with a whole batch.
 
         Args:
             data: [sample, feature] float64, C-contiguous.
             order: samples of the batch.
-            rate: learning rate, or with `normalized` the share of the way to the batch map.
+            rate: learning rate; the share of the way to the batch map where `normalized`.
             radius: grid units.
-            normalized: divide by the neighbourhood's mass at each neuron (Kohonen's batch map)
-                instead of by the batch's size.
+            rule: one of BATCH_RULES.
         """
         x_table, y_table = self._tables(np.array([radius]))
         g = self.geometry
         _batch(
-            self._weights, data, order, rate, radius, self._kind, normalized, g.cols,
+            self._weights, data, order, rate, radius, self._kind, BATCH_RULES[rule], g.cols,
             x_table[0], y_table[0], g.pair_class, g.x_offset, g.y_offset, g.squared,
         )  # fmt: skip
 

@@ -43,7 +43,7 @@ class Configuration:
         growth: last over first batch size (blocks).
         sections: parts of the table that blocks draw from in equal numbers.
         order: replacement, shuffled, once (one order repeated), sequential.
-        normalized: mini-batches move toward the weighted mean, not by the mean update.
+        rule: how a batch moves the map (`collector.fast_som.BATCH_RULES`).
         has_rate: False for Kohonen's batch map without a learning rate.
     """
 
@@ -60,7 +60,7 @@ class Configuration:
     growth: float = 1.0
     sections: int = 1
     order: str = "shuffled"
-    normalized: bool = False
+    rule: str = "mean"
     has_rate: bool = True
 
     def cost(self, n_samples: int, n_features: int, n_checkpoints: int) -> float:
@@ -150,25 +150,27 @@ def sample_wide(rng: np.random.Generator, n_samples: int) -> Configuration:
     """Draw one run of the compiled core on a table of `n_samples` rows."""
     mode: Mode = pick(rng, {"online": 44, "blocks": 22, "minibatch": 20, "batch": 14})
     rows, cols = _sides(rng)
-    normalized = mode == "batch" or (mode == "minibatch" and rng.random() < 0.35)
+    rule, batch = "normalized", float(n_samples)
+    if mode == "minibatch":
+        rule = pick(rng, {"mean": 55, "sum": 25, "normalized": 20})
+        # Normalizing over a handful of samples would throw the whole map at them.
+        batch = log_uniform(rng, 0.15 * n_samples if rule == "normalized" else 1, n_samples)
+    averaged = mode in ("batch", "minibatch") and rule != "mean"  # needs a mass above 0
     neighborhood = pick(
         rng,
         {
             "gaussian": 80, "disc": 4, "bubble": 3, "cut_gaussian": 3, "epanechnikov": 2,
-            "mexican_hat": 0 if normalized else 1.5, "exponential": 2.5, "narrow_gaussian": 3,
+            "mexican_hat": 0 if averaged else 1.5, "exponential": 2.5, "narrow_gaussian": 3,
             "cone": 1,
         },
     )  # fmt: skip
     # Where a neighbourhood has an edge, a radius below 1/2 would leave even the BMU alone.
     floor = 0.15 if neighborhood in ("gaussian", "exponential", "narrow_gaussian") else 0.5
     passes = log_uniform(rng, 0.5, 40) if rng.random() < 0.8 else log_uniform(rng, 0.3, 100)
-    has_rate, batch, growth = True, 1.0, 1.0
+    has_rate, growth = True, 1.0
     if mode == "batch":
         passes = float(round(log_uniform(rng, 10, 100)))
         has_rate = rng.random() < 0.25
-        batch = float(n_samples)
-    elif mode == "minibatch":
-        batch = log_uniform(rng, 1, n_samples)
     elif mode == "blocks":
         batch = log_uniform(rng, 1, max(2.0, 0.4 * n_samples))
         growth = log_uniform(rng, 1, 30) if rng.random() < 0.7 else 1.0
@@ -194,7 +196,7 @@ def sample_wide(rng: np.random.Generator, n_samples: int) -> Configuration:
         growth=growth,
         sections=int(rng.integers(1, 11)) if rng.random() < 0.6 else 1,
         order=pick(rng, {"replacement": 35, "shuffled": 35, "once": 20, "sequential": 10}),
-        normalized=normalized,
+        rule=rule,
         has_rate=has_rate,
     )  # fmt: skip
 

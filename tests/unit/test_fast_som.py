@@ -80,13 +80,14 @@ def test_torus_has_no_border() -> None:
 @pytest.mark.parametrize("neighborhood", sorted(set(NEIGHBORHOODS) - {"mexican_hat", "triangle"}))
 def test_one_sample_at_a_time_is_online(neighborhood: str) -> None:
     """A batch of one, averaged, is an online update."""
+    rule = "mean"
     rng = np.random.default_rng(5)
     weights, data = rng.normal(size=(5, 6, 4)), rng.normal(size=(20, 4))
     order = np.arange(20)
     online, batch = (FastSom(weights, "hexagonal", neighborhood) for _ in range(2))
     online.online(data, order, order, np.full(20, 0.3), np.full(20, 1.7))
     for sample in order:
-        batch.batch(data, order[sample : sample + 1], 0.3, 1.7, normalized=False)
+        batch.batch(data, order[sample : sample + 1], 0.3, 1.7, rule=rule)
     np.testing.assert_allclose(batch.weights, online.weights, rtol=1e-12, atol=1e-13)
 
 
@@ -99,7 +100,7 @@ def test_batch_map_is_minisoms() -> None:
     t = np.arange(5.0)
     rates, radii = (schedule("asymptotic_decay", t, 5, start) for start in (0.5, 2.0))
     for rate, radius in zip(rates, radii, strict=True):
-        fast.batch(data, np.arange(70), float(rate), float(radius), normalized=True)
+        fast.batch(data, np.arange(70), float(rate), float(radius), rule="normalized")
     np.testing.assert_allclose(fast.weights, som.get_weights(), rtol=1e-10)
 
 
