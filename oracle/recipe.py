@@ -24,12 +24,16 @@ from oracle.types import Run
 
 #: What `--preset shipped` reads; docs/training.md tells the commands that collect it.
 SHIPPED_FILES = ("data/pretraining.csv.gz", "data/calibrate.csv.gz", "data/test.csv.gz")
-#: Shipped artifact -> settings and seeds averaged in it.
+#: What all shipped networks share.
+_SHIPPED = Settings(
+    epochs=40, batch_size=128, learning_rate=2e-3, decay="cosine", dropout=0.0, hide=0.5
+)
+#: Shipped artifact -> settings and seeds averaged in it; equal networks are trained once.
 SHIPPED: dict[str, tuple[Settings, int]] = {
-    "lite": (Settings("lite", epochs=60, decay="cosine", dropout=0.0), 1),
-    "bidirectional": (Settings("bidirectional", epochs=60, decay="cosine", dropout=0.0), 1),
-    "standard": (Settings("standard", epochs=60, decay="cosine", dropout=0.0), 1),
-    "default": (Settings("standard", epochs=60, decay="cosine", dropout=0.0), 3),
+    "default": (replace(_SHIPPED, architecture="standard"), 2),
+    "standard": (replace(_SHIPPED, architecture="standard"), 1),
+    "lite": (replace(_SHIPPED, architecture="lite"), 1),
+    "bidirectional": (replace(_SHIPPED, architecture="bidirectional"), 1),
 }
 #: Above this many runs a batch may be large without too few steps an epoch.
 MANY_RUNS = 5000
@@ -149,7 +153,8 @@ def run_request(request: Request) -> list[Result]:
     if request.start_from is not None:
         return [_finetuned(request, data, name)]
     settings = _settings(request, len(data.train))
-    return [_trained(request, data, name, settings, request.seeds or 1, request.out / name)]
+    fitted = _trained(request, data, name, settings, request.seeds or 1)
+    return [_published(request, data, name, fitted, request.out / name)]
 
 
 def gather(request: Request) -> Data:
@@ -176,26 +181,25 @@ def gather(request: Request) -> Data:
 
 
 def _trained(
-    request: Request, data: Data, name: str, settings: Settings, seeds: int, folder: Path
-) -> Result:
+    request: Request, data: Data, name: str, settings: Settings, seeds: int
+) -> list[Fitted]:
+    """Train the seeds of one architecture, with one scaling."""
     fitted: list[Fitted] = []
     for i in range(seeds):
         own = replace(settings, seed=settings.seed + i)
-        stem = name if seeds == 1 else f"{name}_seed{own.seed}"
-        scaling = fitted[0].scaling if fitted else None
         fitted.append(
             fit(
                 data.train,
                 data.calibrate,
                 own,
                 request.out,
-                stem,
+                name if i == 0 else f"{name}_seed{own.seed}",
                 resume=request.resume,
-                scaling=scaling,
+                scaling=fitted[0].scaling if fitted else None,
                 verbose=request.verbose,
             )
         )
-    return _published(request, data, name, fitted, folder)
+    return fitted
 
 
 def _published(
@@ -258,12 +262,16 @@ def _shipped(request: Request) -> list[Result]:
             )
     request = replace(request, datasets=(train,), calibrate=calibrate, test=test)
     data = gather(request)
-    results = []
+    results, trained = [], dict[Settings, list[Fitted]]()
     for key in wanted:
         settings, seeds = SHIPPED[key]
         settings = replace(settings, epochs=request.epochs or settings.epochs)
-        folder = request.out / f"shipped-{key}"
-        results.append(_trained(request, data, f"shipped-{key}", settings, seeds, folder))
+        if len(trained.get(settings, ())) < seeds:
+            stem = f"shipped_{settings.architecture}"
+            trained[settings] = _trained(request, data, stem, settings, seeds)
+        fitted = trained[settings][:seeds]
+        name = f"shipped-{key}"
+        results.append(_published(request, data, name, fitted, request.out / name))
     return results
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ from oracle.windows import Windows, target_weights
 
 #: Steps an epoch at least: few runs are seen several times, through other windows.
 MIN_STEPS = 16
+#: The learning curve, beside TensorBoard's files.
+CURVE = "curve.json"
 #: Where validation cuts its runs.
 VALIDATION_SHARES = (0.1, 0.3, 0.6)
 
@@ -275,34 +278,42 @@ def fit(
         dropout=settings.dropout,
         skip=settings.skip,
     )
-    model = make(per_step=per_step)
-    if start_from is not None:
-        model.set_weights(start_from.get_weights())
-    model.compile(
-        optimizer=keras.optimizers.Adam(settings.learning_rate, epsilon=1e-9, clipnorm=1.0),
-        loss=WeighedPinball(HEAD_LEVELS),
-        jit_compile=False,  # XLA is six times slower for LSTMs on CPUs
-    )
-    batches = TrainingBatches(windows, scaling, settings, per_step)
     server = make()
-    held_out = prefixes_of(validation, VALIDATION_SHARES, scaling)
     best, final = folder / f"{name}_best.keras", folder / f"{name}_final.keras"
-    backup = folder / f".{name}_backup"
+    logs, backup = folder / "logs" / name, folder / f".{name}_backup"
     if not resume:
         shutil.rmtree(backup, ignore_errors=True)
+        final.unlink(missing_ok=True)
+    if not final.exists():  # a resumed call may find this network done
+        model = make(per_step=per_step)
+        if start_from is not None:
+            model.set_weights(start_from.get_weights())
+        model.compile(
+            optimizer=keras.optimizers.Adam(settings.learning_rate, epsilon=1e-9, clipnorm=1.0),
+            loss=WeighedPinball(HEAD_LEVELS),
+            jit_compile=False,  # XLA is six times slower for LSTMs on CPUs
+        )
+        batches = TrainingBatches(windows, scaling, settings, per_step)
+        held_out = prefixes_of(validation, VALIDATION_SHARES, scaling)
 
-    def score(trained: keras.Model) -> float:
-        server.set_weights(trained.get_weights())
-        return validation_loss(predict(server, held_out), held_out)
+        def score(trained: keras.Model) -> float:
+            server.set_weights(trained.get_weights())
+            return validation_loss(predict(server, held_out), held_out)
 
-    steps, state = callbacks(score, batches, settings, best, folder / "logs" / name, backup)
-    model.fit(
-        batches.dataset(), shuffle=False, epochs=settings.epochs, verbose=verbose, callbacks=steps
-    )
-    model.save(final)
+        steps, state = callbacks(score, batches, settings, best, logs, backup)
+        model.fit(
+            batches.dataset(),
+            shuffle=False,
+            epochs=settings.epochs,
+            verbose=verbose,
+            callbacks=steps,
+        )
+        (logs / CURVE).write_text(json.dumps(state.curve))
+        model.save(final)
+        shutil.rmtree(backup)
+    curve = json.loads((logs / CURVE).read_text())
     server.set_weights(keras.saving.load_model(best, compile=False).get_weights())
-    shutil.rmtree(backup)
-    return Fitted(server, scaling, settings, best, final, state.curve)
+    return Fitted(server, scaling, settings, best, final, curve)
 
 
 def validation_loss(quantiles: Array, held_out: Prefixes) -> float:

@@ -1,0 +1,164 @@
+"""`oracle train` on real runs: what it writes, fine-tuning's verdict, kill and resume (T6)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from oracle.artifact import list_artifacts, read_artifact
+from oracle.dataset import read_dataset, write_dataset
+from oracle.forecaster import Oracle
+from oracle.types import Run
+
+pytestmark = pytest.mark.tensorflow
+
+SAMPLE = Path(__file__).parents[2] / "data" / "sample.csv.gz"
+DEADLINE_S = 300
+
+
+@pytest.fixture(scope="module")
+def runs() -> list[Run]:
+    return read_dataset(SAMPLE)
+
+
+@pytest.fixture
+def small(tmp_path: Path, runs: list[Run]) -> Path:
+    path = tmp_path / "small.csv"
+    write_dataset(path, runs[:80], {})
+    return path
+
+
+def train(*options: str, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "oracle", "train", *options],
+        cwd=cwd,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def curve(folder: Path, name: str) -> list[dict[str, float]]:
+    return json.loads((folder / "models" / "logs" / name / "curve.json").read_text())
+
+
+@pytest.mark.parametrize("architecture", ["lite", "bidirectional"])
+def test_it_writes_what_the_brief_promises(tmp_path: Path, small: Path, architecture: str) -> None:
+    options = ["--dataset", str(small), "--architecture", architecture, "--epochs", "2"]
+    process = train(*options, "--json", cwd=tmp_path)
+    out, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, err
+    (result,) = json.loads(out)
+    name, models = result["name"], tmp_path / "models"
+    assert name.startswith(f"lstm_oracle_{architecture}_")
+    for end in ("_best.keras", "_final.keras", "_metadata.json", "_learning_curve.png"):
+        assert (models / f"{name}{end}").stat().st_size > 0
+    assert list((models / "logs" / name).rglob("events.out.tfevents.*"))
+    facts = json.loads((models / f"{name}_metadata.json").read_text())
+    assert facts["data"]["split_by"] == "table"
+    assert not list(models.glob(".*_backup"))
+    artifact = read_artifact(models / name)
+    assert artifact.manifest.architecture == architecture
+    assert "Mean absolute error" in artifact.card
+    forecast = Oracle(artifact).forecast(read_dataset(small)[0].history.prefix(3))
+    assert all(np.isfinite(v).all() for v in map(np.array, forecast.final.values()))
+
+
+def test_killed_it_resumes_as_if_nothing_had_happened(tmp_path: Path, small: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    options = ["--dataset", str(small), "--architecture", "lite", "--epochs", "5", "--name", "x"]
+    process = train(*options, "--json", cwd=whole)
+    _, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, err
+
+    process = train(*options, cwd=broken)
+    state = broken / "models" / ".x_backup" / "callbacks.json"
+    deadline = time.monotonic() + DEADLINE_S
+    while not (state.exists() and len(json.loads(state.read_text())["curve"]) >= 2):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        os.sched_yield()
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    artifacts = {p.parent.name for p in (broken / "models").glob("*/manifest.json")}
+    assert artifacts == set()
+
+    process = train(*options, "--resume", "--json", cwd=broken)
+    _, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, err
+    first, second = curve(whole, "x"), curve(broken, "x")
+    assert len(first) == len(second) == 5
+    for a, b in zip(first, second, strict=True):
+        assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-3)
+    read_artifact(broken / "models" / "x")
+
+
+def test_fine_tuning_says_whether_it_got_better(tmp_path: Path, runs: list[Run]) -> None:
+    path = tmp_path / "mine.csv"
+    write_dataset(path, runs, {})
+    began = time.monotonic()
+    process = train(
+        "--from", "shipped-lite", "--dataset", str(path), "--epochs", "3", "--name", "mine",
+        "--json", cwd=tmp_path,
+    )  # fmt: skip
+    out, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, err
+    (result,) = json.loads(out)
+    verdict = result["verdict"]
+    assert verdict["better"] == (verdict["after"] < verdict["before"])
+    kept = (tmp_path / "models" / "mine" / "manifest.json").exists()
+    assert kept == verdict["better"]
+    assert (result["artifact"] is not None) == kept
+    assert time.monotonic() > began
+
+
+def test_reading_a_graph_back_gives_the_same_answers() -> None:
+    from oracle.export import forecast
+    from oracle.finetune import networks_of
+
+    for folder in list_artifacts():
+        if not folder.name.startswith("shipped-"):
+            continue
+        artifact = read_artifact(folder)
+        models, _ = networks_of(artifact)
+        for sequence, expected in zip(
+            artifact.golden.sequence, artifact.golden.quantiles, strict=True
+        ):
+            rows = np.asarray(sequence, np.float32)[None]
+            np.testing.assert_allclose(
+                forecast(models, rows, [rows.shape[1]])[0], expected, atol=1e-5
+            )
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ([], "--dataset"),
+        (["--dataset", "none.csv"], "existing file"),
+        (["--dataset", str(SAMPLE), "--architecture", "deep"], "standard, bidirectional, lite"),
+        (["--dataset", str(SAMPLE), "--learning-rate", "-1"], "--learning-rate"),
+        (["--dataset", str(SAMPLE), "--resume"], "interrupted training"),
+        (["--dataset", str(SAMPLE), "--from", "nothing"], "Known names"),
+        (["--preset", "other"], "shipped"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    tmp_path: Path, options: list[str], says: str
+) -> None:
+    process = train(*options, cwd=tmp_path)
+    _, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 2, err
+    last: Any = [line for line in err.splitlines() if line.strip()][-1]
+    assert says in last
+    assert "Traceback" not in err
