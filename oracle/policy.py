@@ -249,7 +249,10 @@ def _rank_generation(
     n_seen = len(values) + len(members)
     if n_seen - 1 < policy.startup_runs:
         return [_too_few(n_seen - 1, policy)] * len(members)
-    draws = np.stack([quality_scores(f, policy, scale) for f in members])
+    scores = [quality_scores(f, policy, scale) for f in members]
+    # Forecasts of one oracle have equally many draws; of several, the fewest serve all.
+    fewest = min(len(s) for s in scores)
+    draws = np.stack([s[np.linspace(0, len(s) - 1, fewest).astype(int)] for s in scores])
     size = reference.population_size
     chances = p_good_jointly(draws, values, spreads, size, policy.good)
     medians = np.median(draws, axis=1)

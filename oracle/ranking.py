@@ -87,6 +87,18 @@ def _standard_draws(n_runs: int, n_draws: int) -> npt.NDArray[np.float32]:
     return _standard_table(rows, n_draws)[:n_runs]
 
 
+def _orders(n_runs: int, n_draws: int) -> npt.NDArray[np.int64]:
+    """[run, draw] one order of the draws for each run, the same always."""
+    return _order_table(64 * math.ceil(n_runs / 64), n_draws)[:n_runs]
+
+
+@lru_cache(maxsize=16)
+def _order_table(n_runs: int, n_draws: int) -> npt.NDArray[np.int64]:
+    orders: npt.NDArray[np.int64] = np.argsort(_standard_draws(n_runs, n_draws), axis=1)
+    orders.setflags(write=False)
+    return orders
+
+
 @lru_cache(maxsize=16)
 def _standard_table(n_runs: int, n_draws: int) -> npt.NDArray[np.float32]:
     normal = NormalDist()
@@ -156,26 +168,27 @@ def p_good_jointly(
     n_seen = n_runs + len(values)
     if n_seen == 1:
         return np.ones(1)
-    table = _standard_draws(n_seen, n_draws)
     # Orders of their own, so that draws made from the same random numbers are not paired.
-    order = np.argsort(table[:n_runs], axis=1)
-    own = np.take_along_axis(draws, order, axis=1)
-    others = values[:, None] + (spreads / QUARTILE_SD)[:, None] * table[n_runs:]
-    field = np.concatenate([own, others])  # [seen, draw]
+    own = np.take_along_axis(draws, _orders(n_runs, n_draws), axis=1)
+    table = _standard_draws(n_seen, n_draws)[n_runs:]
+    others = values[:, None] + (spreads / QUARTILE_SD)[:, None] * table
+    field = np.ascontiguousarray(np.concatenate([own, others]).T)  # [draw, seen]
     weights = places(n_seen, n_seen if size is None else size, good)
     used = [h for h in range(1, n_seen + 1) if weights[h] > NEGLIGIBLE]
     kth = sorted({k for h in used for k in (h - 1, h) if k < n_seen})
-    ordered = np.partition(field, kth, axis=0) if kth else field
-    sorted_draws = np.sort(draws, axis=1)
+    ordered = np.partition(field, kth, axis=1) if kth else field
+    best = own.min(axis=1)
     result = np.zeros(n_runs)
     for h in used:
         if h >= n_seen:  # everybody seen is good
             result += weights[h]
             continue
-        inner, outer = ordered[h - 1], ordered[h]
-        # The h-th best of the others: one further out where the run itself is within.
-        bars = np.where(own <= inner, outer, inner)  # [run, draw]
-        for i in range(n_runs):
-            below = sorted_draws[i].searchsorted(bars[i], side="right")
-            result[i] += weights[h] * below.mean() / n_draws
+        inner, outer = ordered[:, h - 1], ordered[:, h]
+        bar = np.sort(inner)
+        for i in np.flatnonzero(best <= bar[-1]):
+            within = own[i] <= inner
+            # The h-th best of the others: one further out where the run itself is within.
+            mine = np.sort(np.where(within, outer, inner)) if within.any() else bar
+            beaten = n_draws - mine.searchsorted(own[i])  # bars at or above each draw
+            result[i] += weights[h] * beaten.mean() / n_draws
     return np.clip(result, 0.0, 1.0)

@@ -6,7 +6,8 @@ the other, with the quality score of the last values and progress in percent as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from oracle.baselines import Baseline, Boosting, CurveFit
 from oracle.ranking import n_good
 from oracle.recorded import Array, Recorded, score_of
 from oracle.replay import Setting, StopPolicy, Stops, clairvoyant
-from oracle.types import Policy, Run
+from oracle.types import Policy
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -74,10 +75,14 @@ def optuna_pruner(make: Callable[[], BasePruner]) -> StopPolicy:
     def stops(population: Recorded) -> Stops:
         import optuna
 
+        with warnings.catch_warnings():
+            # Two of the pruners are marked experimental; which is not our user's concern.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            pruner = make()
         study = optuna.create_study(
             study_name=f"replay-{population.table}",  # Hyperband draws brackets from the name
             direction="minimize",
-            pruner=make(),
+            pruner=pruner,
             sampler=optuna.samplers.RandomSampler(seed=0),
         )
         result = np.full(population.n_runs, population.n_checks)
@@ -159,8 +164,8 @@ def worse_than(predicted: Callable[[Recorded], Array], percent: float) -> StopPo
 class BoostingDraws:
     """The boosting baseline's view of a population: its draws in place of the oracle's."""
 
-    def __init__(self, runs: Sequence[Run], seed: int = 0) -> None:
-        self._boosting = Boosting(seed=seed).fit(runs)
+    def __init__(self, boosting: Boosting) -> None:
+        self._boosting = boosting
         self._for: Recorded | None = None
         self._view: Recorded | None = None
 

@@ -67,7 +67,7 @@ def evaluate(
     scored = score(runs, oracle, fitted, seed=seed)
     found = {**facts, **report(scored)}
     if png is not None:
-        found["pictures"] = _draw(png, scored)
+        found["pictures"] = draw(png, scored)
     if as_json:
         print(json.dumps(found, indent=2))
     else:
@@ -166,7 +166,8 @@ def _table(which: str, rows: list[dict[str, Any]]) -> None:
                     print(f"    {label:12}{cells}")
 
 
-def _draw(folder: Path, scored: Scored) -> list[str]:
+def draw(folder: Path, scored: Scored) -> list[str]:
+    """Write the four pictures of an evaluation; returns their paths."""
     import numpy as np
 
     from oracle.evaluation import ORACLE, SCORES, coverages, errors, main_score

@@ -154,11 +154,12 @@ def _policies(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     policies |= rivals()
     if train_dataset is not None:
+        from oracle.baselines import Boosting
         from oracle.dataset import read_dataset, usable
 
         tested = {run.dataset for runs in tables for run in runs}
         train = [r for r in usable(read_dataset(train_dataset))[0] if r.dataset not in tested]
-        boosted = BoostingDraws(train)
+        boosted = BoostingDraws(Boosting().fit(train))
         policies |= {
             Setting(BOOSTED, risk): boosted(one_after_another(p)) for risk, p in ours.items()
         }
