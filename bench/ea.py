@@ -510,6 +510,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--journal", type=Path, default=JOURNAL)
+    parser.add_argument("--seeds", type=int, default=len(SEEDS), help="searches of each kind")
     parser.add_argument("--quick", action="store_true", help="one table, one seed, 24 runs")
     parser.add_argument("--write-docs", action="store_true", help="write docs/savings.md and .png")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
@@ -518,7 +519,7 @@ def main() -> None:
         if ROLES[table.rpartition("-")[0]] != "test":
             raise SystemExit(f"{table} is not a test table.")
     info = Oracle.load().info
-    tables, seeds, budget = (TABLES[:1], [0], 24) if options.quick else (TABLES, SEEDS, RUNS)
+    tables, seeds, budget = (TABLES[:1], [0], 24) if options.quick else (TABLES, range(options.seeds), RUNS)
     path = options.journal.with_stem("ea-quick") if options.quick else options.journal
     entries = journal(path, info.sha256, tables, seeds, budget, quiet=options.json)
     rows = figures(entries)

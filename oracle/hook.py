@@ -31,7 +31,7 @@ from oracle.context import context_of
 from oracle.errors import InvalidHistory, must_be
 from oracle.fitness import Fitness
 from oracle.judges import Forecaster, Judge, LocalJudge
-from oracle.population import Population
+from oracle.population import Population, population_at
 from oracle.problems import Problems
 from oracle.remote import TIMEOUT_S, RemoteJudge
 from oracle.types import (
@@ -108,7 +108,6 @@ def watch(
             own = None if policy is None and control is None else chosen
             judge = RemoteJudge(url, run.run_id, own, api_key=api_key, timeout_s=timeout_s)
         else:
-            owned = isinstance(population, str | os.PathLike)
             judge = LocalJudge(
                 run.run_id,
                 chosen,
@@ -118,7 +117,6 @@ def watch(
                 name=name,
                 size=population_size,
                 log=log,
-                owned=owned,
             )
         run._begin(judge)
     return run
@@ -389,7 +387,7 @@ def _policy_of(policy: str | Policy | None, control: float | None, has_populatio
 
 
 def _opened(population: str | os.PathLike[str] | Population | None) -> Population | None:
-    return Population(population) if isinstance(population, str | os.PathLike) else population
+    return population_at(population) if isinstance(population, str | os.PathLike) else population
 
 
 def _table_name(context: RunContext) -> str:

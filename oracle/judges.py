@@ -57,7 +57,6 @@ class LocalJudge:
         name: of the population within the file.
         size: runs the whole search is planned to have, None = open-ended.
         log: a file that takes every decision, None = none.
-        owned: the population was opened for this run and is closed with it.
     """
 
     def __init__(
@@ -71,12 +70,10 @@ class LocalJudge:
         name: str = "default",
         size: int | None = None,
         log: str | os.PathLike[str] | None = None,
-        owned: bool = True,
     ) -> None:
         self._run_id, self._policy, self._problems = run_id, policy, problems
         self._model, self._population, self._name, self._size = model, population, name, size
         self._log = DecisionLog(log) if log is not None else None
-        self._owned = owned
         self._forecast: Forecast | None = None
         self._held = False
         # A file that hangs is left alone for a while, as a server is.
@@ -117,8 +114,6 @@ class LocalJudge:
                     self._name, outcome, progress=progress, mqe_of_mean=scale
                 ),
             )
-        if self._owned:
-            self._shared("close it", Population.close)
 
     def _forecast_of(self, history: History) -> Forecast | None:
         try:

@@ -2,8 +2,9 @@
 
 A row says how a run ended: with its values, or, where it was stopped, with the medians of its
 forecast and the censored mark. A row is written when a run starts and when it ends; looking at
-the others costs one pragma while nothing has changed. WAL with synchronous=FULL and BEGIN
-IMMEDIATE: a worker that is killed leaves the file whole, and everything before it.
+the others costs one pragma while nothing has changed. WAL with BEGIN IMMEDIATE: a worker that
+is killed leaves the file whole, and loses no run that had ended. synchronous=NORMAL saves the
+training a wait for the disk at either end of a run; a power failure may cost the last rows.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ INSERT INTO clock VALUES (0);
 CREATE INDEX run_ended ON run (population, ended);
 CREATE INDEX run_live ON run (population) WHERE state = 'live';
 """
+
+#: Files that a process keeps open between runs.
+KEPT_OPEN = 4
 
 # Connections opened before a fork: SQLite forbids their use in the child, closing included.
 _inherited: list[sqlite3.Connection] = []
@@ -338,7 +342,7 @@ class Population:
                     db.execute("ROLLBACK")
                 raise
         _journal(db, self._timeout_s)
-        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA synchronous = NORMAL")
 
     def _mark(self, db: sqlite3.Connection) -> int | None:
         """Read the schema version; None for an empty file.
@@ -379,6 +383,21 @@ class Population:
             advice = "It is not a population file and was left as it is: name another file."
         rule = "a population file that answers"
         return must_be("population", rule, f"{self.path.name} ({error})", advice)
+
+
+_open: dict[Path, Population] = {}
+_open_lock = threading.Lock()
+
+
+def population_at(path: str | os.PathLike[str]) -> Population:
+    """Give this process' one Population of a file, so that its runs share a connection."""
+    where = Path(path).absolute()
+    with _open_lock:
+        shared = _open.pop(where, None) or Population(where)
+        _open[where] = shared  # the latest used last
+        while len(_open) > KEPT_OPEN:
+            _open.pop(next(iter(_open))).close()
+    return shared
 
 
 class _Seen:

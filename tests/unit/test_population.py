@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from oracle.errors import StoreUnavailable
-from oracle.population import Population, upper_bound
+from oracle.population import KEPT_OPEN, Population, population_at, upper_bound
 from oracle.types import Outcome
 
 
@@ -174,3 +174,14 @@ def test_closing_is_not_the_end(shared: Population) -> None:
     shared.close()
     shared.close()
     assert shared.reference("a").live == 1
+
+
+def test_a_process_shares_one_connection_a_file_and_keeps_few_open(tmp_path: Path) -> None:
+    first = population_at(tmp_path / "0.db")
+    assert population_at(tmp_path / "0.db") is first
+    first.start("a", "r1")
+    for i in range(1, KEPT_OPEN + 1):
+        population_at(tmp_path / f"{i}.db").start("a", "r1")
+    assert first._connection is None
+    assert first.reference("a").live == 1  # a closed one opens again where it is still in use
+    first.close()
