@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+# In the place of bench/, where this file would hide the standard library's `http`.
+sys.path[0:1] = [str(ROOT), str(ROOT / "tests")]
 
 from serving import Server, checkpoint, free_port, until  # noqa: E402
 

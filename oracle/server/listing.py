@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from oracle.errors import InvalidHistory, RunNotFound
 from oracle.server.references import reference_at
@@ -29,6 +30,16 @@ from oracle.types import (
     RunContext,
 )
 
+# Built once: putting a statement together costs more than running it.
+_RUN = select(runs).where(
+    runs.c.owner == bindparam("of_owner"), runs.c.run_id == bindparam("of_run")
+)
+_CHECKPOINTS = (
+    select(checkpoints)
+    .where(checkpoints.c.run == bindparam("of_run"), checkpoints.c.epoch <= bindparam("until"))
+    .order_by(checkpoints.c.epoch)
+)
+
 _COLUMNS = ("mqe", "topographic_error", "dead_neuron_ratio", "learning_rate", "radius")
 #: SQLite and PostgreSQL keep integers to this.
 _MAX_ID = 2**63 - 1
@@ -42,17 +53,13 @@ def iso(seconds: float) -> str:
 
 def run_of(connection: Connection, owner: str, run_id: str) -> Row[Any] | None:
     """Read one run's row, None where there is none of this owner."""
-    return connection.execute(
-        select(runs).where(runs.c.owner == owner, runs.c.run_id == run_id)
-    ).first()
+    return connection.execute(_RUN, {"of_owner": owner, "of_run": run_id}).first()
 
 
 def history_of(connection: Connection, row: Row[Any], until: float | None = None) -> History:
     """Read a run's history, up to the epoch `until`."""
-    query = select(checkpoints).where(checkpoints.c.run == row.id).order_by(checkpoints.c.epoch)
-    if until is not None:
-        query = query.where(checkpoints.c.epoch <= until)
-    rows = connection.execute(query).all()
+    bounds = {"of_run": row.id, "until": until if until is not None else sys.float_info.max}
+    rows = connection.execute(_CHECKPOINTS, bounds).all()
     columns: dict[str, Any] = {name: [getattr(r, name) for r in rows] for name in _COLUMNS}
     for name in ("learning_rate", "radius"):
         if all(value is None for value in columns[name]):
@@ -102,6 +109,7 @@ def summary_of(row: Row[Any], outcome: Outcome | Row[Any] | None) -> RunSummary:
         expected_saving=row.expected_saving,
         support=row.support,
         quality=QualityForecast.model_validate_json(row.quality) if row.quality else None,
+        forecast=json.loads(row.forecast) if row.forecast else None,
         final=final,
         created_at=iso(row.created_at),
         updated_at=iso(row.updated_at),

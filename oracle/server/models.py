@@ -23,7 +23,13 @@ from oracle.forecaster import Oracle
 from oracle.runtime import open_artifact
 from oracle.server.listing import iso
 from oracle.server.telemetry import Telemetry
-from oracle.server.wire import ActiveModel, AvailableModel, ModelFailure, ModelsAnswer
+from oracle.server.wire import (
+    ActiveModel,
+    AvailableModel,
+    ModelCard,
+    ModelFailure,
+    ModelsAnswer,
+)
 from oracle.settings import Settings
 from oracle.types import Forecast, History, ModelInfo
 
@@ -217,6 +223,23 @@ class ModelKeeper:
             available=tuple(
                 AvailableModel(**info.model_dump(), active=info.sha256 == in_use) for info in infos
             ),
+        )
+
+    def card(self) -> ModelCard:
+        """Show the card of the model in use and the facts of its training.
+
+        Raises:
+            ArtifactNotFound: none was loaded yet.
+        """
+        found, active = self.require().artifact, self.active()
+        if active is None:  # never: what was loaded once stays
+            raise ArtifactNotFound("A model must be loaded; GET /readyz says what is wrong.")
+        return ModelCard(
+            model=active,
+            created=found.manifest.created,
+            architecture=found.manifest.architecture,
+            training=found.manifest.training,
+            card=found.card,
         )
 
     def _info(self, folder: Path) -> ModelInfo | None:

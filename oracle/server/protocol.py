@@ -12,7 +12,7 @@ from asyncio import TimerHandle
 from dataclasses import dataclass
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from oracle.server.answers import raw_answer, unavailable
 
@@ -30,6 +30,7 @@ class Limits:
         max_waiting: requests in work, event streams not counted.
         max_connections: open connections.
         retry_after_s: told with a 503.
+        accepted: requests in work now, event streams included.
         streams: event streams open now.
     """
 
@@ -38,6 +39,7 @@ class Limits:
     max_waiting: int
     max_connections: int
     retry_after_s: int
+    accepted: int = 0
     streams: int = 0
 
 
@@ -47,7 +49,6 @@ class DeadlineProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.limits: Limits = self.app_state["limits"]
-        self.serve = self.app
         self.refuse = unavailable(self.limits.retry_after_s)
         self.receive_deadline: TimerHandle | None = None
         self.write_deadline: TimerHandle | None = None
@@ -81,8 +82,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """End event streams too when the server is told to end: they never end by themselves."""
-        cycle = self.cycle
-        if self.scope is not None and cycle.chunked_encoding and not cycle.response_complete:
+        if getattr(self.cycle, "chunked_encoding", False):  # only streams are, see answers.py
             self.transport.close()
         else:
             super().shutdown()
@@ -98,11 +98,28 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Hand the request to the application, or refuse it where too many wait."""
-        waiting = len(self.tasks) - self.limits.streams
+        """The head is here; the body may follow."""
         self.in_head = False
-        self.app = self.serve if waiting < self.limits.max_waiting else self.refuse
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Hand the request to the application, or refuse it where too many are in work.
+
+        Refused ones are not counted: otherwise a crowd would keep everybody out.
+        """
+        limits = self.limits
+        if limits.accepted - limits.streams < limits.max_waiting:
+            limits.accepted += 1
+            app = self._serve
+        else:
+            app = self.refuse
+        super()._start_asgi_task(cycle, app)
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.limits.accepted -= 1
 
     def on_message_complete(self) -> None:
         """The whole request is here."""

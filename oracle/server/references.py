@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from oracle.server.schema import outcomes, runs
 from oracle.types import MAX_REFERENCE_RUNS, Outcome, Reference
@@ -28,6 +28,26 @@ _COLUMNS = (
     outcomes.c.censored,
     outcomes.c.spread,
     outcomes.c.mqe_of_mean,
+)
+
+
+_OF_POPULATION = (
+    outcomes.c.owner == bindparam("of_owner"),
+    outcomes.c.population == bindparam("of_population"),
+)
+#: Last outcome, number of outcomes, and other runs that train; built once, see listing.py.
+_NOW = select(
+    select(func.coalesce(func.max(outcomes.c.id), 0)).where(*_OF_POPULATION).scalar_subquery(),
+    select(func.count()).select_from(outcomes).where(*_OF_POPULATION).scalar_subquery(),
+    select(func.count())
+    .select_from(runs)
+    .where(
+        runs.c.owner == bindparam("of_owner"),
+        runs.c.population == bindparam("of_population"),
+        runs.c.state == "running",
+        runs.c.run_id != bindparam("without"),
+    )
+    .scalar_subquery(),
 )
 
 
@@ -115,10 +135,8 @@ class References:
     ) -> Moment:
         """Give what the run `without` must beat now."""
         key = (owner, population)
-        last, count = connection.execute(
-            select(func.coalesce(func.max(outcomes.c.id), 0), func.count()).where(
-                outcomes.c.owner == owner, outcomes.c.population == population
-            )
+        last, count, live = connection.execute(
+            _NOW, {"of_owner": owner, "of_population": population, "without": without}
         ).one()
         seen = self._seen.setdefault(key, _Seen())
         if last > seen.outcome_id:
@@ -129,7 +147,6 @@ class References:
         self._seen.move_to_end(key)
         if len(self._seen) > MAX_CACHED:
             self._seen.popitem(last=False)
-        live = _live(connection, owner, population, without)
         return seen.moment(without, live, population_size)
 
     def forget(self, owner: str, population: str | None) -> None:
@@ -170,15 +187,3 @@ def _read(connection: Connection, owner: str, population: str, seen: _Seen, unti
     )
     for row in rows:
         seen.add(row)
-
-
-def _live(connection: Connection, owner: str, population: str, without: str) -> int:
-    count = connection.scalar(
-        select(func.count()).where(
-            runs.c.owner == owner,
-            runs.c.population == population,
-            runs.c.state == "running",
-            runs.c.run_id != without,
-        )
-    )
-    return int(count or 0)

@@ -13,7 +13,7 @@ from oracle.server.answers import answer
 from oracle.server.docs_page import render
 from oracle.server.openapi import described
 from oracle.server.service import service_of
-from oracle.server.wire import Health, ModelsAnswer, Readiness
+from oracle.server.wire import Health, ModelCard, ModelsAnswer, Readiness
 
 router = APIRouter(tags=["service"])
 
@@ -57,6 +57,12 @@ async def readyz(request: Request) -> Response:
 async def list_models(request: Request) -> Response:
     """List the model in use and those that could be activated."""
     return answer(await asyncio.to_thread(service_of(request).models.report))
+
+
+@router.get("/v1/models/active", responses=described(ModelCard))
+async def show_model(request: Request) -> Response:
+    """Show the card of the model in use and the facts of its training."""
+    return answer(service_of(request).models.card())
 
 
 @router.get(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from oracle.errors import InvalidHistory, OracleError, RunConflict, RunNotFound
 from oracle.policy import decide, is_control, outcome_of
@@ -43,6 +43,30 @@ from oracle.types import (
 )
 
 log = logging.getLogger("oracle.runs")
+
+# Built once: putting a statement together costs more than running it.
+_ADD_CHECKPOINT = insert(checkpoints)
+_ADD_DECISION = insert(decisions)
+_ADD_EVENT = insert(events)
+_UPDATE_RUN = update(runs).where(runs.c.id == bindparam("of_run"))
+_LAST_DECISION = (
+    select(decisions.c.decision)
+    .where(decisions.c.run == bindparam("of_run"))
+    .order_by(decisions.c.id.desc())
+    .limit(1)
+)
+_PREVIOUS = (
+    select(decisions.c.below_risk)
+    .where(decisions.c.run == bindparam("of_run"), decisions.c.epoch < bindparam("before"))
+    .order_by(decisions.c.epoch.desc(), decisions.c.id.desc())
+    .limit(1)
+)
+_LAST_OUTCOME = (
+    select(outcomes)
+    .where(outcomes.c.run == bindparam("of_run"))
+    .order_by(outcomes.c.id.desc())
+    .limit(1)
+)
 
 _METRICS = ("mqe", "topographic_error", "dead_neuron_ratio", "learning_rate", "radius")
 
@@ -117,7 +141,7 @@ class Runs:
             return Appended(last, 0)
         if new:
             connection.execute(
-                insert(checkpoints), [{"run": row.id, **_checkpoint(piece, i)} for i in new]
+                _ADD_CHECKPOINT, [{"run": row.id, **_checkpoint(piece, i)} for i in new]
             )
         decision = self._decide(connection, row, history, piece.policy or self.policy)
         self._tell(connection, owner, run_id, "created" if created else "checkpoint")
@@ -166,37 +190,38 @@ class Runs:
         decision = _overruled(decision, row.override)
         now = self.clock()
         connection.execute(
-            insert(decisions).values(
-                run=row.id,
-                epoch=history.epochs[-1],
-                decided_at=now,
-                below_risk=decision.below_risk,
-                previous=previous,
-                override=row.override,
-                outcome_id=moment.outcome_id if moment else 0,
-                reference_sha256=moment.sha256 if moment else None,
-                live=moment.reference.live if moment else 0,
-                model_sha256=decision.model.sha256 if decision.model else None,
-                decision=decision.model_dump_json(),
-            )
+            _ADD_DECISION,
+            {
+                "run": row.id,
+                "epoch": history.epochs[-1],
+                "decided_at": now,
+                "below_risk": decision.below_risk,
+                "previous": previous,
+                "override": row.override,
+                "outcome_id": moment.outcome_id if moment else 0,
+                "reference_sha256": moment.sha256 if moment else None,
+                "live": moment.reference.live if moment else 0,
+                "model_sha256": decision.model.sha256 if decision.model else None,
+                "decision": decision.model_dump_json(),
+            },
         )
         if decision.stop and decision.forecast is not None:
             scale = moment.reference.mqe_of_mean if moment else None
             stand_in = outcome_of(decision.forecast, policy, mqe_of_mean=scale)
             self._add_outcome(connection, row, stand_in, history.context.mqe_of_mean)
         connection.execute(
-            update(runs)
-            .where(runs.c.id == row.id)
-            .values(
-                state="stopped" if decision.stop else "running",
-                ended_at=now if decision.stop else None,
-                updated_at=now,
-                control=row.control or control,
-                control_share=row.control_share or (policy.control if control else None),
-                decided_override=row.override,
+            _UPDATE_RUN,
+            {
+                "of_run": row.id,
+                "state": "stopped" if decision.stop else "running",
+                "ended_at": now if decision.stop else None,
+                "updated_at": now,
+                "control": row.control or control,
+                "control_share": row.control_share or (policy.control if control else None),
+                "decided_override": row.override,
                 **_last_checkpoint(history),
                 **_last_decision(decision),
-            )
+            },
         )
         return decision
 
@@ -454,24 +479,13 @@ def _same_again(connection: Connection, row: Row[Any]) -> Decision | None:
     """Give the last decision again, unless a person has overruled since."""
     if row.override != row.decided_override:
         return None
-    text = connection.scalar(
-        select(decisions.c.decision)
-        .where(decisions.c.run == row.id, decisions.c.epoch == row.epoch)
-        .order_by(decisions.c.id.desc())
-        .limit(1)
-    )
+    text = connection.scalar(_LAST_DECISION, {"of_run": row.id})
     return Decision.model_validate_json(text) if text is not None else None
 
 
 def _previous(connection: Connection, run: int, epoch: float) -> int:
     """Give `below_risk` of the last decision on an earlier checkpoint."""
-    found = connection.scalar(
-        select(decisions.c.below_risk)
-        .where(decisions.c.run == run, decisions.c.epoch < epoch)
-        .order_by(decisions.c.epoch.desc(), decisions.c.id.desc())
-        .limit(1)
-    )
-    return int(found or 0)
+    return int(connection.scalar(_PREVIOUS, {"of_run": run, "before": epoch}) or 0)
 
 
 def _overruled(decision: Decision, override: Override | None) -> Decision:
@@ -507,6 +521,7 @@ def _last_decision(decision: Decision) -> dict[str, Any]:
         "expected_saving": decision.expected_saving,
         "support": forecast.support if forecast else None,
         "quality": forecast.quality[-1].model_dump_json() if forecast else None,
+        "forecast": json.dumps(forecast.final) if forecast else None,
     }
 
 
@@ -521,9 +536,7 @@ def _outcome(row: Row[Any], how: FinishRequest) -> Outcome:
 
 
 def _last_outcome(connection: Connection, run: int) -> Outcome | None:
-    row = connection.execute(
-        select(outcomes).where(outcomes.c.run == run).order_by(outcomes.c.id.desc()).limit(1)
-    ).first()
+    row = connection.execute(_LAST_OUTCOME, {"of_run": run}).first()
     if row is None:
         return None
     return Outcome(
@@ -541,12 +554,7 @@ def _same_outcome(a: Outcome, b: Outcome) -> bool:
 
 
 def _last_forecast(connection: Connection, run: int) -> Forecast | None:
-    text = connection.scalar(
-        select(decisions.c.decision)
-        .where(decisions.c.run == run)
-        .order_by(decisions.c.id.desc())
-        .limit(1)
-    )
+    text = connection.scalar(_LAST_DECISION, {"of_run": run})
     return Decision.model_validate_json(text).forecast if text is not None else None
 
 
@@ -572,10 +580,11 @@ def _delete(connection: Connection, ids: list[int]) -> None:
 
 def _add_event(connection: Connection, row: Row[Any], event: Event) -> None:
     connection.execute(
-        insert(events).values(
-            owner=row.owner,
-            population=row.population,
-            run_id=row.run_id,
-            body=event.model_dump_json(),
-        )
+        _ADD_EVENT,
+        {
+            "owner": row.owner,
+            "population": row.population,
+            "run_id": row.run_id,
+            "body": event.model_dump_json(),
+        },
     )

@@ -64,6 +64,7 @@ runs = Table(
     Column("expected_saving", Float(53)),
     Column("support", Float(53)),
     Column("quality", Text),
+    Column("forecast", Text),
     Column("decided_override", String(8)),
     UniqueConstraint("owner", "run_id"),
     Index("ix_runs_owner_population_state", "owner", "population", "state"),

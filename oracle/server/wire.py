@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from oracle.types import (
     Decision,
@@ -23,6 +23,8 @@ from oracle.types import (
 State = Literal["running", "stopped", "finished"]
 Override = Literal["keep", "stop"]
 EventKind = Literal["created", "checkpoint", "finished", "keep", "stop", "deleted"]
+#: One value at each of LEVELS.
+Five = tuple[Finite, ...]
 
 EXAMPLE_HISTORY: dict[str, Any] = {
     "epochs": [10, 50, 100],
@@ -173,6 +175,7 @@ class RunSummary(Frozen):
     expected_saving: float | None
     support: float | None
     quality: QualityForecast | None
+    forecast: dict[str, Five] | None
     final: Final | None
     created_at: str
     updated_at: str
@@ -184,9 +187,6 @@ class RunList(Frozen):
 
     runs: tuple[RunSummary, ...]
     next_cursor: str | None
-
-
-Five = tuple[Finite, ...]
 
 
 class Track(Frozen):
@@ -343,6 +343,21 @@ class ModelsAnswer(Frozen):
     active: ActiveModel | None
     failure: ModelFailure | None
     available: tuple[AvailableModel, ...]
+
+
+class ModelCard(Frozen):
+    """What the model in use is, what it was trained on and how well it did.
+
+    Attributes:
+        training: facts as its manifest has them, free form.
+        card: its card, Markdown.
+    """
+
+    model: ActiveModel
+    created: str
+    architecture: str
+    training: dict[str, JsonValue]
+    card: str
 
 
 class Health(Frozen):

@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.Column("expected_saving", sa.Float(precision=53), nullable=True),
         sa.Column("support", sa.Float(precision=53), nullable=True),
         sa.Column("quality", sa.Text(), nullable=True),
+        sa.Column("forecast", sa.Text(), nullable=True),
         sa.Column("decided_override", sa.String(length=8), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
         sa.UniqueConstraint("owner", "run_id", name=op.f("uq_runs_owner_run_id")),

@@ -1,0 +1,79 @@
+"""Dockerfile and compose.yaml, checked without Docker: rules here, the steps in tests/e2e."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from oracle.settings import ENVIRONMENT_PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+#: Read by other parts than the service.
+OTHERS = {"ORACLE_MODELS"}
+
+
+def instructions() -> list[str]:
+    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.M)
+    return [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    return loaded
+
+
+def test_every_image_has_a_slim_base_that_the_package_supports() -> None:
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert wanted.startswith(">=3.11")
+    bases = {line.split()[1] for line in instructions() if line.startswith("FROM")}
+    names = {line.split()[-1] for line in instructions() if line.startswith("FROM")}
+    assert bases - names == {"python:3.12-slim"}
+
+
+def test_the_service_runs_as_nobody_special_and_says_how_it_is() -> None:
+    lines = instructions()
+    assert lines[-1] == 'CMD ["serve"]'
+    assert 'ENTRYPOINT ["oracle"]' in lines
+    assert "USER 10001" in lines
+    assert any(line.startswith("HEALTHCHECK") and "/readyz" in line for line in lines)
+
+
+def test_what_is_copied_exists_and_is_not_ignored() -> None:
+    ignore = (ROOT / ".dockerignore").read_text().split()
+    for line in instructions():
+        if line.startswith("COPY") and "--from" not in line:
+            for source in line.split()[1:-1]:
+                assert (ROOT / source).exists(), source
+                assert f"!{source.split('/')[0]}" in ignore, source
+
+
+def test_what_is_installed_is_locked_by_hash() -> None:
+    for line in instructions():
+        for install in re.findall(r"pip install [^&]*", line):
+            assert "--require-hashes" in install or "--no-deps" in install, install
+
+
+def test_the_services_lock_has_no_tensorflow() -> None:
+    assert "tensorflow" not in (ROOT / "locks/serve.txt").read_text()
+
+
+def test_variables_are_settings() -> None:
+    known = {ENVIRONMENT_PREFIX + name.upper() for name in Settings.model_fields} | OTHERS
+    used = set(re.findall(r"\bORACLE_[A-Z_]+", "\n".join(instructions())))
+    used |= set(compose()["services"]["oracle"]["environment"])
+    assert used <= known
+
+
+def test_compose_takes_no_default_secret_and_publishes_to_this_machine_only() -> None:
+    services = compose()["services"]
+    assert services["oracle"]["ports"] == ["127.0.0.1:8000:8000"]
+    assert services["oracle"]["read_only"] is True
+    assert "ports" not in services["database"]
+    for service in services.values():
+        for name, value in service["environment"].items():
+            if "PASSWORD" in name or "KEYS" in name:
+                assert ":?" in value
