@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -109,6 +110,7 @@ def summary_of(row: Row[Any], outcome: Outcome | Row[Any] | None) -> RunSummary:
         expected_saving=row.expected_saving,
         support=row.support,
         quality=QualityForecast.model_validate_json(row.quality) if row.quality else None,
+        forecast=json.loads(row.forecast) if row.forecast else None,
         forecast=json.loads(row.forecast) if row.forecast else None,
         final=final,
         created_at=iso(row.created_at),

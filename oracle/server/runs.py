@@ -6,6 +6,7 @@ rests on and the event that tells of it are committed together, or not at all.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -521,6 +522,7 @@ def _last_decision(decision: Decision) -> dict[str, Any]:
         "expected_saving": decision.expected_saving,
         "support": forecast.support if forecast else None,
         "quality": forecast.quality[-1].model_dump_json() if forecast else None,
+        "forecast": json.dumps(forecast.final) if forecast else None,
         "forecast": json.dumps(forecast.final) if forecast else None,
     }
 
