@@ -111,7 +111,6 @@ def summary_of(row: Row[Any], outcome: Outcome | Row[Any] | None) -> RunSummary:
         support=row.support,
         quality=QualityForecast.model_validate_json(row.quality) if row.quality else None,
         forecast=json.loads(row.forecast) if row.forecast else None,
-        forecast=json.loads(row.forecast) if row.forecast else None,
         final=final,
         created_at=iso(row.created_at),
         updated_at=iso(row.updated_at),

@@ -523,7 +523,6 @@ def _last_decision(decision: Decision) -> dict[str, Any]:
         "support": forecast.support if forecast else None,
         "quality": forecast.quality[-1].model_dump_json() if forecast else None,
         "forecast": json.dumps(forecast.final) if forecast else None,
-        "forecast": json.dumps(forecast.final) if forecast else None,
     }
 
 
