@@ -26,8 +26,10 @@ format: $(VENV)/dev  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/dev  ## print the speed figures
-	@for f in bench/*.py; do echo "== $$f"; $(BIN)/python $$f || exit 1; done
+bench: $(VENV)/dev  ## print the speed figures; BENCH="latency http" for some of them
+	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m bench.$$name $(ARGS) || exit 1; done
+
+BENCH ?= $(sort $(filter-out __init__,$(basename $(notdir $(wildcard bench/*.py)))))
 
 fuzz: $(VENV)/dev  ## the long form of the fuzzing tests
 	$(BIN)/python -m tests.fuzz $(ARGS)
