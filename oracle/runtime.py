@@ -3,8 +3,9 @@
 One thread a session: at these sizes handing work to a second thread costs more than it saves,
 and a search's worker processes share the machine already.
 
-Streaming uses the one-step graph in ONNX Runtime too: `bench/latency.py` measures it at less
-than the same arithmetic in NumPy, and below a whole-sequence call from three checkpoints on.
+Streaming uses the one-step graph in ONNX Runtime too, chosen by measurement: `bench/latency.py`
+sets it beside the same step in NumPy, over which it gains the more the more seeds are averaged,
+and beside a whole-sequence call, which costs as much from a few checkpoints on.
 """
 
 from __future__ import annotations

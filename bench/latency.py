@@ -1,0 +1,226 @@
+"""Speed of forecasts, as ratios in one run: `python -m bench.latency [--quick] [--json]`.
+
+The same weights answer through the served graph, through tf.function and through model.predict,
+in turn, one thread each. Times are CPU time, so that a busy machine slows none; a figure is the
+median over rounds. The arithmetic limit is the matrix products alone, at the rate this machine
+reaches on a large one in the same round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+os.environ.update(
+    OMP_NUM_THREADS="1",
+    OPENBLAS_NUM_THREADS="1",
+    TF_CPP_MIN_LOG_LEVEL="3",
+    CUDA_VISIBLE_DEVICES="",
+)
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from oracle.architectures import build
+from oracle.export import export_forward, export_step, network_of
+from oracle.features import FEATURES
+from oracle.graph import Network
+from oracle.quantiles import non_crossing
+from oracle.runtime import Session
+from oracle.types import HEAD_LEVELS, TARGETS
+
+tf.config.threading.set_intra_op_parallelism_threads(1)
+tf.config.threading.set_inter_op_parallelism_threads(1)
+
+Float32 = npt.NDArray[np.float32]
+
+STEPS = 10
+MANY, LONGEST = 1024, 20
+#: What the ratios must reach.
+AIMS = {
+    "tf.function / served": (">=", 10.0),
+    "model.predict / served": (">=", 300.0),
+    "served / limit": ("<=", 3.0),
+    "1,024 served / limit": ("<=", 2.0),
+    "fresh process to first forecast, s": ("<=", 0.7),
+    "memory above Python with NumPy, MB": ("<=", 60.0),
+}
+
+FRESH = """
+import json, time
+import numpy
+def peak_mb():  # of this process alone: ru_maxrss would begin at the parent's
+    return next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("VmHWM")) / 1e3
+before = peak_mb()
+begin = time.process_time()
+from oracle import History, Oracle
+Oracle.load().forecast(History(
+    epochs=(10, 50, 100), mqe=(0.5, 0.3, 0.25), topographic_error=(0.1, 0.09, 0.08),
+    dead_neuron_ratio=(0.2, 0.15, 0.12), total_epochs=1000.0))
+print(json.dumps([time.process_time() - begin, peak_mb() - before]))
+"""
+
+
+def seconds(call: Callable[[], object], times: int) -> float:
+    """CPU time of one call, mean over `times`."""
+    begin = time.process_time()
+    for _ in range(times):
+        call()
+    return (time.process_time() - begin) / times
+
+
+def flops(network: Network, steps: int) -> float:
+    """Floating-point operations of the matrix products for `steps` steps of one sequence."""
+    total, width, directions = 0, network.n_features, 2 if network.bidirectional else 1
+    for units in network.recurrent:
+        total += steps * directions * (width + units) * 4 * units
+        width = directions * units
+    width += network.n_features if network.skip else 0
+    for units in (*network.dense, network.n_targets * network.n_levels):
+        total += width * units
+        width = units
+    return 2.0 * total
+
+
+def rate(times: int) -> float:
+    """Operations a second of a large matrix product, one thread."""
+    a, b = np.ones((256, 256), np.float32), np.ones((256, 512), np.float32)
+    return 2 * 256 * 256 * 512 / seconds(lambda: a @ b, times)
+
+
+class NumpyStep:
+    """One step of a unidirectional network in plain NumPy, the rival of the one-step graph."""
+
+    def __init__(self, model: Any, network: Network) -> None:
+        def weights(name: str) -> Any:
+            return model.get_layer(name).get_weights()
+
+        lstms = [weights(f"lstm_{i + 1}") for i in range(len(network.recurrent))]
+        self.lstms = [(np.concatenate([k, r]), b) for k, r, b in lstms]
+        self.dense = [weights(f"dense_{i + 1}") for i in range(len(network.dense))]
+        self.output = weights("output")
+        self.shape = (-1, network.n_targets, network.n_levels)
+
+    def __call__(
+        self, row: Float32, state: list[tuple[Float32, Float32]]
+    ) -> tuple[Float32, list[tuple[Float32, Float32]]]:
+        x, after = row, []
+        for (kernel, bias), (h, c) in zip(self.lstms, state, strict=True):
+            z = np.concatenate([x, h], axis=1) @ kernel + bias
+            units = h.shape[1]
+            gate = 1 / (1 + np.exp(-z))
+            fresh = gate[:, :units] * np.tanh(z[:, 2 * units : 3 * units])
+            c = gate[:, units : 2 * units] * c + fresh
+            x = gate[:, 3 * units :] * np.tanh(c)
+            after.append((x, c))
+        for kernel, bias in self.dense:
+            x = np.maximum(x @ kernel + bias, 0)
+        kernel, bias = self.output
+        return non_crossing((x @ kernel + bias).reshape(self.shape)), after
+
+
+def measure(name: str, rounds: int, times: int) -> dict[str, float]:
+    """Ratios of one architecture."""
+    model = build(name, len(FEATURES), len(TARGETS), len(HEAD_LEVELS))
+    network = network_of([model])
+    session = Session(export_forward([model]), export_step([model]))
+    rng = np.random.default_rng(0)
+    sequence = rng.normal(size=(1, STEPS, len(FEATURES))).astype(np.float32)
+    length = np.array([STEPS], np.int32)
+    lengths = rng.integers(1, LONGEST + 1, MANY)
+    many = [rng.normal(size=(n, len(FEATURES))).astype(np.float32) for n in lengths]
+    tensors = {"sequence": tf.constant(sequence), "length": tf.constant(length)}
+    compiled = tf.function(lambda inputs: model(inputs, training=False))
+
+    calls: dict[str, tuple[Callable[[], object], int]] = {
+        "served": (lambda: session.run(sequence, length), times),
+        "tf.function": (lambda: compiled(tensors), max(times // 10, 3)),
+        "model.predict": (
+            lambda: model.predict({"sequence": sequence, "length": length}, verbose=0),
+            2,
+        ),
+        "many": (lambda: session.run_many(many), 1),
+    }
+    if session.streams:
+        row, state, units = sequence[:, 0], session.start(), network.recurrent
+        plain = NumpyStep(model, network)
+        zeros = [(np.zeros((1, u), np.float32), np.zeros((1, u), np.float32)) for u in units]
+        calls["step"] = (lambda: session.step(state, row), times)
+        calls["step in NumPy"] = (lambda: plain(row, zeros), times)
+    taken: dict[str, list[float]] = {key: [] for key in (*calls, "limit", "many limit")}
+    for call, _ in calls.values():
+        call()
+    for _ in range(rounds):
+        speed = rate(times)
+        taken["limit"].append(flops(network, STEPS) / speed)
+        taken["many limit"].append(sum(flops(network, int(n)) for n in lengths) / speed)
+        for key, (call, n) in calls.items():
+            taken[key].append(seconds(call, n))
+    middle = {key: statistics.median(values) for key, values in taken.items()}
+
+    def ratio(above: str, below: str) -> float:
+        pairs = zip(taken[above], taken[below], strict=True)
+        return statistics.median(a / b for a, b in pairs)
+
+    result = {
+        f"served, T={STEPS}, us": middle["served"] * 1e6,
+        "limit, us": middle["limit"] * 1e6,
+        "tf.function / served": ratio("tf.function", "served"),
+        "model.predict / served": ratio("model.predict", "served"),
+        "served / limit": ratio("served", "limit"),
+        "1,024 served, ms": middle["many"] * 1e3,
+        "1,024 served / limit": ratio("many", "many limit"),
+    }
+    if session.streams:
+        result |= {
+            "one step, us": middle["step"] * 1e6,
+            "one step in NumPy / one step": ratio("step in NumPy", "step"),
+        }
+    return result
+
+
+def fresh(rounds: int) -> dict[str, float]:
+    """A new process until its first forecast by the shipped default; CPU time."""
+    taken = []
+    for _ in range(rounds):
+        made = subprocess.run(
+            [sys.executable, "-c", FRESH], capture_output=True, text=True, check=True
+        )
+        taken.append(json.loads(made.stdout))
+    times, memory = zip(*taken, strict=True)
+    return {
+        "fresh process to first forecast, s": statistics.median(times),
+        "memory above Python with NumPy, MB": statistics.median(memory),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    rounds, times = (3, 50) if args.quick else (9, 200)
+    names = ("standard", "lite") if args.quick else ("standard", "bidirectional", "lite")
+    results = {name: measure(name, rounds, times) for name in names}
+    results["process"] = fresh(1 if args.quick else 3)
+    if args.json:
+        print(json.dumps(results))
+        return
+    for name, figures in results.items():
+        print(name)
+        for what, value in figures.items():
+            aimed = name in ("standard", "process") or "limit" not in what
+            sign, aim = AIMS.get(what, ("", 0.0)) if aimed else ("", 0.0)
+            print(f"  {what:<38} {value:10.2f}" + (f"   aim {sign} {aim:g}" if sign else ""))
+
+
+if __name__ == "__main__":
+    main()
