@@ -9,13 +9,15 @@ being an array itself.
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from oracle.errors import InvalidHistory, OracleWarning, must_be
-from oracle.types import FloatArray, RunContext, Schedule
+from oracle.types import FloatArray, RunContext, Schedule, explain
 
 #: Attributes that tell a library's map -> the module whose `context_of` reads it.
 ADAPTERS = {
@@ -71,8 +73,8 @@ def context_of(
     found.update({name: value for name, value in given.items() if value is not None})
     try:
         return RunContext.model_validate(found)
-    except Exception as error:
-        _warn(f"a value does not fit ({error})")
+    except ValidationError as error:
+        _warn(f"a value does not fit ({explain(error)})")
         return RunContext()
 
 
@@ -145,9 +147,11 @@ def _weights_of(som: Any) -> np.ndarray[Any, Any] | None:
 
 
 def _warn(what: str) -> None:
-    warnings.warn(
-        f"SOM Oracle: {what}. The forecast goes on with less context, and wider; "
-        "pass what is missing to `context_of` or as a RunContext.",
-        OracleWarning,
-        stacklevel=3,
-    )
+    # Where warnings are errors the search must go on all the same.
+    with suppress(OracleWarning):
+        warnings.warn(
+            f"SOM Oracle: {what}. The forecast goes on with less context, and wider; "
+            "pass what is missing to `context_of` or as a RunContext.",
+            OracleWarning,
+            stacklevel=3,
+        )

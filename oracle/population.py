@@ -15,12 +15,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from math import exp, lgamma, log, log1p
 from pathlib import Path
 from typing import Any
 
 from oracle.errors import StoreUnavailable, must_be
+from oracle.tally import Tally, WrongStops, score_of, upper_bound
 from oracle.types import (
     MAX_REFERENCE_RUNS,
     QUALITY_WEIGHTS,
@@ -60,48 +59,6 @@ KEPT_OPEN = 4
 
 # Connections opened before a fork: SQLite forbids their use in the child, closing included.
 _inherited: list[sqlite3.Connection] = []
-
-
-@dataclass(frozen=True, slots=True)
-class WrongStops:
-    """How often a stop would have been wrong, measured on the runs that were let run on.
-
-    Attributes:
-        controls: runs that would have been stopped and ran to their end instead.
-        wrong: how many of them ended among the good.
-        upper: 95 % bound of the rate from above; 1 without controls.
-    """
-
-    controls: int
-    wrong: int
-    upper: float
-
-    def __str__(self) -> str:
-        if not self.controls:
-            return "wrong stops not measured yet: no control run has ended"
-        return (
-            f"{self.wrong} of {self.controls} control runs would have been stopped wrongly "
-            f"(at most {self.upper:.0%} with 95 % confidence)"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """A population in numbers.
-
-    Attributes:
-        finished, stopped, live: runs by state.
-        saved: share of all ended runs' budgets that the stops saved, 0..1.
-    """
-
-    finished: int
-    stopped: int
-    live: int
-    saved: float
-
-    def __str__(self) -> str:
-        runs = self.finished + self.stopped
-        return f"{self.stopped} of {runs} runs stopped, {self.saved:.0%} of all epochs saved"
 
 
 class Population:
@@ -237,9 +194,9 @@ class Population:
                 " WHERE population = ? AND state <> 'live'",
                 (name,),
             ).fetchall()
-        scores = sorted(_score(row, weights) for row in rows)
+        scores = sorted(score_of(row, weights) for row in rows)
         bar = scores[max(1, round(good * len(scores))) - 1] if scores else 0.0
-        held = [_score(row, weights) for row in rows if row[4]]
+        held = [score_of(row, weights) for row in rows if row[4]]
         wrong = sum(score <= bar for score in held)
         return WrongStops(len(held), wrong, upper_bound(wrong, len(held)))
 
@@ -424,37 +381,3 @@ def _journal(db: sqlite3.Connection, timeout_s: float) -> None:
             time.sleep(0.005)
         else:
             return
-
-
-def _score(row: tuple[Any, ...], weights: tuple[float, float, float]) -> float:
-    mqe, error, dead, scale = row[:4]
-    return sum(
-        w * (v or 0.0)
-        for w, v in zip(weights, (mqe / scale if scale else mqe, error, dead), strict=True)
-    )
-
-
-def upper_bound(successes: int, trials: int, confidence: float = 0.95) -> float:
-    """Bound a rate from above, one-sided, after Clopper and Pearson (1934): never too low.
-
-    >>> round(upper_bound(0, 5), 3), round(upper_bound(1, 100), 3), upper_bound(0, 0)
-    (0.451, 0.047, 1.0)
-    """
-    if successes >= trials:
-        return 1.0
-
-    def at_most(rate: float) -> float:
-        """P(no more than `successes` of `trials`)."""
-        return sum(
-            exp(
-                lgamma(trials + 1) - lgamma(k + 1) - lgamma(trials - k + 1)
-                + k * log(rate) + (trials - k) * log1p(-rate)
-            )
-            for k in range(successes + 1)
-        )  # fmt: skip
-
-    low, high = 0.0, 1.0
-    for _ in range(50):  # at_most falls with the rate
-        rate = (low + high) / 2
-        low, high = (rate, high) if at_most(rate) > 1 - confidence else (low, rate)
-    return high

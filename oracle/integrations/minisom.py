@@ -183,19 +183,21 @@ def train(
         for done in steps(som, data, num_iteration, **order):  # type: ignore[arg-type]
             if done in at:
                 values = _measured(som, data, run)
+                if values is None:
+                    continue
                 rate, radius = in_force(som, done, len(data), num_iteration, use_epochs)
                 if run.report(done, **values, learning_rate=rate, radius=radius).stop:
                     break
     return run
 
 
-def _measured(som: Any, data: Any, run: WatchedRun) -> dict[str, float | None]:
+def _measured(som: Any, data: Any, run: WatchedRun) -> dict[str, float] | None:
     """Measure the map; a failure is the run's problem, not the training's."""
     try:
         metrics = measure(som.get_weights(), data, som.topology)
     except Exception as error:
         run.problems.note_error("measure", "measure the map", error)
-        return {"mqe": None}
+        return None
     # NaN says undefined, as on a 1x1 map; None would say forgotten.
     return {name: nan if v is None else v for name, v in metrics._asdict().items()}
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from oracle.errors import StoreUnavailable
-from oracle.population import KEPT_OPEN, Population, population_at, upper_bound
+from oracle.population import KEPT_OPEN, Population, population_at
+from oracle.tally import upper_bound
 from oracle.types import Outcome
 
 

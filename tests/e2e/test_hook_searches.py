@@ -1,0 +1,224 @@
+"""The hook inside real searches: DEAP, pymoo, Optuna."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from stand_in import StandIn
+
+from oracle.errors import OracleWarning
+from oracle.hook import Population, WatchedRun, watch
+
+EPOCHS = 10
+
+
+def curve(quality: float, run: WatchedRun) -> WatchedRun:
+    """Stand for a training that levels off at `quality` times 1 and 0.1."""
+    with run:
+        for epoch in range(1, EPOCHS + 1):
+            level = quality * (1 + 0.3 * math.exp(-epoch))
+            values = {"mqe": level, "topographic_error": 0.1 * quality, "dead_neuron_ratio": 0.1}
+            if run.report(epoch, **values).stop:
+                break
+    return run
+
+
+def train(genes: Any, bound: Any) -> WatchedRun:
+    return curve(0.2 + float(genes[0]), bound(total_epochs=EPOCHS, dataset="t"))
+
+
+def test_deap_ranks_stopped_individuals_by_their_forecast(tmp_path: Path) -> None:
+    from deap import base, creator, tools
+
+    from oracle.integrations.deap import Watched, assign
+
+    creator.create("LowestInTest", base.Fitness, weights=(-1.0,))
+    creator.create("GenomeInTest", list, fitness=creator.LowestInTest)
+    evaluate = Watched(train, population=tmp_path / "runs.db", model=StandIn(), control=0)
+    toolbox = base.Toolbox()
+    toolbox.register("evaluate", evaluate)
+    rng = random.Random(0)
+    individuals = [creator.GenomeInTest([rng.random()]) for _ in range(30)]
+    for individual, values in zip(
+        individuals, toolbox.map(toolbox.evaluate, individuals), strict=True
+    ):
+        assign(individual, values)
+    assert 5 <= sum(i.censored for i in individuals) < 30
+    assert not tools.selBest(individuals, 1)[0].censored
+    by_fitness = sorted(individuals, key=lambda i: -i.fitness.wvalues[0])
+    ranks = [sorted(i[0] for i in individuals).index(i[0]) for i in by_fitness]
+    assert np.corrcoef(ranks, range(30))[0, 1] > 0.9
+    copy = pickle.loads(pickle.dumps(evaluate))  # noqa: S301  # as multiprocessing does
+    values = pickle.loads(pickle.dumps(copy(individuals[0])))  # noqa: S301
+    assert values.censored == copy(individuals[0]).censored
+
+
+def test_deap_with_positive_weights_is_told() -> None:
+    from deap import base, creator
+
+    from oracle.integrations.deap import Watched
+
+    creator.create("HighestInTest", base.Fitness, weights=(1.0,))
+    creator.create("WrongInTest", list, fitness=creator.HighestInTest)
+    with pytest.warns(OracleWarning, match="fitness weights must be negative"):
+        Watched(train, model=StandIn())(creator.WrongInTest([0.5]))
+
+
+@pytest.mark.parametrize(
+    "objectives", [("score",), ("mqe", "topographic_error")], ids=["single", "multi"]
+)
+def test_pymoo_marks_stopped_individuals(tmp_path: Path, objectives: tuple[str, ...]) -> None:
+    from pymoo.algorithms.moo.nsga2 import NSGA2
+    from pymoo.optimize import minimize
+
+    from oracle.integrations.pymoo import WatchedProblem, finished
+
+    settings = {"population": tmp_path / "runs.db", "model": StandIn(), "control": 0}
+    problem = WatchedProblem(
+        train, objectives=objectives, settings=settings, n_var=2, xl=0.0, xu=1.0
+    )
+    result = minimize(
+        problem, NSGA2(pop_size=10), ("n_gen", 4), seed=1, save_history=True, verbose=False
+    )
+    everyone = [i for a in result.history for i in a.pop]
+    assert any(i.get("censored") for i in everyone)
+    kept = finished(result.pop)
+    assert len(kept)
+    assert not any(i.get("censored") for i in kept)
+    assert result.pop.get("F").shape[1] == len(objectives)
+    assert Population(tmp_path / "runs.db").tally("t").saved > 0.05
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    yield
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_optunas_pruner_prunes_and_spares_the_best() -> None:
+    import optuna
+
+    from oracle.integrations.optuna import OraclePruner, report
+
+    pruner = OraclePruner(model=StandIn())  # type: ignore[arg-type]
+    study = optuna.create_study(
+        pruner=pruner, sampler=optuna.samplers.RandomSampler(seed=1), study_name="t"
+    )
+
+    def objective(trial: optuna.Trial) -> float:
+        quality = 0.2 + trial.suggest_float("x", 0, 1)
+        for epoch in range(1, EPOCHS + 1):
+            report(
+                trial,
+                epoch,
+                mqe=quality * (1 + 0.3 * math.exp(-epoch)),
+                topographic_error=0.1,
+                dead_neuron_ratio=0.1,
+                total_epochs=EPOCHS,
+            )
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return quality + 0.15
+
+    study.optimize(objective, n_trials=40)
+    pruned = [t for t in study.trials if t.state is optuna.trial.TrialState.PRUNED]
+    assert 10 <= len(pruned) < 40
+    assert study.best_trial.params["x"] == min(t.params["x"] for t in study.trials)
+    assert not pruner.problems.counts
+
+
+@pytest.mark.usefixtures("quiet")
+def test_optunas_plain_reports_are_taken_as_mqe() -> None:
+    import optuna
+
+    from oracle.hook import policy_for
+    from oracle.integrations.optuna import OraclePruner
+
+    pruner = OraclePruner(
+        model=StandIn(),  # type: ignore[arg-type]
+        total_epochs=EPOCHS,
+        policy=policy_for(("mqe",), control=0.0),
+        n_trials=30,
+    )
+    study = optuna.create_study(pruner=pruner, sampler=optuna.samplers.RandomSampler(seed=1))
+
+    def objective(trial: optuna.Trial) -> float:
+        quality = 0.2 + trial.suggest_float("x", 0, 1)
+        for epoch in range(1, EPOCHS + 1):
+            trial.report(quality, epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return quality
+
+    study.optimize(objective, n_trials=30)
+    assert not pruner.problems.counts
+    assert all(t.value is not None for t in study.trials)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_optuna_is_never_pruned_in_doubt() -> None:
+    import optuna
+
+    from oracle.integrations.optuna import OraclePruner
+
+    class Broken:
+        def forecast(self, history: Any) -> Any:
+            raise RuntimeError("broken")
+
+    for direction, kind, why in (
+        ("maximize", "direction", "`direction` must be minimize"),
+        ("minimize", "prune", "could not judge the trial: RuntimeError: broken"),
+    ):
+        pruner = OraclePruner(model=Broken(), total_epochs=5)  # type: ignore[arg-type]
+        study = optuna.create_study(pruner=pruner, direction=direction)
+        trial = study.ask()
+        trial.report(1.0, 1)
+        with pytest.warns(OracleWarning, match=why):
+            assert not trial.should_prune()
+        trial.report(math.nan, 2)
+        assert not trial.should_prune()
+        assert set(pruner.problems.counts) == {kind}
+
+
+@pytest.mark.usefixtures("quiet")
+def test_optunas_multi_objective_studies_stop_through_the_hook(tmp_path: Path) -> None:
+    import optuna
+
+    from oracle.integrations.optuna import CENSORED, watched
+
+    names = ("mqe", "topographic_error")
+    study = optuna.create_study(
+        directions=["minimize", "minimize"],
+        sampler=optuna.samplers.RandomSampler(seed=2),
+        study_name="two objectives",
+    )
+    shared = Population(tmp_path / "runs.db")
+
+    def objective(trial: optuna.Trial) -> tuple[float, ...]:
+        with watched(
+            trial, names, total_epochs=EPOCHS, population=shared, model=StandIn(), control=0
+        ) as run:
+            curve(0.2 + trial.suggest_float("x", 0, 1), run)
+        return run.fitness().objectives(names)
+
+    study.optimize(objective, n_trials=30)
+    censored = [t for t in study.trials if t.user_attrs[CENSORED]]
+    assert 3 <= len(censored) < 30
+    assert not any(t in censored for t in study.best_trials)
+    assert shared.tally("two objectives").stopped == len(censored)
+
+
+def test_a_search_may_mix_its_own_watch(tmp_path: Path) -> None:
+    run = curve(0.5, watch(total_epochs=EPOCHS, population=tmp_path / "r.db", model=StandIn()))
+    assert run.state == "finished"
