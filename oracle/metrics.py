@@ -68,9 +68,9 @@ def measure(weights: Any, data: Any, topology: str = "rectangular") -> Metrics:
         raise OracleError(must_be("topology", f"one of {', '.join(TOPOLOGIES)}", topology))
     rows, cols, features = codebook.shape
     neurons = codebook.reshape(-1, features)
-    # A power of two loses no digit and keeps squares of any finite input within float32.
-    unit = _power_of_two(max(np.abs(samples).max(), np.abs(neurons).max()))
-    samples, neurons = samples / unit, neurons / unit
+    unit = _unit(samples, neurons)
+    if unit != 1.0:
+        samples, neurons = samples / unit, neurons / unit
     best, second = _two_best(neurons, samples)
     error = samples - neurons[best]
     mqe = unit * float(np.sqrt(np.einsum("nf,nf->n", error, error)).mean())
@@ -89,7 +89,7 @@ def mqe_of_mean(data: Any) -> float:
     1.0
     """
     samples = _array("data", data, 2)
-    unit = _power_of_two(np.abs(samples).max())
+    unit = _unit(samples)
     samples = samples / unit
     return unit * float(np.linalg.norm(samples - samples.mean(axis=0), axis=1).mean())
 
@@ -108,8 +108,12 @@ def _array(name: str, values: Any, dimensions: int) -> Floats:
     return array
 
 
-def _power_of_two(largest: float) -> float:
-    return float(2.0 ** np.clip(np.frexp(largest)[1], -1000, 1000)) if largest > 0 else 1.0
+def _unit(*arrays: Floats) -> float:
+    """Choose a unit in which squares stay within float32: a power of two, which loses no digit."""
+    largest = max(max(float(a.max()), -float(a.min())) for a in arrays)
+    if largest == 0 or 2.0**-30 < largest < 2.0**30:
+        return 1.0
+    return float(2.0 ** np.clip(np.frexp(largest)[1], -1000, 1000))
 
 
 def _two_best(neurons: Floats, samples: Floats) -> tuple[Ints, Ints]:
