@@ -47,8 +47,10 @@ NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[float, Field(strict=True, gt=0, le=1e15, allow_inf_nan=False)]
-#: mqe in input-space units; the bound keeps sums and ratios of it finite.
-Mqe = Annotated[float, Field(strict=True, ge=0, le=1e300, allow_inf_nan=False)]
+#: mqe in input-space units; the bounds keep sums and ratios of the two finite.
+Mqe = Annotated[float, Field(strict=True, ge=0, le=1e150, allow_inf_nan=False)]
+MqeOfMean = Annotated[float, Field(strict=True, ge=1e-150, le=1e150, allow_inf_nan=False)]
+Flag = Annotated[bool, Field(strict=True)]
 RunId = Annotated[str, Field(pattern=RUN_ID_PATTERN)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -120,7 +122,7 @@ class RunContext(Frozen):
     n_samples: Count | None = None
     n_features: Count | None = None
     initialization: Name | None = None
-    mqe_of_mean: Annotated[Mqe, Field(gt=0)] | None = None
+    mqe_of_mean: MqeOfMean | None = None
     total_updates: Count | None = None
     batch_size: Count | None = None
     schedule: Schedule | None = None
@@ -337,10 +339,10 @@ class Outcome(Frozen):
     """
 
     run_id: RunId | None = None
-    final_mqe: NonNegative
+    final_mqe: Mqe
     final_topographic_error: Ratio | None = None
     final_dead_neuron_ratio: Ratio | None = None
-    censored: bool = False
+    censored: Flag = False
     spread: NonNegative = 0.0
 
 
@@ -355,9 +357,9 @@ class Reference(Frozen):
     """
 
     outcomes: tuple[Outcome, ...] = Field(default=(), max_length=MAX_REFERENCE_RUNS)
-    mqe_of_mean: Positive | None = None
-    live: Annotated[int, Field(ge=0)] = 0
-    population_size: Annotated[int, Field(ge=1)] | None = None
+    mqe_of_mean: MqeOfMean | None = None
+    live: Annotated[int, Field(strict=True, ge=0)] = 0
+    population_size: Annotated[int, Field(strict=True, ge=1)] | None = None
 
 
 class Action(StrEnum):
@@ -422,13 +424,13 @@ class Policy(Frozen):
     threshold: Positive = 1.0
     caution: Positive = 0.5
     scale: Scale | None = None
-    good: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    risk: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    good: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.1
+    risk: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.02
     ramp: Ratio = 0.3
-    patience: Annotated[int, Field(ge=1, le=100)] = 1
+    patience: Annotated[int, Field(strict=True, ge=1, le=100)] = 1
     min_progress: Ratio = 0.05
-    min_checkpoints: Annotated[int, Field(ge=1, le=MAX_CHECKPOINTS)] = 2
-    startup_runs: Annotated[int, Field(ge=1, le=MAX_REFERENCE_RUNS)] = 3
+    min_checkpoints: Annotated[int, Field(strict=True, ge=1, le=MAX_CHECKPOINTS)] = 2
+    startup_runs: Annotated[int, Field(strict=True, ge=1, le=MAX_REFERENCE_RUNS)] = 3
     min_support: Ratio = 0.05
     epsilon: NonNegative = 0.001
     objectives: tuple[Name, ...] = Field(default=METRICS, min_length=1, max_length=16)

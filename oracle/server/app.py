@@ -77,10 +77,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def on_status(request: Request, error: HTTPException) -> Response:
-        request_id = request.scope["request_id"]
-        response = error_answer(status_error(error.status_code), request_id, settings.retry_after_s)
-        if error.status_code == 405 and error.headers and "Allow" in error.headers:
-            response.headers["allow"] = error.headers["Allow"]
+        status = error.status_code
+        methods = openapi.methods_of(app, request.scope["path"]) if status in (404, 405) else ""
+        told = status_error(405 if methods else status)
+        response = error_answer(told, request.scope["request_id"], settings.retry_after_s)
+        if methods:
+            response.headers["allow"] = methods
         return response
 
     @app.exception_handler(RequestValidationError)

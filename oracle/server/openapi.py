@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import FastAPI
@@ -93,3 +94,13 @@ def _require_keys(document: dict[str, Any]) -> None:
         if path.startswith(("/v1/", "/metrics")):
             for operation in operations.values():
                 operation["security"] = [{"key": []}]
+
+
+def methods_of(app: FastAPI, path: str) -> str:
+    """List the methods a path takes, as Allow tells them."""
+    found = set()
+    for template, operations in app.openapi()["paths"].items():
+        pattern = re.sub(r"\\{[a-z_]+\\}", "[^/]+", re.escape(template))
+        if re.fullmatch(pattern, path):
+            found |= {method.upper() for method in operations}
+    return ", ".join(sorted(found))

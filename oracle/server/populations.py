@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, func, select
 
 from oracle.errors import RunNotFound
-from oracle.population import upper_bound
 from oracle.server.listing import iso, latest_outcomes
 from oracle.server.schema import outcomes, runs
 from oracle.server.wire import (
@@ -19,6 +18,7 @@ from oracle.server.wire import (
     Savings,
     WrongStops,
 )
+from oracle.tally import upper_bound
 from oracle.types import Policy, Scale
 
 #: Populations and outcomes shown at once.

@@ -23,7 +23,6 @@ from oracle.server.wire import (
     BatchAnswer,
     BatchRequest,
     BatchResult,
-    BatchSchema,
     DecideRequest,
     Problem,
 )
@@ -72,7 +71,7 @@ async def decide_one(request: Request) -> Response:
     "/v1/decide/batch",
     name="decide_batch",
     responses=described(BatchAnswer, 503),
-    openapi_extra=body(BatchSchema, {"histories": [EXAMPLE_HISTORY]}),
+    openapi_extra=body(BatchRequest, {"histories": [EXAMPLE_HISTORY]}),
 )
 async def decide_batch(request: Request) -> Response:
     """Decide on many histories at once; a bad one gets its error, the others their answers."""
@@ -123,7 +122,7 @@ def _parse_batch(raw: bytes) -> BatchRequest:
     try:
         return BatchRequest.model_validate(value)
     except ValidationError as error:
-        raise invalid(error, BatchSchema) from None
+        raise invalid(error, BatchRequest) from None
 
 
 def _history(value: Any) -> History | Invalid:

@@ -9,9 +9,11 @@ from pydantic import Field, JsonValue
 from oracle.types import (
     Decision,
     Finite,
+    Flag,
     Frozen,
     History,
     ModelInfo,
+    Mqe,
     NonNegative,
     Policy,
     QualityForecast,
@@ -55,7 +57,7 @@ class DecideRequest(History):
 
     reference: Reference | None = None
     policy: Policy | None = None
-    previous: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    previous: Annotated[int, Field(strict=True, ge=0, le=1_000_000)] = 0
 
 
 class BatchRequest(Frozen):
@@ -65,16 +67,10 @@ class BatchRequest(Frozen):
         generation: rank the histories also among themselves, as one generation in step.
     """
 
-    histories: tuple[Any, ...] = Field(min_length=1)
+    histories: tuple[Annotated[Any, Field(description="A History.")], ...] = Field(min_length=1)
     reference: Reference | None = None
     policy: Policy | None = None
-    generation: bool = False
-
-
-class BatchSchema(BatchRequest):
-    """What the documentation shows of a batch: its histories are histories."""
-
-    histories: tuple[History, ...] = Field(min_length=1)
+    generation: Flag = False
 
 
 class Problem(Frozen):
@@ -114,7 +110,7 @@ class CheckpointsRequest(History):
     """
 
     policy: Policy | None = None
-    population_size: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    population_size: Annotated[int, Field(strict=True, ge=1, le=10_000_000)] | None = None
 
 
 class FinishRequest(Frozen):
@@ -125,8 +121,8 @@ class FinishRequest(Frozen):
             given with it are used only where the service has no forecast of the run.
     """
 
-    censored: bool = False
-    final_mqe: NonNegative | None = None
+    censored: Flag = False
+    final_mqe: Mqe | None = None
     final_topographic_error: Ratio | None = None
     final_dead_neuron_ratio: Ratio | None = None
 
