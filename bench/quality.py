@@ -1,0 +1,288 @@
+"""Write docs/quality.md: how good the shipped oracle's forecasts and decisions are.
+
+    make quality                     # from data/*.csv.gz, see docs/training.md; about 15 minutes
+    make quality ARGS="--quick"      # from the sample dataset alone, into a folder, in CI's time
+
+Every table is what `oracle evaluate` and `oracle replay` print; their JSON is kept beside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from oracle.dataset import read_dataset, write_dataset
+from oracle.forecaster import Oracle
+from oracle.plots import MUTED, OURS, OURS_TOO, canvas
+from oracle.tables import role_of
+from oracle.types import LEVELS, Run
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT / "data"
+#: Runs that the baselines are fitted on: boosting gains little beyond, and takes minutes more.
+BASELINE_RUNS = 12_000
+#: Shares of the run at which forecasts and checks are shown.
+SHOWN = (0.1, 0.2, 0.3, 0.5, 0.7)
+#: Checks of the second replay: what the hook does that looks at every checkpoint.
+DENSE = "0.03,0.05,0.07,0.1,0.13,0.16,0.2,0.25,0.3,0.4,0.5,0.6,0.7,0.8"
+
+
+def oracle(*arguments: str) -> dict[str, Any]:
+    """Run one command with --json."""
+    command = [sys.executable, "-m", "oracle", *arguments, "--json"]
+    print("oracle", *arguments, flush=True)
+    answer: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=-1).stdout)
+    return answer
+
+
+def picked(runs: Sequence[Run], count: int) -> list[Run]:
+    """Every n-th run, `count` at most."""
+    return list(runs[:: max(1, len(runs) // count)])[:count]
+
+
+def fans(path: Path, model: Oracle, runs: Sequence[Run]) -> None:
+    """Draw how the forecast of the final mqe moved and narrowed on five unseen runs."""
+    with canvas(path, len(runs), width=3.0, height=3.2) as (_, panels):
+        for axes, run in zip(panels, runs, strict=True):
+            history = run.history
+            budget = history.total_epochs or history.epochs[-1]
+            progress = [epoch / budget for epoch in history.epochs]
+            seen = [n for n in range(1, len(history) + 1) if progress[n - 1] <= 0.9]
+            forecasts = model.forecast_many([history.prefix(n) for n in seen])
+            x = [progress[n - 1] for n in seen]
+            low, lower, middle, upper, high = zip(
+                *(f.final["final_mqe"] for f in forecasts), strict=True
+            )
+            axes.fill_between(x, low, high, color=OURS_TOO, alpha=0.25, linewidth=0)
+            axes.fill_between(x, lower, upper, color=OURS_TOO, alpha=0.5, linewidth=0)
+            axes.plot(x, middle, color=OURS)
+            axes.plot(progress, history.mqe, ".", color=MUTED, markersize=3)
+            axes.axhline(run.final_mqe, color=MUTED, linewidth=0.8, linestyle=":")
+            top = max(max(history.mqe[1:]), run.final_mqe) * 1.15
+            axes.set(xlim=(0, 1), ylim=(0, top), title=run.dataset, xlabel="share of the run")
+        panels[0].set_ylabel("mqe: measured, and its end as forecast")
+
+
+def error_table(found: dict[str, Any], score: str) -> str:
+    """MAE of every forecaster by prefix, and the oracle's ratio to the last value."""
+    rows = [r for r in found["errors"] if r["score"] == score and r["progress"] in SHOWN]
+    head = "| |" + "".join(f" {p:.0%} |" for p in SHOWN) + "\n|---|" + "---|" * len(SHOWN)
+    lines = [head]
+    for name in dict.fromkeys(r["forecaster"] for r in rows):
+        mine = {r["progress"]: r for r in rows if r["forecaster"] == name}
+        cells = "".join(f" {mine[p]['mae']:.4f} |" for p in SHOWN)
+        lines.append(f"| {'**oracle**' if name == 'oracle' else name} |{cells}")
+    ours = {r["progress"]: r for r in rows if r["forecaster"] == "oracle"}
+    cells = "".join(
+        f" {ours[p]['ratio_to_last']:.3f} ({ours[p]['ratio_interval'][0]:.2f}.."
+        f"{ours[p]['ratio_interval'][1]:.2f}) |"
+        for p in SHOWN
+    )
+    return "\n".join([*lines, f"| oracle / last value |{cells}"])
+
+
+def target_table(found: dict[str, Any]) -> str:
+    """MAE and Pearson's r of each target at 20 and 50 %."""
+    lines = ["| | MAE 20 % | r 20 % | MAE 50 % | r 50 % |", "|---|---|---|---|---|"]
+    for score in ("relative_mqe", "final_topographic_error", "final_dead_neuron_ratio"):
+        rows = {
+            r["progress"]: r
+            for r in found["errors"]
+            if r["score"] == score and r["forecaster"] == "oracle"
+        }
+        cells = "".join(f" {rows[p]['mae']:.4f} | {rows[p]['pearson']:.3f} |" for p in (0.2, 0.5))
+        lines.append(f"| {score} |{cells}")
+    return "\n".join(lines)
+
+
+def coverage_table(found: dict[str, Any]) -> str:
+    """Coverage of the 50 and 90 % intervals by prefix, with intervals over tables."""
+    rows = [r for r in found["coverage"] if r["progress"] in SHOWN]
+    lines = ["| | " + " | ".join(f"{p:.0%}" for p in SHOWN) + " |", "|---|" + "---|" * len(SHOWN)]
+    for score in dict.fromkeys(r["score"] for r in rows):
+        mine = {r["progress"]: r for r in rows if r["score"] == score}
+        cells = " | ".join(
+            f"{mine[p]['coverage_50%']:.0%} / {mine[p]['coverage_90%']:.0%}" for p in SHOWN
+        )
+        lines.append(f"| {score} | {cells} |")
+    return "\n".join(lines)
+
+
+def replay_table(found: dict[str, Any], limit: str) -> str:
+    """Saved and lost of every policy, its setting chosen on other tables."""
+    lines = [
+        "| policy | epochs saved | compute saved | of the not good | good lost | regret |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in found["chosen"][limit]:
+        settings = row["settings"]
+        if row["policy"] != "clairvoyant" and all(s is None for s in settings):
+            lines.append(f"| {row['policy']} | no setting keeps the limit | | | | |")
+            continue
+        saved, lost = row["saved"], row["lost"]
+        lines.append(
+            f"| {row['policy']} | {saved['value']:.1%} ({saved['low']:.0%}..{saved['high']:.0%}) "
+            f"| {row['compute_saved']['value']:.1%} | {row['bad_saved']['value']:.1%} "
+            f"| {lost['value']:.2%} ({lost['low']:.1%}..{lost['high']:.1%}) "
+            f"| {row['regret']['value']:.4f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, draw, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="shipped-default")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs")
+    parser.add_argument("--quick", action="store_true", help="sample data, no baselines")
+    options = parser.parse_args()
+    out: Path = options.out
+    pictures, results = out / "img", out / "quality"
+    pictures.mkdir(parents=True, exist_ok=True)
+    results.mkdir(exist_ok=True)
+    model = Oracle.load(options.model)
+
+    test = DATA / ("sample.csv.gz" if options.quick else "test.csv.gz")
+    runs = read_dataset(test)
+    extra: list[str] = []
+    if not options.quick:
+        fit_on = results / "baseline-runs.csv.gz"
+        write_dataset(fit_on, picked(read_dataset(DATA / "pretraining.csv.gz"), BASELINE_RUNS), {})
+        extra = ["--baselines", "--train-dataset", str(fit_on)]
+    with_model = ["--model", options.model]
+    measured = oracle(
+        "evaluate", *with_model, "--dataset", str(test), *extra, "--png", str(pictures)
+    )
+    foreign: dict[str, Any] = {}
+    minisom = DATA / "minisom-2000.csv.gz"
+    if minisom.is_file() and not options.quick:
+        unseen = results / "minisom-unseen.csv.gz"
+        write_dataset(
+            unseen, [r for r in read_dataset(minisom) if role_of(r.dataset) == "test"], {}
+        )
+        foreign = oracle("evaluate", *with_model, "--dataset", str(unseen), *extra)
+        unseen.unlink()
+    choose = [] if options.quick else ["--choose-on", str(DATA / "calibrate.csv.gz"), *extra]
+    size = ["--population-size", "8"] if options.quick else ["--shuffles", "3"]
+    saved = pictures / "saved-against-lost.png"
+    replayed = oracle(
+        "replay", *with_model, "--dataset", str(test), *choose, *size, "--png", str(saved)
+    )
+    dense: dict[str, Any] = {}
+    if not options.quick:
+        fit_on.unlink()
+        chosen = ["--choose-on", str(DATA / "calibrate.csv.gz")]
+        dense = oracle(
+            "replay", *with_model, "--dataset", str(test), *chosen, *size, "--checks", DENSE
+        )
+    fans(pictures / "fans.png", model, picked([r for r in runs if len(r.history) > 12], 5))
+    for name, found in (
+        ("evaluate", measured),
+        ("evaluate-minisom", foreign),
+        ("replay", replayed),
+        ("replay-dense", dense),
+    ):
+        if found:
+            text = json.dumps(found, indent=1).replace(f"{ROOT}/", "")
+            (results / f"{name}.json").write_text(text + "\n")
+    (out / "quality.md").write_text(page(model, measured, foreign, replayed, dense))
+    print(f"wrote {out / 'quality.md'}")
+
+
+def page(
+    model: Oracle,
+    measured: dict[str, Any],
+    foreign: dict[str, Any],
+    replayed: dict[str, Any],
+    dense: dict[str, Any],
+) -> str:
+    """Compose docs/quality.md."""
+    limits = list(replayed["chosen"])
+    score = "quality_relative"
+    fitted_on = measured.get("baselines_fitted_on", "these very runs, in their favour")
+    fitted_on = fitted_on.replace(f"{ROOT}/", "")
+    parts = [
+        f"""# How good it is
+
+Written by `make quality` from `oracle evaluate` and `oracle replay`; do not edit. The oracle is
+`{model.info.name}` ({model.info.sha256[:12]}). {measured["runs"]:,} runs of {measured["tables"]}
+tables that nothing was fitted to (role `test` in `oracle/tables.py`), trained by the compiled core
+over the whole space: online, blocks, mini-batches, batch maps. Baselines are fitted on
+{fitted_on}
+and see the same inputs. Intervals are bootstraps over tables.
+
+## Forecasts
+
+Mean absolute error of the quality score (mqe / mqe_of_mean + topographic error + 0.5 · dead-neuron
+ratio) by share of the run seen:
+
+{error_table(measured, score)}
+
+![error by prefix](img/error.png)
+
+{target_table(measured)}
+
+![forecast against outcome](img/scatter.png)
+
+### Coverage
+
+Share of outcomes inside the 50 % / 90 % intervals, by the randomised probability integral
+transform:
+
+{coverage_table(measured)}
+
+![coverage](img/coverage.png)
+
+Five unseen runs: the forecast of the final mqe as checkpoints come in (dots: measured; dotted: how
+it ended):
+
+![fans](img/fans.png)
+""",
+    ]
+    if foreign:
+        parts.append(
+            f"""### MiniSom
+
+{foreign["runs"]:,} runs of MiniSom itself, on {foreign["tables"]} of the test tables; no MiniSom
+run trained the oracle.
+
+{error_table(foreign, score)}
+
+{target_table(foreign)}
+
+{coverage_table(foreign)}
+"""
+        )
+    parts.append(
+        f"""## Decisions
+
+{replayed["populations"]} populations of {replayed["population_size"]} runs of one table each; good
+= the true best {replayed["good"]:.0%}; checks at
+{", ".join(f"{c:.0%}" for c in replayed["checks"])} of the run. Each policy's setting is chosen on
+other tables ({str(replayed["chosen_on"]).replace(str(ROOT) + "/", "")}) by a bound on good runs
+lost, and scored on these.
+"""
+    )
+    for limit in limits:
+        parts.append(f"### At most {float(limit):.0%} lost\n\n{replay_table(replayed, limit)}\n")
+    parts.append("![saved against lost](img/saved-against-lost.png)\n")
+    if dense:
+        parts.append(
+            "### Looking more often\n\nThe same with checks at "
+            f"{', '.join(f'{c:.0%}' for c in dense['checks'])}; at most 1 % lost:\n\n"
+            f"{replay_table(dense, next(iter(dense['chosen'])))}\n"
+        )
+    tried = ROOT / "docs" / "tried.md"
+    if tried.is_file():
+        parts.append(tried.read_text())
+    parts.append(f"Levels shown: {', '.join(f'{level:g}' for level in LEVELS)}.\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    main()
