@@ -1,0 +1,86 @@
+"""One population, many processes: forked, spawned, joblib's and Ray's."""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+import os
+import sqlite3
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+from worker import evaluate
+
+from oracle.hook import Population
+from oracle.population import population_at
+
+
+def check(path: Path, results: list[tuple[int, str, int]], runs: int) -> None:
+    assert len(results) == runs
+    assert {problems for _, _, problems in results} == {0}
+    tally = Population(path).tally("t")
+    assert (tally.finished + tally.stopped, tally.live) == (runs, 0)
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        ends = [n for (n,) in db.execute("SELECT ended FROM run ORDER BY ended")]
+    db.close()
+    assert ends == list(range(1, runs + 1))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_worker_processes_share_a_population(tmp_path: Path, method: str) -> None:
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} on this system")
+    path = tmp_path / "runs.db"
+    # The parent has the file open, so that forked workers inherit its connection.
+    parent = population_at(path)
+    parent.start("t", "parent")
+    parent.drop("t", "parent")
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
+        futures = [pool.submit(evaluate, path, f"r{i}", 0.1 + i / 50) for i in range(24)]
+        results = [f.result(timeout=120) for f in futures]
+    assert os.getpid() not in {pid for pid, _, _ in results}
+    check(path, results, 24)
+    assert len(parent.reference("t").outcomes) == 24  # the parent's connection still works
+    parent.close()
+
+
+def test_joblib_workers_share_a_population(tmp_path: Path) -> None:
+    joblib = pytest.importorskip("joblib")
+    path = tmp_path / "runs.db"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # joblib's own, about this machine
+        for backend in ("loky", "threading"):
+            joblib.Parallel(n_jobs=2, backend=backend)(
+                joblib.delayed(evaluate)(path, f"{backend}-{i}") for i in range(6)
+            )
+    assert Population(path).tally("t").finished + Population(path).tally("t").stopped == 12
+
+
+def test_ray_workers_share_a_population(tmp_path: Path) -> None:
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("RAY IS NOT INSTALLED: the hook inside Ray workers is NOT tested here")
+    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_DEDUP_LOGS="0")
+    path = tmp_path / "runs.db"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ray's own
+        import ray
+
+        here = str(Path(__file__).resolve().parents[1])
+        ray.init(
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,
+            object_store_memory=80_000_000,
+            runtime_env={"env_vars": {"PYTHONPATH": f"{here}{os.pathsep}{Path(here).parent}"}},
+        )
+        try:
+            remote = ray.remote(evaluate)
+            results = ray.get([remote.remote(path, f"r{i}") for i in range(8)], timeout=180)
+        finally:
+            ray.shutdown()
+    check(path, results, 8)
