@@ -18,13 +18,13 @@ from pathlib import Path
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-import numpy as np
-from minisom import MiniSom
+import numpy as np  # noqa: E402
+from minisom import MiniSom  # noqa: E402
 
-from collector.fast_run import run_one
-from collector.fast_som import FastSom
-from collector.random_tables import random_table
-from collector.schedules import schedule
+from collector.fast_run import run_one  # noqa: E402
+from collector.fast_som import FastSom  # noqa: E402
+from collector.random_tables import random_table  # noqa: E402
+from collector.schedules import schedule  # noqa: E402
 
 CHECKPOINTS = 30
 TARGET = 8.0

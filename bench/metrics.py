@@ -18,10 +18,10 @@ from pathlib import Path
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-import numpy as np
-from minisom import MiniSom
+import numpy as np  # noqa: E402
+from minisom import MiniSom  # noqa: E402
 
-from oracle.metrics import measure
+from oracle.metrics import measure  # noqa: E402
 
 SIDE = 20
 #: (samples, features) of each table.
