@@ -79,6 +79,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def on_status(request: Request, error: HTTPException) -> Response:
         status = error.status_code
         methods = openapi.methods_of(app, request.scope["path"]) if status in (404, 405) else ""
+        if request.method in methods.split(", "):
+            methods = ""  # the path looks like a route's, but is none
         told = status_error(405 if methods else status)
         response = error_answer(told, request.scope["request_id"], settings.retry_after_s)
         if methods:
