@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, select
 
+from oracle.errors import StoreUnavailable
 from oracle.server.listing import history_of, latest_outcomes
 from oracle.server.schema import runs
 from oracle.server.store import Store
@@ -47,6 +48,8 @@ def read_store(url: str, owner: str | None = None) -> Iterator[StoredRun | Skipp
         StoreUnavailable: it does not answer.
     """
     store = Store(url)
+    if store.is_missing:
+        raise StoreUnavailable("There is no such database: name the file that the service writes.")
     try:
         last = 0
         while rows := store.read_now(lambda c, after=last: _chunk(c, owner, after)):  # type: ignore[misc]

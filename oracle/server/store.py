@@ -97,6 +97,11 @@ class Store:
         """Whether the database is a file."""
         return self.url.get_backend_name() == "sqlite"
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether it is a file that is not there."""
+        return self._file is not None and not self._file.exists()
+
     # Opening and closing
 
     def migrate(self) -> None:
