@@ -1,0 +1,128 @@
+// Line charts in our style over uPlot: x is aligned, bands are fans, the reading stands above.
+
+import { colour, h } from "./dom.js";
+import { num, tick } from "./format.js";
+
+/* global uPlot */
+
+const FONT = "12px system-ui, -apple-system, 'Segoe UI', sans-serif";
+
+// One value a million times another's must not flatten all the others.
+export function spread(values) {
+  const found = values.filter((v) => v !== null && v !== undefined && Number.isFinite(v));
+  if (!found.length) return { log: false, empty: true };
+  const low = Math.min(...found), high = Math.max(...found);
+  const positive = found.filter((v) => v > 0);
+  const least = positive.length ? Math.min(...positive) : 0;
+  return { low, high, least, log: least > 0 && high / least > 300, empty: false };
+}
+
+// A chart that follows its element's width and the theme.
+//   make() -> { data: [x, ...columns], series: [{ label, color, width, dash, points, scale, hidden }],
+//               bands: [[upper, lower, colour name]], x: { label, format, range }, y: { label, log, range, format }, y2, marks(u), read(u, i) }
+export class Chart {
+  constructor(element, make, { height = 220, sync = null, label = "" } = {}) {
+    this.element = element;
+    this.make = make;
+    this.height = height;
+    this.sync = sync;
+    element.classList.add("chart");
+    element.setAttribute("role", "img");
+    element.setAttribute("aria-label", label);
+    this.plot = null;
+    this.width = 0;
+    this.draw = () => this.redraw();
+    document.addEventListener("themechange", this.draw);
+    this.observer = new ResizeObserver(() => {
+      const width = Math.floor(element.clientWidth);
+      if (!width || width === this.width) return;
+      this.width = width;
+      if (this.plot) this.plot.setSize({ width, height: this.height });
+      else this.redraw();
+    });
+    this.observer.observe(element);
+  }
+
+  redraw() {
+    if (!this.width) return;
+    this.plot?.destroy();
+    this.element.replaceChildren();
+    this.plot = null;
+    const spec = this.make();
+    if (!spec) {
+      this.element.append(h("p", { class: "muted small" }, "Nothing to draw yet."));
+      return;
+    }
+    this.plot = new uPlot(this.#options(spec), spec.data, this.element);
+  }
+
+  #options(spec) {
+    const muted = colour("muted"), line = colour("line");
+    const axis = { stroke: muted, font: FONT, ticks: { show: false }, border: { show: false } };
+    const scaleOf = (y) => ({ distr: y.log ? 3 : 1, range: y.range ?? (y.log ? undefined : (u, low, high) => around(low, high, y.floor)) });
+    const valueAxis = (y, scale, side, grid) => ({
+      ...axis, scale, side, grid: grid ? { stroke: line, width: 1 } : { show: false }, size: (u, values) => 14 + 6.6 * Math.max(3, ...(values ?? []).map((v) => String(v).length)), gap: 6,
+      values: (u, splits) => splits.map((v) => (v === null ? "" : (y.format ?? tick)(v))),
+    });
+    const series = spec.series.map((s) => ({
+      label: s.label, scale: s.scale ?? "y", stroke: s.color ? colour(s.color) : "transparent", width: s.width ?? 0, dash: s.dash,
+      spanGaps: s.spanGaps ?? false, alpha: s.alpha ?? 1,
+      points: s.points ? { show: true, size: s.points, fill: colour(s.fill ?? s.color), stroke: colour(s.color), width: 1.5 } : { show: false },
+    }));
+    return {
+      width: this.width, height: this.height, padding: [10, spec.y2 ? 0 : (spec.right ?? 14), 0, 0],
+      legend: { show: false }, pxAlign: 1,
+      cursor: { y: false, points: { show: false }, drag: { x: false, y: false }, sync: this.sync ? { key: this.sync } : undefined },
+      scales: { x: { time: false, range: spec.x.range }, y: scaleOf(spec.y), ...(spec.y2 ? { y2: scaleOf(spec.y2) } : {}) },
+      axes: [
+        { ...axis, grid: { show: false }, size: 30, gap: 6, space: 56, values: (u, splits) => splits.map(spec.x.format ?? tick) },
+        valueAxis(spec.y, "y", 3, true),
+        ...(spec.y2 ? [valueAxis(spec.y2, "y2", 1, false)] : []),
+      ],
+      series: [{}, ...series],
+      bands: (spec.bands ?? []).map(([upper, lower, fill]) => ({ series: [upper, lower], fill: colour(fill) })),
+      hooks: {
+        draw: spec.marks ? [spec.marks] : [],
+        setCursor: spec.read ? [(u) => spec.read(u.cursor.idx ?? null)] : [],
+      },
+    };
+  }
+
+  destroy() {
+    document.removeEventListener("themechange", this.draw);
+    this.observer.disconnect();
+    this.plot?.destroy();
+  }
+}
+
+// Room above and below; a flat line stays in the middle, and what cannot be negative starts at 0 when near it.
+function around(low, high, floor) {
+  if (low === null || high === null) return [0, 1];
+  const size = high - low || Math.abs(high) * 0.2 || 1;
+  const bottom = low - 0.08 * size;
+  return [floor !== undefined && (bottom < floor || low < 0.35 * high) ? floor : bottom, high + 0.08 * size];
+}
+
+// Draw a dashed line across the plot, with its name at the right.
+export function level(u, value, text, name, scale = "y") {
+  const y = u.valToPos(value, scale, true);
+  const { left, top, width, height } = u.bbox;
+  if (!(y >= top && y <= top + height)) return;
+  const { ctx } = u;
+  const ratio = devicePixelRatio;
+  ctx.save();
+  ctx.strokeStyle = ctx.fillStyle = colour(name);
+  ctx.lineWidth = 1.2 * ratio;
+  ctx.setLineDash([5 * ratio, 4 * ratio]);
+  ctx.beginPath();
+  ctx.moveTo(left, y);
+  ctx.lineTo(left + width, y);
+  ctx.stroke();
+  ctx.font = `${11.5 * ratio}px system-ui, sans-serif`;
+  ctx.textAlign = "right";
+  ctx.textBaseline = y - top > 16 * ratio ? "bottom" : "top";
+  ctx.fillText(text, left + width - 2 * ratio, y + (ctx.textBaseline === "bottom" ? -3 : 3) * ratio);
+  ctx.restore();
+}
+
+export const quantiles = (values) => `${num(values[2])} (90 %: ${num(values[0])} to ${num(values[4])})`;

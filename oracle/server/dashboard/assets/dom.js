@@ -1,0 +1,63 @@
+// Elements in one call. Text is always set as text, never parsed: ids and messages are data.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export function h(tag, attributes = {}, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+export function svg(tag, attributes = {}, ...children) {
+  return fill(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function fill(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "style") Object.assign(element.style, value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false));
+  return element;
+}
+
+export function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+let toastTimer = 0;
+export function toast(text) {
+  const element = document.getElementById("toast");
+  element.textContent = text;
+  element.classList.add("on");
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => element.classList.remove("on"), 3500);
+}
+
+export function skeleton(height) {
+  return h("div", { class: "skeleton", style: { height: `${height}px` }, "aria-hidden": "true" });
+}
+
+// A whole-view state: nothing yet, not found, failed. The picture is a forecast fan drawn empty.
+export function state(title, text, ...more) {
+  return h("section", { class: "state" },
+    svg("svg", { viewBox: "0 0 132 70", "aria-hidden": "true" },
+      svg("path", { d: "M52 40 128 12v54z", fill: "var(--fan-wide)" }),
+      svg("path", { d: "M52 40 128 28v26z", fill: "var(--fan-narrow)" }),
+      svg("path", { d: "M4 6c8 24 22 32 48 34", fill: "none", stroke: "var(--line-strong)", "stroke-width": 2.5, "stroke-linecap": "round", "stroke-dasharray": "1 6" }),
+      svg("circle", { cx: 52, cy: 40, r: 4, fill: "var(--ours)" })),
+    h("h1", {}, title), h("p", {}, text), ...more);
+}
+
+export function segmented(label, options, chosen, choose) {
+  const group = h("div", { class: "segmented", role: "group", "aria-label": label });
+  const buttons = options.map(([value, text]) => h("button", {
+    type: "button", "aria-pressed": String(value === chosen), "data-value": value,
+    onclick: () => {
+      buttons.forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.value === value)));
+      choose(value);
+    },
+  }, text));
+  group.append(...buttons);
+  return group;
+}

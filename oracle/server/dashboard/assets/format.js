@@ -1,0 +1,68 @@
+// Numbers as a person reads them: three digits that mean something, and units where there are any.
+
+const RAISED = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+export const NONE = "–";
+
+const known = (x) => typeof x === "number" && Number.isFinite(x);
+
+export function num(x, digits = 3) {
+  if (!known(x)) return NONE;
+  if (x === 0) return "0";
+  const size = Math.abs(x);
+  if (size >= 1e5 || size < 1e-3) {
+    const power = Math.floor(Math.log10(size) + 1e-12);
+    const front = (x / 10 ** power).toFixed(digits - 1);
+    return `${front.replace("-", "−")} × 10${String(power).replace(/./g, (c) => RAISED[c])}`;
+  }
+  const places = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
+  return x.toLocaleString("en", { minimumFractionDigits: Math.min(places, 6), maximumFractionDigits: Math.min(places, 6) }).replace("-", "−");
+}
+
+// For axes: no trailing zeros.
+export function tick(x) {
+  if (!known(x)) return "";
+  const size = Math.abs(x);
+  if (size && (size >= 1e5 || size < 1e-4)) return num(x, 1);
+  return String(Number(x.toPrecision(6))).replace("-", "−");
+}
+
+export function percent(x, digits = 0) {
+  if (!known(x)) return NONE;
+  const value = 100 * x;
+  if (digits === 0 && value > 0 && value < 1) return value < 0.1 ? "< 0.1 %" : `${value.toFixed(1)} %`;
+  return `${value.toFixed(digits)} %`;
+}
+
+export function count(x) {
+  if (!known(x)) return NONE;
+  if (Math.abs(x) >= 1e15) return num(x);
+  return Math.round(x) === x ? x.toLocaleString("en") : num(x, 4);
+}
+
+// 21,900 -> 21.9 k: epochs of a whole search.
+export function amount(x) {
+  if (!known(x)) return NONE;
+  for (const [size, unit] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e4, "k"]]) {
+    if (Math.abs(x) >= size) return `${num(x / (unit === "k" ? 1e3 : size))} ${unit}`;
+  }
+  return count(x);
+}
+
+export const range = (low, high) => `${num(low)} to ${num(high)}`;
+
+export function ago(iso, now = Date.now()) {
+  const seconds = Math.max(0, (now - Date.parse(iso)) / 1000);
+  if (!known(seconds)) return NONE;
+  if (seconds < 5) return "now";
+  for (const [size, unit] of [[86_400, "d"], [3_600, "h"], [60, "min"]]) {
+    if (seconds >= size) return `${Math.floor(seconds / size)} ${unit} ago`;
+  }
+  return `${Math.floor(seconds)} s ago`;
+}
+
+export function moment(iso) {
+  const date = new Date(iso);
+  return Number.isNaN(date.getTime()) ? NONE : date.toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+}
+
+export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;

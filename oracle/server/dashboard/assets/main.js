@@ -1,0 +1,168 @@
+// The frame: routes by hash, the live stream, theme, keyboard.
+
+import { h, state, toast } from "./dom.js";
+import { Live } from "./live.js";
+import { Store } from "./store.js";
+import { compare } from "./compare.js";
+import { model } from "./model.js";
+import { overview } from "./overview.js";
+import { run } from "./run.js";
+
+const store = new Store();
+const root = document.getElementById("view");
+const VIEWS = { overview, run, compare, model };
+let shown = null;
+
+// #/run/r-17, #/?population=x, #/compare?runs=a,b, #/model
+function route() {
+  const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
+  const [first, ...rest] = path.split("/");
+  const parameters = new URLSearchParams(query);
+  let name = first || "overview";
+  if (name === "run") {
+    try {
+      parameters.set("run", decodeURIComponent(rest.join("/")));
+    } catch {
+      name = "unknown";
+    }
+  }
+  return { name: VIEWS[name] ? name : "unknown", parameters };
+}
+
+async function show() {
+  const { name, parameters } = route();
+  const wanted = parameters.has("population") ? parameters.get("population") || null : undefined;
+  // Within one view a change of parameters is the view's own business.
+  if (shown?.name === name && shown.view.navigate?.(parameters)) return;
+  shown?.view.destroy?.();
+  root.replaceChildren();
+  for (const link of document.querySelectorAll("[data-view]")) {
+    const here = link.dataset.view === name || (link.dataset.view === "overview" && name === "run");
+    if (here) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (name === "unknown") {
+    shown = { name, view: {} };
+    root.append(state("There is no such page", "The address may be cut off.", h("p", {}, h("a", { href: "#/" }, "To the overview"))));
+  } else {
+    shown = { name, view: VIEWS[name](root, parameters, store) };
+  }
+  document.title = `${shown.view.title ?? name[0].toUpperCase() + name.slice(1)} · SOM Oracle`;
+  window.scrollTo(0, 0);
+  if (wanted !== undefined && wanted !== store.population) await store.load(wanted);
+}
+
+// Live
+
+const badge = document.getElementById("live");
+let lost = false;
+const live = new Live({
+  event(kind, data) {
+    store.take(kind, data);
+    if (kind === "run") shown?.view.event?.(data);
+  },
+  gap() {
+    store.reload();
+    shown?.view.event?.({ kind: "gap" });
+  },
+  status(now) {
+    badge.dataset.state = now;
+    badge.textContent = { live: "Live", lost: "Reconnecting", connecting: "Connecting" }[now];
+    if (now === "live" && (lost || store.problem)) {
+      lost = false;
+      // The stream resumes where it broke; what it cannot tell (models, populations) is asked again.
+      store.reload();
+      shown?.view.event?.({ kind: "gap" });
+    }
+    if (now === "lost") lost = true;
+    notices();
+  },
+});
+
+function notices() {
+  const box = document.getElementById("notices");
+  const notes = [];
+  if (badge.dataset.state === "lost") {
+    notes.push(h("p", { class: "notice bad" }, h("strong", {}, "The service does not answer. "), "What you see is what was last known; the page reconnects by itself."));
+  } else if (store.models && !store.models.active) {
+    notes.push(h("p", { class: "notice", id: "no-model" }, h("strong", {}, "No model is loaded. "),
+      "Runs are recorded, every decision abstains, nothing is stopped. ",
+      store.models.failure?.message ?? "Train one (oracle train) or activate one (oracle models activate)."));
+  } else if (store.models?.failure) {
+    notes.push(h("p", { class: "notice" }, h("strong", {}, "A new model was refused, the one before goes on. "), store.models.failure.message));
+  }
+  const text = notes.map((n) => n.textContent).join();
+  if (box.dataset.text !== text) {
+    box.dataset.text = text;
+    box.replaceChildren(...notes);
+  }
+}
+
+// Theme: the system's, until somebody chooses.
+
+const THEMES = [null, "light", "dark"];
+const themeButton = document.getElementById("theme");
+function theme(chosen) {
+  if (chosen) document.documentElement.dataset.theme = chosen;
+  else delete document.documentElement.dataset.theme;
+  const text = { light: "Light", dark: "Dark" }[chosen] ?? "Auto";
+  themeButton.textContent = text;
+  themeButton.setAttribute("aria-label", `Theme: ${text}. Change`);
+  themeButton.title = "Theme (t)";
+  document.dispatchEvent(new Event("themechange"));
+}
+function nextTheme() {
+  const now = document.documentElement.dataset.theme ?? null;
+  const chosen = THEMES[(THEMES.indexOf(now) + 1) % THEMES.length];
+  try {
+    if (chosen) localStorage.setItem("oracle-theme", chosen);
+    else localStorage.removeItem("oracle-theme");
+  } catch { /* not kept, but shown */ }
+  theme(chosen);
+}
+themeButton.addEventListener("click", nextTheme);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => document.dispatchEvent(new Event("themechange")));
+
+// Keyboard
+
+const KEYS = [
+  ["o", "Overview"], ["c", "Compare"], ["m", "Model"], ["/", "Filter the table"], ["↑ ↓", "Move in the table"],
+  ["Enter", "Open a run"], ["x", "Choose a run for comparison"], ["k", "Keep the open run"], ["t", "Change the theme"], ["?", "This help"],
+];
+function help() {
+  const dialog = h("dialog", { "aria-labelledby": "help-title", onclose: () => dialog.remove() },
+    h("h2", { id: "help-title" }, "Keyboard"),
+    h("dl", { class: "keys" }, KEYS.map(([key, text]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, text)])),
+    h("form", { method: "dialog", class: "actions" }, h("button", {}, "Close")));
+  document.body.append(dialog);
+  dialog.showModal();
+}
+document.getElementById("help").addEventListener("click", help);
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  root.focus();
+});
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input:not([type=checkbox]), select, textarea, dialog");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const go = { o: "#/", c: "#/compare", m: "#/model" }[event.key];
+  if (go) location.hash = go;
+  else if (event.key === "t") nextTheme();
+  else if (event.key === "?") help();
+  else if (shown?.view.key?.(event)) event.preventDefault();
+});
+
+addEventListener("hashchange", show);
+addEventListener("unhandledrejection", (event) => {
+  if (event.reason?.code === undefined) return;
+  event.preventDefault();
+  toast(event.reason.message);
+});
+
+theme(document.documentElement.dataset.theme ?? null);
+store.subscribe(notices);
+const { parameters } = route();
+show();
+live.start();
+// With the stream open first nothing can fall between it and the lists.
+if (store.population === undefined && !parameters.has("population")) store.load(undefined);

@@ -1,0 +1,149 @@
+// The model that forecasts: its card, how wrong it is by how much it has seen, and whether it knows today's runs.
+
+import { get } from "./api.js";
+import { Chart } from "./chart.js";
+import { h, segmented, skeleton, state } from "./dom.js";
+import { count, moment, num, percent, plural } from "./format.js";
+import { markdown } from "./markdown.js";
+
+const ERRORS = [["quality", "Quality score"], ["final_mqe", "mqe, relative"], ["final_topographic_error", "Topographic error"], ["final_dead_neuron_ratio", "Dead neurons"]];
+
+export function model(root, parameters, store) {
+  let charts = [], over = false, support = null;
+  root.replaceChildren(h("div", { class: "stack", "aria-busy": "true" }, skeleton(64), skeleton(320), skeleton(320)));
+
+  async function load() {
+    try {
+      const found = await get("v1/models/active");
+      if (!over) build(found);
+    } catch (problem) {
+      if (over) return;
+      root.replaceChildren(problem.code === "no_model"
+        ? state("No model is loaded", store.models?.failure?.message ?? "The service records runs, and every decision abstains. Train a model or activate one; the page notices by itself.",
+          h("pre", { class: "snippet", tabindex: 0, "aria-label": "Commands" }, "oracle models list\noracle models activate NAME\noracle train --help"))
+        : state("The model cannot be shown", problem.message, h("div", { class: "actions" }, h("button", { class: "primary", onclick: load }, "Try again"))));
+    }
+  }
+
+  function build(found) {
+    charts.forEach((c) => c.destroy());
+    charts = [];
+    const { training, model: info } = found;
+    support = h("section", { class: "panel" });
+    root.replaceChildren(
+      h("div", { class: "head" }, h("div", { class: "grow" }, h("h1", {}, `${info.name} ${info.version}`), h("p", { class: "sub" }, `${found.architecture}, made ${moment(found.created)}, loaded ${moment(info.loaded_at)}`),
+        h("p", { class: "sub small" }, "SHA-256 ", h("code", {}, info.sha256)))),
+      h("div", { class: "stack" }, h("div", { class: "grid two" }, errors(training.score, charts), support),
+        h("div", { class: "grid two" }, covered(training.score, charts), trainedOn(training)), h("section", { class: "panel card" }, markdown(found.card))));
+    showSupport();
+  }
+
+  function showSupport() {
+    if (!support) return;
+    const today = [...store.runs.values()].filter((run) => run.support !== null && Date.now() - Date.parse(run.updated_at) < 86_400_000);
+    const bins = Array(10).fill(0);
+    for (const run of today) bins[Math.min(9, Math.floor(run.support * 10))] += 1;
+    const most = Math.max(...bins, 1);
+    const without = today.filter((run) => run.reason === "no_support").length;
+    support.replaceChildren(h("header", {}, h("h2", {}, "Does it know today's runs?"), h("span", { class: "muted small" }, store.population ? `population ${store.population}` : "all runs")),
+      ...(today.length ? [
+        h("p", { class: "reading" }, `Support of ${plural(today.length, "run")} heard of in the last 24 hours: how much each resembles the training data. `, h("strong", {}, without ? `${plural(without, "run")} not judged for lack of it.` : "None too unlike to be judged.")),
+        h("div", { class: "bars", role: "img", "aria-label": `Support of ${today.length} runs; ${without} without`, style: { marginTop: "12px" } }, bins.flatMap((n, i) => [
+          h("span", { class: "muted" }, `${i * 10} to ${i * 10 + 10} %`), h("i", { class: i === 0 ? "low" : "", style: { width: `${(100 * n) / most}%` } }), h("span", { class: "num" }, count(n))])),
+      ] : [h("p", { class: "muted" }, "No run was heard of in the last 24 hours. Support is how much a run resembles the training data; policies abstain where it is too low.")]));
+  }
+
+  const stop = store.subscribe(showSupport);
+  load();
+  let shown = store.models?.active?.sha256;
+  const stopModel = store.subscribe(() => {
+    const now = store.models?.active?.sha256;
+    if (now !== shown) {
+      shown = now;
+      load();
+    }
+  });
+  return {
+    title: "Model",
+    destroy() {
+      over = true;
+      stop();
+      stopModel();
+      charts.forEach((c) => c.destroy());
+    },
+  };
+}
+
+function prefixes(score) {
+  return score?.by_progress ? Object.keys(score.by_progress).sort((a, b) => a - b) : [];
+}
+
+function errors(score, charts) {
+  const keys = prefixes(score);
+  const section = h("section", { class: "panel" });
+  if (!keys.length) {
+    section.append(h("h2", {}, "Error by how much was seen"), h("p", { class: "muted" }, "This model's manifest holds no scores; its card may."));
+    return section;
+  }
+  let target = "quality";
+  const box = h("div"), reading = h("p", { class: "reading" });
+  const rest = () => { reading.textContent = `Mean absolute error over ${plural(score.runs, "run")} of ${plural(score.tables, "table")} that it never learned from.`; };
+  const chart = new Chart(box, () => {
+    const x = keys.map((k) => 100 * k);
+    const ours = keys.map((k) => score.by_progress[k][target] ?? null);
+    const naive = target === "quality" ? keys.map((k) => score.by_progress[k].last_value ?? null) : null;
+    return {
+      data: [x, ours, ...(naive ? [naive] : [])],
+      series: [{ label: "model", color: "ours", width: 2.6, points: 7 }, ...(naive ? [{ label: "last value", color: "faint", width: 1.6, points: 5 }] : [])],
+      x: { format: (v) => `${v} %`, range: [0, 100] }, y: { range: [0, 1.1 * Math.max(...ours, ...(naive ?? [0]))] },
+      read: (i) => (i === null ? rest() : reading.replaceChildren(`After ${x[i]} %: `, h("strong", {}, num(ours[i])), naive ? `, the last value as the forecast: ${num(naive[i])}` : "")),
+    };
+  }, { height: 250, label: "Mean absolute error by share of the run seen" });
+  charts.push(chart);
+  rest();
+  section.append(h("header", {}, h("h2", {}, "Error by how much was seen")), segmented("Target", ERRORS, target, (t) => { target = t; chart.redraw(); }), reading, box,
+    h("div", { class: "legend" }, h("span", {}, h("i", { class: "key" }), "this model"), h("span", {}, h("i", { class: "key muted" }), "the last value as the forecast")));
+  return section;
+}
+
+// Coverage where the manifest tells it: share of outcomes inside the 50 % and 90 % intervals.
+function covered(score, charts) {
+  const keys = prefixes(score).filter((k) => score.by_progress[k].coverage);
+  const section = h("section", { class: "panel" }, h("h2", {}, "Are its intervals honest?"));
+  if (!keys.length) {
+    section.append(h("p", { class: "muted", style: { marginTop: "8px" } }, "Intervals are calibrated on tables held out from training, separately by how much of the run was seen. ",
+      "This model's manifest does not hold its measured coverage: ", h("code", {}, "oracle evaluate"), " prints it."));
+    return section;
+  }
+  const levels = Object.keys(score.by_progress[keys[0]].coverage);
+  const box = h("div");
+  const chart = new Chart(box, () => ({
+    data: [keys.map((k) => 100 * k), ...levels.map((l) => keys.map((k) => score.by_progress[k].coverage[l]))],
+    series: levels.map((l, i) => ({ label: l, color: i ? "ours" : "ours-too", width: 2.4, points: 6 })),
+    x: { format: (v) => `${v} %`, range: [0, 100] }, y: { range: [0, 1], format: (v) => percent(v) },
+    marks: (u) => levels.forEach((l) => u.ctx && mark(u, Number(l))),
+  }), { height: 250, label: "Share of outcomes inside the intervals by share of the run seen" });
+  charts.push(chart);
+  section.append(h("p", { class: "reading" }, "Share of outcomes inside; dashed: what was promised."), box);
+  return section;
+}
+
+function mark(u, value) {
+  const y = u.valToPos(value, "y", true), { ctx, bbox } = u;
+  ctx.save();
+  ctx.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--muted");
+  ctx.setLineDash([5, 4]);
+  ctx.beginPath();
+  ctx.moveTo(bbox.left, y);
+  ctx.lineTo(bbox.left + bbox.width, y);
+  ctx.stroke();
+  ctx.restore();
+}
+
+function trainedOn(training) {
+  const data = training.data ?? {};
+  const rows = ["train", "calibrate", "test"].filter((name) => data[name]).map((name) => h("tr", {}, h("th", { scope: "row" }, { train: "to learn", calibrate: "to calibrate", test: "to measure" }[name]), h("td", { class: "num" }, count(data[name].runs)), h("td", { class: "num" }, count(data[name].tables))));
+  return h("section", { class: "panel" }, h("h2", {}, "What it was trained on"),
+    rows.length ? h("table", { class: "plain", style: { marginTop: "8px" } }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Used"), h("th", { scope: "col", class: "num" }, "Runs"), h("th", { scope: "col", class: "num" }, "Tables"))), h("tbody", {}, rows)) : h("p", { class: "muted" }, "The manifest does not say."),
+    training.command ? h("p", { class: "small", style: { marginTop: "10px", overflowWrap: "anywhere" } }, h("code", {}, training.command)) : null);
+}

@@ -1,0 +1,118 @@
+// A table of thousands of rows: only those in sight exist. Sorting and filtering work on the data.
+
+import { h } from "./dom.js";
+
+const ROW = 41;
+const SPARE = 6;
+
+export class RunTable {
+  // columns: { key, label, width, num, wide, value(run), cell(run) }; version(run) tells when a row is to be drawn anew
+  constructor(columns, { version, caption, sort, rowClass, choose }) {
+    this.columns = columns;
+    this.version = version;
+    this.rowClass = rowClass;
+    this.choose = choose;
+    this.sort = sort;
+    this.runs = [];
+    this.rows = new Map();
+    this.fresh = new Map();
+    this.body = h("tbody");
+    this.headers = columns.map((column) => h("th", { scope: "col", class: [column.num && "num", column.wide && "wide"].filter(Boolean).join(" ") },
+      column.value ? h("button", { type: "button", title: column.title, onclick: () => this.#sortBy(column.key) }, column.label, h("span", { class: "sort", "aria-hidden": "true" }))
+        : h("span", { class: "visually-hidden" }, column.label)));
+    this.table = h("table", { class: "runs" }, h("caption", { class: "visually-hidden" }, caption),
+      h("colgroup", {}, columns.map((c) => h("col", { class: c.wide ? "wide" : null, style: { width: c.width ?? "" } }))),
+      h("thead", {}, h("tr", {}, this.headers)), this.body);
+    this.element = h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": caption }, this.table);
+    let queued = false;
+    this.element.addEventListener("scroll", () => {
+      if (queued) return;
+      queued = true;
+      requestAnimationFrame(() => {
+        queued = false;
+        this.#render();
+      });
+    }, { passive: true });
+    this.observer = new ResizeObserver(() => this.#render());
+    this.observer.observe(this.element);
+    this.element.addEventListener("keydown", (event) => this.#key(event));
+    this.#mark();
+  }
+
+  show(runs) {
+    const column = this.columns.find((c) => c.key === this.sort.key);
+    const keyed = runs.map((run) => [column.value(run), run]);
+    const sign = this.sort.down ? -1 : 1;
+    // What is unknown stands last, whichever way one sorts; equal ones keep a fixed order.
+    keyed.sort(([a, x], [b, y]) => {
+      const none = (a === null || a === undefined) - (b === null || b === undefined);
+      return none || (a < b ? -sign : a > b ? sign : x.run_id < y.run_id ? -1 : 1);
+    });
+    this.runs = keyed.map(([, run]) => run);
+    this.table.setAttribute("aria-rowcount", this.runs.length + 1);
+    this.#render();
+  }
+
+  #sortBy(key) {
+    const column = this.columns.find((c) => c.key === key);
+    this.sort = { key, down: this.sort.key === key ? !this.sort.down : Boolean(column.downFirst) };
+    this.#mark();
+    this.element.scrollTop = 0;
+    this.show(this.runs);
+  }
+
+  #mark() {
+    this.columns.forEach((column, i) => {
+      if (column.key === this.sort.key) this.headers[i].setAttribute("aria-sort", this.sort.down ? "descending" : "ascending");
+      else this.headers[i].removeAttribute("aria-sort");
+    });
+  }
+
+  #render() {
+    const height = this.element.clientHeight || 620;
+    const first = Math.max(0, Math.floor(this.element.scrollTop / ROW) - SPARE);
+    const last = Math.min(this.runs.length, first + Math.ceil(height / ROW) + 2 * SPARE);
+    const focused = document.activeElement?.closest?.("tr[data-run]")?.dataset.run;
+    const used = new Map();
+    const shown = this.runs.slice(first, last).map((run, i) => {
+      const version = this.version(run);
+      let row = this.rows.get(run.run_id);
+      if (row?.version !== version) row = { version, node: this.#row(run, row !== undefined) };
+      row.node.setAttribute("aria-rowindex", first + i + 2);
+      used.set(run.run_id, row);
+      return row.node;
+    });
+    this.rows = used;
+    const pad = (n) => (n > 0 ? [h("tr", { "aria-hidden": "true" }, h("td", { class: "pad", colspan: this.columns.length, style: { height: `${n * ROW}px` } }))] : []);
+    this.body.replaceChildren(...pad(first), ...shown, ...pad(this.runs.length - last));
+    if (focused && !this.element.contains(document.activeElement)) this.rows.get(focused)?.node.querySelector("a")?.focus({ preventScroll: true });
+  }
+
+  #row(run, changed) {
+    return h("tr", { "data-run": run.run_id, class: [this.rowClass(run), changed && "fresh"].filter(Boolean).join(" ") },
+      this.columns.map((c) => h("td", { class: [c.num && "num", c.wide && "wide"].filter(Boolean).join(" ") }, c.cell(run))));
+  }
+
+  #key(event) {
+    const now = document.activeElement?.closest?.("tr[data-run]")?.dataset.run;
+    const at = this.runs.findIndex((run) => run.run_id === now);
+    const page = Math.max(1, Math.floor(this.element.clientHeight / ROW) - 2);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: this.runs.length - 1 }[event.key];
+    if (event.key === "x" && at >= 0) {
+      this.choose(now);
+      event.preventDefault();
+    }
+    if (to === undefined || !this.runs.length || event.target.closest("thead")) return;
+    event.preventDefault();
+    const index = Math.min(this.runs.length - 1, Math.max(0, to));
+    const top = index * ROW, { scrollTop, clientHeight } = this.element;
+    if (top < scrollTop) this.element.scrollTop = top;
+    else if (top + 3 * ROW > scrollTop + clientHeight) this.element.scrollTop = top + 3 * ROW - clientHeight;
+    this.#render();
+    this.rows.get(this.runs[index].run_id)?.node.querySelector("a")?.focus({ preventScroll: true });
+  }
+
+  destroy() {
+    this.observer.disconnect();
+  }
+}

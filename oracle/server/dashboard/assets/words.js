@@ -1,0 +1,43 @@
+// What machines call by one word, in words for a person.
+
+export const STATE = { running: "Running", stopped: "Stopped", finished: "Finished" };
+export const ACTION = { continue: "Continue", stop: "Stop", abstain: "Cannot tell" };
+
+export const REASON = {
+  good: "forecast well inside what is wanted",
+  caution: "forecast between the caution and the stop threshold",
+  promising: "still has a fair chance to end among the best",
+  above_threshold: "predicted quality score beyond the threshold",
+  unlikely_good: "almost no chance left to end among the best",
+  unlikely_gain: "almost no chance left to add to the Pareto front",
+  waiting: "would be stopped, but patience is not used up yet",
+  protected: "protected: the best so far, or drawn to run on as a control",
+  too_early: "too early in the budget to judge",
+  too_few_checkpoints: "too few checkpoints to judge",
+  too_few_runs: "too few runs of this population have ended",
+  no_progress: "total_epochs is unknown, so progress is too",
+  no_support: "unlike the runs the model was trained on",
+  too_uncertain: "the forecast is too wide to tell",
+  no_population: "belongs to no population to be ranked in",
+  unknown_objective: "an objective that the model does not forecast",
+  no_model: "no model is loaded",
+  finished: "the budget is used up",
+  overruled: "a person decided",
+  error: "the forecast failed, which never stops a run",
+};
+
+export const reason = (word) => REASON[word] ?? word ?? "no decision yet";
+
+export const METRICS = [
+  { name: "mqe", final: "final_mqe", label: "Mean quantization error", short: "mqe", unit: "input units" },
+  { name: "topographic_error", final: "final_topographic_error", label: "Topographic error", short: "topographic error", unit: "share of samples" },
+  { name: "dead_neuron_ratio", final: "final_dead_neuron_ratio", label: "Dead neurons", short: "dead neurons", unit: "share of neurons" },
+];
+
+export const CONTEXT = {
+  map_rows: "map rows", map_cols: "map columns", topology: "topology", neighborhood: "neighbourhood",
+  n_samples: "samples", n_features: "features", initialization: "initialization", mqe_of_mean: "mqe of the mean",
+  total_updates: "planned updates", batch_size: "batch size", total_epochs: "budget (epochs)", dataset: "dataset",
+  learning_rate_start: "learning rate, start", learning_rate_end: "learning rate, end",
+  radius_start: "radius, start", radius_end: "radius, end",
+};
