@@ -87,9 +87,12 @@ def gains(points: FloatArray, front: FloatArray, corner: FloatArray) -> FloatArr
 
 
 def hypervolume(front: FloatArray, corner: FloatArray) -> float:
-    """Return the volume between the front [member, objective] and `corner`."""
-    total, done = 0.0, np.empty((0, front.shape[1]))
-    for member in nondominated(front):
-        total += float(gains(member[None], done, corner)[0])
-        done = np.vstack([done, member])
-    return total
+    """Return the volume between the front [member, objective] and `corner`.
+
+    All of the box from the front's best values to the corner, less what the front leaves free.
+    """
+    inside = front[(front < corner).all(axis=1)]
+    if not len(inside):
+        return 0.0
+    best = inside.min(axis=0)
+    return float((corner - best).prod() - gains(best[None], inside, corner)[0])

@@ -58,10 +58,9 @@ def _pruners() -> dict[Setting, Callable[[], BasePruner]]:
         made[Setting("Optuna Hyperband", factor)] = partial(
             p.HyperbandPruner, min_resource=10, max_resource=100, reduction_factor=factor
         )
-    for level in (0.05, 0.2):
-        made[Setting("Optuna Wilcoxon", level)] = partial(
-            p.WilcoxonPruner, p_threshold=level, n_startup_steps=1
-        )
+    made[Setting("Optuna Wilcoxon", 0.1)] = partial(
+        p.WilcoxonPruner, p_threshold=0.1, n_startup_steps=1
+    )
     return made
 
 
