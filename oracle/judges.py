@@ -12,8 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+import numpy as np
+
 from oracle.circuit import circuit_of
 from oracle.decision_log import DecisionLog
+from oracle.errors import InvalidHistory, must_be
 from oracle.policy import decide, outcome_of
 from oracle.population import Population
 from oracle.problems import Problems
@@ -117,7 +120,11 @@ class LocalJudge:
 
     def _forecast_of(self, history: History) -> Forecast | None:
         try:
-            return loaded(self._model).forecast(history)
+            forecast = loaded(self._model).forecast(history)
+            # A model of the caller's own may answer anything.
+            if forecast.draws is None or not np.isfinite(forecast.draws).all():
+                raise InvalidHistory(must_be("forecast.draws", "finite numbers", forecast.draws))
+            return forecast
         except Exception as error:
             self._problems.note_error("model", "forecast", error)
             return None

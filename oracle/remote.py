@@ -11,7 +11,8 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ValidationError
@@ -24,6 +25,8 @@ from oracle.types import TARGETS, Decision, History, Outcome, Policy, explain
 MAX_ANSWER_BYTES = 1_000_000
 #: Deadline of one request, seconds.
 TIMEOUT_S = 2.0
+
+T = TypeVar("T")
 
 
 class _Appended(BaseModel):
@@ -75,28 +78,25 @@ class RemoteJudge:
             StoreUnavailable: the service does not answer, or not to this question.
             OracleError: it refuses what was sent.
         """
-        raw = self._post("checkpoints", self._checkpoint(history))
-        try:
+
+        def read(raw: bytes) -> Decision:
             decision = _Appended.model_validate_json(raw).decision
-        except ValidationError as error:
-            raise StoreUnavailable(
-                f"The service's answer is no decision: {explain(error)}"
-            ) from None
-        if decision.run_id != self._run_id:
-            raise StoreUnavailable(must_be("run_id", f"{self._run_id} in the answer", "another"))
-        if decision.progress != history.progress:
-            rule = f"{history.progress} in the answer"
-            raise StoreUnavailable(must_be("progress", rule, decision.progress))
-        return decision
+            if decision.run_id != self._run_id:
+                raise StoreUnavailable(must_be("run_id", "the run's in the answer", "another"))
+            if decision.progress != history.progress:
+                rule = f"{history.progress} in the answer"
+                raise StoreUnavailable(must_be("progress", rule, decision.progress))
+            return decision
+
+        return self._post("checkpoints", self._checkpoint(history), read)
 
     def end(self, outcome: Outcome | None, history: History | None) -> None:
         """Tell the service how the run ended; a run given up is left to its retention."""
         try:
             if outcome is not None:
-                self._post("finish", _finish(outcome))
+                self._post("finish", _finish(outcome), lambda raw: raw)
         finally:
-            if self._connection is not None:
-                self._connection.close()
+            self._give_up()
 
     def _checkpoint(self, history: History) -> dict[str, Any]:
         body = history.model_dump(mode="json", exclude_none=True)
@@ -104,11 +104,16 @@ class RemoteJudge:
             body["policy"] = self._policy.model_dump(mode="json")
         return body
 
-    def _post(self, what: str, body: dict[str, Any]) -> bytes:
+    def _post(self, what: str, body: dict[str, Any], read: Callable[[bytes], T]) -> T:
+        """Post and read the answer; what cannot be read counts as a failure of the service."""
         if not self._circuit.closed():
             raise StoreUnavailable("The service failed three times and is left alone for a while.")
         try:
-            answer = self._within_deadline(f"{self._path}/{what}", json.dumps(body).encode())
+            raw = self._within_deadline(f"{self._path}/{what}", json.dumps(body).encode())
+            answer = read(raw)
+        except ValidationError as error:
+            self._circuit.failed()
+            raise StoreUnavailable(f"The answer is no decision: {explain(error)}") from None
         except Exception:
             self._circuit.failed()
             raise
