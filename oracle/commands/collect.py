@@ -12,7 +12,7 @@ import typer
 from oracle.errors import DatasetError, OracleError, must_be
 
 if TYPE_CHECKING:
-    from collector.ingest import Report
+    from collector.ingest import Reader, Report
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -130,15 +130,19 @@ def run(
 
 @app.command()
 def ingest(
+    out: Out,
     paths: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="PATH...",
             help="NexusSOM result folders, JSON histories (one, a list, or one a line), "
             "folders of such, or datasets.",
         ),
-    ],
-    out: Out,
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(help="Database of the service, e.g. sqlite:///data/oracle.db."),
+    ] = None,
     topology: Annotated[
         str, typer.Option(help="hexagonal or rectangular, of NexusSOM maps that do not say.")
     ] = "hexagonal",
@@ -168,17 +172,39 @@ def ingest(
         raise OracleError(must_be("--mqe-of-mean", "a finite number above 0", mqe_of_mean))
     if table is not None:
         mqe_of_mean = mqe_of_mean_of(table)
-    runs, report = gather(
-        [reader_of(p, topology=known[topology], mqe_of_mean=mqe_of_mean) for p in paths]
-    )
-    _refuse_nothing(paths[0], report)
+    if not paths and store is None:
+        raise OracleError("A PATH or `--store` must be given: there is nothing to read.")
+    weights: dict[str, float] = {}
+    readers: list[Reader] = [
+        reader_of(p, topology=known[topology], mqe_of_mean=mqe_of_mean) for p in paths or ()
+    ]
+    if store is not None:
+        readers.append(_served(store, weights))
+    runs, report = gather(readers)
+    _refuse_nothing(paths[0] if paths else Path("the store"), report)
     if mqe_of_mean is not None and len(report.tables) > 1:
         option = "--mqe-of-mean" if table is None else "--table"
         raise OracleError(
             must_be(option, "used for one table's runs", ", ".join(report.tables), "Ingest each.")
         )
-    write_dataset(out, runs, {"command": _command(), "ingest": report.as_dict()})
+    facts: dict[str, Any] = {"command": _command(), "ingest": report.as_dict()}
+    if weights:
+        facts["weights"] = weights
+    write_dataset(out, runs, facts)
     _print({"out": str(out), **report.as_dict()}, _told(out, report), as_json)
+
+
+def _served(store: str, weights: dict[str, float]) -> Reader:
+    """Read the service's ended runs; control runs' weights go into `weights`."""
+    from oracle.server.export import Skipped, read_store
+
+    for found in read_store(store):
+        if isinstance(found, Skipped):
+            yield DatasetError(f"run {found.run_id}: {found.reason}.")
+            continue
+        if found.weight != 1.0:
+            weights[found.run.run_id] = found.weight
+        yield found.run
 
 
 def _refuse_nothing(path: Path | None, report: Report) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from stand_in import StandIn
 
+from oracle.dataset import read_dataset
 from oracle.errors import InvalidHistory, StoreUnavailable
 from oracle.server.export import Skipped, StoredRun, read_store
 from oracle.server.runs import Runs
@@ -84,3 +86,18 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 def test_another_database_is_refused() -> None:
     with pytest.raises(InvalidHistory, match="database_url"):
         list(read_store("mysql://h/d"))
+
+
+def test_the_command_writes_a_dataset(url: str, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from oracle.commands.collect import app
+
+    out = tmp_path / "served.csv.gz"
+    done = CliRunner().invoke(app, ["ingest", "--store", url, "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    runs = {run.run_id: run for run in read_dataset(out)}
+    assert runs["stopped"].censored
+    assert "half" not in runs
+    facts = json.loads((tmp_path / "served_metadata.json").read_text())
+    assert facts["weights"]["control"] == pytest.approx(1 / 0.999)
