@@ -20,9 +20,9 @@ MAX_OBJECTIVES = 3
 def nondominated(points: FloatArray) -> FloatArray:
     """Return the points [point, objective] that no other one dominates, without duplicates."""
     points = np.unique(points, axis=0)
-    worse_or_equal = (points[:, None, :] >= points[None, :, :]).all(axis=2)
+    worse_or_equal: npt.NDArray[np.bool_] = np.all(points[:, None] >= points[None], axis=2)
     np.fill_diagonal(worse_or_equal, False)
-    return points[~worse_or_equal.any(axis=1)]
+    return points[~np.any(worse_or_equal, axis=1)]
 
 
 def _free_boxes(front: FloatArray, corner: FloatArray) -> tuple[FloatArray, FloatArray]:
