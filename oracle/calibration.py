@@ -77,10 +77,7 @@ class Calibration:
         """Offsets [target, knot] at `progress`, linear between the stretches."""
         if progress is None:
             return self.offsets_unknown
-        x = np.interp(progress, STRETCHES, np.arange(len(STRETCHES)))
-        low = min(int(x), len(STRETCHES) - 2)
-        share = x - low
-        return np.asarray((1 - share) * self.offsets[low] + share * self.offsets[low + 1])
+        return between_stretches(self.offsets, progress)
 
     def draws(self, knots: Array, seed: int) -> Array:
         """Draw jointly, in change space: [3, draw], the same for the same seed.
@@ -160,10 +157,7 @@ def fit_calibration(
     base = quantiles[..., _HEAD]
     spread = spread_of(quantiles)[..., None]
     score = (outcomes[..., None] - base) / spread  # [example, 3, knot]
-    offsets = np.stack(
-        [_offsets(score, _near(progress, i) * progress_known) for i in range(len(STRETCHES))]
-    )
-    unknown = _offsets(score, (~progress_known).astype(float))
+    offsets, unknown = learn_offsets(score, progress, progress_known)
     partial = Calibration(offsets, unknown, np.full((1, len(TARGETS)), 0.5))
     rng = np.random.default_rng(seed)
     whole = np.isfinite(outcomes).all(axis=1) & progress_known & (progress < 0.75)
@@ -179,6 +173,31 @@ def fit_calibration(
         ]
     )
     return Calibration(offsets, unknown, _copula(pits, rng))
+
+
+def between_stretches(offsets: Array, progress: float) -> Array:
+    """Offsets [stretch, ...] read at `progress`, linear between the stretches."""
+    x = float(np.interp(progress, STRETCHES, np.arange(len(STRETCHES))))
+    low = min(int(x), len(STRETCHES) - 2)
+    return np.asarray((1 - x + low) * offsets[low] + (x - low) * offsets[low + 1])
+
+
+def learn_offsets(
+    surprise: Array, progress: Array, progress_known: npt.NDArray[np.bool_]
+) -> tuple[Array, Array]:
+    """Learn conformal offsets for each stretch, and for unknown progress.
+
+    Args:
+        surprise: [example, target, knot] (outcome - quantile) / spread, NaN where undefined.
+        progress: [example] true progress.
+        progress_known: [example] whether the forecast was told it.
+
+    Returns:
+        [stretch, target, knot] and [target, knot].
+    """
+    known = progress_known.astype(float)
+    stretches = [_offsets(surprise, _near(progress, i) * known) for i in range(len(STRETCHES))]
+    return np.stack(stretches), _offsets(surprise, 1 - known)
 
 
 def pit(outcome: float, knots: Array, levels: tuple[float, ...], rng: np.random.Generator) -> float:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from oracle.artifact import Artifact, read_artifact, resolve
 from oracle.calibration import DRAWS, KNOTS, Calibration, seed_of, shown
 from oracle.features import (
+    Array,
     Columns,
     Float32,
     anchor,
@@ -25,6 +25,7 @@ from oracle.features import (
     far_enough,
     thin,
 )
+from oracle.quality import QualityCalibration
 from oracle.runtime import open_artifact
 from oracle.support import Support
 from oracle.types import (
@@ -60,6 +61,7 @@ class Oracle:
         self._mean = np.asarray(artifact.manifest.scaling.mean, np.float32)
         self._std = np.asarray(artifact.manifest.scaling.std, np.float32)
         self._calibration = Calibration.from_json(artifact.calibration["calibration"])
+        self._quality = QualityCalibration.from_json(artifact.calibration["quality"])
         self._support = Support.from_json(artifact.calibration["support"])
 
     @classmethod
@@ -143,6 +145,7 @@ class Oracle:
         draws = decode(self._calibration.draws(changes, seed), values, floor).T
         final = shown(knots).tolist()
         scale = history.context.mqe_of_mean
+        draws, score = self._quality.adjust(draws, scale or 1.0, progress)
         # P(final mqe <= WORSE * best), read off the calibrated quantiles.
         not_worse = np.interp(WORSE * min(history.mqe), knots[0], KNOTS)
         forecast = Forecast(
@@ -151,7 +154,7 @@ class Oracle:
             n_checkpoints=len(history),
             model=self.info,
             final={target: tuple(values) for target, values in zip(TARGETS, final, strict=True)},
-            quality=_quality(draws, scale),
+            quality=_quality(draws, score, scale),
             coverage=COVERAGE,
             support=self._support.score(rows, history),
             will_worsen=1 - float(not_worse),
@@ -224,15 +227,16 @@ class Follower:
         return forecast
 
 
-def _quality(draws: npt.NDArray[np.float64], scale: float | None) -> tuple[QualityForecast, ...]:
+def _quality(draws: Array, score: Array, scale: float | None) -> tuple[QualityForecast, ...]:
     """The joint quality score's distribution, raw, and relative where the scale is known."""
-    made = []
-    for name, unit in ((Scale.RAW, 1.0), (Scale.RELATIVE, scale)):
-        if unit is None:
-            continue
-        score = np.sort(draws @ (np.array(QUALITY_WEIGHTS) / (unit, 1.0, 1.0)))
-        values = np.interp(_RANKS, np.arange(len(score)), score)
-        made.append(
-            QualityForecast(scale=name, weights=QUALITY_WEIGHTS, values=tuple(values.tolist()))
+    scores = {Scale.RAW: score}
+    if scale is not None:
+        scores = {Scale.RAW: draws @ np.array(QUALITY_WEIGHTS), Scale.RELATIVE: score}
+    return tuple(
+        QualityForecast(
+            scale=name,
+            weights=QUALITY_WEIGHTS,
+            values=tuple(np.interp(_RANKS, np.arange(len(drawn)), np.sort(drawn)).tolist()),
         )
-    return tuple(made)
+        for name, drawn in scores.items()
+    )

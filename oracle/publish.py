@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from oracle.artifact import Artifact, write_artifact
 from oracle.calibration import Calibration, fit_calibration
 from oracle.export import export_forward, export_step, forecast, golden, network_of
-from oracle.features import FEATURES, FEATURES_VERSION, Array, Float32, encode
+from oracle.features import FEATURES, FEATURES_VERSION, Array, Float32, decode, encode
 from oracle.manifest import Manifest
 from oracle.manifest import Scaling as ScalingNumbers
+from oracle.quality import QualityCalibration, fit_quality
 from oracle.support import fit_support
 from oracle.trainer import Fitted, Scaling
 from oracle.types import ModelInfo, Run
@@ -34,8 +37,8 @@ MIN_CALIBRATION_RUNS = 100
 
 def calibrate_network(
     models: Sequence[keras.Model], scaling: Scaling, runs: Sequence[Run], seed: int = 0
-) -> Calibration:
-    """Learn the conformal offsets and the copula on runs that trained nothing.
+) -> tuple[Calibration, QualityCalibration]:
+    """Learn offsets and copula, then the quality score's own, on runs that trained nothing.
 
     Args:
         models: seeds of one network; their mean is calibrated, as it is served.
@@ -44,10 +47,7 @@ def calibrate_network(
         seed: of the windows.
     """
     rng = np.random.default_rng(seed)
-    quantiles: list[Array] = []
-    outcomes: list[Array] = []
-    progress: list[Array] = []
-    known: list[Any] = []
+    parts = defaultdict[str, list[npt.NDArray[Any]]](list)
     for repeat in range(CALIBRATION_WINDOWS + CALIBRATION_HIDDEN):
         windows = Windows(runs, hide=0.0 if repeat < CALIBRATION_WINDOWS else 1.0)
         if repeat >= CALIBRATION_WINDOWS:
@@ -57,20 +57,31 @@ def calibrate_network(
         # Cut evenly in progress, not in checkpoints: users' checks are.
         cut = rng.uniform(0.0, 0.95, len(rows))[:, None]
         length = np.maximum(1, np.sum(batch.progress <= cut, axis=1)).astype(np.int32)
-        last = length - 1
+        at = rows, length - 1
         answers = forecast(models, scaling.apply(batch.sequence), length)
-        weight, target = batch.weight[rows, last], batch.target[rows, last]
-        quantiles.append(answers.astype(np.float64))
-        outcomes.append(np.where(weight > 0, target, np.nan))
-        progress.append(batch.progress[rows, last])
-        known.append(batch.told[rows])
-    return fit_calibration(
-        np.concatenate(quantiles),
-        np.concatenate(outcomes),
-        np.concatenate(progress),
-        np.concatenate(known),
-        seed,
+        parts["quantiles"].append(answers.astype(np.float64))
+        parts["outcomes"].append(np.where(batch.weight[at] > 0, batch.target[at], np.nan))
+        parts["progress"].append(batch.progress[at])
+        parts["known"].append(batch.told)
+        parts["values"].append(batch.values[at])
+        parts["floor"].append(batch.floor[at])
+        parts["unit"].append(batch.unit)
+        parts["final"].append(windows.finals)
+    seen = {name: np.concatenate(columns) for name, columns in parts.items()}
+    calibration = fit_calibration(
+        seen["quantiles"], seen["outcomes"], seen["progress"], seen["known"], seed
     )
+    whole = np.isfinite(seen["final"]).all(axis=1)
+    seen = {name: column[whole] for name, column in seen.items()}
+
+    def joint() -> Iterator[tuple[Array, Array, float]]:
+        for i, (quantiles, told) in enumerate(zip(seen["quantiles"], seen["known"], strict=True)):
+            progress = float(seen["progress"][i]) if told else None
+            changes = calibration.draws(calibration.knots(quantiles, progress), seed=i)
+            draws = decode(changes, seen["values"][i], float(seen["floor"][i])).T
+            yield draws, seen["final"][i], float(seen["unit"][i])
+
+    return calibration, fit_quality(joint(), seen["progress"], seen["known"])
 
 
 def draft(
@@ -93,7 +104,8 @@ def draft(
     models, scaling = [f.model for f in fitted], fitted[0].scaling
     numbers = dict(parent.calibration) if parent is not None else {}
     if parent is None or len(calibrate) >= MIN_CALIBRATION_RUNS:
-        numbers["calibration"] = calibrate_network(models, scaling, calibrate).to_json()
+        parts, joint = calibrate_network(models, scaling, calibrate)
+        numbers |= {"calibration": parts.to_json(), "quality": joint.to_json()}
     if parent is None:
         numbers["support"] = fit_support(train, calibrate)
     manifest = Manifest(

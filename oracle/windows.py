@@ -57,6 +57,8 @@ class Batch:
         length: [run] real steps.
         progress: [run, time] share of the run; NaN beyond the real steps.
         told: [run] whether the features tell the progress.
+        values, floor: anchors of each step, [run, time, 3] and [run, time].
+        unit: [run] mqe_of_mean, 1 where it is hidden.
     """
 
     sequence: Float32
@@ -65,6 +67,9 @@ class Batch:
     length: npt.NDArray[np.int32]
     progress: Array
     told: npt.NDArray[np.bool_]
+    values: Array
+    floor: Array
+    unit: Array
 
 
 class Windows:
@@ -105,6 +110,9 @@ class Windows:
             columns.length.astype(np.int32),
             epochs / self.last_epoch[rows][:, None],
             np.isfinite(columns.total_epochs),
+            values,
+            floor,
+            np.nan_to_num(columns.size["mqe_of_mean"], nan=1.0),
         )
 
     def _resample(self, c: Columns, length: int, rng: np.random.Generator) -> Columns:
