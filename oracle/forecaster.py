@@ -14,6 +14,7 @@ import numpy as np
 
 from oracle.artifact import Artifact, read_artifact, resolve
 from oracle.calibration import DRAWS, KNOTS, Calibration, seed_of, shown
+from oracle.errors import ArtifactIncompatible, must_be
 from oracle.features import (
     Array,
     Columns,
@@ -60,9 +61,15 @@ class Oracle:
         self._session = open_artifact(artifact)
         self._mean = np.asarray(artifact.manifest.scaling.mean, np.float32)
         self._std = np.asarray(artifact.manifest.scaling.std, np.float32)
-        self._calibration = Calibration.from_json(artifact.calibration["calibration"])
-        self._quality = QualityCalibration.from_json(artifact.calibration["quality"])
-        self._support = Support.from_json(artifact.calibration["support"])
+        numbers = artifact.calibration
+        try:
+            self._calibration = Calibration.from_json(numbers["calibration"])
+            self._quality = QualityCalibration.from_json(numbers["quality"])
+            self._support = Support.from_json(numbers["support"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactIncompatible(
+                must_be("calibration.json", "as this version writes it", str(error), "Train again.")
+            ) from error
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Self:

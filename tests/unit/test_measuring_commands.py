@@ -14,6 +14,7 @@ from made_runs import make_runs
 from oracle.calibration import KNOTS, STRETCHES, Calibration
 from oracle.cli import main
 from oracle.dataset import write_dataset
+from oracle.quality import QualityCalibration
 from oracle.support import fit_support
 from oracle.types import TARGETS
 
@@ -25,6 +26,7 @@ def model(write_stand_in: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     ranks = np.random.default_rng(0).uniform(size=(256, len(TARGETS)))
     calibration = {
         "calibration": Calibration(offsets, offsets[0], ranks).to_json(),
+        "quality": QualityCalibration(offsets[:, 0], offsets[0, 0]).to_json(),
         "support": fit_support(make_runs(40, "seen", seed=9), make_runs(40, "held", seed=8)),
     }
     write_stand_in(folder, calibration=calibration)
