@@ -22,7 +22,8 @@ def nondominated(points: FloatArray) -> FloatArray:
     points = np.unique(points, axis=0)
     worse_or_equal: npt.NDArray[np.bool_] = np.all(points[:, None] >= points[None], axis=2)
     np.fill_diagonal(worse_or_equal, False)
-    return points[~np.any(worse_or_equal, axis=1)]
+    front: FloatArray = points[~np.any(worse_or_equal, axis=1)]
+    return front
 
 
 def _free_boxes(front: FloatArray, corner: FloatArray) -> tuple[FloatArray, FloatArray]:
