@@ -70,7 +70,7 @@ export class Chart {
       points: s.points ? { show: true, size: s.points, fill: colour(s.fill ?? s.color), stroke: colour(s.color), width: 1.5 } : { show: false },
     }));
     return {
-      width: this.width, height: this.height, padding: [10, spec.y2 ? 0 : (spec.right ?? 14), 0, 0],
+      width: this.width, height: this.height, padding: [10, spec.y2 ? 0 : (spec.right ?? 22), 0, 0],
       legend: { show: false }, pxAlign: 1,
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false }, sync: this.sync ? { key: this.sync } : undefined },
       scales: { x: { time: false, range: spec.x.range }, y: scaleOf(spec.y), ...(spec.y2 ? { y2: scaleOf(spec.y2) } : {}) },

@@ -108,7 +108,7 @@ function plotted(runs, metric) {
     series: runs.map((r) => ({ label: r.id, color: r.color, width: 2.2, spanGaps: true, points: xs.flat().length < 200 ? 4 : 0 })),
     x: { format: (v) => (known ? `${v} %` : String(v)), range: known ? [0, 100] : undefined },
     y: { log: s.log, floor: 0, format: metric.name === "mqe" ? undefined : (v) => percent(v, v && v < 0.02 ? 1 : 0), range: s.log ? undefined : [0, s.high * 1.06 || 1] },
-    right: 14 + 12 * runs.length,
+    right: 22 + 12 * runs.length,
     marks(u) {
       const { ctx, bbox } = u, ratio = devicePixelRatio;
       fans.forEach((q, i) => {

@@ -5,7 +5,7 @@ import { ago, amount, count, num, percent, plural } from "./format.js";
 import { MAX_RUNS } from "./store.js";
 import { Scatter } from "./scatter.js";
 import { RunTable } from "./table.js";
-import { METRICS, STATE, reason } from "./words.js";
+import { METRICS, STATE, reason, short } from "./words.js";
 
 const link = (id) => `#/run/${encodeURIComponent(id)}`;
 const EXAMPLE = `from oracle import watch
@@ -169,23 +169,23 @@ function columns(store, chosen, choose, reach) {
   return [
     { key: "choose", label: "Compare", width: "38px", wide: true,
       cell: (run) => h("input", { type: "checkbox", "aria-label": `Compare ${run.run_id}`, checked: chosen.has(run.run_id), onchange: (event) => choose(run.run_id, event.target.checked) }) },
-    { key: "run", label: "Run", width: "17%", value: (run) => run.run_id, cell: (run) => h("a", { href: link(run.run_id), title: run.run_id }, run.run_id) },
-    { key: "state", label: "State", width: "150px", value: (run) => `${run.state}${run.override ?? ""}`,
+    { key: "run", label: "Run", width: "15%", value: (run) => run.run_id, cell: (run) => h("a", { href: link(run.run_id), title: run.run_id }, run.run_id) },
+    { key: "state", label: "State", width: "146px", value: (run) => `${run.state}${run.override ?? ""}`,
       cell: (run) => h("span", { class: "chip" }, h("i", { class: `dot ${run.state}` }), STATE[run.state], run.override === "keep" ? h("span", { class: "tag kept" }, "kept") : run.override === "stop" && run.state === "running" ? h("span", { class: "tag stop" }, "stopping") : run.control ? h("span", { class: "tag" }, "control") : null) },
-    { key: "progress", label: "Progress", width: "112px", num: true, downFirst: true, value: (run) => run.progress,
-      cell: (run) => (run.progress === null ? `epoch ${count(run.epoch)}` : h("span", { class: "progress" }, h("span", { class: "meter" }, h("i", { style: { width: percent(run.progress, 1).replace(" ", "") } })), percent(run.progress))) },
+    { key: "progress", label: "Progress", width: "108px", num: true, downFirst: true, value: (run) => run.progress,
+      cell: (run) => (run.progress === null ? `epoch ${count(run.epoch)}` : h("span", { class: "progress" }, h("span", { class: "meter" }, h("i", { style: { width: percent(run.progress, 1).replace(" ", "") } })), h("span", { class: "share" }, percent(run.progress)))) },
     { key: "quality", label: "Quality score", title: "Forecast of the quality score, lower is better", width: "108px", num: true, value: (run) => store.qualityOf(run)?.[2], cell: (run) => num(store.qualityOf(run)?.[2]) },
-    { key: "reach", label: "90 % and 50 %", title: "Width of the forecast", width: "150px", wide: true, value: (run) => { const q = store.qualityOf(run); return q && q[4] - q[0]; },
+    { key: "reach", label: "90 % and 50 %", title: "Width of the forecast", width: "128px", wide: true, value: (run) => { const q = store.qualityOf(run); return q && q[4] - q[0]; },
       cell: (run) => {
         const q = store.qualityOf(run);
         return q && h("span", { class: "reach", title: `90 %: ${num(q[0])} to ${num(q[4])}` },
           h("i", { style: { left: where(q[0]), right: `calc(100% - ${where(q[4])})` } }), h("b", { style: { left: where(q[1]), right: `calc(100% - ${where(q[3])})` } }), h("u", { style: { left: where(q[2]) } }));
       } },
-    { key: "mqe", label: "mqe now", title: "Mean quantization error at the last checkpoint, input units", width: "104px", num: true, wide: true, value: (run) => run.mqe, cell: (run) => num(run.mqe) },
-    { key: "te", label: "Topogr.", title: "Topographic error at the last checkpoint", width: "86px", num: true, wide: true, value: (run) => run.topographic_error, cell: (run) => percent(run.topographic_error, 1) },
-    { key: "dead", label: "Dead", title: "Dead neurons at the last checkpoint", width: "78px", num: true, wide: true, value: (run) => run.dead_neuron_ratio, cell: (run) => percent(run.dead_neuron_ratio, 1) },
-    { key: "p", label: "P(good)", title: "Probability to end among the best", width: "86px", num: true, wide: true, downFirst: true, value: (run) => run.p_good, cell: (run) => percent(run.p_good) },
-    { key: "reason", label: "Why", wide: true, value: (run) => reason(run.reason), cell: (run) => h("span", { class: "muted", title: run.message ?? "" }, reason(run.reason)) },
+    { key: "mqe", label: "mqe now", title: "Mean quantization error at the last checkpoint, input units", width: "84px", num: true, wide: true, value: (run) => run.mqe, cell: (run) => num(run.mqe) },
+    { key: "te", label: "Topogr.", title: "Topographic error at the last checkpoint", width: "80px", num: true, wide: true, value: (run) => run.topographic_error, cell: (run) => percent(run.topographic_error, 1) },
+    { key: "dead", label: "Dead", title: "Dead neurons at the last checkpoint", width: "74px", num: true, wide: true, value: (run) => run.dead_neuron_ratio, cell: (run) => percent(run.dead_neuron_ratio, 1) },
+    { key: "p", label: "P(good)", title: "Probability to end among the best", width: "82px", num: true, wide: true, downFirst: true, value: (run) => run.p_good, cell: (run) => percent(run.p_good) },
+    { key: "reason", label: "Why", wide: true, value: (run) => short(run.reason), cell: (run) => h("span", { class: "muted", title: run.message ?? "" }, short(run.reason)) },
     { key: "updated", label: "Heard of", width: "102px", num: true, wide: true, downFirst: true, value: (run) => run.updated_at, cell: (run) => h("span", { class: "muted" }, ago(run.updated_at)) },
   ];
 }

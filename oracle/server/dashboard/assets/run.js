@@ -149,20 +149,27 @@ export function run(root, parameters, store) {
   };
 }
 
+// The word beside it says already what is done.
+const plainly = (message) => {
+  const text = message.replace(/^(Continue|Stop|Abstain): /, "");
+  return `${text[0].toUpperCase()}${text.slice(1)}`;
+};
+
 function said({ run, decision }) {
   if (!decision) return [h("p", { class: "muted" }, "No decision yet: it comes with the first checkpoint.")];
   const kept = run.override === "keep" ? "A person keeps this run." : run.override === "stop" && run.state === "running" ? "A person stops this run at its next checkpoint." : null;
+  const saved = run.progress === null ? "not known" : `${percent(1 - run.progress)} of the budget`;
   const facts = [
     ["Chance to end good", run.p_good === null ? "not asked" : percent(run.p_good)],
     ["Quality score, forecast", run.quality ? quantiles(run.quality.values) : "none"],
-    ["A stop now would save", run.expected_saving === null ? "not known" : `${percent(run.expected_saving)} of the budget`],
+    run.state === "finished" ? ["Saved", "nothing: it ran to its end"] : [run.state === "stopped" ? "Saved" : "A stop now would save", saved],
     ["Support", run.support === null ? "none" : percent(run.support)],
     ["Policy", decision.policy.name],
     ["Model", decision.model ? `${decision.model.name} ${decision.model.version}` : "none"],
   ];
   if (run.final) facts.unshift([run.final.censored ? "Expected end, mqe" : "Ended at mqe", num(run.final.final_mqe)]);
   return [
-    h("div", { class: "verdict" }, h("span", { class: `word ${decision.action}` }, ACTION[decision.action]), h("p", {}, decision.message)),
+    h("div", { class: "verdict" }, h("span", { class: `word ${decision.action}` }, ACTION[decision.action]), h("p", {}, plainly(decision.message))),
     kept ? h("p", { style: { marginTop: "6px" } }, h("strong", {}, kept)) : "",
     ...decision.advice.map((text) => h("p", { class: "muted", style: { marginTop: "6px" } }, text)),
     h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
@@ -293,13 +300,13 @@ function listed({ run, track, decision }, path) {
   const time = (e) => (run.total_epochs ? percent(e / run.total_epochs, 1) : count(e));
   const rows = track.epochs.map((epoch, i) => {
     const last = i === track.epochs.length - 1;
-    const words = h("span", {}, last && decision ? decision.message : sentence(track.reason[i]));
+    const words = h("span", {}, last && decision ? plainly(decision.message) : sentence(track.reason[i]));
     return h("tr", {},
       h("td", {}, time(epoch)), h("td", { class: `act ${track.action[i]}` }, ACTION[track.action[i]] ?? track.action[i]), h("td", {}, words),
-      h("td", { class: "num" }, percent(track.p_good[i])), h("td", { class: "num" }, num(track.quality[i]?.[2])), h("td", { class: "num" }, percent(track.support[i])),
-      h("td", {}, h("button", { type: "button", class: "quiet small", "aria-label": `Inputs of the decision at ${time(epoch)}`, onclick: async () => {
+      h("td", { class: "num wide" }, percent(track.p_good[i])), h("td", { class: "num wide" }, num(track.quality[i]?.[2])), h("td", { class: "num wide" }, percent(track.support[i])),
+      h("td", { class: "wide" }, h("button", { type: "button", class: "quiet small", "aria-label": `Inputs of the decision at ${time(epoch)}`, onclick: async () => {
         const found = await get(`${path}/decisions/${epoch}`);
-        words.textContent = found.decision.message;
+        words.textContent = plainly(found.decision.message);
         save(`${run.run_id}-${epoch}.json`, JSON.stringify(found, null, 2), "application/json");
       } }, "Inputs")));
   });
@@ -307,7 +314,7 @@ function listed({ run, track, decision }, path) {
   return [
     h("header", {}, h("h2", { id: "decisions-title" }, "Decisions"), h("span", { class: "muted small" }, "newest first; “Inputs” downloads all that one rested on, to replay it")),
     h("div", { class: "decisions", tabindex: 0, role: "region", "aria-label": "Decisions" }, h("table", { class: "plain" },
-      h("thead", {}, h("tr", {}, ["At", "Decision", "Why"].map((t) => h("th", { scope: "col" }, t)), ["P(good)", "Quality", "Support"].map((t) => h("th", { scope: "col", class: "num" }, t)), h("th", { scope: "col" }, h("span", { class: "visually-hidden" }, "Inputs")))),
+      h("thead", {}, h("tr", {}, ["At", "Decision", "Why"].map((t) => h("th", { scope: "col" }, t)), ["P(good)", "Quality", "Support"].map((t) => h("th", { scope: "col", class: "num wide" }, t)), h("th", { scope: "col", class: "wide" }, h("span", { class: "visually-hidden" }, "Inputs")))),
       h("tbody", {}, rows.slice(0, 300)))),
     rows.length > 300 ? h("p", { class: "muted small" }, `The latest 300 of ${count(rows.length)}; the downloads hold all.`) : "",
   ];
@@ -326,5 +333,5 @@ function basis({ run, history, decision }) {
     ["mqe of the mean", num(c.mqe_of_mean)], ["Batch size", count(c.batch_size)], ["Planned updates", count(c.total_updates)], ["Started", moment(run.created_at)], ["Ended", run.ended_at ? moment(run.ended_at) : "not yet"],
   ];
   if (p) facts.push(["Policy in force", p.name === "threshold" ? `threshold: stop above ${num(p.threshold)}` : `${p.name}: stop below ${percent(p.risk)} risk, after ${percent(p.min_progress)} of the budget, patience ${p.patience}`]);
-  return [h("h2", {}, "What is known of the run"), h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))))];
+  return [h("h2", {}, "What is known of the run"), h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", { class: name.startsWith("Policy") ? "broad" : null }, h("dt", {}, name), h("dd", {}, value))))];
 }

@@ -21,7 +21,7 @@ export class RunTable {
       column.value ? h("button", { type: "button", title: column.title, onclick: () => this.#sortBy(column.key) }, column.label, h("span", { class: "sort", "aria-hidden": "true" }))
         : h("span", { class: "visually-hidden" }, column.label)));
     this.table = h("table", { class: "runs" }, h("caption", { class: "visually-hidden" }, caption),
-      h("colgroup", {}, columns.map((c) => h("col", { class: c.wide ? "wide" : null, style: { width: c.width ?? "" } }))),
+      h("colgroup", {}, columns.map((c) => h("col", { class: [`col-${c.key}`, c.wide && "wide"].filter(Boolean).join(" "), style: { width: c.width ?? "" } }))),
       h("thead", {}, h("tr", {}, this.headers)), this.body);
     this.element = h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": caption }, this.table);
     let queued = false;

@@ -26,6 +26,16 @@ export const REASON = {
   error: "the forecast failed, which never stops a run",
 };
 
+// For a column of a table.
+const SHORT = {
+  good: "forecast good", caution: "between the thresholds", promising: "fair chance to be good", above_threshold: "beyond the threshold",
+  unlikely_good: "unlikely to end good", unlikely_gain: "unlikely to add to the front", waiting: "patience not used up", protected: "protected",
+  too_early: "too early to judge", too_few_checkpoints: "too few checkpoints", too_few_runs: "too few ended runs", no_progress: "budget unknown",
+  no_support: "unlike the training data", too_uncertain: "too uncertain", no_population: "no population", unknown_objective: "unknown objective",
+  no_model: "no model", finished: "budget used up", overruled: "a person decided", error: "forecast failed",
+};
+export const short = (word) => SHORT[word] ?? word ?? "no decision yet";
+
 export const reason = (word) => REASON[word] ?? word ?? "no decision yet";
 
 export const METRICS = [

@@ -1,0 +1,224 @@
+"""A real Chromium under test, and real recorded runs posted to a real server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+
+from oracle.types import Run
+
+#: A busy machine is slow; what must be fast is measured by itself.
+DEADLINE_S = 60.0
+#: What the page must hold to: one blocking task of the browser, ms.
+LONG_TASK_MS = 200
+_QUIET = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+    "--force-device-scale-factor=1",
+)
+
+
+def programs() -> tuple[str | None, str | None]:
+    """Where Chromium and ChromeDriver are, None where they are not."""
+    return shutil.which("chromium"), shutil.which("chromedriver")
+
+
+class Browser:
+    """One headless Chromium, told what it sees; `close` removes its profile.
+
+    Args:
+        url: of the server under test.
+    """
+
+    def __init__(self, url: str) -> None:
+        chromium, chromedriver = programs()
+        assert chromium
+        assert chromedriver
+        self.url = url
+        self.profile = tempfile.mkdtemp(prefix="oracle-chromium-")
+        options = Options()
+        options.binary_location = chromium
+        for argument in (*_QUIET, f"--user-data-dir={self.profile}"):
+            options.add_argument(argument)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        options.add_experimental_option(
+            "prefs",
+            {"download.default_directory": self.profile, "download.prompt_for_download": False},
+        )
+        os.environ.setdefault("SE_AVOID_STATS", "true")
+        self.driver = webdriver.Chrome(options=options, service=Service(chromedriver))
+        self.driver.set_script_timeout(DEADLINE_S)
+        self.size(1440)
+
+    def close(self) -> None:
+        """End the browser."""
+        self.driver.quit()
+        shutil.rmtree(self.profile, ignore_errors=True)
+
+    def size(self, width: int, height: int = 1000) -> None:
+        """Set the page's width exactly: a window has a smallest one, a device has not."""
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
+
+    def dark(self, on: bool) -> None:
+        """Make the system's theme dark or light."""
+        feature = {"name": "prefers-color-scheme", "value": "dark" if on else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+    def open(self, route: str = "/") -> None:
+        """Open the page anew at a hash route."""
+        self.driver.get("about:blank")
+        self.driver.get(f"{self.url}/#{route}")
+
+    def go(self, route: str) -> None:
+        """Follow a hash route within the page."""
+        self.run("location.hash = arguments[0]", f"#{route}")
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """Execute JavaScript."""
+        return self.driver.execute_script(script, *arguments)
+
+    @property
+    def text(self) -> str:
+        """All text in sight."""
+        return str(self.run("return document.body.innerText"))
+
+    def has(self, selector: str) -> bool:
+        """Whether something matches."""
+        return bool(self.run("return document.querySelector(arguments[0]) !== null", selector))
+
+    def of(self, selector: str) -> str:
+        """Text of the first match, empty where there is none."""
+        return str(
+            self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
+        )
+
+    def click(self, selector: str) -> None:
+        """Click the first match with a real event."""
+        self.driver.find_element("css selector", selector).click()
+
+    def type(self, selector: str, text: str) -> None:
+        """Type into the first match."""
+        self.driver.find_element("css selector", selector).send_keys(text)
+
+    def picture(self, path: Path, *, whole: bool = True) -> None:
+        """Write a PNG of the page, whole or what is in sight."""
+        import base64
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shot = self.driver.execute_cdp_cmd(
+            "Page.captureScreenshot", {"format": "png", "captureBeyondViewport": whole}
+        )
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    def console(self) -> list[dict[str, Any]]:
+        """Errors and warnings of the console since the last call."""
+        return [e for e in self.driver.get_log("browser") if e["level"] in ("SEVERE", "WARNING")]
+
+    def requested(self) -> list[str]:
+        """Addresses the page asked for since the last call."""
+        import json
+
+        messages = (json.loads(e["message"])["message"] for e in self.driver.get_log("performance"))
+        return [
+            m["params"]["request"]["url"]
+            for m in messages
+            if m["method"] == "Network.requestWillBeSent"
+        ]
+
+    def watch_long_tasks(self) -> None:
+        """Begin to record tasks that block the page for more than 50 ms."""
+        self.run(
+            "window.longTasks = [];"
+            "new PerformanceObserver((list) => list.getEntries().forEach("
+            "(e) => window.longTasks.push(Math.round(e.duration)))).observe({ type: 'longtask' })"
+        )
+
+    def long_tasks(self) -> list[int]:
+        """Durations of the recorded tasks, ms."""
+        return list(self.run("return window.longTasks"))
+
+
+def post_run(
+    client: httpx.Client,
+    run: Run,
+    *,
+    run_id: str | None = None,
+    population: str | None = None,
+    until: float = 1.0,
+    checks: Sequence[float] = (0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0),
+    policy: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Post a recorded run as it would have come, up to `until` of its budget.
+
+    Checkpoints are sent in pieces that end at `checks`; a stop is obeyed, an end is told.
+
+    Returns:
+        The last decision.
+    """
+    history, name = run.history, run_id or run.run_id
+    total = history.total_epochs
+    assert total
+    columns = ("epochs", "mqe", "topographic_error", "dead_neuron_ratio", "learning_rate", "radius")
+    fixed = {
+        "dataset": run.dataset,
+        "population": population or history.population or run.dataset,
+        "total_epochs": total,
+        "context": history.context.model_dump(mode="json", exclude_none=True),
+    }
+    if policy is not None:
+        fixed["policy"] = policy
+    sent, decision = 0, {}
+    for check in checks:
+        if check > until + 1e-9:
+            break
+        n = sum(e <= check * total * (1 + 1e-9) for e in history.epochs)
+        if n <= sent:
+            continue
+        piece = {
+            c: list(values[sent:n]) for c in columns if (values := getattr(history, c)) is not None
+        }
+        decision = _posted(client, f"/v1/runs/{name}/checkpoints", piece | fixed)
+        sent = n
+        if decision["action"] == "stop":
+            return decision
+    if sent == len(history):
+        _posted(client, f"/v1/runs/{name}/finish", {})
+    return decision
+
+
+def _posted(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = client.post(path, json=body)
+    answer.raise_for_status()
+    return dict(answer.json())
+
+
+def post_search(client: httpx.Client, runs: Iterable[Run], population: str, live: int = 6) -> int:
+    """Post recorded runs of one table as a search in full swing; the last `live` still run."""
+    found = list(runs)
+    for i, run in enumerate(found):
+        left = len(found) - i
+        until = (0.1, 0.2, 0.3, 0.45, 0.6, 0.8)[left % 6] if left <= live else 1.0
+        post_run(
+            client, run, run_id=f"{population}-{i + 1:03d}", population=population, until=until
+        )
+    return len(found)

@@ -1,0 +1,389 @@
+"""The live page in a real Chromium against a real server with real recorded runs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from browser import DEADLINE_S, LONG_TASK_MS, Browser, post_run, post_search, programs
+from serving import Server, checkpoint, until
+
+from oracle.dataset import read_dataset
+from oracle.types import Run
+
+HERE = Path(__file__).parent
+SEARCH = HERE.parent / "data/search.csv.gz"
+#: Where the pictures go that somebody looks at.
+PICTURES = Path(os.environ.get("PAGE_PICTURES", "build/page"))
+WIDTHS = (1440, 768, 390)
+POPULATION = "wine-ea-3"
+LIVE_S = 2.0
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(None in programs(), reason="needs chromium and chromium-driver"),
+]
+
+
+@pytest.fixture(scope="module")
+def runs() -> list[Run]:
+    return read_dataset(SEARCH)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("page")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=DEADLINE_S) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def searched(client: httpx.Client, runs: list[Run]) -> str:
+    """A search in full swing; gives the id of a run that still trains."""
+    post_search(client, runs, POPULATION, live=8)
+    listed = client.get("/v1/runs", params={"population": POPULATION, "state": "running"}).json()
+    assert listed["runs"], "the last runs of the search must still be running"
+    return str(listed["runs"][0]["run_id"])
+
+
+@pytest.fixture(scope="module")
+def chromium(server: Server) -> Iterator[Browser]:
+    opened = Browser(server.url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Browser]:
+    """The browser, wide and light; at the end nothing was logged and nobody else was asked."""
+    chromium.size(1440)
+    chromium.dark(False)
+    chromium.console()
+    chromium.requested()
+    yield chromium
+    assert chromium.console() == []
+    asked = [u for u in chromium.requested() if not u.startswith(("about:", "blob:", "data:"))]
+    assert [u for u in asked if not u.startswith(f"{chromium.url}/")] == []
+
+
+def shows(page: Browser, text: str, deadline_s: float = DEADLINE_S) -> float:
+    return until(lambda: text in page.text, deadline_s, f"{text!r} on the page")
+
+
+def there(page: Browser, selector: str) -> None:
+    until(lambda: page.has(selector), DEADLINE_S, selector)
+
+
+def serious(page: Browser) -> list[str]:
+    """What axe finds serious or critical."""
+    page.run((HERE / "vendor/axe.min.js").read_text(encoding="utf-8"))
+    found = page.driver.execute_async_script(
+        "const done = arguments[arguments.length - 1];"
+        "axe.run(document, { resultTypes: ['violations'] }).then((r) => done(r.violations))"
+    )
+    return [
+        f"{v['id']}: {v['nodes'][0]['html'][:200]} ({v['nodes'][0]['failureSummary'][:200]})"
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
+
+
+def cut(page: Browser) -> str:
+    """Name what sticks out of the page sideways, empty where nothing does."""
+    return str(
+        page.run(
+            "if (document.documentElement.scrollWidth <= innerWidth) return '';"
+            "const wide = [...document.querySelectorAll('main *')]"
+            ".filter((e) => e.getBoundingClientRect().right > innerWidth + 1);"
+            "return `${document.documentElement.scrollWidth} ${wide[0]?.outerHTML.slice(0, 120)}`"
+        )
+    )
+
+
+def compared(client: httpx.Client) -> str:
+    return ",".join(f"{POPULATION}-{n:03d}" for n in (60, 59, 49, 57))
+
+
+VIEWS = {
+    "overview": (f"/?population={POPULATION}", "tr[data-run]"),
+    "run": ("/run/{run}", "#decisions-title"),
+    "compare": ("/compare?runs={compared}", "#differing"),
+    "model": ("/model", ".card"),
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_at_every_width_and_theme(
+    page: Browser, client: httpx.Client, searched: str, view: str
+) -> None:
+    route, sign = VIEWS[view]
+    route = route.format(run=searched, compared=compared(client))
+    for width in WIDTHS:
+        page.size(width, 844 if width < 600 else 1000)
+        page.open(route)
+        there(page, sign)
+        until(lambda: page.of("#live") == "Live", DEADLINE_S, "the stream")
+        until(lambda: not page.has(".skeleton"), DEADLINE_S, "all loaded")
+        assert cut(page) == "", f"{view} at {width}"
+        page.picture(PICTURES / f"{view}-{width}.png")
+    page.size(1440)
+    assert serious(page) == []
+    page.dark(True)
+    page.open(route)
+    there(page, sign)
+    until(lambda: not page.has(".skeleton"), DEADLINE_S, "all loaded")
+    assert serious(page) == []
+    page.picture(PICTURES / f"{view}-dark.png")
+
+
+def test_the_overview_counts_what_the_service_counts(
+    page: Browser, client: httpx.Client, searched: str
+) -> None:
+    detail = client.get(f"/v1/populations/{POPULATION}").json()
+    page.open(VIEWS["overview"][0])
+    there(page, "tr[data-run]")
+    until(lambda: page.of("#count-stopped") == str(detail["stopped"]), DEADLINE_S, "counts")
+    assert page.of("#count-finished") == str(detail["finished"])
+    saved = detail["savings"]["saved_share"]
+    assert page.of("#saved") == f"{100 * saved:.0f} %"
+    wrong = detail["wrong_stops"]
+    until(lambda: "known" in page.of("#wrong") or " of " in page.of("#wrong"), DEADLINE_S, "rate")
+    if wrong["controls"]:
+        assert f"{wrong['wrong']} of {wrong['controls']}" in page.of("#wrong")
+        assert f"at most {100 * wrong['upper']:.0f} %" in page.of("#wrong")
+
+
+def test_a_post_is_seen_within_two_seconds(
+    page: Browser, client: httpx.Client, runs: list[Run]
+) -> None:
+    page.open("/?population=live")
+    shows(page, "No runs yet")
+    until(lambda: page.of("#live") == "Live", DEADLINE_S, "the stream")
+    post_run(client, runs[0], run_id="first", population="live", until=0.05)
+    assert shows(page, "1 run", LIVE_S) <= LIVE_S
+    page.go("/run/first")
+    shows(page, "Decisions")
+    before = page.of(".head .sub")
+    post_run(client, runs[0], run_id="first", population="live", until=0.2)
+    took = until(lambda: page.of(".head .sub").split(",")[1:3] != before.split(",")[1:3], 10.0)
+    assert took <= LIVE_S
+
+
+def test_keep_and_stop_reach_the_run(page: Browser, client: httpx.Client) -> None:
+    path = "/v1/runs/overruled/checkpoints"
+    fixed: dict[str, Any] = {"population": "overruled", "total_epochs": 100}
+    client.post(path, json=checkpoint(1, **fixed)).raise_for_status()
+    page.open("/run/overruled")
+    there(page, "#stop")
+    page.click("#stop")
+    shows(page, "A person stops this run")
+    assert client.post(path, json=checkpoint(2, 0.4)).json()["action"] == "stop"
+    shows(page, "Stopped")
+    page.click("#keep")
+    shows(page, "A person keeps this run")
+    decision = client.post(path, json=checkpoint(3, 0.3)).json()
+    assert (decision["action"], decision["reason"]) == ("continue", "overruled")
+
+
+def test_downloads_hold_the_run(page: Browser, client: httpx.Client, searched: str) -> None:
+    page.open(f"/run/{searched}")
+    there(page, "#csv")
+    page.run("document.querySelector('#csv').click(); document.querySelector('#json').click()")
+    stored = client.get(f"/v1/runs/{searched}").json()
+    table, whole = (Path(page.profile) / f"{searched}.{kind}" for kind in ("csv", "json"))
+    until(lambda: table.exists() and whole.exists(), DEADLINE_S, "both files")
+    lines = table.read_text().splitlines()
+    assert lines[0].startswith("run_id,epoch,progress,mqe,")
+    assert len(lines) == 1 + len(stored["history"]["epochs"])
+    assert float(lines[-1].split(",")[3]) == stored["history"]["mqe"][-1]
+    assert '"track"' in whole.read_text()
+
+
+def test_by_keyboard_alone(page: Browser, client: httpx.Client, searched: str) -> None:
+    page.open(VIEWS["overview"][0])
+    there(page, "tr[data-run]")
+    page.type("body", "/")
+    page.type("#filter", "stopped")
+    until(lambda: "of 60 runs" in page.text, DEADLINE_S, "the filter")
+    page.run("document.querySelector('.scroller').focus()")
+    from selenium.webdriver import ActionChains, Keys
+
+    ActionChains(page.driver).send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN, "x").perform()
+    focused = "return document.activeElement.closest('tr').querySelector('input').checked"
+    assert page.run(focused)
+    ActionChains(page.driver).send_keys(Keys.ENTER).perform()
+    there(page, "#decisions-title")
+    ActionChains(page.driver).send_keys("c").perform()
+    shows(page, "Choose runs to compare")
+    ActionChains(page.driver).send_keys("t").perform()
+    assert page.run("return document.documentElement.dataset.theme") == "light"
+    page.run("localStorage.clear()")
+    ActionChains(page.driver).send_keys("?").perform()
+    there(page, "dialog[open]")
+    ActionChains(page.driver).send_keys(Keys.ESCAPE).perform()
+
+
+def test_nothing_stopped_says_why(page: Browser, client: httpx.Client) -> None:
+    for n in range(3):
+        body = checkpoint(1, 0.5, population="patient", total_epochs=1000)
+        client.post(f"/v1/runs/patient-{n}/checkpoints", json=body).raise_for_status()
+    page.open("/?population=patient")
+    there(page, "#why-none")
+    assert "3 runs: too few checkpoints" in page.of("#why-none")
+    page.go("/compare?runs=patient-0,patient-1")
+    there(page, "#why-none")
+
+
+def test_what_is_odd_is_shown_all_the_same(page: Browser, client: httpx.Client) -> None:
+    odd = "A" + "._-" * 21
+    assert len(odd) == 64
+    fixed: dict[str, Any] = {"population": "odd", "total_epochs": 100}
+    nulls = {"topographic_error": [None, None], "dead_neuron_ratio": [None, None]}
+    for name, body in {
+        "one-checkpoint": checkpoint(1, **fixed),
+        "nulls": checkpoint(1, **fixed) | nulls | {"epochs": [1, 2], "mqe": [0.5, 0.4]},
+        "huge": checkpoint(1, **fixed) | {"mqe": [5e5]},
+        odd: checkpoint(1, 0.0, **fixed),
+        "timeless": checkpoint(1, population="odd"),
+    }.items():
+        client.post(f"/v1/runs/{name}/checkpoints", json=body).raise_for_status()
+        page.open(f"/run/{name}")
+        there(page, "#decisions-title")
+        assert cut(page) == "", name
+        page.size(390, 844)
+        until(lambda: cut(page) == "", DEADLINE_S, f"{name} fits a phone")
+        page.picture(PICTURES / f"odd-{name[:6].strip('._-')}-390.png")
+        page.size(1440)
+    page.open("/?population=odd")
+    until(lambda: "5 runs" in page.text, DEADLINE_S, "all five")
+    page.picture(PICTURES / "odd-overview-1440.png")
+    page.go(f"/compare?runs=huge,nulls,{odd},one-checkpoint,gone")
+    shows(page, "Not stored any more")
+    assert "NaN" not in page.text
+    page.console()  # the browser itself notes the 404 of the run that is gone
+
+
+def test_a_run_deleted_while_open(page: Browser, client: httpx.Client) -> None:
+    client.post("/v1/runs/brief/checkpoints", json=checkpoint(1)).raise_for_status()
+    page.open("/run/brief")
+    there(page, "#decisions-title")
+    until(lambda: page.of("#live") == "Live", DEADLINE_S, "the stream")
+    client.delete("/v1/runs/brief").raise_for_status()
+    shows(page, "This run was deleted")
+    page.open("/run/never-there")
+    shows(page, "There is no such run")
+    page.open("/nonsense")
+    shows(page, "There is no such page")
+    page.console()  # the browser itself notes the 404
+
+
+def test_two_thousand_runs_scroll_and_sort_smoothly(page: Browser, client: httpx.Client) -> None:
+    def body(n: int) -> dict[str, Any]:
+        return checkpoint(n % 7 + 1, 0.2 + n / 1e4, population="crowd", total_epochs=100)
+
+    for n in range(2000):
+        answer = client.post(f"/v1/runs/crowd-{n:04d}/checkpoints", json=body(n))
+        answer.raise_for_status()
+    page.open("/?population=crowd")
+    shows(page, "2,000 runs")
+    until(
+        lambda: not page.has("[aria-busy]") and "loading" not in page.of(".head .sub"), DEADLINE_S
+    )
+    page.watch_long_tasks()
+    for column in range(1, 6):
+        for _ in range(2):
+            page.run("document.querySelectorAll('.runs th button')[arguments[0]].click()", column)
+    page.driver.execute_async_script(
+        "const done = arguments[0], box = document.querySelector('.scroller'); let at = 0;"
+        "const step = () => { box.scrollTop = at += 1500;"
+        " at < box.scrollHeight ? requestAnimationFrame(step) : done(); }; step()"
+    )
+    page.type("#filter", "crowd-19")
+    until(lambda: "100 of 2,000 runs" in page.text, DEADLINE_S, "the filter")
+    assert len(page.driver.find_elements("css selector", "tr[data-run]")) < 60
+    tasks = page.long_tasks()
+    assert [ms for ms in tasks if ms > LONG_TASK_MS] == [], tasks
+
+
+def test_the_server_goes_away_and_returns(tmp_path: Path, runs: list[Run]) -> None:
+    with Server(tmp_path) as server, httpx.Client(timeout=DEADLINE_S) as client:
+        client.base_url = server.url  # type: ignore[assignment]
+        post_run(client, runs[0], run_id="lasting", population="lasting", until=0.1)
+        page = Browser(server.url)
+        try:
+            page.open("/?population=lasting")
+            there(page, "tr[data-run]")
+            server.kill()
+            shows(page, "The service does not answer")
+            assert page.has("tr[data-run]"), "what was known stays in sight"
+            page.picture(PICTURES / "away-1440.png")
+            server.start()
+            until(lambda: page.of("#live") == "Live", DEADLINE_S, "the stream again")
+            post_run(client, runs[1], run_id="later", population="lasting", until=0.1)
+            shows(page, "2 runs")
+            assert "does not answer" not in page.text
+        finally:
+            page.close()
+
+
+def test_no_model_and_nothing_stored(tmp_path: Path) -> None:
+    with suppress(TimeoutError):
+        (tmp_path / "none").mkdir()
+    server = Server(tmp_path / "data", model=tmp_path / "none")
+    server.start(ready=False)
+    page = Browser(server.url)
+    try:
+        page.open("/")
+        shows(page, "No runs yet")
+        there(page, "#no-model")
+        assert serious(page) == []
+        page.picture(PICTURES / "empty-1440.png")
+        page.go("/model")
+        shows(page, "oracle models activate")
+        page.picture(PICTURES / "no-model-1440.png")
+    finally:
+        page.close()
+        server.kill()
+
+
+def test_it_asks_for_the_key(tmp_path: Path) -> None:
+    from oracle.server.keys import new_key
+
+    secret, line = new_key("anna")
+    with Server(tmp_path, api_keys=line) as server:
+        page = Browser(server.url)
+        try:
+            page.open("/")
+            there(page, "dialog[open] #key")
+            page.picture(PICTURES / "key-1440.png")
+            page.type("#key", "wrong\n")
+            shows(page, "The key was not accepted")
+            page.type("#key", f"{secret}\n")
+            shows(page, "No runs yet")
+            until(lambda: page.of("#live") == "Live", DEADLINE_S, "the stream with the key")
+            assert page.run("return localStorage.length") == 0
+            assert secret not in page.run("return location.href + document.cookie")
+        finally:
+            page.close()
+
+
+def test_a_failing_list_can_be_tried_again(page: Browser, searched: str) -> None:
+    page.open("/")
+    there(page, "tr[data-run]")
+    began = time.monotonic()
+    page.go("/?population=" + "x" * 201)
+    until(lambda: "cannot be loaded" in page.text or "No runs yet" in page.text, DEADLINE_S)
+    assert time.monotonic() - began < DEADLINE_S
+    page.console()  # the browser itself notes the refusal
