@@ -234,5 +234,7 @@ def _draw(png: Path, tallies: Tallies, dataset: Path) -> None:
     }
     bound = points.pop(CLAIRVOYANT)[0][1]
     ours = [name for name in points if name.startswith("oracle, ")]
-    note = f"{len(tallies.tables)} populations on tables never trained on ({dataset.name})"
+    note = (
+        f"{len(tallies.tables)} populations on {len(set(tallies.tables))} tables of {dataset.name}"
+    )
     saved_against_lost(png, points, ours, bound, note)
