@@ -1,0 +1,54 @@
+"""NexusSOM: how to attach the hook; here with checkpoints that NexusSOM recorded.
+
+NexusSOM is not on the package index. In its evolutionary search the oracle takes the place of
+the built-in LSTM, in `evaluate_individual`, where `som` and `data` are at hand:
+
+    from oracle.integrations.nexussom import early_stop
+
+    stop = early_stop(som, data, ignore_mask=ignore_mask, population="runs.db", run_id=uid)
+    training_results = som.train(data, ignore_mask=ignore_mask, lstm_early_stop_fn=stop)
+    fitness = stop.run.finish()
+    training_results["censored"] = fitness.censored     # rank it, never train an oracle on it
+    if fitness.censored:
+        training_results["best_mqe"] = fitness.mqe       # the forecast, not the truncated value
+
+The file runs.db is shared by all worker processes. The score is the predicted quality score:
+lower is better.
+
+    pip install som-oracle
+    python examples/nexussom_attach.py [training_checkpoints.json]
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from oracle.integrations.nexussom import early_stop
+from oracle.types import Policy
+
+FIXTURE = "tests/data/nexussom/seed_42/individuals/8449f8cd9c4bf64e5ac794d25a09c492"
+recorded = Path(__file__).parents[1] / FIXTURE / "csv" / "training_checkpoints.json"
+checkpoints = json.loads(Path(sys.argv[1] if len(sys.argv) > 1 else recorded).read_text())
+# The run's line in results.csv, and what NexusSOM's search fixes.
+parameters = {
+    "map_size": [8, 8], "map_type": "hex", "num_batches": 5, "epoch_multiplier": 4.22,
+    "growth_g": 38, "start_learning_rate": 0.8396, "end_learning_rate": 0.2498,
+    "lr_decay_type": "exp-drop", "start_radius_init_ratio": 0.6235, "end_radius": 1.0,
+    "radius_decay_type": "exp-drop", "start_batch_percent": 1.15, "end_batch_percent": 2.71,
+    "batch_growth_type": "exp-growth",
+}  # fmt: skip
+data = np.random.default_rng(0).random((150, 5))  # the table is only needed for its size here
+
+stop = early_stop(parameters, data, policy=Policy(threshold=0.25, caution=0.2, control=0))
+for n in range(max(2, len(checkpoints) // 5), len(checkpoints) + 1):  # as KohonenSOM.train calls
+    should_stop, score = stop(checkpoints[:n])
+    if n % 10 == 0 or should_stop:
+        shown = "none" if score is None else f"{score:.3f}"
+        print(f"{checkpoints[n - 1]['progress']:4.0%}: predicted quality score {shown}")
+    if should_stop:
+        break
+fitness = stop.run.finish()
+print(f"mqe {fitness.mqe:.4f}, {'forecast of a stopped run' if fitness.censored else 'final'}")
+print(stop.run.summary())
