@@ -103,6 +103,7 @@ def start_yardstick(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
          "--http", "httptools", "--log-level", "warning"],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
 
