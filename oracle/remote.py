@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from oracle.circuit import circuit_of
 from oracle.errors import InvalidHistory, OracleError, StoreUnavailable, must_be
@@ -27,12 +27,6 @@ MAX_ANSWER_BYTES = 1_000_000
 TIMEOUT_S = 2.0
 
 T = TypeVar("T")
-
-
-class _Appended(BaseModel):
-    """The part of the service's answer that matters here; whatever else it says is ignored."""
-
-    decision: Decision
 
 
 class RemoteJudge:
@@ -80,7 +74,7 @@ class RemoteJudge:
         """
 
         def read(raw: bytes) -> Decision:
-            decision = _Appended.model_validate_json(raw).decision
+            decision = Decision.model_validate_json(raw)
             if decision.run_id != self._run_id:
                 raise StoreUnavailable(must_be("run_id", "the run's in the answer", "another"))
             if decision.progress != history.progress:
@@ -182,7 +176,7 @@ class RemoteJudge:
 def _finish(outcome: Outcome) -> dict[str, Any]:
     """Compose how the run ended; the service's own forecast stands for a stopped one."""
     if outcome.censored:
-        return {"stopped": True}
+        return {"censored": True}
     values = outcome.model_dump(mode="json", exclude_none=True)
     return {name: values[name] for name in TARGETS if name in values}
 

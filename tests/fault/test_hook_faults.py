@@ -58,7 +58,7 @@ def decision_for(request: bytes, **changes: Any) -> bytes:
     sent.pop("policy", None)
     history = History.parse(sent)
     decision = decide(history, StandIn().forecast(history), None, stop_at_once())
-    return json.dumps({"decision": {**json.loads(decision.model_dump_json()), **changes}}).encode()
+    return json.dumps({**json.loads(decision.model_dump_json()), **changes}).encode()
 
 
 def drip(connection: socket.socket, request: bytes) -> None:
@@ -85,8 +85,8 @@ SERVER_FAULTS: dict[str, Callable[[socket.socket, bytes], Any]] = {
     "html as json": lambda c, r: c.sendall(respond(b"<html>")),
     "empty": lambda c, r: c.sendall(respond(b"")),
     "cut": lambda c, r: c.sendall(respond(decision_for(r))[:-40]),
-    "bad utf-8": lambda c, r: c.sendall(respond(b'{"decision": "\xff\xfe"}')),
-    "not a decision": lambda c, r: c.sendall(respond(b'{"decision": {"action": "stop"}}')),
+    "bad utf-8": lambda c, r: c.sendall(respond(b'{"action": "\xff\xfe"}')),
+    "not a decision": lambda c, r: c.sendall(respond(b'{"action": "stop"}')),
     "nan": lambda c, r: c.sendall(respond(decision_for(r, p_good=float("nan")))),
     "unknown action": lambda c, r: c.sendall(respond(decision_for(r, action="explode"))),
     "another run": lambda c, r: c.sendall(respond(decision_for(r, run_id="another"))),
