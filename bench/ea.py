@@ -41,6 +41,7 @@ from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.evaluator import Evaluator
 from pymoo.core.termination import NoTermination
 
+from bench.ea_report import JUDGES, figures, page, picture, table_of
 from collector.sources import load_dataset
 from oracle.context import context_of
 from oracle.fitness import Fitness
@@ -59,8 +60,6 @@ DOCS = ROOT / "docs"
 
 TABLES = ("wine-standard", "macrodata-standard", "friedman1-minmax")
 SEEDS = range(5)
-SINGLE = ("none", "oracle", "median", "halving")
-MULTI = ("none", "oracle")
 #: Updates of a whole run, and runs that the budget of a search pays for.
 UPDATES, RUNS = 5000, 60
 #: Shares of a run at which a watched run is measured.
@@ -304,7 +303,7 @@ def journal(path: Path, model: str, tables: Sequence[str], seeds: Sequence[int],
         (kind, judge, table, seed)
         for seed in seeds
         for table in tables
-        for kind, judges in (("single", SINGLE), ("multi", MULTI))
+        for kind, judges in JUDGES.items()
         for judge in judges
     ]
     done = {}
@@ -340,170 +339,6 @@ def _ends_whole(path: Path) -> bool:
     return not path.stat().st_size or path.read_bytes().endswith(b"\n")
 
 
-# -- the figures ----------------------------------------------------------------------------------
-
-GRID = np.linspace(0.02, 1.0, 99)
-
-
-def curve(entries: list[dict[str, Any]], spent: str, grid: np.ndarray) -> np.ndarray:
-    """[seed, grid] best found when `spent` (epochs or cpu_s) reached the grid; NaN before."""
-    rows = []
-    for e in entries:
-        at = np.searchsorted(e[spent], grid, side="right") - 1
-        rows.append(np.where(at >= 0, np.array(e["best"])[at], np.nan))
-    values = np.array(rows, dtype=float)
-    return np.where(np.isfinite(values), values, np.nan)
-
-
-def needed(entries: list[dict[str, Any]], plain: list[dict[str, Any]], spent: str) -> float:
-    """Share of the plain search's spending after which the mean best equals its mean end."""
-    sign = 1.0 if plain[0]["kind"] == "single" else -1.0
-    target = sign * float(np.mean([e["best"][-1] for e in plain]))
-    whole = float(np.mean([e[spent][-1] for e in plain]))
-    longest = max(e[spent][-1] for e in entries)
-    grid = np.linspace(0.02 * whole, longest, 500)
-    means = sign * curve(entries, spent, grid).mean(axis=0)
-    reached = np.flatnonzero(means <= target + 1e-12)
-    return float(grid[reached[0]] / whole) if len(reached) else float("inf")
-
-
-def figures(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a kind, table and judge."""
-    rows = []
-    for kind, judges in (("single", SINGLE), ("multi", MULTI)):
-        for table in dict.fromkeys(e["table"] for e in entries):
-            mine = [e for e in entries if (e["kind"], e["table"]) == (kind, table)]
-            plain = [e for e in mine if e["judge"] == "none"]
-            for judge in judges:
-                its = [e for e in mine if e["judge"] == judge]
-                best = np.array([e["best"][-1] for e in its])
-                rows.append(
-                    {
-                        "search": kind,
-                        "table": table,
-                        "stops": judge,
-                        "best": float(best.mean()),
-                        "best_sd": float(best.std(ddof=1)) if len(best) > 1 else 0.0,
-                        "runs": float(np.mean([len(e["best"]) for e in its])),
-                        "stopped": float(np.mean([e["stopped"] for e in its])),
-                        "epochs_needed": needed(its, plain, "epochs"),
-                        "time_needed": needed(its, plain, "cpu_s"),
-                        "wall_needed": needed(its, plain, "wall_s"),
-                    }
-                )
-    return rows
-
-
-def table_of(rows: list[dict[str, Any]]) -> str:
-    """Render the rows as Markdown."""
-    lines = [
-        "| search | table | stops by | best found, mean ± sd | runs | of them stopped "
-        "| epochs needed | CPU time needed |",
-        "|---|---|---|---:|---:|---:|---:|---:|",
-    ]
-    for r in rows:
-        shares = [
-            f"{r[name]:.0%}" if np.isfinite(r[name]) else "not reached"
-            for name in ("epochs_needed", "time_needed")
-        ]
-        lines.append(
-            f"| {r['search']} | {r['table']} | {r['stops']} | {r['best']:.4f} ± {r['best_sd']:.4f} "
-            f"| {r['runs']:.0f} | {r['stopped']:.0f} | {shares[0]} | {shares[1]} |"
-        )
-    return "\n".join(lines)
-
-
-def picture(entries: list[dict[str, Any]], path: Path) -> None:
-    """Draw mean best found against epochs and against time, one column a table."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    tables = list(dict.fromkeys(e["table"] for e in entries))
-    colors = {"none": "#64748b", "oracle": "#0f766e", "median": "#d97706", "halving": "#b91c1c"}
-    names = {"none": "no stopping", "oracle": "oracle", "median": "median pruner",
-             "halving": "successive halving"}  # fmt: skip
-    figure, axes = plt.subplots(
-        4, len(tables), figsize=(3.6 * len(tables), 10.5), layout="constrained", squeeze=False
-    )
-    for row, (kind, spent) in enumerate(
-        (k, s) for k in ("single", "multi") for s in ("epochs", "cpu_s")
-    ):
-        for column, table in enumerate(tables):
-            axis = axes[row, column]
-            for judge in SINGLE if kind == "single" else MULTI:
-                its = [
-                    e for e in entries
-                    if (e["kind"], e["table"], e["judge"]) == (kind, table, judge)
-                ]  # fmt: skip
-                last = max(e[spent][-1] for e in its)
-                grid = GRID if spent == "epochs" else np.linspace(0.02, 1.0, 99) * last
-                values = curve(its, spent, grid)
-                shown = np.isfinite(values).all(axis=0)
-                x = grid[shown] * (100 if spent == "epochs" else 1)
-                mean, sd = values[:, shown].mean(axis=0), values[:, shown].std(axis=0)
-                axis.plot(x, mean, color=colors[judge], label=names[judge], lw=1.8)
-                error = sd / np.sqrt(len(its))
-                axis.fill_between(
-                    x, mean - error, mean + error, color=colors[judge], alpha=0.15, lw=0
-                )
-            if row == 0:
-                axis.set_title(table)
-            axis.set_xlabel("epochs, % of the budget" if spent == "epochs" else "CPU time, s")
-            if column == 0:
-                axis.set_ylabel(
-                    "best quality score\n(lower is better)" if kind == "single"
-                    else "hypervolume\n(higher is better)"
-                )  # fmt: skip
-            axis.spines[["top", "right"]].set_visible(False)
-            axis.grid(alpha=0.2)
-    axes[0, 0].legend(frameon=False, fontsize=8)
-    figure.savefig(path, dpi=130, metadata={"Software": None})
-    plt.close(figure)
-
-
-def page(entries: list[dict[str, Any]], rows: list[dict[str, Any]], model: str, budget: int) -> str:
-    """Compose docs/savings.md."""
-    oracle = [r for r in rows if r["stops"] == "oracle"]
-
-    def middle(kind: str, name: str) -> str:
-        value = float(np.median([r[name] for r in oracle if r["search"] == kind]))
-        return f"{value:.0%}" if np.isfinite(value) else "more than 100 %"
-
-    seeds = len({e["seed"] for e in entries})
-    return f"""# What stopping saves
-
-This page is written by `python bench/ea.py --write-docs` (about 15 minutes on one core); the
-figures are those of the model {model}.
-
-An evolutionary search over MiniSom's settings (map 4..14 a side, radius, learning rate, both
-decays, initialisation; {UPDATES:,} updates a run), {seeds} seeds a table, on tables that no oracle
-was trained or calibrated on. Every search has the same budget: the epochs of {budget} whole runs. Only
-runs that went to their end count as found. A stopped run is worth its forecast to the search.
-
-To find what the search without stopping finds in its whole budget, the search with the oracle
-needs, in the median over tables, **{middle("single", "epochs_needed")} of the epochs and
-{middle("single", "time_needed")} of the time** with one objective (DEAP), and
-**{middle("multi", "epochs_needed")} of the epochs and
-{middle("multi", "time_needed")} of the time** with two (pymoo's NSGA-II, hypervolume of mqe and topographic error). Time is CPU time of the process and
-counts the metrics at {len(LOOKS)} checkpoints a run, forecasts, the shared population file and the
-loading of the model; the search without stopping measures each map once, at its end.
-
-{table_of(rows)}
-
-"Epochs needed" and "CPU time needed" are shares of what the search without stopping spends in
-all, until the mean best found over seeds equals its mean end; for that search itself the share is
-where its last improvement came. "Best found" is at the end of the budget: the quality score
-(relative, lower is better) or the hypervolume (higher is better).
-
-![Best found against epochs and time](savings.png)
-
-The bands are one standard error over seeds. Searches are short and noisy, so single tables can
-go either way; [quality.md](quality.md) replays decisions over many more runs.
-"""
-
-
 def main() -> None:
     """Run, print, write."""
     parser = argparse.ArgumentParser(
@@ -519,14 +354,22 @@ def main() -> None:
         if ROLES[table.rpartition("-")[0]] != "test":
             raise SystemExit(f"{table} is not a test table.")
     info = Oracle.load().info
-    tables, seeds, budget = (TABLES[:1], [0], 24) if options.quick else (TABLES, range(options.seeds), RUNS)
+    tables, seeds, budget = (
+        (TABLES[:1], [0], 24) if options.quick else (TABLES, range(options.seeds), RUNS)
+    )
     path = options.journal.with_stem("ea-quick") if options.quick else options.journal
     entries = journal(path, info.sha256, tables, seeds, budget, quiet=options.json)
     rows = figures(entries)
     print(json.dumps(rows, indent=1) if options.json else table_of(rows))
     if options.write_docs:
         picture(entries, DOCS / "savings.png")
-        text = page(entries, rows, f"{info.name} {info.version} ({info.sha256[:12]})", budget)
+        about = {
+            "model": f"{info.name} {info.version} ({info.sha256[:12]})",
+            "budget": budget,
+            "updates": UPDATES,
+            "looks": len(LOOKS),
+        }
+        text = page(entries, rows, about)
         (DOCS / "savings.md").write_text(text, encoding="utf-8")
 
 

@@ -1,0 +1,183 @@
+"""Figures, picture and page of bench/ea.py, from the entries of its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Entry = dict[str, Any]
+#: Who says when to stop, by kind of search.
+JUDGES = {"single": ("none", "oracle", "median", "halving"), "multi": ("none", "oracle")}
+SPENT = ("epochs_needed", "time_needed")
+
+GRID = np.linspace(0.02, 1.0, 99)
+
+
+def curve(entries: list[Entry], spent: str, grid: np.ndarray) -> np.ndarray:
+    """[seed, grid] best found when `spent` (epochs or cpu_s) reached the grid; NaN before."""
+    rows = []
+    for e in entries:
+        at = np.searchsorted(e[spent], grid, side="right") - 1
+        rows.append(np.where(at >= 0, np.array(e["best"])[at], np.nan))
+    values = np.array(rows, dtype=float)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def needed(entries: list[Entry], plain: list[Entry], spent: str) -> float:
+    """Share of the plain search's spending after which the mean best equals its mean end."""
+    sign = 1.0 if plain[0]["kind"] == "single" else -1.0
+    target = sign * float(np.mean([e["best"][-1] for e in plain]))
+    whole = float(np.mean([e[spent][-1] for e in plain]))
+    longest = max(e[spent][-1] for e in entries)
+    grid = np.linspace(0.02 * whole, longest, 500)
+    means = sign * curve(entries, spent, grid).mean(axis=0)
+    reached = np.flatnonzero(means <= target + 1e-12)
+    return float(grid[reached[0]] / whole) if len(reached) else float("inf")
+
+
+def figures(entries: list[Entry]) -> list[Entry]:
+    """One row a kind, table and judge."""
+    rows = []
+    for kind, judges in JUDGES.items():
+        for table in dict.fromkeys(e["table"] for e in entries):
+            mine = [e for e in entries if (e["kind"], e["table"]) == (kind, table)]
+            plain = [e for e in mine if e["judge"] == "none"]
+            for judge in judges:
+                its = [e for e in mine if e["judge"] == judge]
+                best = np.array([e["best"][-1] for e in its])
+                rows.append(
+                    {
+                        "search": kind,
+                        "table": table,
+                        "stops": judge,
+                        "best": float(best.mean()),
+                        "best_sd": float(best.std(ddof=1)) if len(best) > 1 else 0.0,
+                        "runs": float(np.mean([len(e["best"]) for e in its])),
+                        "stopped": float(np.mean([e["stopped"] for e in its])),
+                        "epochs_needed": needed(its, plain, "epochs"),
+                        "time_needed": needed(its, plain, "cpu_s"),
+                        "wall_needed": needed(its, plain, "wall_s"),
+                    }
+                )
+    return rows
+
+
+def table_of(rows: list[Entry]) -> str:
+    """Render the rows as Markdown."""
+    lines = [
+        "| search | table | stops by | best found, mean ± sd | runs | of them stopped "
+        "| epochs needed | CPU time needed |",
+        "|---|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for r in rows:
+        shares = [f"{r[name]:.0%}" if np.isfinite(r[name]) else "not reached" for name in SPENT]
+        lines.append(
+            f"| {r['search']} | {r['table']} | {r['stops']} | {r['best']:.4f} ± {r['best_sd']:.4f} "
+            f"| {r['runs']:.0f} | {r['stopped']:.0f} | {shares[0]} | {shares[1]} |"
+        )
+    return "\n".join(lines)
+
+
+def picture(entries: list[Entry], path: Path) -> None:
+    """Draw mean best found against epochs and against time, one column a table."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    tables = list(dict.fromkeys(e["table"] for e in entries))
+    colors = {"none": "#64748b", "oracle": "#0f766e", "median": "#d97706", "halving": "#b91c1c"}
+    names = {"none": "no stopping", "oracle": "oracle", "median": "median pruner",
+             "halving": "successive halving"}  # fmt: skip
+    figure, axes = plt.subplots(
+        4, len(tables), figsize=(3.6 * len(tables), 10.5), layout="constrained", squeeze=False
+    )
+    for row, (kind, spent) in enumerate(
+        (k, s) for k in ("single", "multi") for s in ("epochs", "cpu_s")
+    ):
+        for column, table in enumerate(tables):
+            axis = axes[row, column]
+            for judge in JUDGES[kind]:
+                its = [
+                    e for e in entries
+                    if (e["kind"], e["table"], e["judge"]) == (kind, table, judge)
+                ]  # fmt: skip
+                last = max(e[spent][-1] for e in its)
+                grid = GRID if spent == "epochs" else np.linspace(0.02, 1.0, 99) * last
+                values = curve(its, spent, grid)
+                shown = np.isfinite(values).all(axis=0)
+                x = grid[shown] * (100 if spent == "epochs" else 1)
+                mean, sd = values[:, shown].mean(axis=0), values[:, shown].std(axis=0)
+                axis.plot(x, mean, color=colors[judge], label=names[judge], lw=1.8)
+                error = sd / np.sqrt(len(its))
+                axis.fill_between(
+                    x, mean - error, mean + error, color=colors[judge], alpha=0.15, lw=0
+                )
+            if row == 0:
+                axis.set_title(table)
+            axis.set_xlabel("epochs, % of the budget" if spent == "epochs" else "CPU time, s")
+            if column == 0:
+                axis.set_ylabel(
+                    "best quality score\n(lower is better)" if kind == "single"
+                    else "hypervolume\n(higher is better)"
+                )  # fmt: skip
+            axis.spines[["top", "right"]].set_visible(False)
+            axis.grid(alpha=0.2)
+    axes[0, 0].legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=130, metadata={"Software": None})
+    plt.close(figure)
+
+
+def page(entries: list[Entry], rows: list[Entry], about: Mapping[str, Any]) -> str:
+    """Compose docs/savings.md.
+
+    Args:
+        entries, rows: the journal's, and their figures.
+        about: model, budget, updates and looks of the searches.
+    """
+    seeds = len({e["seed"] for e in entries})
+    single, multi = ([middle(rows, kind, spent) for spent in SPENT] for kind in ("single", "multi"))
+    return f"""# What stopping saves
+
+This page is written by `python bench/ea.py --write-docs` (about 15 minutes on one core); the
+figures are those of the model {about["model"]}.
+
+An evolutionary search over MiniSom's settings (map 4..14 a side, radius, learning rate, both
+decays, initialisation; {about["updates"]:,} updates a run), {seeds} seeds a table, on tables that
+no oracle was trained or calibrated on. Every search has the same budget: the epochs of
+{about["budget"]} whole runs. Only runs that went to their end count as found. A stopped run is
+worth its forecast to the search.
+
+To find what the search without stopping finds in its whole budget, the search with the oracle
+needs, in the median over tables:
+
+- one objective (DEAP): **{single[0]} of the epochs, {single[1]} of the time**;
+- two objectives (pymoo's NSGA-II, hypervolume of mqe and topographic error):
+  **{multi[0]} of the epochs, {multi[1]} of the time**.
+
+Time is CPU time of the process and counts the metrics at {about["looks"]} checkpoints a run,
+forecasts, the shared population file and the loading of the model; the search without stopping
+measures each map once, at its end.
+
+{table_of(rows)}
+
+"Epochs needed" and "CPU time needed" are shares of what the search without stopping spends in
+all, until the mean best found over seeds equals its mean end; for that search itself the share is
+where its last improvement came. "Best found" is at the end of the budget: the quality score
+(relative, lower is better) or the hypervolume (higher is better).
+
+![Best found against epochs and time](savings.png)
+
+The bands are one standard error over seeds. Searches are short and noisy, so single tables can
+go either way; `oracle replay` judges decisions over many more runs.
+"""
+
+
+def middle(rows: list[Entry], kind: str, spent: str) -> str:
+    """Render the oracle's median over tables of a share needed."""
+    shares = [r[spent] for r in rows if (r["search"], r["stops"]) == (kind, "oracle")]
+    value = float(np.median(shares))
+    return f"{value:.0%}" if np.isfinite(value) else "more than 100 %"
