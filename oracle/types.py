@@ -7,7 +7,7 @@ Lower is better for every metric and for the quality score, everywhere.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from pydantic import (
 )
 
 from oracle.errors import InvalidHistory, must_be
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MAX_CHECKPOINTS = 1000
 MAX_SCHEDULE_POINTS = 64
@@ -322,6 +325,12 @@ class Forecast(Frozen):
     def median(self, target: str) -> float:
         """The forecast of `target` at level 0.5."""
         return self.final[target][self.levels.index(0.5)]
+
+    def plot(self, history: History | None = None) -> Figure:
+        """Draw the forecast as a Matplotlib figure; with its history, as a fan that leaves it."""
+        from oracle.fan import draw
+
+        return draw(self, history)
 
     def quality_on(self, scale: Scale) -> QualityForecast | None:
         """The quality score's distribution on `scale`, None where the scale is unknown."""
