@@ -32,8 +32,8 @@ _SHIPPED = Settings(
 SHIPPED: dict[str, tuple[Settings, int]] = {
     "default": (replace(_SHIPPED, architecture="standard"), 2),
     "standard": (replace(_SHIPPED, architecture="standard"), 1),
-    "lite": (replace(_SHIPPED, architecture="lite", epochs=36), 1),
-    "bidirectional": (replace(_SHIPPED, architecture="bidirectional", epochs=36), 1),
+    "lite": (replace(_SHIPPED, architecture="lite", epochs=16), 1),
+    "bidirectional": (replace(_SHIPPED, architecture="bidirectional", epochs=14), 1),
 }
 #: Above this many runs a batch may be large without too few steps an epoch.
 MANY_RUNS = 5000
