@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 _STYLE = """
@@ -105,9 +104,69 @@ def picture_of(path: str | Path, alt: str) -> str:
     return f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">'
 
 
-def drawn(make: Callable[[Path], Any], alt: str) -> str:
-    """Embed the picture that `make(path)` writes."""
-    with TemporaryDirectory(prefix="oracle-report-") as folder:
-        path = Path(folder) / "picture.png"
-        make(path)
-        return picture_of(path, alt)
+def of_evaluation(found: dict[str, Any], pictures: Sequence[str | Path]) -> list[Section]:
+    """Lay out what `oracle evaluate` found: `found` as its --json has it."""
+    errors = [row for row in found["errors"] if row["mae"] is not None]
+    prefixes = sorted({row["progress"] for row in errors})
+    head = ["", *(f"{p:.0%} seen" for p in prefixes)]
+    sections = [Section("In pictures", "", "".join(picture_of(p, Path(p).stem) for p in pictures))]
+    for score in dict.fromkeys(row["score"] for row in errors):
+        by_name: dict[str, dict[float, float]] = {}
+        for row in errors:
+            if row["score"] == score:
+                by_name.setdefault(row["forecaster"], {})[row["progress"]] = row["mae"]
+        rows = [[name, *(cells.get(p) for p in prefixes)] for name, cells in by_name.items()]
+        sections.append(
+            Section(
+                _plain(score), "Mean absolute error, lower is better.", table(head, rows, "oracle")
+            )
+        )
+    covered = [
+        [
+            f"{_plain(row['score'])}, {row['progress']:.0%} seen",
+            f"{row['coverage_50%']:.1%}",
+            f"{row['coverage_90%']:.1%}",
+        ]
+        for row in found["coverage"]
+    ]
+    lead = "Share of outcomes inside the interval, by the randomised transform."
+    sections.append(
+        Section("Coverage", lead, table(["", "50 % interval", "90 % interval"], covered))
+    )
+    left_out = [[reason, count] for reason, count in found["excluded"].items() if count]
+    if left_out:
+        sections.append(Section("Left out", "", table(["why", "runs"], left_out)))
+    return sections
+
+
+def of_replay(found: dict[str, Any], picture: str | Path) -> list[Section]:
+    """Lay out what `oracle replay` found: `found` as its --json has it."""
+    sections = [Section("Saved against lost", "", picture_of(picture, "saved against lost"))]
+    head = ["", "epochs saved", "95 %", "compute saved", "good runs lost", "95 %"]
+    for limit, rows in found["chosen"].items():
+        lines = []
+        for row in rows:
+            saved, lost = row["saved"], row["lost"]
+            lines.append(
+                [
+                    row["policy"],
+                    f"{saved['value']:.1%}",
+                    f"{saved['low']:.0%} to {saved['high']:.0%}",
+                    f"{row['compute_saved']['value']:.1%}",
+                    f"{lost['value']:.2%}",
+                    f"{lost['low']:.1%} to {lost['high']:.1%}",
+                ]
+            )
+        sections.append(
+            Section(
+                f"At most {float(limit):.0%} of the good runs lost",
+                f"Each policy's setting was chosen on {found['chosen_on']}.",
+                table(head, lines),
+            )
+        )
+    return sections
+
+
+def _plain(name: str) -> str:
+    words = name.replace("_", " ")
+    return f"{words[0].upper()}{words[1:]}"

@@ -33,6 +33,9 @@ def evaluate(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the split and the transform.")] = 0,
     png: Annotated[Path | None, typer.Option(help="Folder to write pictures to.")] = None,
+    report_to: Annotated[
+        Path | None, typer.Option("--report", help="HTML file to write, all in one.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Measure forecasts by prefix, target, table and source, and stopping at the threshold."""
@@ -68,6 +71,8 @@ def evaluate(
     found = {**facts, **report(scored)}
     if png is not None:
         found["pictures"] = draw(png, scored)
+    if report_to is not None:
+        _report(report_to, found, scored)
     if as_json:
         print(json.dumps(found, indent=2))
     else:
@@ -164,6 +169,20 @@ def _table(which: str, rows: list[dict[str, Any]]) -> None:
                     values = (row.get(label) for row in mine)
                     cells = "".join("        -" if v is None else f"{v:9.3f}" for v in values)
                     print(f"    {label:12}{cells}")
+
+
+def _report(path: Path, found: dict[str, Any], scored: Scored) -> None:
+    from tempfile import TemporaryDirectory
+
+    from oracle.report import of_evaluation, write_report
+
+    model = found["model"]
+    about = f"{found['runs']} runs of {found['tables']} tables ({found['dataset']})"
+    with TemporaryDirectory(prefix="oracle-report-") as folder:
+        sections = of_evaluation(found, draw(Path(folder), scored))
+    footer = f"oracle evaluate --dataset {found['dataset']}; model SHA-256 {model['sha256']}"
+    title = f"Evaluation of {model['name']} {model['version']}"
+    write_report(path, title, about, sections, footer)
 
 
 def draw(folder: Path, scored: Scored) -> list[str]:

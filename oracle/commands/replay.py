@@ -48,6 +48,9 @@ def replay(
     seed: Annotated[int, typer.Option(min=0, help="Of orders and halves.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     png: Annotated[Path | None, typer.Option(help="Picture of saved against lost.")] = None,
+    report_to: Annotated[
+        Path | None, typer.Option("--report", help="HTML file to write, all in one.")
+    ] = None,
 ) -> None:
     """Replay decisions over recorded runs: epochs and compute saved, good runs lost."""
     from oracle.dataset import read_dataset
@@ -107,6 +110,8 @@ def replay(
         "confidence": confidence,
         "chosen_on": str(choose_on) if choose_on else "the other half of the tables",
     }
+    if report_to is not None:
+        _report(report_to, _as_dict(facts, tallies, chosen), tallies, dataset)
     if as_json:
         print(json.dumps(_as_dict(facts, tallies, chosen), indent=2))
     else:
@@ -238,3 +243,21 @@ def _draw(png: Path, tallies: Tallies, dataset: Path) -> None:
         f"{len(tallies.tables)} populations on {len(set(tallies.tables))} tables of {dataset.name}"
     )
     saved_against_lost(png, points, ours, bound, note)
+
+
+def _report(path: Path, found: dict[str, Any], tallies: Tallies, dataset: Path) -> None:
+    from tempfile import TemporaryDirectory
+
+    from oracle.report import of_replay, write_report
+
+    about = (
+        f"{found['populations']} populations of up to {found['population_size']} runs on "
+        f"{found['tables']} tables of {dataset}; good = best {found['good']:.0%}"
+    )
+    with TemporaryDirectory(prefix="oracle-report-") as folder:
+        picture = Path(folder) / "saved-against-lost.png"
+        _draw(picture, tallies, dataset)
+        sections = of_replay(found, picture)
+    model = found["model"]
+    footer = f"oracle replay --dataset {dataset}; model SHA-256 {model['sha256']}"
+    write_report(path, f"Replay of {model['name']} {model['version']}", about, sections, footer)
