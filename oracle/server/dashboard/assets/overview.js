@@ -169,8 +169,8 @@ function columns(store, chosen, choose, reach) {
   return [
     { key: "choose", label: "Compare", width: "38px", wide: true,
       cell: (run) => h("input", { type: "checkbox", "aria-label": `Compare ${run.run_id}`, checked: chosen.has(run.run_id), onchange: (event) => choose(run.run_id, event.target.checked) }) },
-    { key: "run", label: "Run", width: "15%", value: (run) => run.run_id, cell: (run) => h("a", { href: link(run.run_id), title: run.run_id }, run.run_id) },
-    { key: "state", label: "State", width: "146px", value: (run) => `${run.state}${run.override ?? ""}`,
+    { key: "run", label: "Run", width: "172px", value: (run) => run.run_id, cell: (run) => h("a", { href: link(run.run_id), title: run.run_id }, run.run_id) },
+    { key: "state", label: "State", width: "164px", value: (run) => `${run.state}${run.override ?? ""}`,
       cell: (run) => h("span", { class: "chip" }, h("i", { class: `dot ${run.state}` }), STATE[run.state], run.override === "keep" ? h("span", { class: "tag kept" }, "kept") : run.override === "stop" && run.state === "running" ? h("span", { class: "tag stop" }, "stopping") : run.control ? h("span", { class: "tag" }, "control") : null) },
     { key: "progress", label: "Progress", width: "108px", num: true, downFirst: true, value: (run) => run.progress,
       cell: (run) => (run.progress === null ? `epoch ${count(run.epoch)}` : h("span", { class: "progress" }, h("span", { class: "meter" }, h("i", { style: { width: percent(run.progress, 1).replace(" ", "") } })), h("span", { class: "share" }, percent(run.progress)))) },

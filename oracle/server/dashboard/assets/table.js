@@ -33,7 +33,11 @@ export class RunTable {
         this.#render();
       });
     }, { passive: true });
-    this.observer = new ResizeObserver(() => this.#render());
+    this.observer = new ResizeObserver(() => {
+      // On a phone some columns are hidden, and a cell over all of them must not bring them back.
+      this.visible = this.headers.filter((th) => getComputedStyle(th).display !== "none").length;
+      this.#render();
+    });
     this.observer.observe(this.element);
     this.element.addEventListener("keydown", (event) => this.#key(event));
     this.#mark();
@@ -83,7 +87,7 @@ export class RunTable {
       return row.node;
     });
     this.rows = used;
-    const pad = (n) => (n > 0 ? [h("tr", { "aria-hidden": "true" }, h("td", { class: "pad", colspan: this.columns.length, style: { height: `${n * ROW}px` } }))] : []);
+    const pad = (n) => (n > 0 ? [h("tr", { "aria-hidden": "true" }, h("td", { class: "pad", colspan: this.visible ?? this.columns.length, style: { height: `${n * ROW}px` } }))] : []);
     this.body.replaceChildren(...pad(first), ...shown, ...pad(this.runs.length - last));
     if (focused && !this.element.contains(document.activeElement)) this.rows.get(focused)?.node.querySelector("a")?.focus({ preventScroll: true });
   }
