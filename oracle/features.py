@@ -378,7 +378,7 @@ def encode_outcomes(final: Array, values: Array, floor: Array) -> Array:
     return change
 
 
-def decode(change: Array, values: Array, floor: float) -> Array:
+def decode(change: Array, values: Array, floor: float | Array) -> Array:
     """Change -> final values, clipped to what is possible; monotone in `change`.
 
     Args:
