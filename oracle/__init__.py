@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from oracle.dataset import iter_dataset as iter_dataset
     from oracle.dataset import read_dataset as read_dataset
     from oracle.dataset import write_dataset as write_dataset
+    from oracle.decision_log import replay_decision as replay_decision
     from oracle.errors import OracleError as OracleError
+    from oracle.errors import OracleWarning as OracleWarning
+    from oracle.fitness import Fitness as Fitness
     from oracle.forecaster import Follower as Follower
     from oracle.forecaster import Oracle as Oracle
     from oracle.hook import watch as watch
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from oracle.metrics import measure as measure
     from oracle.policy import decide as decide
     from oracle.policy import decide_population as decide_population
+    from oracle.population import Population as Population
     from oracle.types import Action as Action
     from oracle.types import Decision as Decision
     from oracle.types import Forecast as Forecast
@@ -46,7 +50,10 @@ _HOME = {
     "iter_dataset": "oracle.dataset",
     "read_dataset": "oracle.dataset",
     "write_dataset": "oracle.dataset",
+    "replay_decision": "oracle.decision_log",
     "OracleError": "oracle.errors",
+    "OracleWarning": "oracle.errors",
+    "Fitness": "oracle.fitness",
     "Follower": "oracle.forecaster",
     "Oracle": "oracle.forecaster",
     "watch": "oracle.hook",
@@ -54,6 +61,7 @@ _HOME = {
     "measure": "oracle.metrics",
     "decide": "oracle.policy",
     "decide_population": "oracle.policy",
+    "Population": "oracle.population",
     "Action": "oracle.types",
     "Decision": "oracle.types",
     "Forecast": "oracle.types",
