@@ -1,0 +1,31 @@
+"""`make demo` in small: a real search over MiniSom posts to a real server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+from serving import Server
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_demo_fills_a_population(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        done = subprocess.run(
+            [sys.executable, "examples/demo.py", "--url", server.url]
+            + ["--runs", "4", "--workers", "2", "--updates", "500"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "run 4 of 4" in done.stdout
+        (population,) = httpx.get(f"{server.url}/v1/populations").json()["populations"]
+        assert population["finished"] + population["stopped"] == 4
+        runs = httpx.get(f"{server.url}/v1/runs").json()["runs"]
+        assert all(run["forecast"] for run in runs)
