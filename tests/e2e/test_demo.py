@@ -13,10 +13,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_demo_fills_a_population(tmp_path: Path) -> None:
+    small = ("--runs", "4", "--workers", "2", "--updates", "500")
     with Server(tmp_path) as server:
         done = subprocess.run(
-            [sys.executable, "examples/demo.py", "--url", server.url]
-            + ["--runs", "4", "--workers", "2", "--updates", "500"],
+            [sys.executable, "examples/demo.py", "--url", server.url, *small],
             cwd=ROOT,
             capture_output=True,
             text=True,
