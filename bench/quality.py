@@ -167,19 +167,23 @@ def main() -> None:
         )
         foreign = oracle("evaluate", *with_model, "--dataset", str(unseen), *extra)
         unseen.unlink()
-    choose = [] if options.quick else ["--choose-on", str(DATA / "calibrate.csv.gz"), *extra]
-    size = ["--population-size", "8"] if options.quick else ["--shuffles", "3"]
+    choose = ["--choose-on", str(DATA / "choose.csv.gz"), "--confidence", "0.7"]
+    size = ["--population-size", "8"] if options.quick else []
     saved = pictures / "saved-against-lost.png"
     replayed = oracle(
-        "replay", *with_model, "--dataset", str(test), *choose, *size, "--png", str(saved)
+        "replay",
+        *with_model,
+        "--dataset",
+        str(test),
+        *([] if options.quick else [*choose, *extra]),
+        *size,
+        "--png",
+        str(saved),
     )
     dense: dict[str, Any] = {}
     if not options.quick:
         fit_on.unlink()
-        chosen = ["--choose-on", str(DATA / "calibrate.csv.gz")]
-        dense = oracle(
-            "replay", *with_model, "--dataset", str(test), *chosen, *size, "--checks", DENSE
-        )
+        dense = oracle("replay", *with_model, "--dataset", str(test), *choose, "--checks", DENSE)
     fans(pictures / "fans.png", model, picked([r for r in runs if len(r.history) > 12], 5))
     for name, found in (
         ("evaluate", measured),
