@@ -59,12 +59,14 @@ class Browser:
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         options.add_experimental_option(
-            "prefs",
-            {"download.default_directory": self.profile, "download.prompt_for_download": False},
+            "prefs", {"profile.default_content_setting_values.automatic_downloads": 1}
         )
         os.environ.setdefault("SE_AVOID_STATS", "true")
         self.driver = webdriver.Chrome(options=options, service=Service(chromedriver))
         self.driver.set_script_timeout(DEADLINE_S)
+        self.driver.execute_cdp_cmd(
+            "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": self.profile}
+        )
         self.size(1440)
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ const known = (x) => typeof x === "number" && Number.isFinite(x);
 
 export function num(x, digits = 3) {
   if (!known(x)) return NONE;
-  if (x === 0) return "0";
+  if (Math.abs(x) < 1e-12) return "0";
   const size = Math.abs(x);
   if (size >= 1e5 || size < 1e-3) {
     const power = Math.floor(Math.log10(size) + 1e-12);

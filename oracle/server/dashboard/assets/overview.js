@@ -102,7 +102,9 @@ export function overview(root, parameters, store) {
     function rows() {
       const runs = [...store.runs.values()].filter((run) => passes(run, filter));
       const values = [...store.runs.values()].map((r) => store.qualityOf(r)).filter(Boolean);
-      const high = values.map((v) => v[4]).sort((a, b) => a - b)[Math.floor(0.95 * values.length)] ?? 1;
+      const ends = values.map((v) => v[4]).sort((a, b) => a - b);
+      // One score far beyond the others must not flatten theirs.
+      const high = Math.min(ends[Math.floor(0.95 * ends.length)] ?? 1, 8 * (ends[Math.floor(ends.length / 2)] ?? 1));
       const low = Math.min(...values.map((v) => v[0]), high);
       // Rounded, so that one new run does not redraw every row.
       reach.low = Number(low.toPrecision(1));
@@ -181,7 +183,7 @@ function columns(store, chosen, choose, reach) {
         return q && h("span", { class: "reach", title: `90 %: ${num(q[0])} to ${num(q[4])}` },
           h("i", { style: { left: where(q[0]), right: `calc(100% - ${where(q[4])})` } }), h("b", { style: { left: where(q[1]), right: `calc(100% - ${where(q[3])})` } }), h("u", { style: { left: where(q[2]) } }));
       } },
-    { key: "mqe", label: "mqe now", title: "Mean quantization error at the last checkpoint, input units", width: "84px", num: true, wide: true, value: (run) => run.mqe, cell: (run) => num(run.mqe) },
+    { key: "mqe", label: "mqe now", title: "Mean quantization error at the last checkpoint, input units", width: "100px", num: true, wide: true, value: (run) => run.mqe, cell: (run) => num(run.mqe) },
     { key: "te", label: "Topogr.", title: "Topographic error at the last checkpoint", width: "80px", num: true, wide: true, value: (run) => run.topographic_error, cell: (run) => percent(run.topographic_error, 1) },
     { key: "dead", label: "Dead", title: "Dead neurons at the last checkpoint", width: "74px", num: true, wide: true, value: (run) => run.dead_neuron_ratio, cell: (run) => percent(run.dead_neuron_ratio, 1) },
     { key: "p", label: "P(good)", title: "Probability to end among the best", width: "82px", num: true, wide: true, downFirst: true, value: (run) => run.p_good, cell: (run) => percent(run.p_good) },

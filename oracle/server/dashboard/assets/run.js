@@ -290,7 +290,8 @@ function schedulePanel(now) {
   }, { sync: "run", label: "Learning rate and radius over progress" });
   const rest = () => {
     const { history } = now();
-    reading.replaceChildren("Now: learning rate ", h("strong", {}, num(history.learning_rate?.at(-1))), ", radius ", h("strong", {}, num(history.radius?.at(-1))), " grid units");
+    if (!history.learning_rate && !history.radius) reading.textContent = "Neither was reported.";
+    else reading.replaceChildren("Now: learning rate ", h("strong", {}, num(history.learning_rate?.at(-1))), ", radius ", h("strong", {}, num(history.radius?.at(-1))), " grid units");
   };
   element.append(h("div", { class: "legend" }, h("span", {}, h("i", { class: "key" }), "learning rate (left)"), h("span", {}, h("i", { class: "key too" }), "radius, grid units (right)")));
   return { element, update() { rest(); drawn.redraw(); }, destroy: () => drawn.destroy() };

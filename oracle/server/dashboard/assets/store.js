@@ -86,6 +86,10 @@ export class Store {
   async #loadDetail(generation) {
     this.#detailAt = Date.now();
     if (this.population === null) return;
+    if (!this.runs.size) {
+      this.detail = null; // a population without runs is not there to be asked for
+      return;
+    }
     try {
       const detail = await get(`v1/populations/${encodeURIComponent(this.population)}`);
       if (generation === this.#generation) this.detail = detail;
