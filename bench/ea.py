@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -51,7 +51,7 @@ from oracle.hypervolume import hypervolume
 from oracle.integrations import minisom
 from oracle.integrations.pymoo import WatchedProblem
 from oracle.metrics import measure
-from oracle.tables import ROLES
+from oracle.tables import role_of
 from oracle.types import RunContext
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,6 +65,9 @@ UPDATES, RUNS = 5000, 60
 #: Shares of a run at which a watched run is measured.
 LOOKS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 POPULATION = 12
+#: Settings of the policy that differ from its defaults; to be chosen on calibrate tables, e.g.
+#: `--tables iris-standard,fertility-minmax --policy '{"risk": 0.1}'`.
+POLICY: dict[str, Any] = {}
 OBJECTIVES = ("mqe", "topographic_error")
 #: Corner of the hypervolume: mqe_of_mean, and all samples out of order.
 CORNER = np.array([1.0, 1.0])
@@ -171,13 +174,12 @@ def unwatched(search: Search) -> Train:
     return train
 
 
-def by_oracle(search: Search, folder: str, model: Oracle | None = None) -> Train:
-    """Train under the hook."""
+def by_oracle(search: Search, folder: str, settings: Mapping[str, Any]) -> Train:
+    """Train under the hook; `settings` are the policy's."""
     bound = partial(
         watch,
-        policy=policy_for(search.objectives),
+        policy=policy_for(search.objectives, **settings),
         population=f"{folder}/runs.db",
-        model=model,
     )
 
     def train(genes: Sequence[float]) -> Fitness:
@@ -275,14 +277,16 @@ def nsga2(search: Search, train: Train) -> None:
         algorithm.tell(infills=offspring)
 
 
-def run(kind: str, judge: str, table: str, seed: int, budget: int) -> dict[str, Any]:
+def run(
+    kind: str, judge: str, table: str, seed: int, budget: int, settings: Mapping[str, Any]
+) -> dict[str, Any]:
     """Run one search and give its journal entry."""
     objectives = ("score",) if kind == "single" else OBJECTIVES
     search = Search(table, seed, objectives, budget)
     with tempfile.TemporaryDirectory() as folder:
         trains: dict[str, Callable[[], Train]] = {
             "none": lambda: unwatched(search),
-            "oracle": lambda: by_oracle(search, folder),
+            "oracle": lambda: by_oracle(search, folder, settings),
             "median": lambda: by_pruner(search, optuna.pruners.MedianPruner(n_startup_trials=8)),
             "halving": lambda: by_pruner(
                 search, optuna.pruners.SuccessiveHalvingPruner(min_resource=UPDATES // 20)
@@ -295,9 +299,18 @@ def run(kind: str, judge: str, table: str, seed: int, budget: int) -> dict[str, 
 # -- the journal ----------------------------------------------------------------------------------
 
 
-def journal(path: Path, model: str, tables: Sequence[str], seeds: Sequence[int], budget: int,
-            *, quiet: bool = False) -> list[dict[str, Any]]:  # fmt: skip
+def journal(
+    path: Path,
+    model: str,
+    tables: Sequence[str],
+    seeds: Sequence[int],
+    budget: int,
+    settings: Mapping[str, Any],
+    *,
+    quiet: bool = False,
+) -> list[dict[str, Any]]:
     """Run what is missing and give all entries of the asked-for searches."""
+    model = f"{model} {json.dumps(settings, sort_keys=True)}"
     path.parent.mkdir(parents=True, exist_ok=True)
     wanted = [
         (kind, judge, table, seed)
@@ -320,7 +333,7 @@ def journal(path: Path, model: str, tables: Sequence[str], seeds: Sequence[int],
     for i, key in enumerate(wanted):
         if key in done:
             continue
-        entry = run(*key, budget)
+        entry = run(*key, budget, settings)
         # A search without the oracle holds for every model.
         entry |= {
             "model": model if key[1] == "oracle" else "",
@@ -347,18 +360,22 @@ def main() -> None:
     parser.add_argument("--journal", type=Path, default=JOURNAL)
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help="searches of each kind")
     parser.add_argument("--quick", action="store_true", help="one table, one seed, 24 runs")
+    parser.add_argument("--tables", help="other datasets, by comma, to choose the policy on")
+    parser.add_argument(
+        "--policy", type=json.loads, default=POLICY, help="settings of the policy, as JSON"
+    )
     parser.add_argument("--write-docs", action="store_true", help="write docs/savings.md and .png")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     options = parser.parse_args()
-    for table in TABLES:
-        if ROLES[table.rpartition("-")[0]] != "test":
-            raise SystemExit(f"{table} is not a test table.")
+    tables = tuple(options.tables.split(",")) if options.tables else TABLES
+    if options.write_docs and any(role_of(table) != "test" for table in tables):
+        parser.error("the page is written from test tables only")
     info = Oracle.load().info
-    tables, seeds, budget = (
-        (TABLES[:1], [0], 24) if options.quick else (TABLES, range(options.seeds), RUNS)
-    )
+    seeds, budget = range(options.seeds), RUNS
+    if options.quick:
+        tables, seeds, budget = tables[:1], range(1), 24
     path = options.journal.with_stem("ea-quick") if options.quick else options.journal
-    entries = journal(path, info.sha256, tables, seeds, budget, quiet=options.json)
+    entries = journal(path, info.sha256, tables, seeds, budget, options.policy, quiet=options.json)
     rows = figures(entries)
     print(json.dumps(rows, indent=1) if options.json else table_of(rows))
     if options.write_docs:
@@ -368,6 +385,7 @@ def main() -> None:
             "budget": budget,
             "updates": UPDATES,
             "looks": len(LOOKS),
+            "policy": options.policy,
         }
         text = page(entries, rows, about)
         (DOCS / "savings.md").write_text(text, encoding="utf-8")

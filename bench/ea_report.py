@@ -136,14 +136,16 @@ def page(entries: list[Entry], rows: list[Entry], about: Mapping[str, Any]) -> s
 
     Args:
         entries, rows: the journal's, and their figures.
-        about: model, budget, updates and looks of the searches.
+        about: model, policy settings, budget, updates and looks of the searches.
     """
     seeds = len({e["seed"] for e in entries})
     single, multi = ([middle(rows, kind, spent) for spent in SPENT] for kind in ("single", "multi"))
+    changed = ", ".join(f"`{name}` {value}" for name, value in about["policy"].items())
+    policy = f"with {changed}" if changed else "in its defaults"
     return f"""# What stopping saves
 
 This page is written by `python bench/ea.py --write-docs` (about 15 minutes on one core); the
-figures are those of the model {about["model"]}.
+figures are those of the model {about["model"]}, and of the policy {policy}.
 
 An evolutionary search over MiniSom's settings (map 4..14 a side, radius, learning rate, both
 decays, initialisation; {about["updates"]:,} updates a run), {seeds} seeds a table, on tables that
