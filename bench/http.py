@@ -115,7 +115,11 @@ def start_yardstick(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
         except OSError:
             return False
 
-    until(up, 60, "the yardstick")
+    try:
+        until(up, 180, "the yardstick")
+    except TimeoutError:
+        process.kill()
+        raise
     return process, url
 
 
