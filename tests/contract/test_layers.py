@@ -124,7 +124,11 @@ def test_our_layers_point_one_way(file: Path) -> None:
 
 
 def test_types_and_errors_know_nobody() -> None:
-    ours = {f: {n for n in imports_of(f) if within(n, ("oracle.", "collector."))} for f in FILES}
+    # At load: `Forecast.plot` draws through oracle.fan, imported when it is called.
+    ours = {
+        f: {n for n in imports_of(f, at_load=True) if within(n, ("oracle.", "collector."))}
+        for f in FILES
+    }
     assert ours[ROOT / "oracle/errors.py"] == set()
     assert ours[ROOT / "oracle/types.py"] == {"oracle.errors"}
 
