@@ -22,7 +22,18 @@ Array = npt.NDArray[np.float64]
 
 INK, MUTED, FAINT, PAPER = "#1c2530", "#6b7684", "#e4e8ec", "#ffffff"
 OURS, OURS_TOO, GOOD, BAD = "#1f4e8c", "#4f9fc4", "#2f7d5b", "#b5473c"
-RIVALS = ("#a8743a", "#7a6b8f", "#8a8f3c", "#9a9fa6", "#b98b9b", "#5f8f8a", "#c2a15a", "#77706a")
+RIVALS = (
+    "#a8743a",
+    "#7a6b8f",
+    "#8a8f3c",
+    "#9a9fa6",
+    "#b98b9b",
+    "#5f8f8a",
+    "#c2a15a",
+    "#77706a",
+    "#d08c60",
+    "#4d6b57",
+)
 DPI = 150
 
 STYLE: dict[str, object] = {
