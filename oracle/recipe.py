@@ -35,6 +35,8 @@ SHIPPED: dict[str, tuple[Settings, int]] = {
     "lite": (replace(_SHIPPED, architecture="lite", epochs=16), 1),
     "bidirectional": (replace(_SHIPPED, architecture="bidirectional", epochs=14), 1),
 }
+#: What runs are used for.
+PARTS = ("train", "calibrate", "test")
 #: Above this many runs a batch may be large without too few steps an epoch.
 MANY_RUNS = 5000
 
@@ -91,11 +93,8 @@ class Data:
             "excluded": self.excluded,
             **{
                 part: {"runs": len(runs), "tables": len({r.dataset for r in runs})}
-                for part, runs in (
-                    ("train", self.train),
-                    ("calibrate", self.calibrate),
-                    ("test", self.test),
-                )
+                for part in PARTS
+                for runs in [getattr(self, part)]
             },
         }
 
@@ -107,12 +106,14 @@ class Result:
     Attributes:
         name: stem of the files.
         artifact: None where fine-tuning was no better and the old oracle is kept.
+        data: what was used, held out and left out.
         score: on unseen runs.
         verdict: old against new, where fine-tuned.
     """
 
     name: str
     artifact: Artifact | None
+    data: dict[str, Any]
     score: Score
     verdict: Verdict | None = None
 
@@ -121,6 +122,7 @@ class Result:
         return {
             "name": self.name,
             "artifact": str(self.artifact.path) if self.artifact else None,
+            "data": self.data,
             "score": self.score.as_dict(),
             "verdict": asdict(self.verdict) | {"better": self.verdict.better}
             if self.verdict
@@ -129,7 +131,13 @@ class Result:
 
     def text(self) -> str:
         """For people."""
-        lines = [str(self.score)]
+        parts = ", ".join(f"{self.data[part]['runs']} {part}" for part in PARTS)
+        excluded = self.data["excluded"]
+        left_out = ", ".join(f"{count} {why}" for why, count in excluded.items()) or "none"
+        lines = [
+            f"Runs: {parts}; held out by {self.data['split_by']}. Left out: {left_out}.",
+            str(self.score),
+        ]
         if self.verdict is not None:
             lines.append(str(self.verdict))
         if self.artifact is None:
@@ -230,7 +238,7 @@ def _published(
     (request.out / f"{name}_metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
     picture = request.out / f"{name}_learning_curve.png"
     plot_learning_curve(picture, [f.history for f in fitted], name)
-    return Result(name, artifact, found, verdict)
+    return Result(name, artifact, data.facts(), found, verdict)
 
 
 def _finetuned(request: Request, data: Data, name: str) -> Result:
