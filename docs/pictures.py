@@ -41,7 +41,7 @@ def main() -> None:
                 ("page-compare-dark", f"/compare?runs={chosen}", "#differing", True, 900),
             ):
                 browser.dark(dark)
-                browser.size(1280, height)
+                browser.size(1440, height)
                 browser.open(route)
                 until(lambda sign=sign: browser.has(sign), DEADLINE_S, sign)
                 until(lambda: browser.of("#live") == "Live", DEADLINE_S, "the stream")
@@ -53,13 +53,13 @@ def main() -> None:
 
 
 def shrink() -> None:
-    """Cut the files to 128 colours: a screenshot has few."""
+    """Pack the files as tightly as PNG allows."""
     from PIL import Image
 
     for path in IMAGES.glob("page*.png"):
         with Image.open(path) as image:
-            small = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
-        small.save(path, optimize=True)
+            plain = image.convert("RGB")
+        plain.save(path, optimize=True)
 
 
 if __name__ == "__main__":

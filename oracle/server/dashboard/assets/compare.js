@@ -101,13 +101,15 @@ function plotted(runs, metric) {
     return column;
   });
   const fans = runs.map((r) => (r.detail.run.state === "finished" ? null : r.detail.run.forecast?.[metric.final]));
-  const s = spread([...columns.flat(), ...fans.filter(Boolean).flat()]);
+  const s = spread(columns.flat());
   if (s.empty) return null;
+  const log = s.log && metric.name === "mqe";
+  const high = Math.max(s.high, ...fans.filter(Boolean).map((q) => q[4]));
   return {
     data: [x, ...columns],
     series: runs.map((r) => ({ label: r.id, color: r.color, width: 2.2, spanGaps: true, points: xs.flat().length < 200 ? 4 : 0 })),
     x: { format: (v) => (known ? `${v} %` : String(v)), range: known ? [0, 100] : undefined },
-    y: { log: s.log, floor: 0, format: metric.name === "mqe" ? undefined : (v) => percent(v, v && v < 0.02 ? 1 : 0), range: s.log ? undefined : [0, s.high * 1.06 || 1] },
+    y: { log, floor: 0, format: metric.name === "mqe" ? undefined : (v) => percent(v, v && v < 0.02 ? 1 : 0), range: log ? undefined : [0, high * 1.06 || 1] },
     right: 22 + 12 * runs.length,
     marks(u) {
       const { ctx, bbox } = u, ratio = devicePixelRatio;

@@ -215,8 +215,9 @@ function metricPanel(metric, now) {
         columns.push(line);
       }
     }
-    const s = spread(columns.flat());
+    const s = spread(seen);
     if (s.empty) return null;
+    const log = s.log && metric.name === "mqe"; // shares end at 1: there is nothing to tame
     const outcome = run.state === "finished" && run.final ? run.final[metric.final] : null;
     return {
       data: [x, ...columns],
@@ -224,7 +225,7 @@ function metricPanel(metric, now) {
         ...(fan ? q.map((_, i) => ({ label: String(i), color: i === 2 ? "ours" : null, width: i === 2 ? 2.2 : 0, dash: i === 2 ? [6, 4] : undefined, spanGaps: true })) : [])],
       bands: fan ? [[6, 2, "fan-wide"], [5, 3, "fan-narrow"]] : [],
       x: { format: (v) => (time.format ? time.format(v) : String(v)), range: time.end !== null ? [0, 100] : undefined },
-      y: { log: s.log, floor: 0, format: metric.name === "mqe" ? undefined : (v) => percent(v, v && v < 0.02 ? 1 : 0) },
+      y: { log, floor: 0, format: metric.name === "mqe" ? undefined : (v) => percent(v, v && v < 0.02 ? 1 : 0) },
       marks: outcome !== null && outcome !== undefined ? (u) => level(u, outcome, `final ${show(outcome)}`, "good") : undefined,
       read: (i) => {
         if (i === null || (x[i] === time.end && fan)) rest();
@@ -250,7 +251,7 @@ function movedPanel(now) {
     const once = x.map((v, i) => x.indexOf(v, i + 1) < 0);
     const pick = (list) => list.filter((_, i) => once[i]);
     const [px, ...pc] = [x, ...columns].map(pick);
-    const s = spread(pc.flat());
+    const s = spread(pc[2]);
     const end = run.state === "finished" && run.final && !run.final.censored && view !== "quality" ? run.final[view] : null;
     return {
       data: [px, ...pc],
