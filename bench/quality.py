@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from oracle.dataset import read_dataset, write_dataset
+from oracle.dataset import metadata_path, read_dataset, write_dataset
 from oracle.forecaster import Oracle
 from oracle.plots import MUTED, OURS, OURS_TOO, canvas
 from oracle.tables import role_of
@@ -43,6 +43,12 @@ def oracle(*arguments: str) -> dict[str, Any]:
 def picked(runs: Sequence[Run], count: int) -> list[Run]:
     """Every n-th run, `count` at most."""
     return list(runs[:: max(1, len(runs) // count)])[:count]
+
+
+def forget(dataset: Path) -> None:
+    """Remove a dataset made on the way, and what stands beside it."""
+    metadata_path(dataset).unlink()
+    dataset.unlink()
 
 
 def fans(path: Path, model: Oracle, runs: Sequence[Run]) -> None:
@@ -166,7 +172,7 @@ def main() -> None:
             unseen, [r for r in read_dataset(minisom) if role_of(r.dataset) == "test"], {}
         )
         foreign = oracle("evaluate", *with_model, "--dataset", str(unseen), *extra)
-        unseen.unlink()
+        forget(unseen)
     choose = ["--choose-on", str(DATA / "choose.csv.gz"), "--confidence", "0.7"]
     size = ["--population-size", "8"] if options.quick else []
     saved = pictures / "saved-against-lost.png"
@@ -182,7 +188,7 @@ def main() -> None:
     )
     dense: dict[str, Any] = {}
     if not options.quick:
-        fit_on.unlink()
+        forget(fit_on)
         dense = oracle("replay", *with_model, "--dataset", str(test), *choose, "--checks", DENSE)
     fans(pictures / "fans.png", model, picked([r for r in runs if len(r.history) > 12], 5))
     for name, found in (
