@@ -50,7 +50,16 @@ def test_a_whole_run_is_stored_with_its_end(server: Server, tmp_path: Path) -> N
 def test_the_services_stop_is_obeyed_and_censored(server: Server) -> None:
     som, data = som_and_data()
     policy = Policy(threshold=1e-6, caution=1e-7, control=0, min_support=0)
-    run = train(som, data, 2000, url=server.url, policy=policy, run_id="stopped", timeout_s=30)
+    run = train(
+        som,
+        data,
+        2000,
+        url=server.url,
+        policy=policy,
+        run_id="stopped",
+        dataset="own",
+        timeout_s=30,
+    )
     assert not run.problems.counts, run.summary()
     assert run.state == "stopped", run.summary()
     assert run.fitness().censored
