@@ -13,7 +13,10 @@ const EXAMPLE = `from oracle import watch
 with watch(total_epochs=1000, dataset="iris", url="${location.origin}") as run:
     for epoch in range(1, 1001):
         ...  # train, and every so often:
-        if run.report(epoch, mqe=..., topographic_error=..., dead_neuron_ratio=...).stop:
+        decision = run.report(
+            epoch, mqe=..., topographic_error=..., dead_neuron_ratio=...
+        )
+        if decision.stop:
             break`;
 const FILTERS = [["", "All"], ["running", "Live"], ["stopped", "Stopped"], ["finished", "Finished"], ["kept", "Kept"]];
 export const MOST_COMPARED = 8;
