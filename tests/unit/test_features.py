@@ -79,11 +79,11 @@ def test_mqe_and_its_scale_may_be_in_any_unit(runs: list[Run]) -> None:
 def test_extreme_values_stay_bounded() -> None:
     history = History(
         epochs=(0.0, 1e-9, 5e14),
-        mqe=(0.0, 1e300, 1e-300),
+        mqe=(0.0, 1e150, 1e-150),
         topographic_error=(None, None, 1.0),
         dead_neuron_ratio=(None, 0.0, None),
         total_epochs=5e14,
-        context={"mqe_of_mean": 1e-300, "map_rows": 1e15, "map_cols": 1e15, "n_samples": 1e15},
+        context={"mqe_of_mean": 1e-150, "map_rows": 1e15, "map_cols": 1e15, "n_samples": 1e15},
     )
     rows = encode(history)
     assert np.isfinite(rows).all()
