@@ -129,14 +129,15 @@ def p_good(
     chance = chance_by_rank(len(values) + 1, size, good)
     # Whatever cannot be better than the worst draw is nowhere counted.
     near = values - 4.0 / QUARTILE_SD * spreads < draws.max()
-    values, spreads = values[near], spreads[near]
     known = spreads == 0.0
-    better = np.sort(values[known]).searchsorted(draws)
-    if not known.all():
+    better = np.sort(values[near & known]).searchsorted(draws)
+    # Each keeps the random numbers of its place, whichever others are near: `decide` is monotone.
+    open_ones = np.flatnonzero(near & ~known)
+    if len(open_ones):
         # Single precision and a narrow sum: a third of the time, no rank changed that matters.
-        sure, middle = draws.astype(np.float32), values[~known].astype(np.float32)
-        sd = (spreads[~known] / QUARTILE_SD).astype(np.float32)
-        theirs = sd[:, None] * _standard_draws(len(sd), len(draws))
+        sure, middle = draws.astype(np.float32), values[open_ones].astype(np.float32)
+        sd = (spreads[open_ones] / QUARTILE_SD).astype(np.float32)
+        theirs = sd[:, None] * _standard_draws(len(values), len(draws))[open_ones]
         theirs += middle[:, None]
         better = better + (theirs < sure).sum(axis=0, dtype=np.uint16)
     return float(chance[better].mean())
