@@ -106,7 +106,7 @@ def run(
         run_one, settings = fast_run.run_one, {"preset": preset}
         runs = presets[preset].runs if runs is None else runs
     # delay: nothing is drawn before the first run, so bad input is answered with one line.
-    with tqdm(total=runs, unit="run", mininterval=0.5, delay=1e-3, file=sys.stderr) as bar:
+    with tqdm(total=runs, unit="run", mininterval=0.5, file=sys.stderr) as bar:
 
         def show(done: int, _: int) -> None:
             if not bar.n:

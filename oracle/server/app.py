@@ -7,6 +7,7 @@ deadlines of protocol.py.
 from __future__ import annotations
 
 import asyncio
+import mimetypes
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -71,6 +72,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Guard, settings=settings, door=Door(settings, keys), telemetry=telemetry)
     for routes in (routes_stateless, routes_runs, routes_service):
         app.include_router(routes.router)
+    # The system's table of media types is read now: a request opens nothing outside.
+    mimetypes.init()
     if DASHBOARD.is_dir():
         app.mount("/", StaticFiles(directory=DASHBOARD, html=True), name="page")
     openapi.install(app, with_keys=bool(keys))
