@@ -213,7 +213,10 @@ def test_run_goes_on_after_an_interruption(
     out = tmp_path / "d.csv"
     args = ["run", "--runs", "40", "--tables", TABLES, "--workers", "1", "--out", str(out)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "oracle", "collect", *args], stderr=subprocess.PIPE
+        [sys.executable, "-m", "oracle", "collect", *args],
+        stderr=subprocess.PIPE,
+        # A shell's background job hands on an ignored SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     journal, deadline = journal_path(out), time.monotonic() + 60
     # Two entries besides the header are on disk.
