@@ -76,9 +76,11 @@ def initial_weights(
     raise OracleError(must_be("initialization", f"one of {', '.join(INITIALIZATIONS)}", kind))
 
 
-def _values(decay: Decay, steps: int) -> Floats:
-    t = np.arange(steps, dtype=np.float64)
-    return np.maximum(schedule(decay.kind, t, steps, decay.start, decay.end, decay.shape), 0.0)
+def _values(decay: Decay, steps: int, each: int) -> Floats:
+    """Values at all `steps`, which change after every `each` of them."""
+    t = np.arange(steps // each, dtype=np.float64)
+    values = schedule(decay.kind, t, len(t), decay.start, decay.end, decay.shape)
+    return np.repeat(np.maximum(values, 0.0), each)
 
 
 def _endless(order: str, samples: Ints, length: int, rng: np.random.Generator) -> Ints:
@@ -86,6 +88,8 @@ def _endless(order: str, samples: Ints, length: int, rng: np.random.Generator) -
     if order == "replacement":
         return samples[rng.integers(0, len(samples), length)]
     passes = -(-length // len(samples))
+    if order == "mixed":  # MiniSom's random_order without epochs
+        return rng.permutation(np.tile(samples, passes)[:length])
     if order == "shuffled":
         return np.concatenate([rng.permutation(samples) for _ in range(passes)])[:length]
     once = rng.permutation(samples) if order == "once" else samples
@@ -111,10 +115,10 @@ def _plan(c: Configuration, n_samples: int, rng: np.random.Generator) -> _Plan:
     everything = np.arange(n_samples)
     updates = max(MIN_UPDATES, round(c.passes * n_samples))
     if c.mode == "online":
+        if c.by_epoch:
+            updates = n_samples * -(-updates // n_samples)
         order = _endless(c.order, everything, updates, rng)
         steps = np.arange(updates)
-        if updates >= MIN_STEPS * n_samples and c.order == "once":  # MiniSom's use_epochs
-            steps //= n_samples
     elif c.mode == "batch":
         passes = max(2, round(c.passes))
         order, steps = np.tile(everything, passes), np.repeat(np.arange(passes), n_samples)
@@ -175,7 +179,8 @@ def fast_run(
     n_samples, n_features = data.shape
     plan = _plan(c, n_samples, rng)
     steps, total = len(plan.bounds) - 1, int(plan.bounds[-1])
-    rate, radius = _values(c.rate, steps), _values(c.radius, steps)
+    each = n_samples if c.by_epoch else 1
+    rate, radius = _values(c.rate, steps, each), _values(c.radius, steps, each)
     if not c.has_rate:
         rate = np.ones(steps)
     som = FastSom(
@@ -295,7 +300,7 @@ CALIBRATE_POPULATION, TEST_POPULATION = 60, 140
 def presets() -> dict[str, Preset]:
     """Name every collection that the compiled core makes."""
     return {
-        "pretraining": Preset(60_000, None),
+        "pretraining": Preset(90_000, None),
         "calibrate": Preset(CALIBRATE_POPULATION * len(dataset_names("calibrate")), "calibrate"),
         "test": Preset(TEST_POPULATION * len(dataset_names("test")), "test"),
     }

@@ -19,7 +19,9 @@ _Draw = Callable[[np.random.Generator, int, int], Matrix]
 
 #: Share of tables cut from real ones; the rest is synthetic.
 REAL_RATIO = 0.6
-MIN_ROWS, MAX_ROWS = 40, 3000
+MIN_ROWS, MAX_ROWS = 12, 3000
+#: (lowest, highest rows, how often): most tables are of middling size, some have a dozen rows.
+ROW_RANGES = ((80, 1000, 0.7), (MIN_ROWS, 120, 0.15), (MIN_ROWS, MAX_ROWS, 0.15))
 
 
 def random_table(rng: np.random.Generator, max_rows: int = MAX_ROWS) -> Matrix:
@@ -27,6 +29,8 @@ def random_table(rng: np.random.Generator, max_rows: int = MAX_ROWS) -> Matrix:
     while True:
         rows = _rows(rng, max_rows)
         raw = _real(rng, rows) if rng.random() < REAL_RATIO else _synthetic(rng, rows)
+        if rng.random() < 0.15:  # as files often come: by class, by date, by size
+            raw = raw[np.argsort(raw[:, rng.integers(raw.shape[1])], kind="stable")]
         raw = raw[:, raw.std(axis=0) > 1e-9 * (1e-9 + np.abs(raw).max(axis=0))]
         if raw.shape[1] < 2 or len(raw) < MIN_ROWS:
             continue
@@ -36,7 +40,7 @@ def random_table(rng: np.random.Generator, max_rows: int = MAX_ROWS) -> Matrix:
 
 
 def _rows(rng: np.random.Generator, max_rows: int) -> int:
-    low, high = (80, 1000) if rng.random() < 0.85 else (MIN_ROWS, MAX_ROWS)
+    low, high, _ = ROW_RANGES[int(rng.choice(len(ROW_RANGES), p=[r[2] for r in ROW_RANGES]))]
     return int(np.clip(_log_uniform(rng, low, high), MIN_ROWS, max_rows))
 
 
@@ -58,7 +62,7 @@ def _real(rng: np.random.Generator, rows: int) -> Matrix:
     weight = np.array([np.sqrt(load_table(name).shape[1]) for name in names])
     source = load_table(names[rng.choice(len(names), p=weight / weight.sum())])
     columns = rng.choice(source.shape[1], _features(rng, source.shape[1]), replace=False)
-    if rng.random() < 0.12:  # keep the order of the source, as users do
+    if rng.random() < 0.3:  # keep the order of the source, as users do
         start = rng.integers(0, max(1, len(source) - rows + 1))
         table = source[start : start + rows, columns].copy()
     else:
@@ -86,9 +90,9 @@ def _rotation(rng: np.random.Generator, features: int) -> Matrix:
 
 def _synthetic(rng: np.random.Generator, rows: int) -> Matrix:
     features = _features(rng, 64)
-    kinds: list[_Draw] = [_mixture, _manifold, _uniform, _heavy_tailed, _categorical]
-    weights = [0.35, 0.3, 0.08, 0.12, 0.15]
-    first, second = (kinds[int(k)] for k in rng.choice(5, 2, p=weights))
+    kinds: list[_Draw] = [_mixture, _manifold, _uniform, _heavy_tailed, _categorical, _series]
+    weights = [0.32, 0.28, 0.08, 0.1, 0.14, 0.08]
+    first, second = (kinds[int(k)] for k in rng.choice(len(kinds), 2, p=weights))
     if features >= 4 and rng.random() < 0.2:  # columns of two kinds side by side
         cut = int(rng.integers(1, features))
         parts = [first(rng, rows, cut), second(rng, rows, features - cut)]
@@ -132,6 +136,15 @@ def _heavy_tailed(rng: np.random.Generator, rows: int, features: int) -> Matrix:
         base = np.exp(rng.standard_normal((rows, features)) * rng.uniform(0.3, 1.5))
     mixing = rng.standard_normal((features, features)) * (rng.random((features, features)) < 0.3)
     return np.asarray(base @ (np.eye(features) + mixing))
+
+
+def _series(rng: np.random.Generator, rows: int, features: int) -> Matrix:
+    """Columns that drift and swing along the rows, as measurements over time do."""
+    steps = rng.standard_normal((rows, features)) * rng.uniform(0, 1, features)
+    trend = np.cumsum(steps, axis=0) * _log_uniform(rng, 0.02, 1.0)
+    turns = 2 * np.pi * _log_uniform(rng, 0.5, 60) * np.arange(rows)[:, None] / rows
+    swing = np.sin(turns + rng.uniform(0, 2 * np.pi, features)) * rng.uniform(0, 2, features)
+    return np.asarray(trend + swing + steps * _log_uniform(rng, 0.05, 2.0))
 
 
 def _categorical(rng: np.random.Generator, rows: int, features: int) -> Matrix:

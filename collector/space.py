@@ -17,6 +17,8 @@ T = TypeVar("T", bound=str)
 Mode = Literal["online", "blocks", "minibatch", "batch"]
 
 MIN_SIDE, MAX_SIDE = 4, 30
+#: Share of the compiled core's runs that are MiniSom's as `sample_ea` draws them.
+MINISOM_RATIO = 0.25
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class Configuration:
         batch: mean samples a step (blocks, minibatch).
         growth: last over first batch size (blocks).
         sections: parts of the table that blocks draw from in equal numbers.
-        order: replacement, shuffled, once (one order repeated), sequential.
+        order: replacement, shuffled (anew each pass), mixed (all passes at once), once (one
+            order repeated), sequential.
+        by_epoch: online schedules stand still within a pass over the table.
         rule: how a batch moves the map (`collector.fast_som.BATCH_RULES`).
         has_rate: False for Kohonen's batch map without a learning rate.
     """
@@ -60,6 +64,7 @@ class Configuration:
     growth: float = 1.0
     sections: int = 1
     order: str = "shuffled"
+    by_epoch: bool = False
     rule: str = "mean"
     has_rate: bool = True
 
@@ -148,7 +153,9 @@ def _shape(rng: np.random.Generator, kind: str) -> float:
 
 def sample_wide(rng: np.random.Generator, n_samples: int) -> Configuration:
     """Draw one run of the compiled core on a table of `n_samples` rows."""
-    mode: Mode = pick(rng, {"online": 44, "blocks": 22, "minibatch": 20, "batch": 14})
+    if rng.random() < MINISOM_RATIO:
+        return sample_ea(rng, n_samples).compiled(n_samples)
+    mode: Mode = pick(rng, {"online": 36, "blocks": 24, "minibatch": 24, "batch": 16})
     rows, cols = _sides(rng)
     rule, batch = "normalized", float(n_samples)
     if mode == "minibatch":
@@ -195,7 +202,7 @@ def sample_wide(rng: np.random.Generator, n_samples: int) -> Configuration:
         batch=batch,
         growth=growth,
         sections=int(rng.integers(1, 11)) if rng.random() < 0.6 else 1,
-        order=pick(rng, {"replacement": 35, "shuffled": 35, "once": 20, "sequential": 10}),
+        order=pick(rng, {"replacement": 30, "shuffled": 30, "once": 22, "sequential": 18}),
         rule=rule,
         has_rate=has_rate,
     )  # fmt: skip
@@ -228,7 +235,26 @@ class MiniSomConfiguration:
     num_iteration: int
     random_seed: int
 
+    def compiled(self, n_samples: int) -> Configuration:
+        """The same run for the compiled core, on a table of `n_samples` rows."""
+        once = "once" if self.use_epochs else "mixed"
+        return Configuration(
+            mode="online",
+            rows=self.rows,
+            cols=self.cols,
+            grid=self.topology,
+            neighborhood=self.neighborhood_function,
+            initialization=_MINISOM_INITIALIZATIONS[self.initialization],
+            rate=Decay(self.decay_function, self.learning_rate, self.learning_rate_end, 1.0),
+            radius=Decay(self.sigma_decay_function, self.sigma, self.sigma_end, 1.0),
+            passes=self.num_iteration / (1 if self.use_epochs else n_samples),
+            order=once if self.random_order else "sequential",
+            by_epoch=self.use_epochs,
+        )
 
+
+#: MiniSom's initialisations among those of `collector.fast_run.INITIALIZATIONS`.
+_MINISOM_INITIALIZATIONS = {"random": "unit_length", "sample": "sample", "pca": "pca_unit"}
 #: Decays handed to MiniSom as callables, besides its own (`collector.schedules` computes them).
 CALLABLES = ("exponential", "linear", "cosine")
 
