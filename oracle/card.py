@@ -22,6 +22,11 @@ def card_text(name: str, facts: dict[str, Any], score: Score) -> str:
         f"| {e['final_topographic_error']:.4f} | {e['final_dead_neuron_ratio']:.4f} |"
         for share, e in score.error.items()
     )
+    covered = "\n".join(
+        f"| {share:.0%} | {' | '.join(f'{hit:.1%}' for hit in levels.values())} |"
+        for share, levels in score.coverage.items()
+        if levels
+    )
     parts = "\n".join(
         f"- {part}: {data[part]['runs']:,} runs of {data[part]['tables']:,} tables"
         for part in ("train", "calibrate", "test")
@@ -53,6 +58,15 @@ prefix.
 | seen | quality score | last value | ratio | mqe | topographic error | dead neurons |
 |---|---|---|---|---|---|---|
 {rows}
+
+## Coverage on the test runs
+
+Share of outcomes of the quality score inside the central intervals; where outcomes tie with the
+forecast, by the randomised transform.
+
+| seen | 50 % interval | 90 % interval |
+|---|---|---|
+{covered}
 
 ## Limits
 

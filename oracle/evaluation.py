@@ -145,20 +145,34 @@ def _medians(forecast: Forecast, scale: float) -> Array:
 
 
 def _transform(forecast: Forecast, true: Array, scale: float, rng: np.random.Generator) -> Array:
-    """[score] randomised probability integral transform: uniform for an honest forecast.
+    """[score] the transform of a forecast, NaN without draws."""
+    if forecast.draws is None:
+        return np.full(len(SCORES), np.nan)
+    return transform(with_scores(forecast.draws, np.full(len(forecast.draws), scale)), true, rng)
+
+
+def transform(drawn: Array, true: Array, rng: np.random.Generator) -> Array:
+    """Randomised probability integral transform: uniform for an honest forecast.
 
     Where draws tie with the outcome (a ratio that has already settled) the transform is drawn
     uniformly over the tie (Czado, Gneiting & Held, Biometrics 65, 2009).
+
+    Args:
+        drawn: [draw, score] of one forecast.
+        true: [score] outcomes; where one is NaN its transform is.
+        rng: breaks the ties.
     """
-    if forecast.draws is None:
-        return np.full(len(SCORES), np.nan)
-    joint = with_scores(forecast.draws, np.full(len(forecast.draws), scale))
     near = 1e-9 * (1.0 + np.abs(true))
-    below = (joint < true - near).mean(axis=0)
-    upto = (joint <= true + near).mean(axis=0)
+    below = (drawn < true - near).mean(axis=0)
+    upto = (drawn <= true + near).mean(axis=0)
     result: Array = below + rng.uniform(size=len(true)) * (upto - below)
     result[~np.isfinite(true)] = np.nan
     return result
+
+
+def inside(pit: Array, level: float) -> Bools:
+    """[value] whether an outcome lies within the central interval, by its transform."""
+    return np.asarray(np.abs(pit - 0.5) <= level / 2)
 
 
 # -- figures ----------------------------------------------------------------------------------
@@ -308,9 +322,9 @@ def coverages(scored: Scored, levels: Sequence[float] = (0.5, 0.9)) -> list[dict
                 continue
             row: dict[str, Any] = {"score": which, "progress": share, "n": int(known.sum())}
             for level in levels:
-                inside = (np.abs(values[known] - 0.5) <= level / 2).astype(np.float64)
-                per_run = np.stack([inside, np.ones_like(inside)], axis=1)
-                row[f"coverage_{level:.0%}"] = float(inside.mean())
+                hit = inside(values[known], level).astype(np.float64)
+                per_run = np.stack([hit, np.ones_like(hit)], axis=1)
+                row[f"coverage_{level:.0%}"] = float(hit.mean())
                 row[f"coverage_{level:.0%}_interval"] = interval(
                     lambda t: t[:, 0] / t[:, 1], per_run, scored.tables[known]
                 )

@@ -1,6 +1,7 @@
 """A short judgement of an oracle on unseen runs: what the trainer prints and the card says.
 
-`oracle evaluate` measures in full; this is the same error at the same prefixes, without intervals.
+`oracle evaluate` measures in full; this is the same error and coverage at the same prefixes,
+without intervals.
 """
 
 from __future__ import annotations
@@ -11,17 +12,20 @@ from typing import Any
 
 import numpy as np
 
+from oracle.evaluation import inside, transform
 from oracle.features import finals_of
 from oracle.forecaster import Oracle
-from oracle.types import METRICS, QUALITY_WEIGHTS, TARGETS, Run, Scale
+from oracle.types import METRICS, QUALITY_WEIGHTS, TARGETS, Forecast, Run, Scale
 
 #: Shares of the budget at which forecasts are judged.
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)
+#: Central intervals whose coverage is measured.
+COVERED = (0.5, 0.9)
 
 
 @dataclass(frozen=True)
 class Score:
-    """Mean absolute errors by share of the budget seen.
+    """Mean absolute errors and coverage by share of the budget seen.
 
     Attributes:
         runs, tables: judged on.
@@ -29,6 +33,8 @@ class Score:
         error: share -> target or "quality" -> oracle's error.
         last_value: share -> error of the quality score when the last value is the forecast.
         training_mean: its error when the mean quality of the training runs is the forecast.
+        coverage: share -> level -> share of outcomes of the quality score inside the oracle's
+            central interval, by the randomised transform; empty where no outcome is defined.
     """
 
     runs: int
@@ -37,6 +43,7 @@ class Score:
     error: dict[float, dict[str, float]]
     last_value: dict[float, float]
     training_mean: float
+    coverage: dict[float, dict[float, float]]
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`, metadata and manifest."""
@@ -46,7 +53,11 @@ class Score:
             "scale": self.scale.value,
             "training_mean": self.training_mean,
             "by_progress": {
-                f"{share:g}": {**errors, "last_value": self.last_value[share]}
+                f"{share:g}": {
+                    **errors,
+                    "last_value": self.last_value[share],
+                    "coverage": {f"{k:g}": v for k, v in self.coverage[share].items()},
+                }
                 for share, errors in self.error.items()
             },
         }
@@ -55,13 +66,14 @@ class Score:
         lines = [
             f"Mean absolute error on {self.runs} unseen runs of {self.tables} tables "
             f"(mqe {self.scale}); training mean {self.training_mean:.4f}:",
-            "seen   quality  last value  ratio     mqe  topographic  dead",
+            "seen   quality  last value  ratio     mqe  topographic    dead  inside 50 / 90 %",
         ]
         for share, e in self.error.items():
             last = self.last_value[share]
             lines.append(
                 f"{share:4.0%}   {e['quality']:7.4f}  {last:10.4f}  {e['quality'] / last:5.3f}"
                 f"  {e[TARGETS[0]]:6.4f}  {e[TARGETS[1]]:11.4f}  {e[TARGETS[2]]:.4f}"
+                f"  {' / '.join(f'{hit:.1%}' for hit in self.coverage[share].values())}"
             )
         return "\n".join(lines)
 
@@ -72,6 +84,8 @@ def score(oracle: Oracle, runs: Sequence[Run], train: Sequence[Run]) -> Score:
     scale = Scale.RELATIVE if relative else Scale.RAW
     error: dict[float, dict[str, float]] = {}
     last_value: dict[float, float] = {}
+    coverage: dict[float, dict[float, float]] = {}
+    rng = np.random.default_rng(0)
     middle = np.mean(_quality(finals_of(train), train, relative))
     outcomes = _quality(finals_of(runs), runs, relative)
     mean = float(np.mean(np.abs(middle - outcomes)))
@@ -96,8 +110,23 @@ def score(oracle: Oracle, runs: Sequence[Run], train: Sequence[Run]) -> Score:
         error[share] = dict(zip(TARGETS, map(float, by_target), strict=True))
         error[share]["quality"] = float(np.mean(np.abs(quality - true_quality)))
         last_value[share] = float(np.mean(np.abs(_quality(last, seen, relative) - true_quality)))
+        coverage[share] = _coverage(
+            forecasts, np.where(np.isnan(truth).any(axis=1), np.nan, true_quality), unit, rng
+        )
     tables = len({run.dataset for run in runs})
-    return Score(len(runs), tables, scale, error, last_value, mean)
+    return Score(len(runs), tables, scale, error, last_value, mean, coverage)
+
+
+def _coverage(
+    forecasts: Sequence[Forecast], outcomes: Any, unit: Any, rng: np.random.Generator
+) -> dict[float, float]:
+    """Level -> share of the quality scores [run] inside; an undefined one is left out."""
+    drawn = [f.draws @ (QUALITY_WEIGHTS / u) for f, u in zip(forecasts, unit, strict=True)]
+    pit = np.array(
+        [transform(d[:, None], y, rng)[0] for d, y in zip(drawn, outcomes[:, None], strict=True)]
+    )
+    known = pit[np.isfinite(pit)]
+    return {level: float(inside(known, level).mean()) for level in COVERED} if len(known) else {}
 
 
 def _median_quality(forecast: Any) -> float:
