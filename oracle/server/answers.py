@@ -180,8 +180,6 @@ def error_answer(error: OracleError, request_id: str, retry_after_s: int) -> Jso
         response.headers["retry-after"] = str(after)
     if error.status == 401:
         response.headers["www-authenticate"] = "Bearer"
-    if error.status == 413:
-        response.headers["connection"] = "close"  # the rest of the body is not read
     return response
 
 

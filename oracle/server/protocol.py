@@ -129,6 +129,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse, and bound a head that does not end."""
         super().data_received(data)
+        self._wait_for_next()
         # The parser collects an unfinished head without bound.
         if self.in_head and self.parser is not None:
             self.head_bytes += len(data)
@@ -164,6 +165,18 @@ class DeadlineProtocol(HttpToolsProtocol):
         self.receive_deadline = self.loop.call_later(
             self.limits.receive_timeout_s, self._receive_too_slow
         )
+
+    def _wait_for_next(self) -> None:
+        """Go on waiting where data came that began no request.
+
+        uvicorn ends the wait for the next request with the first byte that comes. That byte may
+        be the rest of a body whose answer was given already, or an empty line.
+        """
+        idle = self.cycle is not None and self.cycle.response_complete
+        if idle and self.receive_deadline is None and self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _cancel_receive_deadline(self) -> None:
         if self.receive_deadline is not None:
