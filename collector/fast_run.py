@@ -311,6 +311,48 @@ def _whole_table(dataset: str) -> Floats:
     return np.ascontiguousarray(load_dataset(dataset))
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What one run of a preset is to be: configuration, table and names."""
+
+    configuration: Configuration
+    data: Floats
+    run_id: str
+    dataset: str
+
+
+def draw(index: int, seed: int, preset: str, rng: np.random.Generator) -> Drawn:
+    """Draw run `index` of a preset.
+
+    Args:
+        index: number of the run, from 0.
+        seed: seed of the collection; it names the tables of pretraining runs.
+        preset: one of `presets()`.
+        rng: source of everything drawn.
+    """
+    role = presets()[preset].role
+    if role is None:
+        data = random_table(rng)
+        dataset = run_id = f"{PRETRAINING_PREFIX}{seed}-{index}"
+    else:
+        names = dataset_names(role)
+        dataset = names[index % len(names)]
+        run_id = f"{dataset}-{index // len(names)}"
+        data = _whole_table(dataset)
+    configuration = sample_wide(rng, len(data))
+    budget = log_uniform(rng, *(PRETRAINING_BUDGET if role is None else WHOLE_TABLE_BUDGET))
+    checkpoints = (MIN_CHECKPOINTS + MAX_CHECKPOINTS) // 2
+    for _ in range(60):
+        if configuration.cost(data.shape[0], data.shape[1], checkpoints) <= budget:
+            break
+        if role is None and len(data) > 200 and rng.random() < 0.4:
+            kept = np.sort(rng.choice(len(data), int(len(data) * 0.7), replace=False))
+            data = np.ascontiguousarray(data[kept])
+        else:
+            configuration = configuration.cheaper(rng)
+    return Drawn(configuration, data, run_id, dataset)
+
+
 def run_one(index: int, seed: int, settings: dict[str, Any]) -> Run:
     """Make run `index` of a preset; depends on (seed, index, settings) alone.
 
@@ -319,30 +361,9 @@ def run_one(index: int, seed: int, settings: dict[str, Any]) -> Run:
         seed: seed of the collection.
         settings: {"preset": name}.
     """
-    name = settings["preset"]
-    preset = presets()[name]
     rng = np.random.default_rng(np.random.SeedSequence((seed, index)))
     while True:
-        if preset.role is None:
-            data = random_table(rng)
-            dataset = run_id = f"{PRETRAINING_PREFIX}{seed}-{index}"
-        else:
-            names = dataset_names(preset.role)
-            dataset = names[index % len(names)]
-            run_id = f"{dataset}-{index // len(names)}"
-            data = _whole_table(dataset)
-        configuration = sample_wide(rng, len(data))
-        bounds = PRETRAINING_BUDGET if preset.role is None else WHOLE_TABLE_BUDGET
-        budget = log_uniform(rng, *bounds)
-        checkpoints = (MIN_CHECKPOINTS + MAX_CHECKPOINTS) // 2
-        for _ in range(60):
-            if configuration.cost(data.shape[0], data.shape[1], checkpoints) <= budget:
-                break
-            if preset.role is None and len(data) > 200 and rng.random() < 0.4:
-                kept = np.sort(rng.choice(len(data), int(len(data) * 0.7), replace=False))
-                data = np.ascontiguousarray(data[kept])
-            else:
-                configuration = configuration.cheaper(rng)
-        run = fast_run(configuration, data, rng, run_id=run_id, dataset=dataset)
+        d = draw(index, seed, settings["preset"], rng)
+        run = fast_run(d.configuration, d.data, rng, run_id=d.run_id, dataset=d.dataset)
         if run is not None:
             return run
