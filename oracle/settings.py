@@ -84,7 +84,9 @@ class Settings(BaseModel):
     max_connections: int = _setting(4_000, "connections", "Open connections, each worker.", ge=1)
     max_event_streams: int = _setting(64, "streams", "Open event streams, each worker.", ge=1)
     receive_timeout_s: Seconds = _setting(5.0, "s", "Time to receive a whole request.")
-    keep_alive_s: Seconds = _setting(30.0, "s", "Time an idle connection stays open.")
+    # Longer than balancers keep theirs (60 s as a rule): a connection that both ends may close is
+    # now and then closed by one just as the other sends.
+    keep_alive_s: Seconds = _setting(75.0, "s", "Time an idle connection stays open.")
     write_timeout_s: Seconds = _setting(
         10.0, "s", "Time a client may leave an answer unread before it is cut off."
     )
