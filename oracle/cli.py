@@ -44,6 +44,7 @@ class Command(NamedTuple):
         return getattr(import_module(module), name)
 
 
+STORE_LIBRARIES = ("sqlalchemy", "alembic", "psycopg")
 COMMANDS = {
     "collect": Command(
         "oracle.commands.collect:app",
@@ -137,6 +138,8 @@ def explain(error: Exception, command: str = "") -> tuple[str, int]:
         return str(error), FAILURE if later else BAD_INPUT
     if isinstance(error, ModuleNotFoundError):
         extra = COMMANDS[command].extra if command in COMMANDS else ""
+        if error.name in STORE_LIBRARIES:  # other commands read the service's store, too
+            extra = COMMANDS["serve"].extra
         package = f"som-oracle[{extra}]" if extra else "som-oracle"
         return (
             f"`oracle {command}` needs {error.name}, which is not installed. "

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from oracle.errors import DatasetError, must_be
 from oracle.tables import role_of
@@ -103,6 +103,25 @@ def metadata_path(path: str | Path) -> Path:
     """`data/NAME.csv.gz` -> `data/NAME_metadata.json`."""
     path = Path(path)
     return path.with_name(f"{path.name.removesuffix('.gz').removesuffix('.csv')}_metadata.json")
+
+
+class _Weights(BaseModel):
+    weights: dict[str, FiniteFloat] = {}
+
+
+def read_weights(path: str | Path) -> dict[str, float]:
+    """Read how many runs each control run stands for, run_id -> weight, from the metadata.
+
+    Raises:
+        DatasetError: the metadata beside the dataset is not as `write_dataset` writes it.
+    """
+    file = metadata_path(path)
+    if not file.is_file():
+        return {}
+    try:
+        return _Weights.model_validate_json(file.read_bytes()).weights
+    except ValidationError as error:
+        raise DatasetError(explain(error), file=str(file)) from None
 
 
 @dataclass(frozen=True)

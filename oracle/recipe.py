@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from oracle.architectures import ARCHITECTURES
 from oracle.artifact import Artifact, read_artifact, resolve
 from oracle.card import card_text
-from oracle.dataset import read_dataset, split_runs, usable
+from oracle.dataset import read_dataset, read_weights, split_runs, usable
 from oracle.errors import DatasetError, OracleError, must_be
 from oracle.finetune import BATCH_SIZE, EPOCHS, LEARNING_RATE, Verdict, compare, finetune
 from oracle.forecaster import Oracle
@@ -37,15 +37,25 @@ SHIPPED: dict[str, tuple[Settings, int]] = {
 }
 #: What runs are used for.
 PARTS = ("train", "calibrate", "test")
+#: One run stands for so many at most: beyond, its own seed would be learned.
+MAX_REPEATS = 20
 #: Above this many runs a batch may be large without too few steps an epoch.
 MANY_RUNS = 5000
 
 
 @dataclass(frozen=True)
 class Request:
-    """One call of `oracle train`; None = the default of the kind of training."""
+    """One call of `oracle train`; None = the default of the kind of training.
+
+    Attributes:
+        runs: of a service's store, beside the datasets.
+        weights: run_id of a control run -> runs that it stands for.
+        excluded: why runs of the store were left out -> how many.
+    """
 
     runs: tuple[Run, ...] = ()
+    weights: Mapping[str, float] = field(default_factory=dict)
+    excluded: Mapping[str, int] = field(default_factory=dict)
     datasets: tuple[Path, ...] = ()
     calibrate: Path | None = None
     test: Path | None = None
@@ -76,6 +86,7 @@ class Data:
         by: "table" where whole tables were held out, else "run".
         excluded: why runs were left out -> how many.
         files: name -> runs read.
+        weights: run_id of a control run -> runs that it stands for.
     """
 
     train: list[Run]
@@ -84,6 +95,17 @@ class Data:
     by: str
     excluded: dict[str, int]
     files: dict[str, int] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    def fitted_to(self) -> list[Run]:
+        """Give the training runs; a control run once for each run it stands for.
+
+        Its policy stopped the others: without this, bad runs would vanish from the data.
+        """
+        return [run for run in self.train for _ in range(self._repeats(run))]
+
+    def _repeats(self, run: Run) -> int:
+        return min(MAX_REPEATS, max(1, round(self.weights.get(run.run_id, 1.0))))
 
     def facts(self) -> dict[str, Any]:
         """Counts for metadata and card."""
@@ -91,6 +113,7 @@ class Data:
             "files": self.files,
             "split_by": self.by,
             "excluded": self.excluded,
+            "control_runs": sum(self._repeats(run) > 1 for run in self.train),
             **{
                 part: {"runs": len(runs), "tables": len({r.dataset for r in runs})}
                 for part in PARTS
@@ -167,17 +190,20 @@ def run_request(request: Request) -> list[Result]:
 
 def gather(request: Request) -> Data:
     """Read the datasets and split them, or take the parts from files of their own."""
-    files: dict[str, int] = {}
+    files: dict[str, int] = {"store": len(request.runs)} if request.runs else {}
+    weights = dict(request.weights)
 
     def read(path: Path) -> list[Run]:
         runs = read_dataset(path)
         files[path.name] = len(runs)
+        weights.update(read_weights(path))
         return runs
 
     runs = [*request.runs, *(run for path in request.datasets for run in read(path))]
     if request.calibrate is None or request.test is None:
         split = split_runs(runs, request.seed)
-        return Data(split.train, split.calibrate, split.test, split.by, split.excluded, files)
+        parts = (split.train, split.calibrate, split.test)
+        return Data(*parts, split.by, {**request.excluded, **split.excluded}, files, weights)
     train, excluded = usable(runs)
     calibrate, _ = usable(read(request.calibrate))
     test, _ = usable(read(request.test))
@@ -185,7 +211,8 @@ def gather(request: Request) -> Data:
     if shared:
         rule = "of tables that --dataset does not have"
         raise DatasetError(must_be("--calibrate and --test", rule, sorted(shared)[:5]))
-    return Data(train, calibrate, test, "table", excluded, files)
+    excluded = {**request.excluded, **excluded}
+    return Data(train, calibrate, test, "table", excluded, files, weights)
 
 
 def _trained(
@@ -197,7 +224,7 @@ def _trained(
         own = replace(settings, seed=settings.seed + i)
         fitted.append(
             fit(
-                data.train,
+                data.fitted_to(),
                 data.calibrate,
                 own,
                 request.out,
@@ -251,7 +278,7 @@ def _finetuned(request: Request, data: Data, name: str) -> Result:
         seed=request.seed,
     )
     fitted = finetune(
-        parent, data.train, data.calibrate, request.out, name, settings, request.verbose
+        parent, data.fitted_to(), data.calibrate, request.out, name, settings, request.verbose
     )
     return _published(request, data, name, fitted, request.out / name, parent)
 

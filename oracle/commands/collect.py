@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from oracle.commands.command_line import command_line
 from oracle.errors import DatasetError, OracleError, must_be
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def simulate(
     )
     made, report = gather([reader])
     _refuse_nothing(from_, report)
-    write_dataset(out, made, {"command": _command(), "seed": seed})
+    write_dataset(out, made, {"command": command_line(), "seed": seed})
     _print({"out": str(out), **report.as_dict()}, _told(out, report), as_json)
 
 
@@ -141,7 +142,7 @@ def ingest(
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option(help="Database of the service, e.g. sqlite:///data/oracle.db."),
+        typer.Option(metavar="URL|FILE", help="The service's store, e.g. data/oracle.db."),
     ] = None,
     topology: Annotated[
         str, typer.Option(help="hexagonal or rectangular, of NexusSOM maps that do not say.")
@@ -187,7 +188,7 @@ def ingest(
         raise OracleError(
             must_be(option, "used for one table's runs", ", ".join(report.tables), "Ingest each.")
         )
-    facts: dict[str, Any] = {"command": _command(), "ingest": report.as_dict()}
+    facts: dict[str, Any] = {"command": command_line(), "ingest": report.as_dict()}
     if weights:
         facts["weights"] = weights
     write_dataset(out, runs, facts)
@@ -242,11 +243,6 @@ def _check_out(out: Path) -> None:
         raise OracleError(must_be("--out", "a path ending in .csv or .csv.gz", str(out)))
     if out.is_dir():
         raise OracleError(must_be("--out", "a file", f"{out}, a folder"))
-
-
-def _command() -> str:
-    """Tell the command line for the metadata."""
-    return " ".join(["oracle", *sys.argv[1:]])
 
 
 def _print(result: dict[str, Any], text: str, as_json: bool) -> None:

@@ -5,17 +5,43 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from oracle.commands.command_line import command_line
 from oracle.errors import OracleError, must_be
+from oracle.types import Run
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a service's store holds for training.
+
+    Attributes:
+        runs: ended runs, the censored ones too.
+        weights: run_id of a control run -> runs that it stands for.
+        skipped: why others were left out -> how many.
+    """
+
+    runs: list[Run] = field(default_factory=list)
+    weights: dict[str, float] = field(default_factory=dict)
+    skipped: Counter[str] = field(default_factory=Counter)
 
 
 def train(
     dataset: Annotated[
         list[Path] | None, typer.Option(help="Dataset CSV; may be given several times.")
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL|FILE",
+            help="The service's store, e.g. data/oracle.db: its finished runs, beside --dataset.",
+        ),
     ] = None,
     architecture: Annotated[
         str | None, typer.Option(help="standard, bidirectional, lite or wide.")
@@ -68,12 +94,18 @@ def train(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if learning_rate is not None and not 0 < learning_rate <= 1:
         raise OracleError(must_be("--learning-rate", "within 0..1", learning_rate))
-    if not dataset and preset is None:
-        raise OracleError("`--dataset` must be given. `oracle collect run` makes one.")
+    if not dataset and store is None and preset is None:
+        raise OracleError("`--dataset` or `--store` must be given. `oracle collect run` makes one.")
+    if store is not None and preset is not None:
+        raise OracleError(must_be("--store", "left out with --preset", preset))
+    served = _served(store) if store is not None else Served()
     from oracle.recipe import Request, run_request
 
     results = run_request(
         Request(
+            runs=tuple(served.runs),
+            weights=served.weights,
+            excluded=served.skipped,
             datasets=tuple(dataset or ()),
             calibrate=calibrate,
             test=test,
@@ -89,7 +121,7 @@ def train(
             resume=resume,
             start_from=from_,
             preset=preset,
-            command=" ".join(["oracle", *sys.argv[1:]]),
+            command=command_line(),
             verbose=0 if as_json else (1 if sys.stderr.isatty() else 2),
         )
     )
@@ -98,3 +130,17 @@ def train(
         return
     for result in results:
         typer.echo(result.text())
+
+
+def _served(store: str) -> Served:
+    from oracle.server.export import Skipped, read_store
+
+    served = Served()
+    for found in read_store(store):
+        if isinstance(found, Skipped):
+            served.skipped[found.reason.partition(":")[0]] += 1
+            continue
+        served.runs.append(found.run)
+        if found.weight != 1.0:
+            served.weights[found.run.run_id] = found.weight
+    return served

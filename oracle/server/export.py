@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, select
 
-from oracle.errors import StoreUnavailable
+from oracle.errors import DatasetError
 from oracle.server.listing import history_of, latest_outcomes
 from oracle.server.schema import runs
 from oracle.server.store import Store
@@ -40,16 +40,19 @@ def read_store(url: str, owner: str | None = None) -> Iterator[StoredRun | Skipp
     """Read every ended run of a store, oldest first.
 
     Args:
-        url: SQLAlchemy URL, as ORACLE_DATABASE_URL.
+        url: SQLAlchemy URL, as ORACLE_DATABASE_URL, or the name of a SQLite file.
         owner: only this key's runs; None = everybody's, with run ids made unique by their owner.
 
     Raises:
         InvalidHistory: no such kind of database.
+        DatasetError: no such file.
         StoreUnavailable: it does not answer.
     """
-    store = Store(url)
+    store = Store(url if "://" in url else f"sqlite:///{url}")
     if store.is_missing:
-        raise StoreUnavailable("There is no such database: name the file that the service writes.")
+        raise DatasetError(
+            "must be the file that the service writes, but there is none.", file=store.url.database
+        )
     try:
         last = 0
         while rows := store.read_now(lambda c, after=last: _chunk(c, owner, after)):  # type: ignore[misc]
@@ -79,7 +82,7 @@ def _stored(
         return Skipped(run_id, "stopped by a person before there was a forecast")
     progress = row.epoch / row.total_epochs if row.total_epochs else 1.0
     if not end.censored and progress < MIN_PROGRESS:
-        return Skipped(run_id, f"finished at {progress:.0%} of its budget: no whole history")
+        return Skipped(run_id, f"no whole history: finished at {progress:.0%} of its budget")
     history = history_of(connection, row)
     run = Run(
         run_id=run_id[:64],

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,22 @@ def test_fine_tuning_says_whether_it_got_better(tmp_path: Path, runs: list[Run])
     assert time.monotonic() > began
 
 
+def test_a_control_run_stands_for_those_that_were_stopped(runs: list[Run]) -> None:
+    from oracle.recipe import Request, gather
+
+    weights = {runs[0].run_id: 4.0, runs[1].run_id: 1000.0, runs[2].run_id: 0.1}
+    data = gather(Request(runs=tuple(runs), weights=weights, excluded={"no whole history": 3}))
+    drawn = Counter(run.run_id for run in data.fitted_to())
+    expected = {runs[0].run_id: 4, runs[1].run_id: 20}
+    assert drawn == {run.run_id: expected.get(run.run_id, 1) for run in data.train}
+    facts = data.facts()
+    assert facts["train"]["runs"] == len(data.train)
+    assert facts["control_runs"] == sum(run_id in drawn for run_id in expected)
+    assert facts["control_runs"] > 0
+    assert facts["excluded"]["no whole history"] == 3
+    assert facts["files"] == {"store": len(runs)}
+
+
 def test_reading_a_graph_back_gives_the_same_answers() -> None:
     from oracle.export import forecast
     from oracle.finetune import networks_of
@@ -146,6 +163,8 @@ def test_reading_a_graph_back_gives_the_same_answers() -> None:
     ("options", "says"),
     [
         ([], "--dataset"),
+        (["--store", "none.db"], "none.db"),
+        (["--store", "x.db", "--preset", "shipped"], "--store"),
         (["--dataset", "none.csv"], "existing file"),
         (["--dataset", str(SAMPLE), "--architecture", "deep"], "standard, bidirectional, lite"),
         (["--dataset", str(SAMPLE), "--learning-rate", "-1"], "--learning-rate"),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from stand_in import StandIn
 
-from oracle.dataset import read_dataset
-from oracle.errors import InvalidHistory, StoreUnavailable
+from oracle.commands.command_line import command_line
+from oracle.dataset import read_dataset, read_weights
+from oracle.errors import DatasetError, InvalidHistory
 from oracle.server.export import Skipped, StoredRun, read_store
 from oracle.server.runs import Runs
 from oracle.server.store import Store
@@ -78,9 +78,14 @@ def test_one_owner_alone(url: str) -> None:
 
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match="no such database"):
-        list(read_store(f"sqlite:///{tmp_path / 'none.db'}"))
+    for store in (f"sqlite:///{tmp_path / 'none.db'}", str(tmp_path / "none.db")):
+        with pytest.raises(DatasetError, match=r"none\.db: must be the file"):
+            list(read_store(store))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_sqlite_file_may_be_named_without_a_scheme(url: str) -> None:
+    assert len(list(read_store(url.removeprefix("sqlite:///")))) == len(list(read_store(url)))
 
 
 def test_another_database_is_refused() -> None:
@@ -99,5 +104,17 @@ def test_the_command_writes_a_dataset(url: str, tmp_path: Path) -> None:
     runs = {run.run_id: run for run in read_dataset(out)}
     assert runs["stopped"].censored
     assert "half" not in runs
-    facts = json.loads((tmp_path / "served_metadata.json").read_text())
-    assert facts["weights"]["control"] == pytest.approx(1 / 0.999)
+    assert read_weights(out) == {"control": pytest.approx(1 / 0.999)}
+
+
+def test_weights_that_are_none_are_refused(url: str, tmp_path: Path) -> None:
+    (tmp_path / "d_metadata.json").write_text('{"weights": {"r": "heavy"}}')
+    with pytest.raises(DatasetError, match=r"weights\.r"):
+        read_weights(tmp_path / "d.csv")
+
+
+def test_metadata_holds_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql://ann:p%40ss@db/runs"
+    monkeypatch.setattr("sys.argv", ["x", "train", "--store", url, f"--store={url}"])
+    masked = "postgresql://ann:***@db/runs"
+    assert command_line() == f"oracle train --store {masked} --store={masked}"
