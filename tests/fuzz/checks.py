@@ -18,6 +18,13 @@ CHECKS = (
         50_000,
     ),
     Check(
+        "T16",
+        "fuzz.nonsense:fuzz_nonsense",
+        "histories that no map has, and real ones of unseen tables and libraries in every dress",
+        "a policy abstains on 95 % of the former and on at most 5 % of the latter",
+        1_000,
+    ),
+    Check(
         "T17",
         "fuzz.names:fuzz_names",
         "traversal, CSV and log injection in every name, under an audit hook",

@@ -21,6 +21,14 @@ class Seen:
     took_s: list[float] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
+    def add(self, more: Seen) -> None:
+        """Count what was seen later, too."""
+        for status, count in more.statuses.items():
+            self.statuses[status] = self.statuses.get(status, 0) + count
+        self.models |= more.models
+        self.took_s += more.took_s
+        self.problems += more.problems
+
     def p99_s(self) -> float:
         """99th percentile of the time of an answer."""
         ordered = sorted(self.took_s)
