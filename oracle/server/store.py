@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -218,17 +219,20 @@ class Store:
                 return
             try:
                 self._commit(jobs)
-            except Exception as error:
+            except Exception:
                 self.on_rollback()
-                if len(jobs) > 1:  # one of them may be the cause: each by itself
-                    for job in jobs:
-                        try:
-                            self._commit([job])
-                        except Exception as alone:
-                            self.on_rollback()
-                            self._fail(job, alone)
-                else:
-                    self._fail(jobs[0], error)
+                self._let_go()  # a file that was read-only when it was opened stays so
+                for job in jobs:  # one of them may be the cause: each by itself
+                    self._commit_alone(job)
+
+    def _commit_alone(self, job: _Job) -> None:
+        if job.done.done():  # it took so long that nobody waits for it any more
+            return
+        try:
+            self._commit([job])
+        except Exception as error:
+            self.on_rollback()
+            self._fail(job, error)
 
     def _collect(self) -> list[_Job]:
         """Wait for a job, then take whatever else waits; empty when told to stop."""
@@ -308,8 +312,8 @@ class Store:
                 if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
                     connection.execute("PRAGMA journal_mode = WAL")
                 break
-            except Exception:
-                if time.monotonic() > deadline:
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
                 time.sleep(0.005)
         connection.execute("PRAGMA synchronous = FULL")
@@ -323,9 +327,13 @@ class Store:
         inode = (found.st_dev, found.st_ino)
         if inode != self._inode:
             if self._inode is not None:
-                self._writing.dispose()
-                self._reading.dispose()
+                self._let_go()
             self._inode = inode
+
+    def _let_go(self) -> None:
+        """Have every connection opened anew."""
+        self._writing.dispose()
+        self._reading.dispose()
 
 
 def _nothing() -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,9 @@ from sqlalchemy import Connection, text
 from oracle.errors import InvalidHistory, RunConflict, StoreUnavailable
 from oracle.server.schema import metadata
 from oracle.server.store import Store, parse_url
+
+#: A user without rights, on every Unix.
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -121,6 +128,56 @@ def test_a_write_that_breaks_the_database_fails_alone(store: Store) -> None:
     assert [type(result) for result in results] == [type(None), StoreUnavailable, type(None)]
     assert store.read_now(count) == 2
     assert undone
+
+
+@contextmanager
+def as_owner_of(*paths: Path) -> Iterator[None]:
+    """Root may write to what is read-only: be somebody else who owns these."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for path in paths:
+        os.chown(path, NOBODY, -1)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that anybody can reach, unlike tmp_path."""
+    folder = Path(tempfile.mkdtemp(prefix="oracle-store-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_database_that_was_read_only_is_written_once_it_is_not(
+    open_folder: Path, store: Store, file: Path
+) -> None:
+    store.migrate()
+    store.write_now(note)
+    # As a process leaves it that is killed: with its journal.
+    files = [Path(shutil.copy(one, open_folder)) for one in file.parent.iterdir()]
+    assert len(files) == 3
+    left = Store(f"sqlite:///{open_folder / file.name}", timeout_s=2)
+    left.start()
+    try:
+        with as_owner_of(open_folder, *files):
+            for one in files:
+                one.chmod(0o444)
+            open_folder.chmod(0o555)
+            with pytest.raises(StoreUnavailable, match="read-only"):
+                asyncio.run(left.write(note))
+            assert left.read_now(count) == 1
+            open_folder.chmod(0o755)
+            for one in files:
+                one.chmod(0o644)
+            asyncio.run(left.write(note))
+            assert left.read_now(count) == 2
+    finally:
+        left.close()
 
 
 def test_a_locked_database_is_told_and_waited_for(store: Store, file: Path) -> None:
