@@ -9,20 +9,20 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from oracle.errors import InvalidHistory, OracleError, RunConflict, RunNotFound
 from oracle.policy import decide, is_control, outcome_of
-from oracle.server.answers import invalid
+from oracle.server import outcomes, schema
 from oracle.server.listing import history_of, run_of, summary_of
+from oracle.server.pieces import check_fixed, checkpoint, joined, new_checkpoints
 from oracle.server.populations import is_good
 from oracle.server.references import Moment, References
-from oracle.server.schema import checkpoints, decisions, events, outcomes, runs
+from oracle.server.schema import checkpoints, decisions, events, runs
 from oracle.server.wire import (
     CheckpointsRequest,
     Event,
@@ -32,12 +32,10 @@ from oracle.server.wire import (
     RunSummary,
 )
 from oracle.types import (
-    MAX_CHECKPOINTS,
     Action,
     Decision,
     Forecast,
     History,
-    Outcome,
     Policy,
     Reason,
     RunContext,
@@ -62,14 +60,6 @@ _PREVIOUS = (
     .order_by(decisions.c.epoch.desc(), decisions.c.id.desc())
     .limit(1)
 )
-_LAST_OUTCOME = (
-    select(outcomes)
-    .where(outcomes.c.run == bindparam("of_run"))
-    .order_by(outcomes.c.id.desc())
-    .limit(1)
-)
-
-_METRICS = ("mqe", "topographic_error", "dead_neuron_ratio", "learning_rate", "radius")
 
 
 @dataclass(frozen=True)
@@ -134,15 +124,15 @@ class Runs:
         elif row.state == "finished":
             raise RunConflict("The run has finished: it takes no more checkpoints.")
         else:
-            _check_fixed(row, piece)
+            check_fixed(row, piece)
         known = history_of(connection, row) if not created else None
-        new = _new_checkpoints(known, piece)
-        history = _joined(row, known, piece, new)
+        new = new_checkpoints(known, piece)
+        history = joined(row, known, piece, new)
         if not new and (last := _same_again(connection, row)) is not None:
             return Appended(last, 0)
         if new:
             connection.execute(
-                _ADD_CHECKPOINT, [{"run": row.id, **_checkpoint(piece, i)} for i in new]
+                _ADD_CHECKPOINT, [{"run": row.id, **checkpoint(piece, i)} for i in new]
             )
         decision = self._decide(connection, row, history, piece.policy or self.policy)
         self._tell(connection, owner, run_id, "created" if created else "checkpoint")
@@ -209,7 +199,7 @@ class Runs:
         if decision.stop and decision.forecast is not None:
             scale = moment.reference.mqe_of_mean if moment else None
             stand_in = outcome_of(decision.forecast, policy, mqe_of_mean=scale)
-            self._add_outcome(connection, row, stand_in, history.context.mqe_of_mean)
+            outcomes.add(connection, row, stand_in, history.context.mqe_of_mean, now)
         connection.execute(
             _UPDATE_RUN,
             {
@@ -266,24 +256,26 @@ class Runs:
             RunConflict: it has finished otherwise before.
         """
         row = _existing(connection, owner, run_id)
-        outcome = _outcome(row, how)
-        last = _last_outcome(connection, row.id)
+        outcome = outcomes.told(row, how)
+        last = outcomes.last(connection, row.id)
         if row.state == "finished":
-            if last is not None and _same_outcome(last, outcome):
+            if (name := outcomes.contradiction(last, outcome)) is None:
                 return Finished(summary_of(row, last))
-            raise RunConflict("The run has finished with other values before.")
+            raise RunConflict(
+                f"`{name}` must be {getattr(last, name)!r} as stored: the run has finished."
+            )
         mqe_of_mean = RunContext.model_validate_json(row.context).mqe_of_mean
+        now = self.clock()
         if how.censored:
             if last is None or not last.censored:
                 forecast = _last_forecast(connection, row.id)
                 if forecast is not None:
-                    outcome = _from_quantiles(forecast, outcome)
-                self._add_outcome(connection, row, outcome, mqe_of_mean)
+                    outcome = outcomes.from_quantiles(forecast, outcome)
+                outcomes.add(connection, row, outcome, mqe_of_mean, now)
             state = "stopped"
         else:
-            self._add_outcome(connection, row, outcome, mqe_of_mean)
+            outcomes.add(connection, row, outcome, mqe_of_mean, now)
             state = "finished"
-        now = self.clock()
         connection.execute(
             update(runs)
             .where(runs.c.id == row.id)
@@ -354,28 +346,9 @@ class Runs:
 
     # Shared
 
-    def _add_outcome(
-        self, connection: Connection, row: Row[Any], outcome: Outcome, mqe_of_mean: float | None
-    ) -> None:
-        connection.execute(
-            insert(outcomes).values(
-                run=row.id,
-                owner=row.owner,
-                population=row.population,
-                run_id=row.run_id,
-                final_mqe=outcome.final_mqe,
-                final_topographic_error=outcome.final_topographic_error,
-                final_dead_neuron_ratio=outcome.final_dead_neuron_ratio,
-                censored=outcome.censored,
-                spread=outcome.spread,
-                mqe_of_mean=mqe_of_mean,
-                created_at=self.clock(),
-            )
-        )
-
     def _tell(self, connection: Connection, owner: str, run_id: str, kind: EventKind) -> RunSummary:
         row = _existing(connection, owner, run_id)
-        run = summary_of(row, _last_outcome(connection, row.id))
+        run = summary_of(row, outcomes.last(connection, row.id))
         _add_event(connection, row, Event(kind=kind, run=run))
         return run
 
@@ -385,95 +358,6 @@ def _existing(connection: Connection, owner: str, run_id: str) -> Row[Any]:
     if row is None:
         raise RunNotFound("There is no such run.")
     return row
-
-
-def _check_fixed(row: Row[Any], piece: CheckpointsRequest) -> None:
-    """Refuse what contradicts the run's first checkpoint; leaving out is no contradiction."""
-    told = piece.model_fields_set
-    for name in ("dataset", "total_epochs", "population_size"):
-        value = getattr(piece, name)
-        if name in told and value is not None and value != getattr(row, name):
-            raise RunConflict(f"`{name}` must be as at the run's first checkpoint, or left out.")
-    if piece.population is not None and piece.population != row.population:
-        raise RunConflict("`population` must be as at the run's first checkpoint, or left out.")
-    if "context" in told:
-        context = RunContext.model_validate_json(row.context)
-        for name in piece.context.model_fields_set:
-            value = getattr(piece.context, name)
-            if value is not None and value != getattr(context, name):
-                raise RunConflict(
-                    f"`context.{name}` must be as at the run's first checkpoint, or left out."
-                )
-
-
-def _new_checkpoints(known: History | None, piece: CheckpointsRequest) -> list[int]:
-    """Find which checkpoints of the piece are new; the others must be the same.
-
-    Raises:
-        RunConflict: naming the first value that differs.
-    """
-    if known is None:
-        return list(range(len(piece)))
-    at = {epoch: i for i, epoch in enumerate(known.epochs)}
-    new = []
-    for i, epoch in enumerate(piece.epochs):
-        j = at.get(epoch)
-        if j is None:
-            if epoch < known.epochs[-1]:
-                raise RunConflict(
-                    f"`epochs.{i}` must come after the last stored one ({known.epochs[-1]:g})."
-                )
-            new.append(i)
-            continue
-        for name in _METRICS:
-            given, stored = getattr(piece, name), getattr(known, name)
-            value = stored[j] if stored is not None else None
-            if given is not None and given[i] != value:
-                raise RunConflict(f"`{name}.{i}` must be {value!r} as stored for epoch {epoch:g}.")
-    return new
-
-
-def _checkpoint(piece: History, i: int) -> dict[str, float | None]:
-    row: dict[str, float | None] = {"epoch": piece.epochs[i]}
-    for name in _METRICS:
-        column: Sequence[float | None] | None = getattr(piece, name)
-        row[name] = column[i] if column is not None else None
-    return row
-
-
-def _joined(
-    row: Row[Any], known: History | None, piece: CheckpointsRequest, new: list[int]
-) -> History:
-    """Make the whole history of the run."""
-    if known is None:
-        known_columns: dict[str, Any] = {name: [] for name in ("epochs", *_METRICS)}
-        n = 0
-    else:
-        n = len(known)
-        known_columns = {
-            name: list(getattr(known, name) or [None] * n) for name in ("epochs", *_METRICS)
-        }
-    if n + len(new) > MAX_CHECKPOINTS:
-        raise InvalidHistory(f"A run must have at most {MAX_CHECKPOINTS} checkpoints.")
-    for i in new:
-        known_columns["epochs"].append(piece.epochs[i])
-        for name, value in _checkpoint(piece, i).items():
-            if name != "epoch":
-                known_columns[name].append(value)
-    for name in ("learning_rate", "radius"):
-        if all(value is None for value in known_columns[name]):
-            del known_columns[name]
-    try:
-        return History(
-            run_id=row.run_id,
-            dataset=row.dataset,
-            population=row.population,
-            total_epochs=row.total_epochs,
-            context=known.context if known is not None else piece.context,
-            **known_columns,
-        )
-    except ValidationError as error:
-        raise invalid(error, History) from None
 
 
 def _same_again(connection: Connection, row: Row[Any]) -> Decision | None:
@@ -526,55 +410,13 @@ def _last_decision(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _outcome(row: Row[Any], how: FinishRequest) -> Outcome:
-    values = {
-        "final_mqe": row.mqe,
-        "final_topographic_error": row.topographic_error,
-        "final_dead_neuron_ratio": row.dead_neuron_ratio,
-    }
-    values |= {name: value for name in values if (value := getattr(how, name)) is not None}
-    return Outcome(run_id=row.run_id, censored=how.censored, **values)
-
-
-def _last_outcome(connection: Connection, run: int) -> Outcome | None:
-    row = connection.execute(_LAST_OUTCOME, {"of_run": run}).first()
-    if row is None:
-        return None
-    return Outcome(
-        run_id=row.run_id,
-        final_mqe=row.final_mqe,
-        final_topographic_error=row.final_topographic_error,
-        final_dead_neuron_ratio=row.final_dead_neuron_ratio,
-        censored=row.censored,
-        spread=row.spread,
-    )
-
-
-def _same_outcome(a: Outcome, b: Outcome) -> bool:
-    return a.model_copy(update={"spread": b.spread}) == b
-
-
 def _last_forecast(connection: Connection, run: int) -> Forecast | None:
     text = connection.scalar(_LAST_DECISION, {"of_run": run})
     return Decision.model_validate_json(text).forecast if text is not None else None
 
 
-def _from_quantiles(forecast: Forecast, outcome: Outcome) -> Outcome:
-    """Stand for a stopped run by its stored forecast, which has no draws any more."""
-    quality = forecast.quality[-1]
-    low, high = (quality.values[forecast.levels.index(level)] for level in (0.25, 0.75))
-    return Outcome(
-        run_id=outcome.run_id,
-        final_mqe=forecast.median("final_mqe"),
-        final_topographic_error=forecast.median("final_topographic_error"),
-        final_dead_neuron_ratio=forecast.median("final_dead_neuron_ratio"),
-        censored=True,
-        spread=(high - low) / 2,
-    )
-
-
 def _delete(connection: Connection, ids: list[int]) -> None:
-    for table in (outcomes, decisions, checkpoints):
+    for table in (schema.outcomes, decisions, checkpoints):
         connection.execute(delete(table).where(table.c.run.in_(ids)))
     connection.execute(delete(runs).where(runs.c.id.in_(ids)))
 
