@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
-from oracle.errors import Overloaded
+from oracle.errors import InvalidHistory, Overloaded
 from oracle.server import listing, populations
 from oracle.server.answers import Json, answer, parse, read_body
 from oracle.server.events import EventStream, Wanted
@@ -34,6 +34,14 @@ RunName = Annotated[str, Path(pattern=RUN_ID_PATTERN, description="Name of the r
 PopulationName = Annotated[str, Path(min_length=1, max_length=200)]
 Text = Annotated[str | None, Query(min_length=1, max_length=200)]
 EventId = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="Last event known.")]
+
+
+async def _known_query(request: Request) -> None:
+    """Refuse an unknown query parameter: a filter misspelt would be no filter."""
+    known = [field.alias for field in request.scope["route"].dependant.query_params]
+    if not set(known).issuperset(request.query_params):
+        rule = f"The query must have known parameters only: {', '.join(known)}."
+        raise InvalidHistory(rule)
 
 
 @router.post(
@@ -107,7 +115,7 @@ async def _override(request: Request, run_id: str, word: Override) -> Json:
     )
 
 
-@router.get("/v1/runs", responses=described(RunList))
+@router.get("/v1/runs", responses=described(RunList), dependencies=[Depends(_known_query)])
 async def list_runs(
     request: Request,
     population: Text = None,
@@ -182,6 +190,7 @@ async def show_population(request: Request, name: PopulationName) -> Response:
     "/v1/events",
     responses=described(None)
     | {200: {"description": "Events", "content": {"text/event-stream": {}}}},
+    dependencies=[Depends(_known_query)],
 )
 async def stream_events(
     request: Request,

@@ -130,6 +130,8 @@ def test_other_refusals(http: httpx.Client) -> None:
     assert code(http.get("/v1/runs/%2e%2e%2fetc")) == (404, "not_found")
     assert code(http.put("/v1/runs")) == (405, "method_not_allowed")
     assert code(http.get("/v1/runs?limit=0")) == (422, "invalid")
+    assert code(http.get("/v1/runs?popluation=p")) == (422, "invalid")
+    assert code(http.get("/v1/events?run=p")) == (422, "invalid")
     plain = {"Content-Type": "text/plain"}
     assert code(http.post("/v1/decide", content=body(HISTORY), headers=plain))[0] == 415
     gzip = {"Content-Encoding": "gzip"}
