@@ -51,7 +51,8 @@ def read_store(url: str, owner: str | None = None) -> Iterator[StoredRun | Skipp
     store = Store(url if "://" in url else f"sqlite:///{url}")
     if store.is_missing:
         raise DatasetError(
-            "must be the file that the service writes, but there is none.", file=store.url.database
+            "must be the file that the service writes, but there is none.",
+            file=store.url.database or "",
         )
     try:
         last = 0

@@ -172,7 +172,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         uvicorn ends the wait for the next request with the first byte that comes. That byte may
         be the rest of a body whose answer was given already, or an empty line.
         """
-        idle = self.cycle is not None and self.cycle.response_complete
+        idle = getattr(self.cycle, "response_complete", False)  # None before the first request
         if idle and self.receive_deadline is None and self.timeout_keep_alive_task is None:
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
