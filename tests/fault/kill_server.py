@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from pathlib import Path
+from statistics import median
 
 from reliability import Result
 from serving import JSON_HEADERS, Postgres, Server, checkpoint
@@ -17,6 +18,8 @@ CLIENTS = 8
 #: Longest time from the end of the start until the clients are cut off, seconds.
 LONGEST_LIFE_S = 0.6
 READY_S = 3.0
+#: Fewer starts, beside other tests, tell about the machine; the long form runs alone.
+ENOUGH = 50
 
 
 class Appender(threading.Thread):
@@ -68,9 +71,9 @@ def kill_postgres(folder: Path, n: int) -> Result:
 def _kill(server: Server, url: str, n: int, database: Postgres | None) -> Result:
     result, rng = Result(), random.Random(n)
     acknowledged: list[tuple[str, float]] = []
-    slowest = 0.0
+    starts = []
     for i in range(n):
-        slowest = max(slowest, server.start())
+        starts.append(server.start())
         clients = [Appender(server.port, f"r{i}-{k}") for k in range(CLIENTS)]
         for client in clients:
             client.start()
@@ -89,10 +92,13 @@ def _kill(server: Server, url: str, n: int, database: Postgres | None) -> Result
         if database is not None and i % 5 == 4:
             database.start()
     _compare(url, acknowledged, result)
+    ready_s = median(starts)
+    if n >= ENOUGH:
+        result.check(ready_s < READY_S, f"ready after {ready_s:.1f} s")
     result.seen |= {
         "kills": n,
         "acknowledged": f"{len(acknowledged):,}",
-        "slowest start to ready": f"{slowest:.1f} s",
+        "start to ready": f"{ready_s:.1f} s (median), {max(starts):.1f} s at most",
     }
     return result
 
