@@ -18,6 +18,13 @@ CHECKS = (
         2_000,
     ),
     Check(
+        "T4",
+        "fault.kill_collector:kill_collector",
+        "kill -9 the collector",
+        "the resumed dataset equals an uninterrupted one; never half a CSV",
+        2_000,
+    ),
+    Check(
         "T5",
         "fault.full_disk:full_disk",
         "the disk is full at the N-th page of the store",

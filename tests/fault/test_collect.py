@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from collector.collect import Journal, collect, journal_path
+from fault.kill_collector import kill_collector, made_run
 from oracle.dataset import read_dataset
 from oracle.errors import DatasetError, OracleError
-from oracle.types import History, Run
 
 ROOT = Path(__file__).parents[2]
-
-
-def made_run(index: int, seed: int, settings: dict[str, Any]) -> Run:
-    """A tiny run; with `slow_ms` it takes its time, with `log` it leaves a trace."""
-    if "log" in settings:
-        with open(settings["log"], "a") as log:
-            log.write(f"{index}\n")
-    time.sleep(settings.get("slow_ms", 0) / 1000)
-    if settings.get("fails_at") == index:
-        raise RuntimeError("on purpose")
-    mqe = (1.0, 1 / (1 + index + seed))
-    history = History(
-        run_id=f"r-{index}", dataset="t", epochs=(0.0, 10.0), mqe=mqe,
-        topographic_error=(0.5, 0.25), dead_neuron_ratio=(0.5, 0.0), total_epochs=10.0,
-    )  # fmt: skip
-    return Run(
-        run_id=f"r-{index}", source="test", dataset="t", final_mqe=mqe[-1],
-        final_topographic_error=0.25, final_dead_neuron_ratio=0.0, history=history,
-    )  # fmt: skip
 
 
 def stop_after(count: int) -> Any:
@@ -79,40 +55,8 @@ def _fast_run() -> Any:
     return run_one
 
 
-KILLED = """
-import sys
-sys.path.insert(0, {folder!r})
-import test_collect
-from collector.collect import collect
-if __name__ == "__main__":
-    collect(test_collect.made_run, 60, {out!r}, seed=4, workers=2, settings={settings!r})
-"""
-
-
 def test_kill_9_loses_and_repeats_nothing(tmp_path: Path) -> None:
-    log, out = tmp_path / "log", tmp_path / "killed.csv"
-    settings = {"log": str(log), "slow_ms": 40}
-    script = tmp_path / "collecting.py"
-    script.write_text(KILLED.format(folder=str(ROOT / "tests/fault"), out=str(out),
-                                    settings=settings))  # fmt: skip
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    journal = journal_path(out)
-    with subprocess.Popen([sys.executable, script], env=env) as process:
-        deadline = time.monotonic() + 60
-        while not journal.exists() or journal.read_bytes().count(b"\n") < 12:
-            assert time.monotonic() < deadline, "no run was recorded"
-            assert process.poll() is None
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    with journal.open("ab") as torn:
-        torn.write(b'deadbeef 900 17 {"run_id": ')
-    subprocess.run([sys.executable, script], env=env, check=True, timeout=120)
-    collect(made_run, 60, tmp_path / "whole.csv", seed=4, workers=1)
-    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
-    runs = [int(line) for line in log.read_text().split()]
-    # What was on disk is not made again; only what was under way or not yet written is.
-    assert set(runs) == set(range(60))
-    assert len(runs) < 60 + 12
+    kill_collector(tmp_path, 20).assert_ok()
 
 
 def test_damaged_lines_are_made_again(tmp_path: Path) -> None:

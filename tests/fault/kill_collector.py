@@ -1,0 +1,87 @@
+"""T4: kill -9 the collector again and again; the dataset is as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from reliability import ROOT, Result
+
+from collector.collect import collect, journal_path
+from oracle.types import History, Run
+
+WORKERS = 2
+#: Runs recorded between two kills, at least.
+RUNS_A_LIFE = 3
+SEED = 4
+DEADLINE_S = 120.0
+#: Runs under way or not yet written when a process is killed.
+MOST_REPEATED = 12
+
+
+def made_run(index: int, seed: int, settings: dict[str, Any]) -> Run:
+    """A tiny run; with `slow_ms` it takes its time, with `log` it leaves a trace."""
+    if "log" in settings:
+        with open(settings["log"], "a") as log:
+            log.write(f"{index}\n")
+    time.sleep(settings.get("slow_ms", 0) / 1000)
+    if settings.get("fails_at") == index:
+        raise RuntimeError("on purpose")
+    mqe = (1.0, 1 / (1 + index + seed))
+    history = History(
+        run_id=f"r-{index}", dataset="t", epochs=(0.0, 10.0), mqe=mqe,
+        topographic_error=(0.5, 0.25), dead_neuron_ratio=(0.5, 0.0), total_epochs=10.0,
+    )  # fmt: skip
+    return Run(
+        run_id=f"r-{index}", source="test", dataset="t", final_mqe=mqe[-1],
+        final_topographic_error=0.25, final_dead_neuron_ratio=0.0, history=history,
+    )  # fmt: skip
+
+
+def kill_collector(folder: Path, n: int) -> Result:
+    """Kill one collection `n` times, then let it end."""
+    result, rng = Result(), random.Random(n)
+    runs = (RUNS_A_LIFE + 2 * WORKERS) * n
+    log, out, whole = folder / "log", folder / "killed.csv", folder / "whole.csv"
+    collect(made_run, runs, whole, seed=SEED, workers=1)
+    expected = whole.read_bytes()
+    command = [sys.executable, __file__, str(runs), str(out), str(log)]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    journal = journal_path(out)
+
+    def recorded() -> int:
+        return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+    for kill in range(n):
+        before = recorded()
+        with subprocess.Popen(command, env=environment) as process:
+            deadline = time.monotonic() + DEADLINE_S
+            while process.poll() is None and recorded() < before + RUNS_A_LIFE:
+                assert time.monotonic() < deadline, "no run was recorded"
+                time.sleep(0.002)
+            time.sleep(rng.random() * 0.03)  # any moment
+            process.send_signal(signal.SIGKILL)
+        result.check(not out.exists() or out.read_bytes() == expected, f"kill {kill}: half a CSV")
+        if journal.exists():
+            with journal.open("ab") as torn:
+                torn.write(b'deadbeef 900 17 {"run_id": '[: rng.randrange(28)])
+    subprocess.run(command, env=environment, check=True, timeout=DEADLINE_S)
+    result.check(out.read_bytes() == expected, "the dataset differs from an uninterrupted one")
+    made = Counter(int(line) for line in log.read_text().split())
+    result.check(set(made) == set(range(runs)), "a run was never made")
+    repeated = made.total() - runs
+    result.check(repeated <= MOST_REPEATED * n, f"{repeated} runs were made again")
+    result.seen |= {"kills": n, "runs": runs, "made again": repeated}
+    return result
+
+
+if __name__ == "__main__":
+    settings = {"log": sys.argv[3], "slow_ms": 10}
+    collect(made_run, int(sys.argv[1]), sys.argv[2], seed=SEED, workers=WORKERS, settings=settings)
