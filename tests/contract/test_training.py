@@ -24,6 +24,8 @@ pytestmark = pytest.mark.tensorflow
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample.csv.gz"
 DEADLINE_S = 300
+#: Of a training, one an epoch.
+KILLS = 5
 
 
 @pytest.fixture(scope="module")
@@ -78,29 +80,31 @@ def test_killed_it_resumes_as_if_nothing_had_happened(tmp_path: Path, small: Pat
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
-    options = ["--dataset", str(small), "--architecture", "lite", "--epochs", "5", "--name", "x"]
+    options = ["--dataset", str(small), "--architecture", "lite", "--name", "x"]
+    options += ["--epochs", str(KILLS + 5)]
     options += ["--dropout", "0"]  # its masks are drawn anew after a kill
     process = train(*options, "--json", cwd=whole)
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, err
 
-    process = train(*options, cwd=broken)
     state = broken / "models" / ".x_backup" / "callbacks.json"
-    deadline = time.monotonic() + DEADLINE_S
-    while not (state.exists() and len(json.loads(state.read_text())["curve"]) >= 2):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        os.sched_yield()
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    artifacts = {p.parent.name for p in (broken / "models").glob("*/manifest.json")}
-    assert artifacts == set()
+    for kill in range(1, KILLS + 1):
+        process = train(*options, *(["--resume"] if kill > 1 else []), cwd=broken)
+        deadline = time.monotonic() + DEADLINE_S
+        while not (state.exists() and len(json.loads(state.read_text())["curve"]) >= kill):
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline
+            os.sched_yield()
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        artifacts = {p.parent.name for p in (broken / "models").glob("*/manifest.json")}
+        assert artifacts == set()
 
     process = train(*options, "--resume", "--json", cwd=broken)
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, err
     first, second = curve(whole, "x"), curve(broken, "x")
-    assert len(first) == len(second) == 5
+    assert len(first) == len(second) == KILLS + 5
     for a, b in zip(first, second, strict=True):
         assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-3)
     read_artifact(broken / "models" / "x")
