@@ -20,7 +20,6 @@ from oracle import artifact
 from oracle.errors import ArtifactError, ArtifactNotFound, OracleError
 from oracle.features import FEATURES, encode
 from oracle.forecaster import Oracle
-from oracle.runtime import open_artifact
 from oracle.server.listing import iso
 from oracle.server.telemetry import Telemetry
 from oracle.server.wire import (
@@ -154,9 +153,7 @@ class ModelKeeper:
             mark = _mark(folder)
             if self._is_known(mark):
                 return
-            found = artifact.read_artifact(folder)
-            open_artifact(found)  # the golden self-test
-            oracle = Oracle(found)
+            oracle = Oracle(artifact.read_artifact(folder))  # digests, then the golden self-test
         except (OracleError, OSError) as error:
             self._refuse(mark, error)
         except Exception as error:  # whatever a folder holds, the one in use goes on
