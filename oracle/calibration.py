@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from oracle.features import Array
+from oracle.quantiles import between
 from oracle.types import HEAD_LEVELS, LEVELS, TARGETS
 
 #: Levels beyond the head, reached from its outermost ones by conformal offsets alone.
@@ -71,7 +73,8 @@ class Calibration:
         """
         offsets = self.offsets_at(progress)
         knots = quantiles[:, _HEAD] + offsets * spread_of(quantiles)[:, None]
-        return np.sort(knots, axis=1)
+        knots.sort(axis=1)
+        return knots
 
     def offsets_at(self, progress: float | None) -> Array:
         """Offsets [target, knot] at `progress`, linear between the stretches."""
@@ -85,10 +88,25 @@ class Calibration:
         The ranks are rotated by the seed, so that two runs are not drawn in step.
         """
         first = seed % len(self.ranks)
-        drawn = np.empty((len(TARGETS), len(self.ranks)))
-        for k in range(len(TARGETS)):
-            drawn[k] = np.interp(self.ranks[:, k], KNOTS, knots[k])
+        below, above, share = self._places
+        drawn = knots.take(above)
+        low = knots.take(below)
+        drawn -= low
+        drawn *= share
+        drawn += low
         return np.concatenate((drawn[:, first:], drawn[:, :first]), axis=1)
+
+    @cached_property
+    def _places(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Array]:
+        """Where each rank lies: the knots around it (of all targets in a row), the share between.
+
+        All [target, draw]. Ranks never change, so that no draw searches for its knots again.
+        """
+        levels, ranks = np.array(KNOTS), np.clip(self.ranks.T, KNOTS[0], KNOTS[-1])
+        below = np.minimum(np.searchsorted(levels, ranks, side="right") - 1, len(KNOTS) - 2)
+        share = (ranks - levels[below]) / (levels[below + 1] - levels[below])
+        below += len(KNOTS) * np.arange(len(TARGETS))[:, None]
+        return below, below + 1, share
 
     def to_json(self) -> dict[str, Any]:
         """As plain numbers, rounded to what matters."""
@@ -177,7 +195,7 @@ def fit_calibration(
 
 def between_stretches(offsets: Array, progress: float) -> Array:
     """Offsets [stretch, ...] read at `progress`, linear between the stretches."""
-    x = float(np.interp(progress, STRETCHES, np.arange(len(STRETCHES))))
+    x = between(progress, STRETCHES, range(len(STRETCHES)))
     low = min(int(x), len(STRETCHES) - 2)
     return np.asarray((1 - x + low) * offsets[low] + (x - low) * offsets[low + 1])
 

@@ -386,10 +386,12 @@ def decode(change: Array, values: Array, floor: float | Array) -> Array:
         values: [3] and floor: scalar, of the last checkpoint.
     """
     final = np.empty_like(change, dtype=np.float64)
-    grown = (values[0] + floor) * np.exp(np.clip(change[0], -MAX_LOG, MAX_LOG)) - floor
-    final[0] = np.maximum(grown, 0.0)
-    final[1] = np.clip(values[1] + change[1], 0.0, 1.0)
-    final[2] = np.clip(values[2] + change[2], 0.0, 1.0)
+    grown = np.exp(np.minimum(np.maximum(change[0], -MAX_LOG), MAX_LOG))
+    grown *= values[0] + floor
+    np.subtract(grown, floor, out=final[0, ...])
+    np.add(change[1:].T, values[1:].T, out=final[1:].T)
+    np.maximum(final, 0.0, out=final)
+    np.minimum(final[1:], 1.0, out=final[1:])
     return final
 
 

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 
 from oracle.artifact import Artifact, read_artifact, resolve
-from oracle.calibration import DRAWS, KNOTS, Calibration, seed_of, shown
+from oracle.calibration import KNOTS, Calibration, seed_of, shown
 from oracle.errors import ArtifactIncompatible, must_be
 from oracle.features import (
     Array,
@@ -27,6 +27,7 @@ from oracle.features import (
     thin,
 )
 from oracle.quality import QualityCalibration
+from oracle.quantiles import between, of_sorted
 from oracle.runtime import open_artifact
 from oracle.support import Support
 from oracle.types import (
@@ -45,8 +46,7 @@ from oracle.types import (
 COVERAGE = LEVELS[-1] - LEVELS[0]
 #: "Worse" means more than this above the best mqe seen.
 WORSE = 1.05
-#: Where LEVELS stand among sorted draws.
-_RANKS = np.array(LEVELS) * (DRAWS - 1)
+_WEIGHTS = np.array(QUALITY_WEIGHTS)
 
 
 class Oracle:
@@ -154,7 +154,7 @@ class Oracle:
         scale = history.context.mqe_of_mean
         draws, score = self._quality.adjust(draws, scale or 1.0, progress)
         # P(final mqe <= WORSE * best), read off the calibrated quantiles.
-        not_worse = np.interp(WORSE * min(history.mqe), knots[0], KNOTS)
+        not_worse = between(WORSE * min(history.mqe), knots[0].tolist(), KNOTS)
         forecast = Forecast(
             run_id=history.run_id,
             progress=progress,
@@ -164,7 +164,7 @@ class Oracle:
             quality=_quality(draws, score, scale),
             coverage=COVERAGE,
             support=self._support.score(rows, history),
-            will_worsen=1 - float(not_worse),
+            will_worsen=1 - not_worse,
             mqe_of_mean=scale,
         )
         return forecast.with_draws(draws)
@@ -238,12 +238,12 @@ def _quality(draws: Array, score: Array, scale: float | None) -> tuple[QualityFo
     """The joint quality score's distribution, raw, and relative where the scale is known."""
     scores = {Scale.RAW: score}
     if scale is not None:
-        scores = {Scale.RAW: draws @ np.array(QUALITY_WEIGHTS), Scale.RELATIVE: score}
+        scores = {Scale.RAW: draws @ _WEIGHTS, Scale.RELATIVE: score}
     return tuple(
         QualityForecast(
             scale=name,
             weights=QUALITY_WEIGHTS,
-            values=tuple(np.interp(_RANKS, np.arange(len(drawn)), np.sort(drawn)).tolist()),
+            values=tuple(of_sorted(np.sort(drawn), LEVELS).tolist()),
         )
         for name, drawn in scores.items()
     )

@@ -70,6 +70,8 @@ def test_draws_keep_margins_dependence_and_seed(
     assert not np.array_equal(draws, fitted.draws(knots, seed=6))
     for k in range(3):
         np.testing.assert_allclose(np.quantile(draws[k], LEVELS), shown(knots)[k], atol=0.01)
+        there = np.interp(np.roll(fitted.ranks[:, k], -5), KNOTS, knots[k])
+        np.testing.assert_allclose(draws[k], there, rtol=1e-12, atol=1e-15)
     assert np.corrcoef(draws)[0, 1] == pytest.approx(np.corrcoef(outcome.T)[0, 1], abs=0.15)
 
 

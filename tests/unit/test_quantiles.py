@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.quantiles import non_crossing, outward_steps, pinball
+from oracle.quantiles import between, non_crossing, of_sorted, outward_steps, pinball
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -53,3 +53,20 @@ def test_pinball_weighs_the_sides_by_the_level() -> None:
 
 def test_an_unknown_outcome_has_no_loss() -> None:
     assert np.isnan(pinball([np.nan], [[0.0] * 5], LEVELS)).all()
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40))
+def test_quantiles_of_sorted_values_are_numpys(values: list[float]) -> None:
+    levels = (0.0, *LEVELS, 1.0)
+    mine = of_sorted(np.sort(values), levels)
+    np.testing.assert_allclose(mine, np.quantile(values, levels), rtol=1e-12, atol=1e-9)
+
+
+@given(
+    st.floats(-2, 8),
+    st.lists(st.floats(0, 5).map(lambda x: round(x, 1)), min_size=1, max_size=9).map(sorted),
+)
+def test_a_broken_line_reads_as_numpys(x: float, xs: list[float]) -> None:
+    for at in (x, xs[0], xs[-1], xs[len(xs) // 2]):
+        ys = [float(i * i) for i in range(len(xs))]
+        assert between(at, xs, ys) == pytest.approx(float(np.interp(at, xs, ys)), rel=1e-12)
