@@ -1,7 +1,8 @@
 """Forecasts and decisions on histories that come with the request; nothing is stored.
 
 A forecast takes a fraction of a millisecond, less than handing it to a thread: single requests
-are answered on the event loop. Batches have a thread of their own.
+are answered on the event loop, those that came together at once. Batches
+have a thread of their own.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ async def forecast(request: Request) -> Response:
     service = service_of(request)
     history = parse(History, await read_body(request, service.settings.max_body_bytes))
     service.models.require()
-    forecast = service.models.forecast(history)
+    forecast = await service.gather.forecast(history)
     assert forecast is not None  # noqa: S101 (a loaded model stays loaded)
     return answer(forecast)
 
@@ -58,7 +59,7 @@ async def decide_one(request: Request) -> Response:
     asked = parse(DecideRequest, await read_body(request, service.settings.max_body_bytes))
     decision = decide(
         asked,
-        service.models.forecast(asked),
+        await service.gather.forecast(asked),
         asked.reference,
         asked.policy or _default(asked.reference),
         previous=asked.previous,

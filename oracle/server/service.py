@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from oracle.errors import StoreUnavailable
 from oracle.server.events import Feed, prune
+from oracle.server.gather import Gather
 from oracle.server.models import ModelKeeper
 from oracle.server.protocol import Limits
 from oracle.server.runs import Runs
@@ -39,6 +40,7 @@ class Service:
     settings: Settings
     telemetry: Telemetry
     models: ModelKeeper
+    gather: Gather
     store: Store
     runs: Runs
     feed: Feed
@@ -56,6 +58,7 @@ class Service:
             settings=settings,
             telemetry=telemetry,
             models=models,
+            gather=Gather(models.forecast, models.forecast_many),
             store=store,
             runs=runs,
             feed=Feed(store),

@@ -1,0 +1,73 @@
+"""Requests that come together are forecast together.
+
+A busy event loop finds several requests at once, and the network answers sixteen histories in
+half the time of sixteen answers. Nobody waits for company: a history that is alone when the loop
+comes round is forecast alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from oracle.types import Forecast, History
+
+log = logging.getLogger("oracle.requests")
+
+#: Histories forecast at once: the loop is held for a few milliseconds at most.
+MOST = 16
+
+_Waiting = tuple[History, asyncio.Future[Forecast | None]]
+
+
+class Gather:
+    """Collects the histories of one turn of the event loop.
+
+    Args:
+        forecast: answers one history, None without a model.
+        forecast_many: answers several at once, None without a model.
+    """
+
+    def __init__(
+        self,
+        forecast: Callable[[History], Forecast | None],
+        forecast_many: Callable[[Sequence[History]], Sequence[Forecast] | None],
+    ) -> None:
+        self._one, self._many = forecast, forecast_many
+        self._waiting: list[_Waiting] = []
+
+    async def forecast(self, history: History) -> Forecast | None:
+        """Forecast with whoever else asks in this turn of the loop; None without a model."""
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_soon(self._answer, loop)
+        done: asyncio.Future[Forecast | None] = loop.create_future()
+        self._waiting.append((history, done))
+        return await done
+
+    def _answer(self, loop: asyncio.AbstractEventLoop) -> None:
+        together, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+        if self._waiting:
+            loop.call_soon(self._answer, loop)
+        together = [(history, done) for history, done in together if not done.done()]
+        for (_, done), found in zip(together, self._forecasts(together), strict=True):
+            if isinstance(found, Exception):
+                done.set_exception(found)
+            else:
+                done.set_result(found)
+
+    def _forecasts(self, together: list[_Waiting]) -> Sequence[Forecast | Exception | None]:
+        histories = [history for history, _ in together]
+        if len(histories) > 1:
+            try:
+                return self._many(histories) or [None] * len(histories)
+            except Exception:
+                log.exception("forecast failed")  # one is the cause: each by itself
+        return [self._alone(history) for history in histories]
+
+    def _alone(self, history: History) -> Forecast | Exception | None:
+        try:
+            return self._one(history)
+        except Exception as error:  # told to the one who asked
+            return error
