@@ -29,16 +29,13 @@ from pydantic import ValidationError
 
 from oracle.context import mqe_of_mean as measure_mqe_of_mean
 from oracle.errors import DatasetError, InvalidHistory, must_be
+from oracle.integrations.nexussom import PLAN_POINTS, decay, share, updates
 from oracle.types import FloatArray as Floats
 from oracle.types import History, Run, RunContext, Schedule, explain
 
 RESULTS = "results.csv"
-#: Points at which the planned schedule is computed; linear between them.
-PLAN_POINTS = 33
 #: Beyond this a logged number is a defect; it keeps counts and their ratios finite.
 LARGEST = 1e15
-#: Most iterations whose batches are added up one by one.
-MAX_COUNTED_ITERATIONS = 10_000_000
 #: A reconstructed schedule further from a logged value than this is not the run's own.
 PLAN_TOLERANCE = 1e-6
 
@@ -320,32 +317,6 @@ def context_of(
         raise row.error(explain(error)) from None
 
 
-# A growth that makes no curve gives NaN, not a warning.
-@np.errstate(all="ignore")
-def decay(kind: str, t: Floats, n: int, start: float, end: float, growth: float) -> Floats:
-    """Evaluate one of NexusSOM's decays at the iterations `t` of `n`; NaN for a kind it has not."""
-    if n <= 1 or kind == "static":
-        return np.full(t.shape, start)
-    if kind == "step-down":
-        return np.maximum(end, start * 0.7 ** np.minimum(t // max(1, n // 10), 9))
-    return start + _share(kind, t, n, growth) * (end - start)
-
-
-@np.errstate(all="ignore")
-def _share(kind: str, t: Floats, n: int, growth: float) -> Floats:
-    """Share of the way from start to end at the iterations `t`."""
-    match kind:
-        case "linear-drop" | "linear-growth":
-            return np.asarray(t / (n - 1))
-        case "exp-drop":
-            return np.asarray(np.expm1(-growth * t / n) / np.expm1(-growth))
-        case "exp-growth":
-            return np.asarray(np.expm1(growth * t / n) / np.expm1(growth))
-        case "log-drop" | "log-growth":
-            return np.asarray(np.log1p(growth * t) / np.log1p(growth * n))
-    return np.full(t.shape, np.nan)
-
-
 def _schedule(row: Row, planned: int, checkpoints: Sequence[Mapping[str, Any]]) -> Schedule | None:
     if planned < 2:
         return None
@@ -396,8 +367,8 @@ def _end_reached(
     value = float(logged[-1, 1])
     if kind == "step-down":
         return value
-    share = float(_share(kind, logged[-1:, 0], planned, growth)[0])
-    return start + (value - start) / share if share > 0 else None
+    done = float(share(kind, logged[-1:, 0], planned, growth)[0])
+    return start + (value - start) / done if done > 0 else None
 
 
 def _planned_updates(row: Row, planned: int) -> float | None:
@@ -406,19 +377,10 @@ def _planned_updates(row: Row, planned: int) -> float | None:
     n_samples, sections, start, end = (row.number(name) for name in names)
     if n_samples is None or sections is None or start is None or end is None:
         return None
-    if not (1 <= sections <= n_samples and planned <= MAX_COUNTED_ITERATIONS):
-        return None
     growth = row.number("growth_g")
-    kind = row.cells.get("batch_growth_type") or ""
-    t = np.arange(planned, dtype=float)
-    percent = decay(kind, t, planned, start, end, math.nan if growth is None else growth)
-    if not np.isfinite(percent).all():
-        return None
-    wanted = np.maximum(1, np.ceil(n_samples * percent / 100.0))
-    # Sections are of two lengths, the longer ones first.
-    short, longer = divmod(int(n_samples), int(sections))
-    taken = longer * np.minimum(wanted, short + 1) + (sections - longer) * np.minimum(wanted, short)
-    return float(taken.sum())
+    kind = row.cells.get("batch_growth_type")
+    growth = math.nan if growth is None else growth
+    return updates(int(n_samples), int(sections), planned, kind, start, end, growth)
 
 
 def _kept_mqe_of_mean(folder: Path) -> float | None:

@@ -83,11 +83,10 @@ def in_force(
     A decay that is not a finite number >= 0 there, or cannot be asked safely, gives None.
     """
     t = _time(done - 1, n_samples, use_epochs)
-    with _global_randomness_kept():
-        return (
-            _decayed(som, "_learning_rate_decay_function", som._learning_rate, t, num_iteration),
-            _decayed(som, "_sigma_decay_function", som._sigma, t, num_iteration),
-        )
+    return (
+        _decayed(som, "_learning_rate_decay_function", som._learning_rate, t, num_iteration),
+        _decayed(som, "_sigma_decay_function", som._sigma, t, num_iteration),
+    )
 
 
 def plan(som: Any, n_samples: int, num_iteration: int, use_epochs: bool = False) -> Schedule | None:
@@ -209,13 +208,15 @@ def _time(done: int, n_samples: int, use_epochs: bool) -> int:
 
 def _decayed(som: Any, attribute: str, start: float, t: int, end: int) -> float | None:
     decay = getattr(som, attribute)
-    if getattr(decay, "__self__", None) is not som:
-        # A user's callable may keep state; the question must not change the training's answer.
+    if getattr(decay, "__self__", None) is som:
+        value = float(decay(start, t, end))
+    else:  # a user's callable may keep state or draw: the question must not change the training
         try:
             decay = copy.deepcopy(decay)
         except (TypeError, copy.Error):
             return None
-    value = float(decay(start, t, end))
+        with _global_randomness_kept():
+            value = float(decay(start, t, end))
     return value if isfinite(value) and value >= 0 else None
 
 

@@ -6,13 +6,15 @@
     fitness = stop.run.finish()      # the forecast, marked censored, where the run was stopped
 
 NexusSOM hands over all checkpoints so far and takes back (stop, score). The score is the
-forecast quality score: lower is better. NexusSOM itself is never imported.
+forecast quality score: lower is better. NexusSOM itself is never imported. `decay` and `updates`
+are its formulas, for whoever else reads its parameters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil, expm1, isfinite, log1p, nan
+from contextlib import suppress
+from math import nan
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,12 +22,12 @@ import numpy as np
 
 from oracle.context import context_of
 from oracle.hook import WatchedRun, watch
-from oracle.types import METRICS, Decision, Scale, Schedule
+from oracle.types import METRICS, Decision, FloatArray, Scale, Schedule
 
 #: Points at which a planned schedule is read; linear between them.
 PLAN_POINTS = 33
-#: Iterations at which the growing batch is counted; longer runs are counted at even steps.
-_COUNTED_ITERATIONS = 1000
+#: Iterations whose batches are counted one by one; of more, as many at even steps.
+_COUNTED_ITERATIONS = 100_000
 
 
 class EarlyStop:
@@ -43,19 +45,30 @@ class EarlyStop:
     def __call__(self, checkpoints: Sequence[Mapping[str, Any]]) -> tuple[bool, float | None]:
         """Take all checkpoints so far; answer whether to stop, and the forecast score.
 
-        NexusSOM looks only from a fifth of the run on, so several may be new.
+        NexusSOM looks only from a fifth of the run on, so several may be new. With a stop the
+        score is always a number, as NexusSOM prints it.
         """
-        if self.run.state != "live":  # it was told to stop, or it is another training's list
-            return self.run.state == "stopped", _score(self.run.decision)
+        decision: Decision | None = None
+        try:
+            if self.run.state == "live":  # else it was told to stop, or another training calls
+                decision = self._report(checkpoints)
+        except Exception as error:
+            self.run.problems.note_error("checkpoints", "read the checkpoints", error)
+        if self.run.state == "stopped":
+            score = _score(self.run.decision)
+            return True, nan if score is None else score
+        return False, _score(decision)
+
+    def _report(self, checkpoints: Sequence[Mapping[str, Any]]) -> Decision | None:
         decision: Decision | None = None
         for checkpoint in checkpoints[self._reported :]:
+            self._reported += 1
             values = {name: checkpoint.get(name) for name in _REPORTED}
             decision = self.run.report(checkpoint.get("iteration"), **values)  # type: ignore[arg-type]
-        self._reported = len(checkpoints)
-        stop = decision is not None and decision.stop
-        if stop or (checkpoints and self._is_last(checkpoints[-1])):
+        # The newest judges, which has seen the most.
+        if decision is not None and (decision.stop or self._is_last(checkpoints[-1])):
             self.run.finish()
-        return stop, _score(decision)
+        return decision
 
     def _is_last(self, checkpoint: Mapping[str, Any]) -> bool:
         return self._total is not None and checkpoint.get("iteration") == self._total - 1
@@ -76,13 +89,10 @@ def early_stop(
         watch: `oracle.watch`, or one with settings bound already.
         settings: of `oracle.watch`, e.g. population, policy, run_id, url.
     """
-    if isinstance(som, Mapping):
-        som = _of_parameters(som)
-    samples = len(data)
-    try:
-        total: int | None = iterations(som, samples)
-    except (AttributeError, TypeError, ValueError):
-        total = None
+    total: int | None = None
+    with suppress(Exception):  # what cannot be read is told by `context_of`
+        som = _of_parameters(som) if isinstance(som, Mapping) else som
+        total = iterations(som, len(data))
     context = context_of(som, data, ignore_mask=ignore_mask)
     return EarlyStop(watch(total_epochs=total, context=context, **settings), total)
 
@@ -118,31 +128,32 @@ def planned(
     }
 
 
-def decay(kind: str | None, t: float, n: int, start: float, end: float, growth: float) -> float:
-    """Evaluate one of NexusSOM's decays at iteration `t` of `n`; NaN for a kind it has not."""
+# A growth that makes no curve gives NaN, not a warning.
+@np.errstate(all="ignore")
+def decay(
+    kind: str | None, t: FloatArray, n: int, start: float, end: float, growth: float
+) -> FloatArray:
+    """Evaluate one of NexusSOM's decays at the iterations `t` of `n`; NaN for a kind it has not."""
     if n <= 1 or kind == "static":
-        return start
+        return np.full(t.shape, float(start))
     if kind == "step-down":
-        tenth = min(t // max(1, n // 10), 9)
-        return max(end, start * float(0.7**tenth))
+        return np.maximum(end, start * 0.7 ** np.minimum(t // max(1, n // 10), 9))
     return start + share(kind, t, n, growth) * (end - start)
 
 
-def share(kind: str | None, t: float, n: int, growth: float) -> float:
-    """Give the share of the way from start to end at iteration `t` of `n`; NaN if unknown."""
-    try:
-        match kind:
-            case "linear-drop" | "linear-growth":
-                return t / (n - 1)
-            case "exp-drop":
-                return expm1(-growth * t / n) / expm1(-growth)
-            case "exp-growth":
-                return expm1(growth * t / n) / expm1(growth)
-            case "log-drop" | "log-growth":
-                return log1p(growth * t) / log1p(growth * n)
-    except (ArithmeticError, ValueError):
-        pass
-    return nan
+@np.errstate(all="ignore")
+def share(kind: str | None, t: FloatArray, n: int, growth: float) -> FloatArray:
+    """Give the share of the way from start to end at the iterations `t` of `n`; NaN if unknown."""
+    match kind:
+        case "linear-drop" | "linear-growth":
+            return np.asarray(t / (n - 1))
+        case "exp-drop":
+            return np.asarray(np.expm1(-growth * t / n) / np.expm1(-growth))
+        case "exp-growth":
+            return np.asarray(np.expm1(growth * t / n) / np.expm1(growth))
+        case "log-drop" | "log-growth":
+            return np.asarray(np.log1p(growth * t) / np.log1p(growth * n))
+    return np.full(t.shape, nan)
 
 
 def updates(
@@ -156,21 +167,22 @@ def updates(
         kind, start, end, growth: how the share of the table that is taken from each section,
             percent, changes.
     """
-    lengths = [len(part) for part in np.array_split(np.arange(n_samples), sections)]
-    counted = np.unique(np.linspace(0, n - 1, min(n, _COUNTED_ITERATIONS)).astype(int))
-    total = 0
-    for t in counted.tolist():
-        percent = decay(kind, t, n, start, end, growth)
-        if not isfinite(percent):
-            return None
-        wanted = max(1, ceil(n_samples * percent / 100.0))
-        total += sum(min(wanted, length) for length in lengths)
-    return float(round(total * n / len(counted)))
+    if n < 1 or not 1 <= sections <= n_samples:
+        return None
+    t = np.unique(np.linspace(0, n - 1, min(n, _COUNTED_ITERATIONS)).round())
+    percent = decay(kind, t, n, start, end, growth)
+    if not np.isfinite(percent).all():
+        return None
+    wanted = np.maximum(1, np.ceil(n_samples * percent / 100.0))
+    # Sections are of two lengths, the longer ones first.
+    short, longer = divmod(n_samples, sections)
+    taken = longer * np.minimum(wanted, short + 1) + (sections - longer) * np.minimum(wanted, short)
+    return float(round(taken.mean() * n))
 
 
 def _updates(som: Any, n_samples: int, n: int) -> float | None:
     values = (som.num_batches, som.start_batch_percent, som.end_batch_percent)
-    if n < 1 or None in values or som.num_batches < 1:
+    if None in values:
         return None
     sections, start, end = values
     return updates(n_samples, sections, n, som.batch_growth_type, start, end, _growth(som))
@@ -179,7 +191,8 @@ def _updates(som: Any, n_samples: int, n: int) -> float | None:
 def _schedule(som: Any, n: int) -> Schedule | None:
     if n < 2:
         return None
-    progress = np.linspace(0.0, 1.0, PLAN_POINTS).tolist()
+    progress = np.linspace(0.0, 1.0, PLAN_POINTS)
+    t = np.minimum(progress * n, n - 1)
     columns = {}
     for name, kind, start, end in (
         ("learning_rate", som.lr_decay_type, som.start_learning_rate, som.end_learning_rate),
@@ -188,10 +201,10 @@ def _schedule(som: Any, n: int) -> Schedule | None:
         if start is None or (end is None and kind != "static"):
             continue
         end = start if end is None else end
-        values = [decay(kind, min(p * n, n - 1), n, start, end, _growth(som)) for p in progress]
-        if all(isfinite(v) and v >= 0 for v in values):
-            columns[name] = values
-    return Schedule.model_validate({"progress": progress, **columns}) if columns else None
+        values = decay(kind, t, n, start, end, _growth(som))
+        if np.isfinite(values).all() and (values >= 0).all():
+            columns[name] = values.tolist()
+    return Schedule.model_validate({"progress": progress.tolist(), **columns}) if columns else None
 
 
 def _growth(som: Any) -> float:
@@ -208,8 +221,8 @@ _PARAMETERS = (
 
 def _of_parameters(parameters: Mapping[str, Any]) -> SimpleNamespace:
     """Stand for a `KohonenSOM` that is not made yet."""
-    size = parameters.get("map_size") or (10, 10)
-    m, n = size[0] if isinstance(size[0], list | tuple) else size
+    size = parameters.get("map_size")
+    m, n = (size[0] if isinstance(size[0], list) else size) if isinstance(size, list) else (10, 10)
     ratio = parameters.get("start_radius_init_ratio")
     named = {name: parameters.get(name) for name in _PARAMETERS}
     start_radius = (1.0 if ratio is None else ratio) * max(m, n)

@@ -51,6 +51,7 @@ OURS_ONLY_IN = {
 COLLECTOR_USES = {
     "oracle", "oracle.types", "oracle.errors", "oracle.metrics", "oracle.dataset", "oracle.hook",
     "oracle.tables", "oracle.context", "oracle.integrations.minisom",
+    "oracle.integrations.nexussom",
 }  # fmt: skip
 
 #: Loaded by no part of the library that an EA worker imports.

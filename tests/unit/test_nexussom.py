@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import numpy as np
 import pytest
 from stand_in import StandIn
 
-from oracle.integrations.nexussom import EarlyStop, early_stop, iterations, planned
+from oracle.integrations.nexussom import EarlyStop, decay, early_stop, iterations, planned, updates
 from oracle.integrations.nexussom import _of_parameters as of_parameters
-from oracle.policy import Decision
-from oracle.types import History, Policy
+from oracle.judges import LocalJudge
+from oracle.types import Action, Decision, History, Policy, Reason
 
 SEED = Path(__file__).parents[1] / "data" / "nexussom" / "seed_42"
 #: What NexusSOM's evolutionary runs fix and do not write into results.csv.
@@ -156,3 +157,90 @@ def test_parameters_that_say_nothing_still_watch() -> None:
     with pytest.warns(UserWarning, match="the map could not be read"):
         stop = early_stop({}, np.eye(10, 3), model=StandIn())
     assert stop([{"iteration": 0, "mqe": 1.0, "topographic_error": 0.1, "dead_neuron_ratio": 0.2}])
+
+
+@pytest.mark.parametrize("kind", ["static", "linear-drop", "linear-growth", "exp-drop",
+                                  "exp-growth", "log-drop", "log-growth", "step-down"])  # fmt: skip
+def test_decays_begin_at_their_start_and_reach_their_end(kind: str) -> None:
+    start, end = (0.2, 0.9) if "growth" in kind else (0.9, 0.2)
+    values = decay(kind, np.arange(1000.0), 1000, start, end, 4.0).tolist()
+    assert values[0] == start
+    # The floor cuts a stepwise fall; the others come as near as their last iteration does.
+    wanted = start if kind == "static" else end
+    assert values[-1] == pytest.approx(wanted, abs=0.01)
+    assert values == sorted(values, reverse="drop" in kind or kind == "step-down")
+
+
+def test_an_unknown_decay_gives_no_value() -> None:
+    t = np.array([3.0])
+    assert np.isnan(decay("spiral", t, 10, 1.0, 0.1, 2.0)).all()
+    assert np.isnan(decay("exp-drop", t, 10, 1.0, 0.1, 0.0)).all()
+
+
+def test_updates_are_those_of_the_batches() -> None:
+    """As NexusSOM takes them: so many percent of the table from each of its sections."""
+    lengths, taken = [len(part) for part in np.array_split(np.arange(23), 4)], 0
+    for t in range(50):
+        percent = float(decay("linear-growth", np.array([t]), 50, 3.0, 40.0, 1.0)[0])
+        taken += sum(min(max(1, math.ceil(23 * percent / 100)), length) for length in lengths)
+    assert updates(23, 4, 50, "linear-growth", 3.0, 40.0, 1.0) == taken
+    # of a long run even steps are counted
+    assert updates(23, 4, 10**7, "static", 3.0, 40.0, 1.0) == 4 * 10**7
+    assert updates(23, 24, 50, "static", 3.0, 3.0, 1.0) is None
+    assert updates(23, 4, 50, "exp-growth", 3.0, 40.0, 0.0) is None
+
+
+@pytest.mark.parametrize("checkpoints", [None, 7, [None], [[1, 2]], ["iteration"]], ids=repr)
+def test_what_is_no_list_of_checkpoints_stops_nothing(checkpoints: Any) -> None:
+    stop = early_stop({**CONFIGURATIONS[0], **FIXED}, np.eye(150, 5), model=StandIn())
+    with pytest.warns(UserWarning, match="could not read the checkpoints"):
+        assert stop(checkpoints) == (False, None)
+    assert stop([]) == (False, None)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"map_size": "8x8"},
+        {"map_size": [8]},
+        {"epoch_multiplier": math.inf},
+        {"epoch_multiplier": "4"},
+        {"growth_g": 10**400},
+        {"num_batches": 0},
+        {"start_batch_percent": math.nan},
+    ],
+    ids=repr,
+)
+@pytest.mark.filterwarnings("ignore:SOM Oracle")
+def test_odd_parameters_harm_nothing(parameters: dict[str, Any]) -> None:
+    configuration = {**CONFIGURATIONS[0], **FIXED, **parameters}
+    stop = early_stop(configuration, np.eye(150, 5), model=StandIn())
+    assert stop(checkpoints_of(CONFIGURATIONS[0])[:5])[0] is False
+
+
+def test_numpys_numbers_are_as_good() -> None:
+    plain = checkpoints_of(CONFIGURATIONS[0])[:12]
+    kinds = {"iteration": np.int64, "mqe": np.float64, "dead_neuron_ratio": np.float64}
+    typed = [{k: kinds.get(k, lambda v: v)(v) for k, v in c.items()} for c in plain]
+    stops = [
+        early_stop({**CONFIGURATIONS[0], **FIXED}, np.eye(150, 5), model=StandIn())
+        for _ in range(2)
+    ]
+    assert stops[0](typed) == stops[1](plain)
+    assert not stops[0].run.problems.counts
+
+
+def test_a_stop_always_comes_with_a_number() -> None:
+    """NexusSOM formats it; a person who says stop on the service's page gives no forecast."""
+
+    class Overruling(LocalJudge):
+        def decide(self, history: History, previous: int) -> Decision:
+            decision = super().decide(history, previous)
+            stop = {"action": Action.STOP, "reason": Reason.OVERRULED, "forecast": None}
+            return decision.model_copy(update=stop)
+
+    stop = early_stop({**CONFIGURATIONS[0], **FIXED}, np.eye(150, 5), model=StandIn())
+    stop.run._judge = Overruling("r", Policy(), stop.run.problems, model=StandIn())
+    should_stop, score = stop(checkpoints_of(CONFIGURATIONS[0])[:5])
+    assert should_stop
+    assert f"{score:.3f}" == "nan"

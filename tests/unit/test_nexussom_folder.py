@@ -202,21 +202,3 @@ def test_folders_are_found_at_any_depth_and_in_order(tmp_path: Path) -> None:
         (tmp_path / name / "individuals" / "x" / "results.csv").touch()
     found = [f.relative_to(tmp_path).as_posix() for f in nexussom.seed_folders(tmp_path)]
     assert found == ["a/seed_1", "a/seed_2", "b/seed_1"]
-
-
-@pytest.mark.parametrize("kind", ["static", "linear-drop", "linear-growth", "exp-drop",
-                                  "exp-growth", "log-drop", "log-growth", "step-down"])  # fmt: skip
-def test_decays_begin_at_their_start_and_reach_their_end(kind: str) -> None:
-    start, end = (0.2, 0.9) if "growth" in kind else (0.9, 0.2)
-    values = nexussom.decay(kind, np.arange(1000.0), 1000, start, end, 4.0).tolist()
-    assert values[0] == start
-    # The floor cuts a stepwise fall; the others come as near as their last iteration does.
-    wanted = start if kind == "static" else end
-    assert values[-1] == pytest.approx(wanted, abs=0.01)
-    assert values == sorted(values, reverse="drop" in kind or kind == "step-down")
-
-
-def test_an_unknown_decay_gives_no_value() -> None:
-    t = np.array([3.0])
-    assert np.isnan(nexussom.decay("spiral", t, 10, 1.0, 0.1, 2.0)).all()
-    assert np.isnan(nexussom.decay("exp-drop", t, 10, 1.0, 0.1, 0.0)).all()
