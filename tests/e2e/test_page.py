@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from browser import DEADLINE_S, LONG_TASK_MS, Browser, post_run, post_search, programs
 from serving import Server, checkpoint, until
 
+from oracle.artifact import read_artifact, resolve, write_artifact
 from oracle.dataset import read_dataset
 from oracle.types import Run
 
@@ -212,6 +214,47 @@ def test_downloads_hold_the_run(page: Browser, client: httpx.Client, searched: s
     assert '"track"' in whole.read_text()
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_model_view_tells_how_honest_the_intervals_are(tmp_path: Path, kept: bool) -> None:
+    artifact = read_artifact(resolve(None))
+    score: Any = deepcopy(artifact.manifest.training["score"])
+    for share, found in score["by_progress"].items():
+        found.pop("coverage", None)
+        if kept:
+            found["coverage"] = {"0.5": 0.4 + float(share) / 5, "0.9": 0.871}
+    training = {**artifact.manifest.training, "score": score}
+    model = tmp_path / "told"
+    write_artifact(
+        model,
+        artifact.manifest.model_copy(update={"name": "told", "training": training}),
+        forward=artifact.forward,
+        step=artifact.step,
+        calibration=artifact.calibration,
+        golden=artifact.golden,
+        card=artifact.card,
+    )
+    with Server(tmp_path / "data", model=model) as server:
+        page = Browser(server.url)
+        try:
+            page.open("/model")
+            there(page, "#coverage")
+            if kept:
+                there(page, "#coverage canvas")
+                label = "return document.querySelector('#coverage .chart').ariaLabel"
+                assert "90 % interval 87 %, 87 %, 87 %, 87 %, 87 %" in page.run(label)
+                assert "50 % interval 42 %, 44 %, 46 %, 50 %, 54 %" in page.run(label)
+            else:
+                assert "not in this model's manifest" in page.of("#coverage")
+                assert "oracle evaluate" in page.of("#coverage")
+            for width in (1440, 390):
+                page.size(width, 844 if width < 600 else 1000)
+                until(lambda: cut(page) == "", DEADLINE_S, f"fits {width}")
+                page.picture(PICTURES / f"model-{'covered' if kept else 'older'}-{width}.png")
+            assert serious(page) == []
+        finally:
+            page.close()
+
+
 def test_by_keyboard_alone(page: Browser, client: httpx.Client, searched: str) -> None:
     page.open(VIEWS["overview"][0])
     there(page, "tr[data-run]")
@@ -302,13 +345,8 @@ def test_two_thousand_runs_scroll_and_sort_smoothly(page: Browser, client: httpx
     until(
         lambda: not page.has("[aria-busy]") and "loading" not in page.of(".head .sub"), DEADLINE_S
     )
-    # What is long every time is the page's doing; what is long once may be a busy machine's.
-    rounds = []
-    for _ in range(3):
-        rounds.append(_exercised(page))
-        if max(rounds[-1], default=0) <= LONG_TASK_MS:
-            break
-    assert min(max(tasks, default=0) for tasks in rounds) <= LONG_TASK_MS, rounds
+    for _ in range(2):
+        assert max(_exercised(page), default=0) <= LONG_TASK_MS
     assert len(page.driver.find_elements("css selector", "tr[data-run]")) < 60
 
 

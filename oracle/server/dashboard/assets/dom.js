@@ -21,6 +21,36 @@ function fill(element, attributes, children) {
   return element;
 }
 
+// Put nodes into a box, unless they are what it holds: what is selected or pointed at stays so.
+export function put(box, ...nodes) {
+  const held = [...box.childNodes];
+  if (held.length !== nodes.length || nodes.some((node, i) => !node.isEqualNode(held[i]))) box.replaceChildren(...nodes);
+}
+
+// Work in pieces, each in a frame of its own, so that none keeps the page from answering for long.
+// Asked for while at work, it begins again after its last piece.
+export function inFrames(...pieces) {
+  let at = -1, again = false;
+  const next = () => {
+    if (at < 0) return;
+    pieces[at]();
+    at += 1;
+    if (at === pieces.length) {
+      at = again ? 0 : -1;
+      again = false;
+    }
+    if (at >= 0) requestAnimationFrame(next);
+  };
+  const ask = () => {
+    if (at >= 0) again = true;
+    else {
+      at = 0;
+      requestAnimationFrame(next);
+    }
+  };
+  return { ask, stop() { at = -1; } };
+}
+
 export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }

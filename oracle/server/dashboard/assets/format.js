@@ -3,6 +3,9 @@
 const RAISED = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 export const NONE = "–";
 
+// One format a number of places: making them anew is most of the cost of a table.
+const PLACES = Array.from({ length: 7 }, (_, n) => new Intl.NumberFormat("en", { minimumFractionDigits: n, maximumFractionDigits: n }));
+
 const known = (x) => typeof x === "number" && Number.isFinite(x);
 
 export function num(x, digits = 3) {
@@ -15,7 +18,7 @@ export function num(x, digits = 3) {
     return `${front.replace("-", "−")} × 10${String(power).replace(/./g, (c) => RAISED[c])}`;
   }
   const places = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
-  return x.toLocaleString("en", { minimumFractionDigits: Math.min(places, 6), maximumFractionDigits: Math.min(places, 6) }).replace("-", "−");
+  return PLACES[Math.min(places, 6)].format(x).replace("-", "−");
 }
 
 // For axes: no trailing zeros.
@@ -36,7 +39,7 @@ export function percent(x, digits = 0) {
 export function count(x) {
   if (!known(x)) return NONE;
   if (Math.abs(x) >= 1e15) return num(x);
-  return Math.round(x) === x ? x.toLocaleString("en") : num(x, 4);
+  return Math.round(x) === x ? PLACES[0].format(x) : num(x, 4);
 }
 
 // 21,900 -> 21.9 k: epochs of a whole search.
@@ -53,7 +56,7 @@ export const range = (low, high) => `${num(low)} to ${num(high)}`;
 export function ago(iso, now = Date.now()) {
   const seconds = Math.max(0, (now - Date.parse(iso)) / 1000);
   if (!known(seconds)) return NONE;
-  if (seconds < 5) return "now";
+  if (seconds < 5) return "just now";
   for (const [size, unit] of [[86_400, "d"], [3_600, "h"], [60, "min"]]) {
     if (seconds >= size) return `${Math.floor(seconds / size)} ${unit} ago`;
   }

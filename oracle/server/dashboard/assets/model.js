@@ -1,7 +1,7 @@
 // The model that forecasts: its card, how wrong it is by how much it has seen, and whether it knows today's runs.
 
 import { get } from "./api.js";
-import { Chart } from "./chart.js";
+import { Chart, level } from "./chart.js";
 import { h, segmented, skeleton, state } from "./dom.js";
 import { count, moment, num, percent, plural } from "./format.js";
 import { markdown } from "./markdown.js";
@@ -33,8 +33,8 @@ export function model(root, parameters, store) {
     root.replaceChildren(
       h("div", { class: "head" }, h("div", { class: "grow" }, h("h1", {}, `${info.name} ${info.version}`), h("p", { class: "sub" }, `${found.architecture}, made ${moment(found.created)}, loaded ${moment(info.loaded_at)}`),
         h("p", { class: "sub small" }, "SHA-256 ", h("code", {}, info.sha256)))),
-      h("div", { class: "stack" }, h("div", { class: "grid two" }, errors(training.score, charts), support),
-        h("div", { class: "grid two" }, covered(training.score, charts), trainedOn(training)), h("section", { class: "panel card" }, markdown(found.card))));
+      h("div", { class: "stack" }, h("div", { class: "grid two" }, errors(training.score, charts), covered(training.score, charts)),
+        h("div", { class: "grid two" }, support, trainedOn(training)), h("section", { class: "panel card" }, markdown(found.card))));
     showSupport();
   }
 
@@ -46,7 +46,7 @@ export function model(root, parameters, store) {
     const most = Math.max(...bins, 1);
     const without = today.filter((run) => run.reason === "no_support").length;
     support.replaceChildren(h("header", {}, h("h2", {}, "Does it know today's runs?"), h("span", { class: "muted small" }, store.population ? `population ${store.population}` : "all runs")),
-      ...(today.length ? [
+      ...(!today.length && store.loading ? [skeleton(96)] : today.length ? [
         h("p", { class: "reading" }, `Support of ${plural(today.length, "run")} heard of in the last 24 hours: how much each resembles the training data. `, h("strong", {}, without ? `${plural(without, "run")} not judged for lack of it.` : "None too unlike to be judged.")),
         h("div", { class: "bars", role: "img", "aria-label": `Support of ${today.length} runs; ${without} without`, style: { marginTop: "12px" } }, bins.flatMap((n, i) => [
           h("span", { class: "muted" }, `${i * 10} to ${i * 10 + 10} %`), h("i", { class: i === 0 ? "low" : "", style: { width: `${(100 * n) / most}%` } }), h("span", { class: "num" }, count(n))])),
@@ -106,38 +106,31 @@ function errors(score, charts) {
   return section;
 }
 
-// Coverage where the manifest tells it: share of outcomes inside the 50 % and 90 % intervals.
+// Coverage of the quality score's intervals: what fell inside, against what was promised.
 function covered(score, charts) {
-  const keys = prefixes(score).filter((k) => score.by_progress[k].coverage);
-  const section = h("section", { class: "panel" }, h("h2", {}, "Are its intervals honest?"));
+  const keys = prefixes(score).filter((k) => Object.keys(score.by_progress[k].coverage ?? {}).length);
+  const section = h("section", { class: "panel", id: "coverage" }, h("header", {}, h("h2", {}, "Are its intervals honest?")));
   if (!keys.length) {
-    section.append(h("p", { class: "muted", style: { marginTop: "8px" } }, "Intervals are calibrated on tables held out from training, separately by how much of the run was seen. ",
-      "This model's manifest does not hold its measured coverage: ", h("code", {}, "oracle evaluate"), " prints it."));
+    section.append(h("p", { class: "muted" }, "Intervals are calibrated on tables held out from training, by how much of a run was seen. How many outcomes then fell inside is not in this model's manifest: it was made before that was kept. Measure it:"),
+      h("pre", { class: "snippet", tabindex: 0, "aria-label": "Command", style: { marginTop: "10px" } }, "oracle evaluate --dataset data/test.csv.gz"));
     return section;
   }
-  const levels = Object.keys(score.by_progress[keys[0]].coverage);
-  const box = h("div");
+  const levels = Object.keys(score.by_progress[keys[0]].coverage).sort((a, b) => b - a);
+  const x = keys.map((k) => 100 * k), columns = levels.map((l) => keys.map((k) => score.by_progress[k].coverage[l] ?? null));
+  const colours = ["ours", "ours-too"];
+  const box = h("div"), reading = h("p", { class: "reading" });
+  const rest = () => { reading.textContent = `Share of outcomes of the quality score inside each interval, over ${plural(score.runs, "run")} that it never learned from.`; };
   const chart = new Chart(box, () => ({
-    data: [keys.map((k) => 100 * k), ...levels.map((l) => keys.map((k) => score.by_progress[k].coverage[l]))],
-    series: levels.map((l, i) => ({ label: l, color: i ? "ours" : "ours-too", width: 2.4, points: 6 })),
+    data: [x, ...columns],
+    series: levels.map((l, i) => ({ label: l, color: colours[i % 2], width: 2.6, points: 7 })),
     x: { format: (v) => `${v} %`, range: [0, 100] }, y: { range: [0, 1], format: (v) => percent(v) },
-    marks: (u) => levels.forEach((l) => u.ctx && mark(u, Number(l))),
-  }), { height: 250, label: "Share of outcomes inside the intervals by share of the run seen" });
+    marks: (u) => levels.forEach((l) => level(u, Number(l), `promised: ${percent(Number(l))}`, "muted")),
+    read: (i) => (i === null ? rest() : reading.replaceChildren(`After ${x[i]} %: `, ...levels.flatMap((l, j) => [j ? ", " : "", `of the ${percent(Number(l))} interval `, h("strong", {}, percent(columns[j][i], 1))]))),
+  }), { height: 250, label: `Outcomes inside by share of the run seen: ${levels.map((l, j) => `${percent(Number(l))} interval ${columns[j].map((v) => percent(v)).join(", ")}`).join("; ")}` });
   charts.push(chart);
-  section.append(h("p", { class: "reading" }, "Share of outcomes inside; dashed: what was promised."), box);
+  rest();
+  section.append(reading, box, h("div", { class: "legend" }, levels.map((l, i) => h("span", {}, h("i", { class: i ? "key ours-too" : "key" }), `${percent(Number(l))} interval`)), h("span", {}, h("i", { class: "key dash muted" }), "promised")));
   return section;
-}
-
-function mark(u, value) {
-  const y = u.valToPos(value, "y", true), { ctx, bbox } = u;
-  ctx.save();
-  ctx.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--muted");
-  ctx.setLineDash([5, 4]);
-  ctx.beginPath();
-  ctx.moveTo(bbox.left, y);
-  ctx.lineTo(bbox.left + bbox.width, y);
-  ctx.stroke();
-  ctx.restore();
 }
 
 function trainedOn(training) {

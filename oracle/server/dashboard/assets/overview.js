@@ -1,6 +1,6 @@
 // Where the search stands: what was saved, what that cost, where each run is heading.
 
-import { h, segmented, skeleton, state } from "./dom.js";
+import { h, inFrames, put, segmented, skeleton, state } from "./dom.js";
 import { ago, amount, count, num, percent, plural } from "./format.js";
 import { MAX_RUNS } from "./store.js";
 import { Scatter } from "./scatter.js";
@@ -54,7 +54,7 @@ export function overview(root, parameters, store) {
     const scatter = new Scatter(scatterBox, (id) => { location.hash = link(id); });
     const population = h("select", { id: "population", onchange: () => { location.hash = `#/?population=${encodeURIComponent(population.value)}`; } });
     const search = h("input", { type: "search", id: "filter", placeholder: "Filter by run, dataset, reason", "aria-label": "Filter runs", autocomplete: "off", spellcheck: "false",
-      oninput: () => { filter.text = search.value.trim().toLowerCase(); rows(); } });
+      oninput: () => { filter.text = search.value.trim().toLowerCase(); list.ask(); } });
     const shown = h("span", { class: "muted small", role: "status" });
     const compareButton = h("button", { type: "button", disabled: true, onclick: () => { location.hash = `#/compare?runs=${[...chosen].map(encodeURIComponent).join(",")}`; } }, "Compare");
     const axisSelect = (i) => h("select", { "aria-label": i ? "Vertical axis" : "Horizontal axis", onchange: (event) => { axes[i] = METRICS[event.target.value]; points(); } },
@@ -65,12 +65,12 @@ export function overview(root, parameters, store) {
       else chosen.delete(id);
       compareButton.disabled = chosen.size < 2;
       compareButton.textContent = chosen.size ? `Compare ${chosen.size}` : "Compare";
-      rows();
+      table.refresh();
     };
     const reach = { low: 0, high: 1 };
     const table = new RunTable(columns(store, chosen, choose, reach), {
       caption: "Runs", sort: { key: "updated", down: true }, choose,
-      version: (run) => `${run.updated_at}${run.override}${chosen.has(run.run_id)}${reach.high}${reach.low}`,
+      version: (run) => `${run.updated_at}${ago(run.updated_at)}${run.override}${chosen.has(run.run_id)}${reach.high}${reach.low}`,
       rowClass: (run) => (run.state === "stopped" ? "is-stopped" : ""),
     });
     const title = h("h1"), sub = h("p", { class: "sub" });
@@ -87,7 +87,7 @@ export function overview(root, parameters, store) {
             h("span", {}, h("i", { class: "cross" }), "stopped: last forecast"), h("span", {}, h("i", { class: "key dash" }), "Pareto front"))),
         h("section", { class: "panel", "aria-labelledby": "runs-title" },
           h("header", {}, h("h2", { id: "runs-title" }, "Runs"), shown),
-          h("div", { class: "bar" }, search, segmented("State", FILTERS, "", (value) => { filter.state = value; rows(); }), h("div", { class: "end actions" }, compareButton)),
+          h("div", { class: "bar" }, search, segmented("State", FILTERS, "", (value) => { filter.state = value; list.ask(); }), h("div", { class: "end actions" }, compareButton)),
           table.element)));
 
     let names = "";
@@ -104,6 +104,10 @@ export function overview(root, parameters, store) {
     }
     function rows() {
       const runs = [...store.runs.values()].filter((run) => passes(run, filter));
+      table.show(runs);
+      shown.textContent = runs.length === store.runs.size ? `${plural(runs.length, "run")}${store.complete ? "" : `, the latest ${count(MAX_RUNS)}`}` : `${count(runs.length)} of ${count(store.runs.size)} runs`;
+    }
+    function stretch() {
       const values = [...store.runs.values()].map((r) => store.qualityOf(r)).filter(Boolean);
       const ends = values.map((v) => v[4]).sort((a, b) => a - b);
       // One score far beyond the others must not flatten theirs.
@@ -112,23 +116,23 @@ export function overview(root, parameters, store) {
       // Rounded, so that one new run does not redraw every row.
       reach.low = Number(low.toPrecision(1));
       reach.high = Number((high * 1.05).toPrecision(2));
-      shown.textContent = runs.length === store.runs.size ? `${plural(runs.length, "run")}${store.complete ? "" : `, the latest ${count(MAX_RUNS)}`}` : `${count(runs.length)} of ${count(store.runs.size)} runs`;
-      table.show(runs);
     }
+    function summary() {
+      title.textContent = store.population ?? "All runs";
+      const last = [...store.runs.values()].reduce((a, r) => (r.updated_at > a ? r.updated_at : a), "");
+      sub.textContent = `${plural(store.runs.size, "run")}, last heard of ${ago(last)}${store.loading ? ", loading more" : ""}`;
+      choices();
+      put(tiles, ...figures(store));
+      put(why, ...whyNone(store));
+    }
+    const list = inFrames(rows);
+    const all = inFrames(summary, stretch, rows, points);
     return {
-      update() {
-        const name = store.population;
-        title.textContent = name ?? "All runs";
-        const last = [...store.runs.values()].reduce((a, r) => (r.updated_at > a ? r.updated_at : a), "");
-        sub.textContent = `${plural(store.runs.size, "run")}, last heard of ${ago(last)}${store.loading ? ", loading more" : ""}`;
-        choices();
-        tiles.replaceChildren(...figures(store));
-        why.replaceChildren(...whyNone(store));
-        points();
-        rows();
-      },
+      update: all.ask,
       search,
       destroy() {
+        all.stop();
+        list.stop();
         scatter.destroy();
         table.destroy();
       },
@@ -164,9 +168,16 @@ export function overview(root, parameters, store) {
   };
 }
 
+const texts = new WeakMap();
+function textOf(run) {
+  let text = texts.get(run);
+  if (text === undefined) texts.set(run, text = `${run.run_id} ${run.dataset ?? ""} ${run.state} ${run.control ? "control" : ""} ${reason(run.reason)}`.toLowerCase());
+  return text;
+}
+
 function passes(run, filter) {
   if (filter.state === "kept" ? run.override !== "keep" : filter.state && run.state !== filter.state) return false;
-  return !filter.text || `${run.run_id} ${run.dataset ?? ""} ${run.state} ${run.control ? "control" : ""} ${reason(run.reason)}`.toLowerCase().includes(filter.text);
+  return !filter.text || textOf(run).includes(filter.text);
 }
 
 function columns(store, chosen, choose, reach) {

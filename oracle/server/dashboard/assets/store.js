@@ -1,11 +1,13 @@
 // All that the page knows of the service: runs, populations, models. Events keep it current;
-// views are told at most once a frame.
+// views are told a few times a second at most, rarely while thousands of runs come in.
 
 import { get } from "./api.js";
 
 export const MAX_RUNS = 5_000;
 const POPULATION_EVERY_MS = 1_500;
 const PAGE = 200;
+const TELL_EVERY_MS = 100;
+const TELL_LOADING_EVERY_MS = 1_000;
 
 export class Store {
   runs = new Map();
@@ -17,7 +19,8 @@ export class Store {
   complete = true;
   problem = null;
   #listeners = new Set();
-  #told = false;
+  #telling = 0;
+  #toldAt = -Infinity;
   #generation = 0;
   #detailTimer = 0;
   #detailAt = 0;
@@ -29,15 +32,12 @@ export class Store {
   }
 
   #tell() {
-    if (this.#told) return;
-    this.#told = true;
-    const go = () => {
-      this.#told = false;
+    const due = this.#toldAt + (this.loading && this.runs.size > PAGE ? TELL_LOADING_EVERY_MS : TELL_EVERY_MS);
+    clearTimeout(this.#telling);
+    this.#telling = setTimeout(() => {
+      this.#toldAt = performance.now();
       [...this.#listeners].forEach((listener) => listener());
-    };
-    // A hidden tab has no frames, yet its numbers should be right when it is looked at.
-    if (document.hidden) setTimeout(go, 200);
-    else requestAnimationFrame(go);
+    }, Math.max(0, due - performance.now()));
   }
 
   // Load what belongs to a population; `wanted` undefined = the one last heard of.
@@ -123,6 +123,7 @@ export class Store {
     } else if (kind === "run") {
       const { run } = data;
       if (this.population === undefined) return;
+      if (data.kind === "checkpoint" && this.population !== null && this.population !== run.population) return;
       if (data.kind === "deleted") this.runs.delete(run.run_id);
       else if (this.population === null && !this.loading && !this.runs.size) this.load(run.population ?? null);
       else if (this.population === null || this.population === run.population) this.#keep(run);

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 
 const ROW = 41;
-const SPARE = 6;
+const SPARE = 4;
 
 export class RunTable {
   // columns: { key, label, width, num, wide, value(run), cell(run) }; version(run) tells when a row is to be drawn anew
@@ -16,6 +16,7 @@ export class RunTable {
     this.runs = [];
     this.rows = new Map();
     this.fresh = new Map();
+    this.pads = [0, 1].map(() => h("tr", { "aria-hidden": "true" }, h("td", { class: "pad" })));
     this.body = h("tbody");
     this.headers = columns.map((column) => h("th", { scope: "col", class: [column.num && "num", column.wide && "wide"].filter(Boolean).join(" ") },
       column.value ? h("button", { type: "button", title: column.title, onclick: () => this.#sortBy(column.key) }, column.label, h("span", { class: "sort", "aria-hidden": "true" }))
@@ -35,7 +36,8 @@ export class RunTable {
     }, { passive: true });
     this.observer = new ResizeObserver(() => {
       // On a phone some columns are hidden, and a cell over all of them must not bring them back.
-      this.visible = this.headers.filter((th) => getComputedStyle(th).display !== "none").length;
+      const visible = this.headers.filter((th) => getComputedStyle(th).display !== "none").length;
+      for (const pad of this.pads) pad.firstChild.colSpan = visible;
       this.#render();
     });
     this.observer.observe(this.element);
@@ -54,6 +56,11 @@ export class RunTable {
     });
     this.runs = keyed.map(([, run]) => run);
     this.table.setAttribute("aria-rowcount", this.runs.length + 1);
+    this.#render();
+  }
+
+  // Draw anew what has another version: the runs are the same.
+  refresh() {
     this.#render();
   }
 
@@ -81,14 +88,25 @@ export class RunTable {
     const shown = this.runs.slice(first, last).map((run, i) => {
       const version = this.version(run);
       let row = this.rows.get(run.run_id);
-      if (row?.version !== version) row = { version, node: this.#row(run, row !== undefined) };
+      if (row?.version !== version) row = { version, at: run.updated_at, node: this.#row(run, row !== undefined && row.at !== run.updated_at) };
       row.node.setAttribute("aria-rowindex", first + i + 2);
       used.set(run.run_id, row);
       return row.node;
     });
     this.rows = used;
-    const pad = (n) => (n > 0 ? [h("tr", { "aria-hidden": "true" }, h("td", { class: "pad", colspan: this.visible ?? this.columns.length, style: { height: `${n * ROW}px` } }))] : []);
-    this.body.replaceChildren(...pad(first), ...shown, ...pad(this.runs.length - last));
+    [first, this.runs.length - last].forEach((n, i) => {
+      this.pads[i].firstChild.style.height = `${n * ROW}px`;
+      this.pads[i].hidden = n <= 0;
+    });
+    // Rows that stay where they are cost nothing: no new layout, no lost focus.
+    const wanted = [this.pads[0], ...shown, this.pads[1]];
+    const keep = new Set(wanted);
+    for (const node of [...this.body.children]) if (!keep.has(node)) node.remove();
+    let next = this.body.firstChild;
+    for (const node of wanted) {
+      if (node === next) next = next.nextSibling;
+      else this.body.insertBefore(node, next);
+    }
     if (focused && !this.element.contains(document.activeElement)) this.rows.get(focused)?.node.querySelector("a")?.focus({ preventScroll: true });
   }
 
