@@ -29,6 +29,7 @@ from oracle.errors import (
 JSON_TYPE = "application/json"
 #: Longest message of an error, characters.
 MAX_MESSAGE_CHARS = 1_000
+BUSY = "The service is busy. Try again soon."
 
 _CODES: tuple[tuple[type[OracleError], str], ...] = (
     (InvalidHistory, "invalid"),
@@ -214,7 +215,7 @@ def unavailable(
     """Make an ASGI application that refuses every request at once."""
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
-        error = Overloaded("The service is busy. Try again soon.")
+        error = Overloaded(BUSY)
         await error_answer(error, new_request_id(), retry_after_s)(scope, receive, send)
 
     return refuse

@@ -10,14 +10,18 @@ from __future__ import annotations
 import asyncio
 from asyncio import TimerHandle
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from oracle.server.answers import raw_answer, unavailable
+from oracle.errors import Overloaded
+from oracle.server.answers import BUSY, raw_answer, unavailable
 
 #: Longest request line and headers together, bytes.
 MAX_HEAD_BYTES = 32_768
+#: A body on its way counts as a request in work once so much of it takes memory here.
+MAX_UNCOUNTED_BYTES = 16_384
 
 
 @dataclass
@@ -30,7 +34,8 @@ class Limits:
         max_waiting: requests in work, event streams not counted.
         max_connections: open connections.
         retry_after_s: told with a 503.
-        accepted: requests in work now, event streams included.
+        accepted: requests in work now, event streams included; those whose body is still on
+            its way are not in work.
         streams: event streams open now.
     """
 
@@ -41,6 +46,11 @@ class Limits:
     retry_after_s: int
     accepted: int = 0
     streams: int = 0
+
+    @property
+    def are_reached(self) -> bool:
+        """Whether one more request is one too many."""
+        return self.accepted - self.streams >= self.max_waiting
 
 
 class DeadlineProtocol(HttpToolsProtocol):
@@ -107,19 +117,44 @@ class DeadlineProtocol(HttpToolsProtocol):
 
         Refused ones are not counted: otherwise a crowd would keep everybody out.
         """
-        limits = self.limits
-        if limits.accepted - limits.streams < limits.max_waiting:
-            limits.accepted += 1
-            app = self._serve
-        else:
-            app = self.refuse
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, partial(self._serve, cycle))
 
-    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+    async def _serve(
+        self, cycle: RequestResponseCycle, scope: Any, receive: Any, send: Any
+    ) -> None:
+        if self.limits.are_reached:
+            await self.refuse(scope, receive, send)
+        elif cycle.more_body:
+            await self._serve_when_whole(cycle, scope, receive, send)
+        else:
+            self.limits.accepted += 1
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                self.limits.accepted -= 1
+
+    async def _serve_when_whole(
+        self, cycle: RequestResponseCycle, scope: Any, receive: Any, send: Any
+    ) -> None:
+        """Count a request when its body is here: one that trickles in keeps nobody out."""
+        limits = self.limits
+        counted = size = 0
+
+        async def receive_and_count() -> Any:
+            nonlocal counted, size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if not counted and (not cycle.more_body or size > MAX_UNCOUNTED_BYTES):
+                if limits.are_reached:
+                    raise Overloaded(BUSY)
+                limits.accepted += 1
+                counted = 1
+            return message
+
         try:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive_and_count, send)
         finally:
-            self.limits.accepted -= 1
+            limits.accepted -= counted
 
     def on_message_complete(self) -> None:
         """The whole request is here."""

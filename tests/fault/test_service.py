@@ -64,7 +64,7 @@ def test_t10_overload(tmp_path: Path) -> None:
 
 
 def test_t11_slow_clients(tmp_path: Path) -> None:
-    slow_clients(tmp_path, 100).assert_ok()
+    slow_clients(tmp_path, 300)  # far more than may be in work at once.assert_ok()
 
 
 def test_t12_sizes(tmp_path: Path) -> None:
