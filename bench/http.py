@@ -1,9 +1,10 @@
-"""Speed of the service over HTTP, as ratios: `python bench/http.py [--seconds 5]`.
+"""Speed of the service over HTTP, as ratios: `python -m bench.http [--only decide] [--memory N]`.
 
 Everything runs on this machine in one sitting, interleaved in short rounds, so that a busy machine
 slows all alike; the ratio is the median over rounds. The yardstick is an endpoint that only
 parses and validates the same body with pydantic, under the same server. Load comes from a process
-of its own that speaks HTTP/1.1 over kept connections.
+of its own that speaks HTTP/1.1 over kept connections. `--memory N` instead sends N single
+requests and tells what memory they leave behind.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ sys.path[0:1] = [str(ROOT), str(ROOT / "tests")]
 
 from serving import Server, checkpoint, free_port, until  # noqa: E402
 
+from bench.speed_page import enter  # noqa: E402
+
 CONNECTIONS = 16
 YARDSTICK = """
 from fastapi import FastAPI, Request, Response
@@ -47,9 +50,9 @@ class Measured(NamedTuple):
 
 
 def history(n: int = 10) -> dict[str, Any]:
-    """A history of `n` checkpoints with full context."""
+    """A history of `n` checkpoints, far enough apart that the network sees each, with context."""
     return {
-        "epochs": [10 * (i + 1) for i in range(n)],
+        "epochs": [20 * (i + 1) for i in range(n)],
         "mqe": [1 / (i + 1) for i in range(n)],
         "topographic_error": [0.1] * n,
         "dead_neuron_ratio": [0.2 / (i + 1) for i in range(n)],
@@ -139,8 +142,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--seconds", type=float, default=2.0, help="of one measurement")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="*", metavar="NAME", help="part of the rows by name")
+    parser.add_argument("--memory", type=int, metavar="N", help="memory over N requests instead")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--write-docs", action="store_true", help="enter it in docs/speed.md")
     args = parser.parse_args()
+    if args.memory:
+        told = memory(args.memory)
+        print(told)
+        if args.write_docs:
+            enter(f"python -m bench.http --memory {args.memory}", told)
+        return
     single = [("/v1/decide", json.dumps(history()).encode())]
     batch = [("/v1/decide/batch", json.dumps({"histories": [history()] * 100}).encode())]
     rows: dict[str, list[Measured]] = {}
@@ -149,25 +161,44 @@ def main() -> None:
         yardstick, yard_url = start_yardstick(folder)
         server = Server(folder, max_waiting_requests=256)
         start_s = server.start()
-        memory = server.memory_bytes()
+        held = server.memory_bytes()
+        kinds = (
+            ("pydantic only", yard_url, lambda: single),
+            ("decide", server.url, lambda: single),
+            ("decide, batch of 100", server.url, lambda: batch),
+            ("append with commit", server.url, lambda: appends(20_000)),
+        )
         try:
             for _ in range(args.rounds):
-                for what, url, paths in (
-                    ("pydantic only", yard_url, single),
-                    ("decide", server.url, single),
-                    ("decide, batch of 100", server.url, batch),
-                    ("append with commit", server.url, appends(20_000)),
-                ):
-                    rows.setdefault(what, []).append(asyncio.run(load(url, paths, args.seconds)))
+                for what, url, paths in kinds:
+                    if not args.only or what in args.only:
+                        found = asyncio.run(load(url, paths(), args.seconds))
+                        rows.setdefault(what, []).append(found)
         finally:
             server.kill()
             yardstick.kill()
             yardstick.wait()
-    report(rows, start_s, memory, as_json=args.json)
+    told = report(rows, start_s, held, as_json=args.json)
+    print(told)
+    if args.write_docs:
+        enter("python -m bench.http", told)
 
 
-def report(rows: dict[str, list[Measured]], start_s: float, memory: int, *, as_json: bool) -> None:
-    """Print medians over the rounds and the ratios."""
+def memory(requests: int) -> str:
+    """Send so many single decides and tell the worker's memory along the way, in MB."""
+    single = [("/v1/decide", json.dumps(history()).encode())]
+    told, sent = [], 0
+    with tempfile.TemporaryDirectory() as name, Server(Path(name)) as server:
+        while sent < requests:
+            found = asyncio.run(load(server.url, single, 5.0))
+            sent += round(5.0 * found.per_s)
+            told.append((sent, server.memory_bytes() / 1e6))
+    shown = [told[0], told[len(told) // 2], told[-1]]
+    return "\n".join(f"after {n:7d} requests {mb:8.1f} MB" for n, mb in shown)
+
+
+def report(rows: dict[str, list[Measured]], start_s: float, held: int, *, as_json: bool) -> str:
+    """Tell medians over the rounds and the ratios."""
 
     def median(what: str, field: str = "per_s") -> float:
         return statistics.median(getattr(m, field) for m in rows[what])
@@ -176,23 +207,25 @@ def report(rows: dict[str, list[Measured]], start_s: float, memory: int, *, as_j
         pairs = zip(rows[a], rows[b], strict=True)
         return statistics.median(factor * x.per_s / y.per_s for x, y in pairs)
 
-    figures = {
-        "decide / pydantic only": ratio("decide", "pydantic only"),
-        "batch of 100 / decide, histories": ratio("decide, batch of 100", "decide", 100.0),
-        "start to ready, s": start_s,
-        "memory of a worker, MB": memory / 1e6,
-    }
+    figures = {"start to ready, s": start_s, "memory of a worker, MB": held / 1e6}
+    if {"decide", "pydantic only"} <= rows.keys():
+        figures["decide / pydantic only"] = ratio("decide", "pydantic only")
+    if {"decide", "decide, batch of 100"} <= rows.keys():
+        batch = ratio("decide, batch of 100", "decide", 100.0)
+        figures["batch of 100 / decide, histories"] = batch
     if as_json:
         table = {w: {f: median(w, f) for f in Measured._fields} for w in rows}
-        print(json.dumps({"measured": table, "figures": figures}, indent=2))
-        return
-    print(f"{CONNECTIONS} connections, one worker; medians of {len(rows['decide'])} rounds")
-    print(f"{'':24}{'per s':>10}{'p50 ms':>10}{'p99 ms':>10}")
+        return json.dumps({"measured": table, "figures": figures}, indent=2)
+    rounds = len(next(iter(rows.values()), []))
+    told = [
+        f"{CONNECTIONS} connections, one worker; medians of {rounds} rounds",
+        f"{'':24}{'per s':>10}{'p50 ms':>10}{'p99 ms':>10}",
+    ]
     for what in rows:
         numbers = (median(what, f) for f in Measured._fields)
-        print(f"{what:24}" + "".join(f"{n:10.1f}" for n in numbers))
-    for what, value in figures.items():
-        print(f"{what:40}{value:10.2f}")
+        told.append(f"{what:24}" + "".join(f"{n:10.1f}" for n in numbers))
+    told += [f"{what:40}{value:10.2f}" for what, value in figures.items()]
+    return "\n".join(told)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from bench.speed_page import enter
 from oracle.architectures import build
 from oracle.export import export_forward, export_step, network_of
 from oracle.features import FEATURES
@@ -206,6 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--write-docs", action="store_true", help="enter it in docs/speed.md")
     args = parser.parse_args()
     rounds, times = (3, 50) if args.quick else (9, 200)
     names = ("standard", "lite") if args.quick else ("standard", "bidirectional", "lite")
@@ -214,12 +216,16 @@ def main() -> None:
     if args.json:
         print(json.dumps(results))
         return
+    told = []
     for name, figures in results.items():
-        print(name)
+        told.append(name)
         for what, value in figures.items():
             aimed = name in ("standard", "process") or "limit" not in what
             sign, aim = AIMS.get(what, ("", 0.0)) if aimed else ("", 0.0)
-            print(f"  {what:<38} {value:10.2f}" + (f"   aim {sign} {aim:g}" if sign else ""))
+            told.append(f"  {what:<38} {value:10.2f}" + (f"   aim {sign} {aim:g}" if sign else ""))
+    print("\n".join(told))
+    if args.write_docs:
+        enter("python -m bench.latency" + " --quick" * args.quick, "\n".join(told))
 
 
 if __name__ == "__main__":
