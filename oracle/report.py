@@ -8,6 +8,9 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
+#: What `oracle replay` says where no other runs were named to choose on.
+OTHER_HALF = "the other half of the tables"
+
 _STYLE = """
 :root { color-scheme: light dark; --paper: #f6f8fa; --surface: #fff; --line: #dfe5ea;
   --ink: #1c2530; --muted: #566270; --ours: #1f4e8c; --tint: #e8eff7; }
@@ -29,7 +32,9 @@ th, td { padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line); text-ali
 tr:last-child > * { border-bottom: 0; } .n { text-align: right; }
 tr.ours td { color: var(--ours); font-weight: 620; background: var(--tint); }
 pre { overflow-x: auto; font: 12.5px/1.5 ui-monospace, Menlo, Consolas, monospace; margin: 8px 0; }
-footer { color: var(--muted); margin-top: 22px; font-size: 12.5px; }
+footer { color: var(--muted); margin-top: 22px; font-size: 12.5px; overflow-wrap: anywhere; }
+@media (max-width: 640px) { main { padding: 20px 12px 40px; } section { padding: 14px; }
+  .wide img { max-width: none; width: 640px; } }
 @media print { section { break-inside: avoid; } }
 """
 
@@ -101,7 +106,7 @@ def text(lines: str) -> str:
 def picture_of(path: str | Path, alt: str) -> str:
     """Embed a PNG file."""
     data = base64.b64encode(Path(path).read_bytes()).decode()
-    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">'
+    return f'<div class="wide"><img alt="{escape(alt)}" src="data:image/png;base64,{data}"></div>'
 
 
 def of_evaluation(found: dict[str, Any], pictures: Sequence[str | Path]) -> list[Section]:
@@ -143,6 +148,12 @@ def of_replay(found: dict[str, Any], picture: str | Path) -> list[Section]:
     """Lay out what `oracle replay` found: `found` as its --json has it."""
     sections = [Section("Saved against lost", "", picture_of(picture, "saved against lost"))]
     head = ["", "epochs saved", "95 %", "compute saved", "good runs lost", "95 %"]
+    lead = f"Each policy's setting was chosen on {found['chosen_on']}."
+    if found["tables"] < 2 and found["chosen_on"] == OTHER_HALF:
+        lead = (
+            "One table has no other half to choose a setting on, so nothing is stopped below. "
+            "Name other recorded runs with --choose-on."
+        )
     for limit, rows in found["chosen"].items():
         lines = []
         for row in rows:
@@ -160,7 +171,7 @@ def of_replay(found: dict[str, Any], picture: str | Path) -> list[Section]:
         sections.append(
             Section(
                 f"At most {float(limit):.0%} of the good runs lost",
-                f"Each policy's setting was chosen on {found['chosen_on']}.",
+                lead,
                 table(head, lines),
             )
         )

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from oracle.report import Section, of_evaluation, of_replay, picture_of, table, text, write_report
+from oracle.report import (
+    OTHER_HALF,
+    Section,
+    of_evaluation,
+    of_replay,
+    picture_of,
+    table,
+    text,
+    write_report,
+)
 
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000" "1f15c4890000000d4944415478"
@@ -54,6 +63,10 @@ def test_an_evaluation_and_a_replay_are_laid_out(picture: Path) -> None:
     assert titles == ["In pictures", "Quality relative", "Coverage", "Left out"]
     share = {"value": 0.5, "low": 0.4, "high": 0.6}
     row = {"policy": "oracle", "saved": share, "compute_saved": share, "lost": share}
-    replayed = of_replay({"chosen": {"0.01": [row]}, "chosen_on": "others"}, picture)
+    replayed = of_replay({"chosen": {"0.01": [row]}, "chosen_on": "others", "tables": 2}, picture)
     assert "50.0%" in replayed[1].body
     assert replayed[1].title == "At most 1% of the good runs lost"
+    assert replayed[1].lead == "Each policy's setting was chosen on others."
+    chosen = {"chosen": {"0.01": [row]}, "chosen_on": OTHER_HALF}
+    alone = of_replay({**chosen, "tables": 1}, picture)
+    assert "no other half to choose" in alone[1].lead
