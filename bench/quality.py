@@ -174,7 +174,7 @@ def main() -> None:
         )
         foreign = oracle("evaluate", *with_model, "--dataset", str(unseen), *extra)
         forget(unseen)
-    choose = ["--choose-on", str(DATA / "choose.csv.gz"), "--confidence", "0.7"]
+    choose = ["--choose-on", str(DATA / "choose.csv.gz")]
     size = ["--population-size", "8"] if options.quick else []
     saved = pictures / "saved-against-lost.png"
     replayed = oracle(

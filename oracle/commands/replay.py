@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from oracle.types import Run
 
 #: Risks on the curve of our policies; the choice is made among them.
-RISKS = "0.001,0.002,0.003,0.005,0.007,0.01,0.015,0.02,0.03,0.05,0.08,0.12,0.2"
+RISKS = "0.001,0.002,0.003,0.005,0.007,0.01,0.0125,0.015,0.02,0.025,0.03,0.04,0.05,0.08,0.12,0.2"
 IN_STEP, ONE_BY_ONE = "oracle, population in step", "oracle, one after another"
 BOOSTED = "boosting, one after another"
 THRESHOLD, PARETO, CLAIRVOYANT = "oracle, threshold (raw)", "oracle, pareto", "clairvoyant"
@@ -35,7 +35,7 @@ def replay(
     lost: Annotated[str, typer.Option(help="Limits on good runs lost.")] = "0.01,0.05",
     confidence: Annotated[
         float, typer.Option(help="Of the upper bound that the risk is chosen by.")
-    ] = 0.5,
+    ] = 0.8,
     choose_on: Annotated[
         Path | None,
         typer.Option(help="Other recorded runs to choose the risk on (default: half and half)."),
