@@ -55,6 +55,7 @@ def figures(entries: list[Entry]) -> list[Entry]:
                         "stops": judge,
                         "best": float(best.mean()),
                         "best_sd": float(best.std(ddof=1)) if len(best) > 1 else 0.0,
+                        "better": _better(its, plain),
                         "runs": float(np.mean([len(e["best"]) for e in its])),
                         "stopped": float(np.mean([e["stopped"] for e in its])),
                         "epochs_needed": needed(its, plain, "epochs"),
@@ -65,18 +66,28 @@ def figures(entries: list[Entry]) -> list[Entry]:
     return rows
 
 
+def _better(entries: list[Entry], plain: list[Entry]) -> str:
+    """Count the seeds whose search ended better than the plain one."""
+    if entries[0]["judge"] == "none":
+        return ""
+    sign = 1.0 if plain[0]["kind"] == "single" else -1.0
+    ends = {e["seed"]: e["best"][-1] for e in plain}
+    wins = sum(sign * e["best"][-1] < sign * ends[e["seed"]] for e in entries)
+    return f"{wins} of {len(entries)}"
+
+
 def table_of(rows: list[Entry]) -> str:
     """Render the rows as Markdown."""
     lines = [
-        "| search | table | stops by | best found, mean ± sd | runs | of them stopped "
+        "| search | table | stops by | best found, mean ± sd | better | runs | of them stopped "
         "| epochs needed | CPU time needed |",
-        "|---|---|---|---:|---:|---:|---:|---:|",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for r in rows:
-        shares = [f"{r[name]:.0%}" if np.isfinite(r[name]) else "not reached" for name in SPENT]
+        shares = [_share(r[name]) for name in SPENT]
         lines.append(
             f"| {r['search']} | {r['table']} | {r['stops']} | {r['best']:.4f} ± {r['best_sd']:.4f} "
-            f"| {r['runs']:.0f} | {r['stopped']:.0f} | {shares[0]} | {shares[1]} |"
+            f"| {r['better']} | {r['runs']:.0f} | {r['stopped']:.0f} | {shares[0]} | {shares[1]} |"
         )
     return "\n".join(lines)
 
@@ -136,16 +147,15 @@ def page(entries: list[Entry], rows: list[Entry], about: Mapping[str, Any]) -> s
 
     Args:
         entries, rows: the journal's, and their figures.
-        about: model, policy settings, budget, updates and looks of the searches.
+        about: model, policies, budget, updates and looks of the searches.
     """
     seeds = len({e["seed"] for e in entries})
     single, multi = ([middle(rows, kind, spent) for spent in SPENT] for kind in ("single", "multi"))
-    changed = ", ".join(f"`{name}` {value}" for name, value in about["policy"].items())
-    policy = f"with {changed}" if changed else "in its defaults"
+    one, several = about["policies"]["single"], about["policies"]["multi"]
     return f"""# What stopping saves
 
-This page is written by `python bench/ea.py --write-docs` (about 15 minutes on one core); the
-figures are those of the model {about["model"]}, and of the policy {policy}.
+This page is written by `python bench/ea.py --write-docs` (some six minutes on two cores; what was
+interrupted goes on where it stopped); the figures are those of the model {about["model"]}.
 
 An evolutionary search over MiniSom's settings (map 4..14 a side, radius, learning rate, both
 decays, initialisation; {about["updates"]:,} updates a run), {seeds} seeds a table, on tables that
@@ -154,24 +164,31 @@ no oracle was trained or calibrated on. Every search has the same budget: the ep
 worth its forecast to the search.
 
 To find what the search without stopping finds in its whole budget, the search with the oracle
-needs, in the median over tables:
+needs, in the median over tables (and on the worst of them):
 
 - one objective (DEAP): **{single[0]} of the epochs, {single[1]} of the time**;
 - two objectives (pymoo's NSGA-II, hypervolume of mqe and topographic error):
   **{multi[0]} of the epochs, {multi[1]} of the time**.
 
-Time is CPU time of the process and counts the metrics at {about["looks"]} checkpoints a run,
-forecasts, the shared population file and the loading of the model; the search without stopping
-measures each map once, at its end.
+The policies are those that `policy_for` gives to any search: for one objective `population` with
+good {one.good:g} and risk {one.risk:g}, for several `pareto` with risk {several.risk:g}, both
+chosen on calibrate tables (the command is in bench/ea.py). A share of {one.control:.0%} of the
+stops is let run on as controls, and is paid for here.
+
+Time is CPU time of the process, which is wall-clock time on an idle machine. It counts the loading
+of the model, the metrics at {about["looks"]} checkpoints a run, forecasts, decisions and the shared
+population file; the search without stopping measures each map once, at its end. These trainings
+last about a tenth of a second; watching weighs less the longer they last.
 
 {table_of(rows)}
 
 "Epochs needed" and "CPU time needed" are shares of what the search without stopping spends in
 all, until the mean best found over seeds equals its mean end; for that search itself the share is
 where its last improvement came. "Best found" is at the end of the budget: the quality score
-(relative, lower is better) or the hypervolume (higher is better).
+(relative, lower is better) or the hypervolume (higher is better); "better" counts the seeds whose
+search ended with a better one than the search without stopping.
 
-![Best found against epochs and time](savings.png)
+![Best found against epochs and time](img/savings.png)
 
 The bands are one standard error over seeds. Searches are short and noisy, so single tables can
 go either way; `oracle replay` judges decisions over many more runs.
@@ -179,7 +196,10 @@ go either way; `oracle replay` judges decisions over many more runs.
 
 
 def middle(rows: list[Entry], kind: str, spent: str) -> str:
-    """Render the oracle's median over tables of a share needed."""
+    """Render the oracle's median over tables of a share needed, and the worst."""
     shares = [r[spent] for r in rows if (r["search"], r["stops"]) == (kind, "oracle")]
-    value = float(np.median(shares))
-    return f"{value:.0%}" if np.isfinite(value) else "more than 100 %"
+    return f"{_share(float(np.median(shares)))} ({_share(max(shares))})"
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}" if np.isfinite(value) else "not reached"

@@ -5,15 +5,22 @@ the built-in LSTM, in `evaluate_individual`, where `som` and `data` are at hand:
 
     from oracle.integrations.nexussom import early_stop
 
-    stop = early_stop(som, data, ignore_mask=ignore_mask, population="runs.db", run_id=uid)
+    stop = early_stop(som, data, ignore_mask=ignore_mask, run_id=uid,
+                      population=os.path.join(working_dir, "runs.db"))
     training_results = som.train(data, ignore_mask=ignore_mask, lstm_early_stop_fn=stop)
     fitness = stop.run.finish()
     training_results["censored"] = fitness.censored     # rank it, never train an oracle on it
     if fitness.censored:
         training_results["best_mqe"] = fitness.mqe       # the forecast, not the truncated value
 
-The file runs.db is shared by all worker processes. The score is the predicted quality score:
-lower is better.
+and, where the topographic error is measured after the training:
+
+    if fitness.censored:
+        topographic_error = fitness.topographic_error
+
+The file runs.db is shared by all worker processes. The policy is `population`: among NexusSOM's
+objectives is the topological correlation, which the oracle does not forecast, so `pareto` would
+always abstain. The score is the predicted quality score: lower is better.
 
     pip install som-oracle
     python examples/nexussom_attach.py [training_checkpoints.json]

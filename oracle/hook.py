@@ -54,6 +54,11 @@ __all__ = ["Fitness", "Population", "WatchedRun", "context_of", "watch"]
 CHECK_EVERY = 0.01
 #: A loop that is left without a stop from this share of the budget on has finished its run.
 FINISHED_FROM = 0.95
+#: Where an evolutionary search dares more than a policy's defaults: it moves on, so that the best
+#: tenth of all it ever tried is soon beaten; and a stop loses it little, for the run is still
+#: ranked by its forecast. Chosen by bench/ea.py on calibrate tables, see POLICY there.
+SEARCH_FOR_ONE = {"good": 0.03, "risk": 0.1}
+SEARCH_FOR_SEVERAL = {"risk": 0.35}
 
 
 def watch(
@@ -408,17 +413,18 @@ def _outcome(run_id: str, fitness: Fitness) -> Outcome:
 
 
 def policy_for(objectives: tuple[str, ...], **settings: Any) -> Policy:
-    """Choose the policy of a search by what it minimises.
+    """Choose the policy of a search that ranks stopped runs by their forecast.
 
     Args:
-        objectives: names after METRICS, or `score`.
-        settings: of the policy, e.g. risk.
+        objectives: what it minimises: names after METRICS, or `score`.
+        settings: of the policy, in place of those chosen here, e.g. risk.
 
     Returns:
         For one objective `population`, ranking by it; for several `pareto`.
     """
+    chosen: dict[str, Any] = {"name": "population", **SEARCH_FOR_ONE}
     if len(objectives) > 1:
-        return Policy.model_validate({"name": "pareto", "objectives": objectives, **settings})
-    if objectives != ("score",):
-        settings = {"weights": tuple(float(name in objectives) for name in METRICS), **settings}
-    return Policy.model_validate({"name": "population", **settings})
+        chosen = {"name": "pareto", "objectives": objectives, **SEARCH_FOR_SEVERAL}
+    elif objectives != ("score",):
+        chosen["weights"] = tuple(float(name in objectives) for name in METRICS)
+    return Policy.model_validate({**chosen, **settings})

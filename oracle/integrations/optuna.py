@@ -108,7 +108,8 @@ class OraclePruner(BasePruner):
         context: RunContext | None = None,
         n_trials: int | None = None,
     ) -> None:
-        self._policy = policy or policy_for(("score",))
+        # A pruned trial is lost to the study: the cautious default, not a search's own.
+        self._policy = policy or Policy(name="population")
         self._model, self._n_trials = model, n_trials
         self._total_epochs, self._context = total_epochs, context or RunContext()
         self.problems = Problems()

@@ -246,9 +246,14 @@ def test_reports_after_the_end_are_ignored() -> None:
 
 
 def test_the_policy_follows_from_the_objectives() -> None:
-    assert policy_for(("score",)) == Policy(name="population")
-    assert policy_for(("mqe",), risk=0.01).weights == (1.0, 0.0, 0.0)
-    assert policy_for(("mqe", "dead_neuron_ratio")).objectives == ("mqe", "dead_neuron_ratio")
+    one = policy_for(("score",))
+    assert (one.name, one.weights) == ("population", Policy().weights)
+    assert one.risk > Policy().risk  # a search still ranks what it stops
+    assert one.good < Policy().good
+    mqe = policy_for(("mqe",), risk=0.01)
+    assert (mqe.weights, mqe.risk, mqe.good) == ((1.0, 0.0, 0.0), 0.01, one.good)
+    several = policy_for(("mqe", "dead_neuron_ratio"))
+    assert (several.name, several.objectives) == ("pareto", ("mqe", "dead_neuron_ratio"))
 
 
 def test_global_randomness_stays_as_it_is() -> None:
