@@ -26,6 +26,10 @@ Each row is entered by the command in its last column (`--write`), on the machin
 here is written by hand. "0 in N" bounds the rate to 3/N at 95 %. The tests run the same checks in
 short on every change.
 
+T6 (the trainer killed), T8 (hostile models), T13 and T14 (faults under the hook, and its cost) are
+tests of their own: `tests/contract/test_training.py`, `tests/fault/test_hostile_models.py`,
+`tests/fault/test_hook_faults.py` and `bench/hook.py`.
+
 | | Check | Holds when | Checked | Failed | Bound | Seen | Command |
 |---|---|---|---|---|---|---|---|
 """
