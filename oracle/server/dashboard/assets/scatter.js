@@ -7,6 +7,7 @@ import { METRICS, STATE, reason } from "./words.js";
 
 const PAD = { left: 62, right: 18, top: 14, bottom: 44 };
 const NEAR = 14;
+const FEW = 12;
 
 export class Scatter {
   constructor(element, open) {
@@ -52,8 +53,8 @@ export class Scatter {
     this.canvas.height = Math.round(height * ratio);
     const ctx = this.ctx = this.canvas.getContext("2d");
     ctx.scale(ratio, ratio);
-    this.scaleX = scaleOf(this.points.map((p) => p.x), PAD.left, width - PAD.right);
-    this.scaleY = scaleOf(this.points.map((p) => p.y), height - PAD.bottom, PAD.top);
+    this.scaleX = scaleOf(this.points.map((p) => p.x), PAD.left, width - PAD.right, this.axes[0].metric);
+    this.scaleY = scaleOf(this.points.map((p) => p.y), height - PAD.bottom, PAD.top, this.axes[1].metric);
     this.#grid(ctx, width, height);
     ctx.save();
     ctx.beginPath();
@@ -207,13 +208,14 @@ export function pareto(points) {
   });
 }
 
-// Linear from near zero, or logarithmic where values are far apart.
-function scaleOf(triples, from, to) {
-  const values = triples.map((t) => t[1]).sort((a, b) => a - b);
+// Linear from near zero, or logarithmic where values are far apart: of mqe alone, for shares end at 1 and may be 0.
+function scaleOf(triples, from, to, metric) {
+  // Few runs are shown with their whiskers, many by their medians: one wide forecast must not shrink all others.
+  const values = (triples.length <= FEW ? triples.flat() : triples.map((t) => t[1])).sort((a, b) => a - b);
   let low = values[0] ?? 0, high = values.at(-1) ?? 1;
   const middle = values[Math.floor(values.length / 2)] ?? 1;
   const positive = values.find((v) => v > 0);
-  const log = positive !== undefined && high > 40 * middle && high / positive > 300;
+  const log = metric.name === "mqe" && positive !== undefined && high > 40 * middle && high / positive > 300;
   if (log) {
     low = Math.log10(positive) - 0.2;
     high = Math.log10(high) + 0.2;
