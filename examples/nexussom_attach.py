@@ -56,6 +56,7 @@ for n in range(max(2, len(checkpoints) // 5), len(checkpoints) + 1):  # as Kohon
         shown = "none" if score is None else f"{score:.3f}"
         print(f"{checkpoints[n - 1]['progress']:4.0%}: predicted quality score {shown}")
     if should_stop:
+        print(f"stopped: {1 - checkpoints[n - 1]['progress']:.0%} of the iterations saved")
         break
 fitness = stop.run.finish()
 print(f"mqe {fitness.mqe:.4f}, {'forecast of a stopped run' if fitness.censored else 'final'}")
