@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ MIN_STEP_UNKNOWN = 0.02
 
 #: What is left of the plan is read at these shares of the rest (FIELD: now, 1/3, 2/3, end).
 REST = (1 / 3, 2 / 3, 1.0)
+_WHEN = np.array((0.0, *REST))
 #: Columns that a schedule plans.
 PLANS = ("learning_rate", "radius")
 
@@ -113,11 +115,22 @@ _FLOORS: dict[str, float | None] = {
 FEATURES = tuple(_FLOORS)
 
 _AT = {name: i for i, name in enumerate(FEATURES)}
-_LOG = np.array([i for i, floor in enumerate(_FLOORS.values()) if floor is not None])
-_LOG_FLOOR = np.array([floor for floor in _FLOORS.values() if floor is not None])
 _METRIC = slice(_AT["mqe_relative"], _AT["mqe_relative"] + 15)
 _PLAN = slice(_AT["learning_rate_now"], _AT["learning_rate_now"] + 12)
-_KIND = slice(_AT["hexagonal"], len(FEATURES))
+#: What does not change along a run stands last: its size, and its kind.
+_FIXED = slice(_AT["map_rows"], len(FEATURES))
+_KIND = slice(_AT["hexagonal"] - _FIXED.start, None)
+
+
+def _floors(part: slice) -> tuple[npt.NDArray[np.int64], Array]:
+    """Columns of a part of the features that are logarithms, and the floor under each."""
+    floors = list(_FLOORS.values())[part]
+    at = [i for i, floor in enumerate(floors) if floor is not None]
+    return np.array(at), np.array([floors[i] for i in at])
+
+
+_STEP_LOG, _STEP_FLOOR = _floors(slice(_FIXED.start))
+_FIXED_LOG, _FIXED_FLOOR = _floors(_FIXED)
 
 _STEP_COLUMNS = ("epochs", *METRICS, "learning_rate", "radius")
 _SIZES = (
@@ -172,9 +185,9 @@ def columns_of(histories: Sequence[History]) -> Columns:
     """Gather histories into padded columns."""
     n = len(histories)
     longest = max((len(h) for h in histories), default=0)
-    step = {c: np.full((n, longest), np.nan) for c in _STEP_COLUMNS}
-    size = {s: np.full(n, np.nan) for s in _SIZES}
-    plan = {p: np.full((n, _SCHEDULE_POINTS), np.nan) for p in PLANS}
+    step = dict(zip(_STEP_COLUMNS, _missing(len(_STEP_COLUMNS), n, longest), strict=True))
+    size = dict(zip(_SIZES, _missing(len(_SIZES), n), strict=True))
+    plan = dict(zip(PLANS, _missing(len(PLANS), n, _SCHEDULE_POINTS), strict=True))
     kind = np.zeros((n, 9))
     total = np.full(n, np.nan)
     length = np.zeros(n, np.int64)
@@ -198,10 +211,17 @@ def columns_of(histories: Sequence[History]) -> Columns:
     return Columns(step, total, size, plan, kind, length)
 
 
-def _kind(topology: str | None, neighborhood: str | None, initialization: str | None) -> list[bool]:
+def _missing(*shape: int) -> Array:
+    return np.full(shape, np.nan)
+
+
+@lru_cache(maxsize=256)
+def _kind(
+    topology: str | None, neighborhood: str | None, initialization: str | None
+) -> tuple[bool, ...]:
     near = (neighborhood or "").lower()
     start = (initialization or "").lower()
-    return [
+    return (
         topology == "hexagonal",
         topology is not None,
         "gauss" in near,
@@ -211,7 +231,7 @@ def _kind(topology: str | None, neighborhood: str | None, initialization: str | 
         "sample" in start or "data" in start,
         "pca" in start or "linear" in start,
         bool(start),
-    ]
+    )
 
 
 def encode_columns(c: Columns) -> Float32:
@@ -246,7 +266,8 @@ def encode_columns(c: Columns) -> Float32:
     put("mqe_known_scale", known_scale)
 
     progress = c.step["epochs"] / c.total_epochs[:, None]
-    put("index", np.arange(time))
+    index = np.arange(time)
+    put("index", index)
     put("progress", progress)
     put("progress_log", progress)
     put("progress_to_previous", 0.0 * progress)
@@ -271,30 +292,37 @@ def encode_columns(c: Columns) -> Float32:
     put("work_left", work * np.where(rate == rate, rate, 1.0))
     put("work_left_known", work == work)
 
-    for name, values in (
-        ("map_rows", rows),
-        ("map_cols", cols),
-        ("neurons", neurons),
-        ("map_known", neurons == neurons),
-        ("samples", samples),
-        ("samples_known", samples == samples),
-        ("dimensions", c.size["n_features"]),
-        ("dimensions_known", c.size["n_features"] == c.size["n_features"]),
-        ("neurons_per_sample", neurons / samples),
-        ("dead_floor", np.maximum(0.0, 1 - samples / neurons)),
-        ("passes", updates / samples),
-        ("passes_known", updates == updates),
-        ("batch", batch),
-        ("batch_share", batch / samples),
-        ("batch_known", batch == batch),
+    fixed = np.empty((runs, len(FEATURES) - _FIXED.start))
+    for i, values in enumerate(
+        (
+            rows,
+            cols,
+            neurons,
+            neurons == neurons,
+            samples,
+            samples == samples,
+            c.size["n_features"],
+            c.size["n_features"] == c.size["n_features"],
+            neurons / samples,
+            np.maximum(0.0, 1 - samples / neurons),
+            updates / samples,
+            updates == updates,
+            batch,
+            batch / samples,
+            batch == batch,
+        )
     ):
-        put(name, values[:, None])
-    out[:, :, _KIND] = c.kind[:, None, :]
+        fixed[:, i] = values
+    fixed[:, _KIND] = c.kind
+    fixed[:, _FIXED_LOG] = np.log(np.maximum(fixed[:, _FIXED_LOG], 0.0) + _FIXED_FLOOR)
+    out[:, :, _FIXED] = fixed[:, None, :]
 
-    out[:, :, _LOG] = np.log(np.maximum(out[:, :, _LOG], 0.0) + _LOG_FLOOR)
-    np.clip(out, -MAX_FEATURE, MAX_FEATURE, out=out)
-    out[out != out] = 0.0
-    out[np.arange(time) >= c.length[:, None]] = 0.0
+    out[:, :, _STEP_LOG] = np.log(np.maximum(out[:, :, _STEP_LOG], 0.0) + _STEP_FLOOR)
+    np.minimum(out, MAX_FEATURE, out=out)
+    np.maximum(out, -MAX_FEATURE, out=out)
+    np.copyto(out, 0.0, where=out != out)
+    if (c.length < time).any():
+        out[index >= c.length[:, None]] = 0.0
     return out.astype(np.float32)
 
 
@@ -425,30 +453,32 @@ def _read_plan(plan: dict[str, Array], progress: Array) -> Array:
         [run, time, plan, when]: now, at the shares REST of what is left, mean of the rest, start.
     """
     runs, time = progress.shape
-    known = np.where(progress == progress, progress, 0.0)
-    values = np.stack([plan[name] for name in PLANS], axis=1)  # [run, plan, point]
+    unknown = progress != progress
+    known = np.where(unknown, 0.0, progress)
+    left = 1 - known
+    values = np.empty((runs, len(PLANS), _SCHEDULE_POINTS))
+    for i, name in enumerate(PLANS):
+        values[:, i] = plan[name]
     area = np.zeros_like(values)  # integral from the start, trapezoids
-    area[:, :, 1:] = np.cumsum((values[:, :, 1:] + values[:, :, :-1]) / 2, axis=2)
+    np.cumsum((values[:, :, 1:] + values[:, :, :-1]) / 2, axis=2, out=area[:, :, 1:])
     area /= _SCHEDULE_POINTS - 1
-    when = np.concatenate([[0.0], REST])
-    x = known[:, :, None] + (1 - known[:, :, None]) * when  # [run, time, when]
+    x = known[:, :, None] + left[:, :, None] * _WHEN  # [run, time, when]
     x *= _SCHEDULE_POINTS - 1
     low = np.minimum(x.astype(np.int64), _SCHEDULE_POINTS - 2)
     share = (x - low)[:, :, None, :]
-    run = np.arange(runs)[:, None, None, None]
-    which = np.arange(len(PLANS))[None, None, :, None]
-    low = low[:, :, None, :]
+    first = _SCHEDULE_POINTS * np.arange(runs * len(PLANS)).reshape(runs, 1, len(PLANS), 1)
+    place = first + low[:, :, None, :]  # [run, time, plan, when], in the flattened grid
 
-    def at(grid: Array, low: npt.NDArray[np.int64], share: Array) -> Array:
-        left = grid[run, which, low]
-        return np.asarray(left + share * (grid[run, which, low + 1] - left))
+    def at(grid: Array, place: npt.NDArray[np.int64], share: Array) -> Array:
+        below = grid.take(place)
+        return np.asarray(below + share * (grid.take(place + 1) - below))
 
     out = np.empty((runs, time, len(PLANS), 6))
-    out[..., :4] = at(values, low, share)
-    done = at(area, low[..., :1], share[..., :1])[..., 0]
-    left = (1 - known)[:, :, None]
+    out[..., :4] = at(values, place, share)
+    done = at(area, place[..., 0], share[..., 0])
     end = values[:, None, :, -1]
+    left = left[:, :, None]
     out[..., 4] = np.where(left > 1e-6, (area[:, None, :, -1] - done) / np.maximum(left, 1e-6), end)
-    out[progress != progress] = np.nan
+    out[unknown] = np.nan
     out[..., 5] = values[:, None, :, 0]
     return out
