@@ -43,7 +43,7 @@ soak: $(VENV)/dev  ## the long form of the load tests
 e2e: $(VENV)/dev  ## the live page in a real browser, the README's blocks, a real server
 	$(BIN)/python -m pytest tests/e2e $(ARGS)
 
-demo: $(VENV)/dev  ## a real search over MiniSom, live on http://127.0.0.1:8000
+demo: $(VENV)/demo  ## a real search over MiniSom, live on http://127.0.0.1:8000
 	$(BIN)/python examples/demo.py $(ARGS)
 
 quality: $(VENV)/dev  ## write docs/quality.md anew from the shipped oracle
@@ -60,6 +60,7 @@ lock: $(VENV)/build  ## resolve the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile $(LOCK) --group build -o locks/build.txt
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra serve -c locks/build.txt -o locks/serve.txt
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra dev -c locks/build.txt -o locks/dev.txt
+	$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra serve --group demo -c locks/dev.txt -o locks/demo.txt
 
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
         --no-emit-index-url --no-emit-find-links
@@ -82,10 +83,15 @@ $(VENV)/serve: locks/serve.txt pyproject.toml | $(VENV)/build
 	$(call install,--no-deps --editable .)
 	touch $@
 
-$(VENV)/dev: locks/dev.txt pyproject.toml | $(VENV)/build
+$(VENV)/demo: locks/demo.txt pyproject.toml | $(VENV)/build
 	$(call install,--require-hashes -r $<)
 	$(call install,--no-deps --editable .)
 	touch $@ $(VENV)/serve
+
+$(VENV)/dev: locks/dev.txt pyproject.toml | $(VENV)/build
+	$(call install,--require-hashes -r $<)
+	$(call install,--no-deps --editable .)
+	touch $@ $(VENV)/demo $(VENV)/serve
 
 # uv is some six times faster than pip but reads no pip.conf: where only pip knows the index, pip does it.
 install = $(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation $(1) \

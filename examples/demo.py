@@ -2,7 +2,7 @@
 
     make demo                              # or: python examples/demo.py
     python examples/demo.py --url URL      # a service that runs already
-    python examples/demo.py --runs 30 --workers 2 --updates 20000
+    python examples/demo.py --runs 30 --workers 2 --updates 60000
 
 A (mu + lambda) search over MiniSom's hyperparameters on the wine table. Every evaluation is one
 real training, watched through the service; a run that is stopped enters with its forecast.
@@ -26,6 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
+import numpy.typing as npt
 from minisom import MiniSom
 
 from collector.sources import load_dataset
@@ -41,13 +42,15 @@ FIRST = 10
 START_DEADLINE_S = 120.0
 
 Genes = tuple[float, ...]
+Matrix = npt.NDArray[np.float64]
 
 
-def evaluate(genes: Genes, number: int, url: str, population: str, updates: int) -> float:
+def evaluate(
+    data: Matrix, genes: Genes, number: int, url: str, population: str, updates: int
+) -> float:
     """Train one configuration under watch; returns its quality score, lower is better."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the search ends its workers itself
-    data = load_dataset(TABLE)
-    rows, cols = 4 + int(genes[0] * 14.99), 4 + int(genes[1] * 14.99)
+    rows, cols = 4 + int(genes[0] * 9.99), 4 + int(genes[1] * 9.99)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MiniSom's advice on what a search tries
         som = MiniSom(
@@ -78,7 +81,7 @@ def evaluate(genes: Genes, number: int, url: str, population: str, updates: int)
     return run.fitness().score()
 
 
-def search(url: str, population: str, runs: int, workers: int, updates: int) -> None:
+def search(data: Matrix, url: str, population: str, runs: int, workers: int, updates: int) -> None:
     """Run the search; whenever a worker is free it gets a child of the best so far."""
     rng = np.random.default_rng(7)
     found: list[tuple[float, Genes]] = []
@@ -89,14 +92,17 @@ def search(url: str, population: str, runs: int, workers: int, updates: int) -> 
             while begun < runs and len(waiting) < workers:
                 genes = child(rng, found)
                 begun += 1
-                work = pool.submit(evaluate, genes, begun, url, population, updates)
+                work = pool.submit(evaluate, data, genes, begun, url, population, updates)
                 waiting[work] = genes
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for work in done:
                 genes = waiting.pop(work)
                 found.append((work.result(), genes))
                 best = min(score for score, _ in found)
-                print(f"run {len(found)} of {runs}: score {found[-1][0]:.3f}, best {best:.3f}")
+                print(
+                    f"run {len(found)} of {runs}: score {found[-1][0]:.3f}, best {best:.3f}",
+                    flush=True,
+                )
 
 
 def child(rng: np.random.Generator, found: list[tuple[float, Genes]]) -> Genes:
@@ -110,28 +116,22 @@ def child(rng: np.random.Generator, found: list[tuple[float, Genes]]) -> Genes:
 
 
 def serve(port: int) -> subprocess.Popen[bytes]:
-    """Start the service and wait until it is ready."""
-    command = [
-        sys.executable,
-        "-m",
-        "oracle",
-        "serve",
-        "--port",
-        str(port),
-        "--data-dir",
-        "data/demo",
-    ]
-    service = subprocess.Popen(command)
+    """Start the service."""
+    folder = ("--data-dir", "data/demo")
+    return subprocess.Popen([sys.executable, "-m", "oracle", "serve", "--port", str(port), *folder])
+
+
+def await_ready(service: subprocess.Popen[bytes], url: str) -> None:
+    """Wait until the service has its model and its store."""
     deadline = time.monotonic() + START_DEADLINE_S
     while time.monotonic() < deadline:
         if service.poll() is not None:
-            raise SystemExit(f"The service ended at once (is port {port} in use? --port N).")
+            raise SystemExit("The service ended at once (is the port in use? --port N).")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
-                return service
+            with urllib.request.urlopen(f"{url}/readyz", timeout=5):
+                return
         except (urllib.error.URLError, TimeoutError):
-            time.sleep(0.2)
-    service.terminate()
+            time.sleep(0.1)
     raise SystemExit("The service did not get ready.")
 
 
@@ -142,16 +142,19 @@ def main() -> None:
     )
     parser.add_argument("--url", help="a service that runs already")
     parser.add_argument("--port", type=int, default=8000, help="of the service started here")
-    parser.add_argument("--runs", type=int, default=60, help="trainings in all")
+    parser.add_argument("--runs", type=int, default=120, help="trainings in all")
     parser.add_argument("--workers", type=int, default=4, help="trainings at a time")
-    parser.add_argument("--updates", type=int, default=40_000, help="sample updates of a training")
+    parser.add_argument("--updates", type=int, default=30_000, help="sample updates of a training")
     chosen = parser.parse_args()
-    service = None if chosen.url else serve(chosen.port)
     url = chosen.url or f"http://127.0.0.1:{chosen.port}"
     population = f"demo-{time.strftime('%H%M%S')}"
-    print(f"\n  Look at {url}/#/?population={population}\n", flush=True)
+    service = None if chosen.url else serve(chosen.port)
     try:
-        search(url, population, chosen.runs, chosen.workers, chosen.updates)
+        data = load_dataset(TABLE)  # seconds of imports, while the service starts
+        if service is not None:
+            await_ready(service, url)
+        print(f"\n  Look at {url}/#/?population={population}\n", flush=True)
+        search(data, url, population, chosen.runs, chosen.workers, chosen.updates)
         if service is not None:
             print("The search is over; the page stays until Ctrl-C.")
             service.wait()
