@@ -13,6 +13,8 @@ Entry = dict[str, Any]
 JUDGES = {"single": ("none", "oracle", "median", "halving"), "multi": ("none", "oracle")}
 SPENT = ("epochs_needed", "time_needed")
 
+#: What a picture shows in full begins at this share of a curve.
+SETTLED = 0.06
 GRID = np.linspace(0.02, 1.0, 99)
 
 
@@ -127,6 +129,11 @@ def picture(entries: list[Entry], path: Path) -> None:
                 axis.fill_between(
                     x, mean - error, mean + error, color=colors[judge], alpha=0.15, lw=0
                 )
+            # The first, random runs would flatten all that follows.
+            lines = [line.get_xydata() for line in axis.lines]
+            late = np.concatenate([xy[xy[:, 0] > SETTLED * xy[-1, 0], 1] for xy in lines])
+            margin = 0.15 * (late.max() - late.min())
+            axis.set_ylim(late.min() - margin, late.max() + margin)
             if row == 0:
                 axis.set_title(table)
             axis.set_xlabel("epochs, % of the budget" if spent == "epochs" else "CPU time, s")

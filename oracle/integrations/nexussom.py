@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from oracle.context import context_of
-from oracle.hook import WatchedRun, watch
+from oracle.hook import WatchedRun, policy_for, watch
 from oracle.types import METRICS, Decision, FloatArray, Scale, Schedule
 
 #: Points at which a planned schedule is read; linear between them.
@@ -87,8 +87,11 @@ def early_stop(
         data: samples [sample, feature] as handed to `train`.
         ignore_mask: as handed to `train`.
         watch: `oracle.watch`, or one with settings bound already.
-        settings: of `oracle.watch`, e.g. population, policy, run_id, url.
+        settings: of `oracle.watch`, e.g. population, policy, run_id, url. With a population the
+            policy is that of a search that ranks by the forecast, unless one is given.
     """
+    if settings.get("population") is not None:
+        settings = {"policy": policy_for(("score",)), **settings}
     total: int | None = None
     with suppress(Exception):  # what cannot be read is told by `context_of`
         som = _of_parameters(som) if isinstance(som, Mapping) else som

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from stand_in import StandIn
 
+from oracle.hook import Population, policy_for
 from oracle.integrations.nexussom import EarlyStop, decay, early_stop, iterations, planned, updates
 from oracle.integrations.nexussom import _of_parameters as of_parameters
 from oracle.judges import LocalJudge
@@ -244,3 +245,15 @@ def test_a_stop_always_comes_with_a_number() -> None:
     should_stop, score = stop(checkpoints_of(CONFIGURATIONS[0])[:5])
     assert should_stop
     assert f"{score:.3f}" == "nan"
+
+
+def test_a_search_dares_what_a_search_may(tmp_path: Path) -> None:
+    def policy(**settings: Any) -> Policy:
+        stop = early_stop(CONFIGURATIONS[0], np.eye(150, 5), model=StandIn(), **settings)
+        return stop(checkpoints_of(CONFIGURATIONS[0])[:3]) and stop.run.decision.policy
+
+    shared = Population(tmp_path / "runs.db")
+    assert policy(population=shared) == policy_for(("score",))
+    assert policy(population=shared, policy="pareto").name == "pareto"
+    assert policy().name == "threshold"
+    shared.close()
