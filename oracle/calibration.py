@@ -40,11 +40,12 @@ DRAWS = 1024
 _HEAD = np.array([0] * len(LOW_TAIL) + [*range(len(HEAD_LEVELS))] + [-1] * len(HIGH_TAIL))
 _LOW, _HIGH = HEAD_LEVELS.index(0.25), HEAD_LEVELS.index(0.75)
 _SHOWN = np.array([KNOTS.index(level) for level in LEVELS])
+_MIN_SPREAD = np.array(MIN_SPREAD)
 
 
 def spread_of(quantiles: Array) -> Array:
     """Width of the central half, [..., 3, level] -> [..., 3], in change units."""
-    return np.maximum(quantiles[..., _HIGH] - quantiles[..., _LOW], MIN_SPREAD)
+    return np.maximum(quantiles[..., _HIGH] - quantiles[..., _LOW], _MIN_SPREAD)
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class Calibration:
             [3, len(KNOTS)] in change space, non-decreasing.
         """
         offsets = self.offsets_at(progress)
-        knots = quantiles[:, _HEAD] + offsets * spread_of(quantiles)[:, None]
+        knots = offsets * spread_of(quantiles)[:, None]
+        knots += quantiles.take(_HEAD, axis=1)
         knots.sort(axis=1)
         return knots
 

@@ -206,13 +206,21 @@ def columns_of(histories: Sequence[History]) -> Columns:
         if (schedule := context.schedule) is not None:
             for p, grid in plan.items():
                 if (values := getattr(schedule, p)) is not None:
-                    grid[i] = np.interp(_GRID, schedule.progress, values)
+                    grid[i] = _on_grid(schedule.progress, values)
         kind[i] = _kind(context.topology, context.neighborhood, context.initialization)
     return Columns(step, total, size, plan, kind, length)
 
 
 def _missing(*shape: int) -> Array:
     return np.full(shape, np.nan)
+
+
+# A run's plan and kind come with every one of its checkpoints.
+@lru_cache(maxsize=256)
+def _on_grid(progress: tuple[float, ...], values: tuple[float, ...]) -> Array:
+    read: Array = np.interp(_GRID, progress, values)
+    read.setflags(write=False)
+    return read
 
 
 @lru_cache(maxsize=256)

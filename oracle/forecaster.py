@@ -27,7 +27,7 @@ from oracle.features import (
     thin,
 )
 from oracle.quality import QualityCalibration
-from oracle.quantiles import between, of_sorted
+from oracle.quantiles import between, quantiles_of
 from oracle.runtime import open_artifact
 from oracle.support import Support
 from oracle.types import (
@@ -137,8 +137,10 @@ class Oracle:
         )
 
     def _scale(self, rows: Float32) -> Float32:
-        scaled: Float32 = np.clip((rows - self._mean) / self._std, -8.0, 8.0)
-        return scaled
+        scaled: Float32 = rows - self._mean
+        scaled /= self._std
+        np.minimum(scaled, 8.0, out=scaled)
+        return np.maximum(scaled, -8.0, out=scaled)
 
     def _forecast(
         self, history: History, columns: Columns, i: int, rows: Float32, quantiles: Float32
@@ -243,7 +245,7 @@ def _quality(draws: Array, score: Array, scale: float | None) -> tuple[QualityFo
         QualityForecast(
             scale=name,
             weights=QUALITY_WEIGHTS,
-            values=tuple(of_sorted(np.sort(drawn), LEVELS).tolist()),
+            values=tuple(quantiles_of(drawn, LEVELS).tolist()),
         )
         for name, drawn in scores.items()
     )

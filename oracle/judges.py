@@ -122,8 +122,9 @@ class LocalJudge:
         try:
             forecast = loaded(self._model).forecast(history)
             # A model of the caller's own may answer anything.
-            if forecast.draws is None or not np.isfinite(forecast.draws).all():
-                raise InvalidHistory(must_be("forecast.draws", "finite numbers", forecast.draws))
+            draws = forecast.draws
+            if draws is None or not np.isfinite(draws).all():
+                raise InvalidHistory(must_be("forecast.draws", "finite numbers", draws))
             return forecast
         except Exception as error:
             self._problems.note_error("model", "forecast", error)

@@ -179,7 +179,8 @@ def doubt(history: History, forecast: Forecast | None, policy: Policy) -> Verdic
     if progress is not None and progress < policy.min_progress:
         why = f"progress {progress:.0%} is before the first check at {policy.min_progress:.0%}"
         return Verdict(Action.ABSTAIN, Reason.TOO_EARLY, why)
-    if forecast.draws is None or not np.isfinite(forecast.draws).all():
+    draws = forecast.draws
+    if draws is None or not np.isfinite(draws).all():
         why = "the forecast came without finite joint draws"
         return Verdict(Action.ABSTAIN, Reason.TOO_UNCERTAIN, why)
     return None

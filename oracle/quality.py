@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from oracle.calibration import KNOTS, STRETCHES, between_stretches, learn_offsets
 from oracle.features import Array
-from oracle.quantiles import of_sorted
+from oracle.quantiles import quantiles_of
 from oracle.types import QUALITY_WEIGHTS
 
 #: Smallest spread of the score, in its own units.
@@ -27,9 +27,9 @@ _LOW, _HIGH = KNOTS.index(0.25), KNOTS.index(0.75)
 _WEIGHTS = np.array(QUALITY_WEIGHTS)
 
 
-def score_knots(sorted_scores: Array) -> tuple[Array, float]:
-    """Read the score's distribution off its sorted draws: values at KNOTS, and the spread."""
-    base = of_sorted(sorted_scores, KNOTS)
+def score_knots(scores: Array) -> tuple[Array, float]:
+    """Read the score's distribution off its draws: values at KNOTS, and the spread."""
+    base = quantiles_of(scores, KNOTS)
     return base, max(float(base[_HIGH] - base[_LOW]), MIN_SPREAD)
 
 
@@ -61,7 +61,7 @@ class QualityCalibration:
         """
         weights = _WEIGHTS / (unit, 1.0, 1.0)
         score = draws @ weights
-        base, spread = score_knots(np.sort(score))
+        base, spread = score_knots(score)
         offsets = (
             self.offsets_unknown if progress is None else between_stretches(self.offsets, progress)
         )
@@ -132,5 +132,5 @@ def fit_quality(
 def _surprise(draws: Array, outcome: Array, unit: float) -> Array:
     """(outcome - quantile) / spread of the score, at KNOTS."""
     weights = _WEIGHTS / (unit, 1.0, 1.0)
-    base, spread = score_knots(np.sort(draws @ weights))
+    base, spread = score_knots(draws @ weights)
     return np.asarray((outcome @ weights - base) / spread)
