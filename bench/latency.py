@@ -32,11 +32,12 @@ import tensorflow as tf
 from bench.speed_page import enter
 from oracle.architectures import build
 from oracle.export import export_forward, export_step, network_of
-from oracle.features import FEATURES
+from oracle.features import FEATURES, encode
+from oracle.forecaster import Oracle
 from oracle.graph import Network
 from oracle.quantiles import non_crossing
-from oracle.runtime import Session
-from oracle.types import HEAD_LEVELS, TARGETS
+from oracle.runtime import Session, open_artifact
+from oracle.types import HEAD_LEVELS, TARGETS, History
 
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -45,6 +46,7 @@ Float32 = npt.NDArray[np.float32]
 
 STEPS = 10
 MANY, LONGEST = 1024, 20
+TOGETHER = 16
 #: What the ratios must reach.
 AIMS = {
     "tf.function / served": (">=", 10.0),
@@ -188,6 +190,36 @@ def measure(name: str, rounds: int, times: int) -> dict[str, float]:
     return result
 
 
+def shipped(rounds: int, times: int) -> dict[str, float]:
+    """The shipped default: what its network costs, and a whole forecast, alone and together."""
+    oracle = Oracle.load()
+    session = open_artifact(oracle.artifact)
+    history = History(
+        epochs=tuple(range(20, 20 * STEPS + 1, 20)),
+        mqe=tuple(1 / (i + 1) for i in range(STEPS)),
+        topographic_error=(0.1,) * STEPS,
+        dead_neuron_ratio=(0.1,) * STEPS,
+        total_epochs=1000.0,
+    )
+    rows, length = encode(history), np.array([STEPS], np.int32)
+    one, many = rows[None], np.repeat(rows[None], TOGETHER, axis=0)
+    lengths = np.repeat(length, TOGETHER)
+    calls: dict[str, tuple[Callable[[], object], int]] = {
+        f"network, T={STEPS}, us": (lambda: session.run(one, length), 1),
+        f"... {TOGETHER} together, us each": (lambda: session.run(many, lengths), TOGETHER),
+        f"forecast, T={STEPS}, us": (lambda: oracle.forecast(history), 1),
+        f"... {TOGETHER} forecast together, us each": (
+            lambda: oracle.forecast_many([history] * TOGETHER),
+            TOGETHER,
+        ),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, (call, n) in calls.items():
+            taken[name].append(1e6 * seconds(call, max(times // n, 3)) / n)
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
 def fresh(rounds: int) -> dict[str, float]:
     """A new process until its first forecast by the shipped default; CPU time."""
     taken = []
@@ -212,6 +244,7 @@ def main() -> None:
     rounds, times = (3, 50) if args.quick else (9, 200)
     names = ("standard", "lite") if args.quick else ("standard", "bidirectional", "lite")
     results = {name: measure(name, rounds, times) for name in names}
+    results["shipped default"] = shipped(rounds, times)
     results["process"] = fresh(1 if args.quick else 3)
     if args.json:
         print(json.dumps(results))
