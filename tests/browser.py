@@ -156,8 +156,13 @@ class Browser:
         )
 
     def long_tasks(self) -> list[int]:
-        """Durations of the recorded tasks, ms."""
-        return list(self.run("return window.longTasks"))
+        """Durations of the recorded tasks, ms; a task is recorded once the page is idle again."""
+        return list(
+            self.driver.execute_async_script(
+                "const done = arguments[0];"
+                "requestIdleCallback(() => setTimeout(() => done(window.longTasks)))"
+            )
+        )
 
 
 def post_run(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -17,7 +19,8 @@ from serving import Server, checkpoint, until
 
 from oracle.artifact import read_artifact, resolve, write_artifact
 from oracle.dataset import read_dataset
-from oracle.types import Run
+from oracle.hook import watch
+from oracle.types import METRICS, Decision, Policy, Reason, Run
 
 HERE = Path(__file__).parent
 SEARCH = HERE.parent / "data/search.csv.gz"
@@ -32,6 +35,13 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),
     pytest.mark.skipif(None in programs(), reason="needs chromium and chromium-driver"),
 ]
+
+
+class Followed(NamedTuple):
+    """What a hooked run heard, and how it ended."""
+
+    decisions: list[Decision]
+    state: str
 
 
 @pytest.fixture(scope="module")
@@ -184,20 +194,86 @@ def test_a_post_is_seen_within_two_seconds(
     assert took <= LIVE_S
 
 
-def test_keep_and_stop_reach_the_run(page: Browser, client: httpx.Client) -> None:
-    path = "/v1/runs/overruled/checkpoints"
-    fixed: dict[str, Any] = {"population": "overruled", "total_epochs": 100}
-    client.post(path, json=checkpoint(1, **fixed)).raise_for_status()
-    page.open("/run/overruled")
-    there(page, "#stop")
-    page.click("#stop")
-    shows(page, "A person stops this run")
-    assert client.post(path, json=checkpoint(2, 0.4)).json()["action"] == "stop"
-    shows(page, "Stopped")
-    page.click("#keep")
-    shows(page, "A person keeps this run")
-    decision = client.post(path, json=checkpoint(3, 0.3)).json()
-    assert (decision["action"], decision["reason"]) == ("continue", "overruled")
+def followed(url: str, name: str, run: Run, policy: Policy, pressed: Event) -> Followed:
+    """Report a recorded run by the hook; after two checkpoints wait for the press of a button."""
+    h, decisions = run.history, []
+    settings: dict[str, Any] = {"dataset": run.dataset, "population_name": "hooked"}
+    with watch(
+        url=url,
+        run_id=name,
+        total_epochs=h.total_epochs,
+        context=h.context,
+        policy=policy,
+        timeout_s=DEADLINE_S,
+        check_every=0.0,
+        **settings,
+    ) as watched:
+        for i, epoch in enumerate(h.epochs):
+            if i == 2:
+                assert pressed.wait(DEADLINE_S)
+            seen = {m: getattr(h, m)[i] for m in METRICS}
+            decisions.append(watched.report(epoch, **seen))
+            if decisions[-1].stop:
+                break
+    return Followed(decisions, watched.state)
+
+
+def test_the_stop_button_reaches_the_next_report_of_a_hooked_run(
+    page: Browser, server: Server, runs: list[Run]
+) -> None:
+    harmless = Policy(threshold=1e6, caution=1e6, control=0.0)
+    pressed = Event()
+    with ThreadPoolExecutor(1) as thread:
+        run = thread.submit(followed, server.url, "hooked-stop", runs[0], harmless, pressed)
+        try:
+            until(lambda: listed(server, "hooked-stop") == 2, DEADLINE_S, "two checkpoints")
+            page.open("/run/hooked-stop")
+            there(page, "#stop")
+            page.click("#stop")
+            shows(page, "A person stops this run")
+        finally:
+            pressed.set()
+        decisions, state = run.result(DEADLINE_S)
+    assert [d.stop for d in decisions] == [False, False, True]
+    assert decisions[-1].reason is Reason.OVERRULED
+    assert "A person said stop" in decisions[-1].message
+    assert state == "stopped"
+    until(lambda: "Stopped" in page.of(".head"), DEADLINE_S, "the page's own word")
+
+
+def test_the_keep_button_saves_a_hooked_run_from_its_policy(
+    page: Browser, server: Server, runs: list[Run]
+) -> None:
+    deadly = Policy(threshold=1e-6, caution=1e-6, control=0.0)
+    free = Event()
+    free.set()
+    stopped = followed(server.url, "hooked-lost", runs[0], deadly, free)
+    assert stopped.state == "stopped", "without the button the policy stops this run"
+    assert stopped.decisions[-1].reason is Reason.ABOVE_THRESHOLD
+    pressed = Event()
+    with ThreadPoolExecutor(1) as thread:
+        run = thread.submit(followed, server.url, "hooked-kept", runs[0], deadly, pressed)
+        try:
+            until(lambda: listed(server, "hooked-kept") == 2, DEADLINE_S, "two checkpoints")
+            page.open("/run/hooked-kept")
+            there(page, "#keep")
+            page.click("#keep")
+            shows(page, "A person keeps this run")
+        finally:
+            pressed.set()
+        decisions, state = run.result(DEADLINE_S)
+    assert not any(d.stop for d in decisions)
+    assert len(decisions) == len(runs[0].history)
+    assert state == "finished"
+    saved = [d for d in decisions if d.reason is Reason.OVERRULED]
+    assert saved
+    assert all(d.message.startswith("A person said keep. The policy said:") for d in saved)
+
+
+def listed(server: Server, run_id: str) -> int:
+    """How many checkpoints of a run the service holds."""
+    answer = httpx.get(f"{server.url}/v1/runs/{run_id}")
+    return len(answer.json()["history"]["epochs"]) if answer.status_code == 200 else 0
 
 
 def test_downloads_hold_the_run(page: Browser, client: httpx.Client, searched: str) -> None:
@@ -347,6 +423,7 @@ def test_two_thousand_runs_scroll_and_sort_smoothly(page: Browser, client: httpx
     )
     for _ in range(2):
         assert max(_exercised(page), default=0) <= LONG_TASK_MS
+    assert max(_told_of_forty(page, client), default=0) <= LONG_TASK_MS
     assert len(page.driver.find_elements("css selector", "tr[data-run]")) < 60
 
 
@@ -367,6 +444,24 @@ def _exercised(page: Browser) -> list[int]:
     )
     page.type("#filter", "crowd-19")
     until(lambda: "100 of 2,000 runs" in page.text, DEADLINE_S, "the filter")
+    return page.long_tasks()
+
+
+def _told_of_forty(page: Browser, client: httpx.Client) -> list[int]:
+    """Post to forty of the runs in a rush while all are shown; returns the long tasks, ms."""
+    page.run(
+        "const filter = document.querySelector('#filter'); filter.value = '';"
+        "filter.dispatchEvent(new Event('input'))"
+    )
+    shows(page, "2,000 runs")
+    until(lambda: page.of("#live") == "Live", DEADLINE_S, "the stream")
+    page.watch_long_tasks()
+    for n in range(40):
+        body = checkpoint(50, 0.1 + n / 1e4, population="crowd", total_epochs=100)
+        client.post(f"/v1/runs/crowd-{n:04d}/checkpoints", json=body).raise_for_status()
+    before = page.of("#count-finished")
+    client.post("/v1/runs/crowd-0039/finish", json={}).raise_for_status()
+    until(lambda: page.of("#count-finished") != before, DEADLINE_S, "the last of the events")
     return page.long_tasks()
 
 
