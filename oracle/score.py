@@ -30,7 +30,7 @@ class Score:
     Attributes:
         runs, tables: judged on.
         scale: of mqe, in its own error and in the quality score's.
-        error: share -> target or "quality" -> oracle's error.
+        error: share -> target or "quality" -> oracle's error; NaN where no outcome is defined.
         last_value: share -> error of the quality score when the last value is the forecast.
         training_mean: its error when the mean quality of the training runs is the forecast.
         coverage: share -> level -> share of outcomes of the quality score inside the oracle's
@@ -54,7 +54,7 @@ class Score:
             "training_mean": self.training_mean,
             "by_progress": {
                 f"{share:g}": {
-                    **errors,
+                    **{name: e if np.isfinite(e) else None for name, e in errors.items()},
                     "last_value": self.last_value[share],
                     "coverage": {f"{k:g}": v for k, v in self.coverage[share].items()},
                 }
@@ -106,8 +106,8 @@ def score(oracle: Oracle, runs: Sequence[Run], train: Sequence[Run]) -> Score:
         true_quality = _quality(truth, seen, relative)
         unit = np.ones_like(truth)
         unit[:, 0] = _unit(seen, relative)
-        by_target = np.nanmean(np.abs(median - truth) / unit, axis=0)
-        error[share] = dict(zip(TARGETS, map(float, by_target), strict=True))
+        missed = np.abs(median - truth) / unit
+        error[share] = {t: _mean(missed[:, k]) for k, t in enumerate(TARGETS)}
         error[share]["quality"] = float(np.mean(np.abs(quality - true_quality)))
         last_value[share] = float(np.mean(np.abs(_quality(last, seen, relative) - true_quality)))
         coverage[share] = _coverage(
@@ -127,6 +127,12 @@ def _coverage(
     )
     known = pit[np.isfinite(pit)]
     return {level: float(inside(known, level).mean()) for level in COVERED} if len(known) else {}
+
+
+def _mean(values: Any) -> float:
+    """Mean of what is defined, NaN where nothing is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def _median_quality(forecast: Any) -> float:

@@ -57,6 +57,7 @@ def replay(
     from oracle.forecaster import Oracle
     from oracle.recorded import by_table, populations, record
     from oracle.replay import replay as play
+    from oracle.report import OTHER_HALF
     from oracle.savings import chosen_elsewhere, chosen_on
 
     if not 0.0 < good < 1.0:
@@ -108,7 +109,7 @@ def replay(
         "checks": when,
         "excluded": excluded,
         "confidence": confidence,
-        "chosen_on": str(choose_on) if choose_on else "the other half of the tables",
+        "chosen_on": str(choose_on) if choose_on else OTHER_HALF,
     }
     if report_to is not None:
         _report(report_to, _as_dict(facts, tallies, chosen), tallies, dataset)
@@ -198,12 +199,9 @@ def _values(figures: dict[str, Estimate]) -> dict[str, dict[str, float]]:
 def _print(facts: dict[str, Any], tallies: Tallies, chosen: dict[float, list[Chosen]]) -> None:
     from oracle.savings import curve
 
-    print(
-        f"{facts['populations']} populations of up to {facts['population_size']} runs on "
-        f"{facts['tables']} tables of {facts['dataset']}; good = best {facts['good']:.0%}."
-    )
+    print(f"{_about(facts)}.")
     for reason, count in facts["excluded"].items():
-        print(f"  left out: {count} runs, {reason}")
+        print(f"  left out: {_counted(count, 'run')}, {reason}")
     head = f"{'':34}{'saved':>16}{'compute':>9}{'not good':>10}{'lost':>18}{'regret':>9}"
     for limit, rows in chosen.items():
         print(f"\nAt most {limit:.0%} of the good runs lost, setting chosen on other tables")
@@ -218,6 +216,19 @@ def _print(facts: dict[str, Any], tallies: Tallies, chosen: dict[float, list[Cho
     for name in tallies.policies:
         for setting, figures in curve(tallies, name):
             print(_line(f"{name[:26]} {setting.value:g}", figures))
+
+
+def _about(facts: dict[str, Any]) -> str:
+    return (
+        f"{_counted(facts['populations'], 'population')} of up to {facts['population_size']} runs "
+        f"on {_counted(facts['tables'], 'table')} of {facts['dataset']}; "
+        f"good = best {facts['good']:.0%}"
+    )
+
+
+def _counted(n: int, noun: str) -> str:
+    """Say a number with its noun."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def _line(name: str, figures: dict[str, Estimate]) -> str:
@@ -239,9 +250,8 @@ def _draw(png: Path, tallies: Tallies, dataset: Path) -> None:
     }
     bound = points.pop(CLAIRVOYANT)[0][1]
     ours = [name for name in points if name.startswith("oracle, ")]
-    note = (
-        f"{len(tallies.tables)} populations on {len(set(tallies.tables))} tables of {dataset.name}"
-    )
+    populations = _counted(len(tallies.tables), "population")
+    note = f"{populations} on {_counted(len(set(tallies.tables)), 'table')} of {dataset.name}"
     saved_against_lost(png, points, ours, bound, note)
 
 
@@ -250,14 +260,12 @@ def _report(path: Path, found: dict[str, Any], tallies: Tallies, dataset: Path) 
 
     from oracle.report import of_replay, write_report
 
-    about = (
-        f"{found['populations']} populations of up to {found['population_size']} runs on "
-        f"{found['tables']} tables of {dataset}; good = best {found['good']:.0%}"
-    )
     with TemporaryDirectory(prefix="oracle-report-") as folder:
         picture = Path(folder) / "saved-against-lost.png"
         _draw(picture, tallies, dataset)
         sections = of_replay(found, picture)
     model = found["model"]
     footer = f"oracle replay --dataset {dataset}; model SHA-256 {model['sha256']}"
-    write_report(path, f"Replay of {model['name']} {model['version']}", about, sections, footer)
+    write_report(
+        path, f"Replay of {model['name']} {model['version']}", _about(found), sections, footer
+    )

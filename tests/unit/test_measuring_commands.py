@@ -116,6 +116,17 @@ def test_replay_tells_and_draws(oracle: Any, model: str, dataset: str, tmp_path:
     assert "3 populations of up to 12 runs on 3 tables" in out
 
 
+def test_one_of_a_thing_is_told_as_one(oracle: Any, model: str, tmp_path: Path) -> None:
+    one = tmp_path / "one.csv"
+    write_dataset(one, make_runs(12, "alone"), {})
+    code, out, _ = oracle(
+        "replay", "--model", model, "--dataset", str(one), "--population-size", "12",
+        "--checks", "0.5", "--risks", "0.1",
+    )  # fmt: skip
+    assert code == 0
+    assert "1 population of up to 12 runs on 1 table of " in out
+
+
 def test_choosing_on_the_scored_tables_is_refused(oracle: Any, model: str, dataset: str) -> None:
     code, _, err = oracle(
         "replay", "--model", model, "--dataset", dataset, "--choose-on", dataset,

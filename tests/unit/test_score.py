@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,17 @@ def test_an_undefined_outcome_is_not_counted(runs: list[Run]) -> None:
     mixed = score(Oracle.load(), [*undefined, *runs[3:]], runs).coverage[0.5]
     defined = score(Oracle.load(), runs[3:], runs).coverage[0.5]
     assert mixed == pytest.approx(defined, abs=1.5 / len(runs))
+
+
+def test_a_target_that_no_run_has_is_null(runs: list[Run]) -> None:
+    undefined = [run.model_copy(update={"final_topographic_error": None}) for run in runs[:6]]
+    found = score(Oracle.load(), undefined, runs)  # a warning would be an error
+    for told in found.as_dict()["by_progress"].values():
+        assert told["final_topographic_error"] is None
+        assert told["final_mqe"] > 0
+        assert told["coverage"] == {}
+    json.dumps(found.as_dict(), allow_nan=False)
+    assert "nan" in str(found)
 
 
 def test_manifest_and_card_hold_it(found: Score) -> None:
