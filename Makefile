@@ -75,7 +75,7 @@ $(VENV)/build: locks/build.txt
 	  { echo "make: Python 3.11 to 3.13 is needed, but '$(PYTHON)' is $$($(PYTHON) -V 2>&1)." \
 	         "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r $<
+	$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r $<
 	touch $@
 
 $(VENV)/serve: locks/serve.txt pyproject.toml | $(VENV)/build
