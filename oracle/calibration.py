@@ -45,7 +45,8 @@ _MIN_SPREAD = np.array(MIN_SPREAD)
 
 def spread_of(quantiles: Array) -> Array:
     """Width of the central half, [..., 3, level] -> [..., 3], in change units."""
-    return np.maximum(quantiles[..., _HIGH] - quantiles[..., _LOW], _MIN_SPREAD)
+    spread: Array = np.maximum(quantiles[..., _HIGH] - quantiles[..., _LOW], _MIN_SPREAD)
+    return spread
 
 
 @dataclass(frozen=True)

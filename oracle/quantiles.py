@@ -79,7 +79,11 @@ def quantiles_of(
 
 
 @lru_cache(maxsize=64)
-def _places(levels: tuple[float, ...], n: int) -> tuple[npt.NDArray[np.generic], ...]:
+def _places(
+    levels: tuple[float, ...], n: int
+) -> tuple[
+    npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float64]
+]:
     """Where `levels` lie among `n` sorted values.
 
     Returns:
