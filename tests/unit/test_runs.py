@@ -185,7 +185,7 @@ def test_a_finish_is_repeatable_but_not_changeable(bench: Bench) -> None:
     first = bench.finish("a", final_mqe=0.4)
     assert first.run.state == "finished"
     assert bench.finish("a", final_mqe=0.4).run == first.run
-    with pytest.raises(RunConflict, match="`final_mqe` must be 0.4 as stored"):
+    with pytest.raises(RunConflict, match=r"`final_mqe` must be 0\.4 as stored"):
         bench.finish("a", final_mqe=0.3)
     with pytest.raises(RunConflict, match="takes no more"):
         bench.append("a", [10, 100])
