@@ -98,6 +98,7 @@ export class Chart {
 // Room above and below; a flat line stays in the middle, and what cannot be negative starts at 0 when near it.
 function around(low, high, floor) {
   if (low === null || high === null) return [0, 1];
+  if (Math.max(Math.abs(low), Math.abs(high)) < 1e-12) return [0, 1]; // what `num` calls 0
   const size = high - low || Math.abs(high) * 0.2 || 1;
   const bottom = low - 0.08 * size;
   return [floor !== undefined && (bottom < floor || low < 0.35 * high) ? floor : bottom, high + 0.08 * size];

@@ -15,7 +15,7 @@ export function num(x, digits = 3) {
   if (size >= 1e5 || size < 1e-3) {
     const power = Math.floor(Math.log10(size) + 1e-12);
     const front = (x / 10 ** power).toFixed(digits - 1);
-    return `${front.replace("-", "−")} × 10${String(power).replace(/./g, (c) => RAISED[c])}`;
+    return `${front.replace("-", "−")}\u00a0×\u00a010${String(power).replace(/./g, (c) => RAISED[c])}`;
   }
   const places = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
   return PLACES[Math.min(places, 6)].format(x).replace("-", "−");
