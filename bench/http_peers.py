@@ -17,7 +17,6 @@ import argparse
 import asyncio
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -33,6 +32,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[0:1] = [str(ROOT), str(ROOT / "tests")]
 
 import numpy as np  # noqa: E402
+import psutil  # noqa: E402
 from serving import Server, free_port, until  # noqa: E402
 
 from bench.http import Measured, history, load  # noqa: E402
@@ -182,7 +182,6 @@ def serving(name: str, python: str, folder: Path, body: bytes) -> Iterator[str]:
             | {"PYTHONPATH": str(folder), "HOME": str(folder), "BENTOML_DO_NOT_TRACK": "True"},
             stdout=out,
             stderr=out,
-            start_new_session=True,  # what it starts ends with it
         )
     url = f"http://127.0.0.1:{port}"
 
@@ -198,8 +197,12 @@ def serving(name: str, python: str, folder: Path, body: bytes) -> Iterator[str]:
         until(up, 120, name)
         yield url
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        family = []
+        if process.poll() is None:
+            family = psutil.Process(process.pid).children(recursive=True)
+        for member in (process, *family):
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
         process.wait()
 
 
