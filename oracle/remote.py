@@ -153,8 +153,8 @@ class RemoteJudge:
             kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
             self._connection = kind(self._host, self._port, timeout=self._timeout_s)
         self._connection.request("POST", path, body, self._headers)
-        response = self._connection.getresponse()
-        raw = response.read(MAX_ANSWER_BYTES + 1)
+        with self._connection.getresponse() as response:  # left half read, it keeps its socket open
+            raw = response.read(MAX_ANSWER_BYTES + 1)
         if len(raw) > MAX_ANSWER_BYTES:
             raise StoreUnavailable(
                 must_be("answer", f"at most {MAX_ANSWER_BYTES} bytes", "more", "Check the url.")

@@ -158,10 +158,12 @@ def test_a_database_that_was_read_only_is_written_once_it_is_not(
 ) -> None:
     store.migrate()
     store.write_now(note)
+    left = Store(f"sqlite:///{open_folder / file.name}", timeout_s=2)
+    left.migrate()  # somebody else may not read the migrations of this checkout
+    left.close()
     # As a process leaves it that is killed: with its journal.
     files = [Path(shutil.copy(one, open_folder)) for one in file.parent.iterdir()]
     assert len(files) == 3
-    left = Store(f"sqlite:///{open_folder / file.name}", timeout_s=2)
     left.start()
     try:
         with as_owner_of(open_folder, *files):
