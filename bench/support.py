@@ -267,7 +267,7 @@ def scores(
             strip(raw, rng)
         kind(raw, rng)
         histories.append(History.parse(raw))
-    return np.array(support.score_many([encode(h) for h in histories], histories))
+    return np.array(support.score([encode(h) for h in histories], histories))
 
 
 def report(
@@ -333,7 +333,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"fitted in {time.process_time() - begin:.0f} s of one core, {size:.0f} kB")
     support, test = Support.from_json(numbers), _runs(options.test)
     rows = encode(max((run.history for run in test), key=len).prefix(10))
-    timer = timeit.Timer(lambda: support.score(rows), timer=time.process_time)
+    timer = timeit.Timer(lambda: support.score([rows]), timer=time.process_time)
     cost_us = min(timer.repeat(repeat=50, number=200)) / 200 * 1e6
     print(f"one score at {len(rows)} checkpoints: {cost_us:.0f} us")
     foreign: dict[str, Sequence[Run]] = {

@@ -300,7 +300,7 @@ CALIBRATE_POPULATION, TEST_POPULATION = 60, 140
 def presets() -> dict[str, Preset]:
     """Name every collection that the compiled core makes."""
     return {
-        "pretraining": Preset(90_000, None),
+        "pretraining": Preset(200_000, None),
         "calibrate": Preset(CALIBRATE_POPULATION * len(dataset_names("calibrate")), "calibrate"),
         "test": Preset(TEST_POPULATION * len(dataset_names("test")), "test"),
     }

@@ -15,6 +15,7 @@ The quality score, P(good) and P(gain) all come from the same few hundred joint 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -63,53 +64,50 @@ class Calibration:
     offsets_unknown: Array
     ranks: Array
 
-    def knots(self, quantiles: Array, progress: float | None) -> Array:
+    def knots(self, quantiles: Array, progress: Array) -> Array:
         """Correct the network's quantiles and extend them into the tails.
 
         Args:
-            quantiles: [3, len(HEAD_LEVELS)] in change space, non-decreasing.
-            progress: 0..1, None where unknown.
+            quantiles: [run, 3, len(HEAD_LEVELS)] in change space, non-decreasing.
+            progress: [run, stretch + 1] from `along`.
 
         Returns:
-            [3, len(KNOTS)] in change space, non-decreasing.
+            [3, run, len(KNOTS)] in change space, non-decreasing.
         """
-        offsets = self.offsets_at(progress)
-        knots = offsets * spread_of(quantiles)[:, None]
-        knots += quantiles.take(_HEAD, axis=1)
-        knots.sort(axis=1)
-        return knots
-
-    def offsets_at(self, progress: float | None) -> Array:
-        """Offsets [target, knot] at `progress`, linear between the stretches."""
-        if progress is None:
-            return self.offsets_unknown
-        return between_stretches(self.offsets, progress)
-
-    def draws(self, knots: Array, seed: int) -> Array:
-        """Draw jointly, in change space: [3, draw], the same for the same seed.
-
-        The ranks are rotated by the seed, so that two runs are not drawn in step.
-        """
-        first = seed % len(self.ranks)
-        below, above, share = self._places
-        drawn = knots.take(above)
-        low = knots.take(below)
-        drawn -= low
-        drawn *= share
-        drawn += low
-        return np.concatenate((drawn[:, first:], drawn[:, :first]), axis=1)
+        knots = (progress @ self._table).reshape(-1, len(TARGETS), len(KNOTS))
+        knots *= spread_of(quantiles)[..., None]
+        knots += quantiles.take(_HEAD, axis=2)
+        knots.sort(axis=2)
+        return np.asarray(knots.transpose(1, 0, 2))
 
     @cached_property
-    def _places(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Array]:
-        """Where each rank lies: the knots around it (of all targets in a row), the share between.
+    def _table(self) -> Array:
+        """Offsets by stretch, those of unknown progress last: [stretch + 1, target and knot]."""
+        table = np.concatenate((self.offsets, self.offsets_unknown[None]))
+        return np.asarray(table.reshape(len(table), -1))
 
-        All [target, draw]. Ranks never change, so that no draw searches for its knots again.
+    def draws(self, knots: Array) -> Array:
+        """Draw jointly: [3, run, knot] -> [3, run, draw] in change space.
+
+        Every run is drawn from the same ranks in the same order; see `rotated`.
         """
+        return np.asarray(knots @ self._weights)
+
+    @cached_property
+    def _weights(self) -> Array:
+        """What each knot weighs in each draw, [target, knot, draw].
+
+        A draw lies between the two knots around its rank. Ranks never change, so drawing is one
+        product of matrices for any number of runs.
+        """
+        weights = np.zeros((len(TARGETS), len(KNOTS), len(self.ranks)))
         levels, ranks = np.array(KNOTS), np.clip(self.ranks.T, KNOTS[0], KNOTS[-1])
         below = np.minimum(np.searchsorted(levels, ranks, side="right") - 1, len(KNOTS) - 2)
         share = (ranks - levels[below]) / (levels[below + 1] - levels[below])
-        below += len(KNOTS) * np.arange(len(TARGETS))[:, None]
-        return below, below + 1, share
+        target, draw = np.indices(below.shape)
+        weights[target, below, draw] = 1 - share
+        weights[target, below + 1, draw] = share
+        return weights
 
     def to_json(self) -> dict[str, Any]:
         """As plain numbers, rounded to what matters."""
@@ -148,6 +146,12 @@ class Calibration:
         return made
 
 
+def rotated(draws: Array, seed: int) -> Array:
+    """Rotate the draws [..., draw] of one run by its seed: no two runs are drawn in step."""
+    first = seed % draws.shape[-1]
+    return np.concatenate((draws[..., first:], draws[..., :first]), axis=-1)
+
+
 def shown(knots: Array) -> Array:
     """Pick LEVELS from knots, [..., knot] -> [..., level]."""
     levels: Array = knots[..., _SHOWN]
@@ -183,24 +187,32 @@ def fit_calibration(
     rng = np.random.default_rng(seed)
     whole = np.isfinite(outcomes).all(axis=1) & progress_known & (progress < 0.75)
     rows = rng.permutation(np.flatnonzero(whole))
+    rows = rows[: 8 * DRAWS]
+    knots = partial.knots(quantiles[rows], along(progress[rows].tolist()))
     pits = np.array(
         [
-            [
-                pit(outcomes[i, k], knots[k], KNOTS, rng)
-                for knots in [partial.knots(quantiles[i], progress[i])]
-                for k in range(len(TARGETS))
-            ]
-            for i in rows[: 8 * DRAWS]
+            [pit(outcomes[i, k], knots[k, n], KNOTS, rng) for k in range(len(TARGETS))]
+            for n, i in enumerate(rows)
         ]
     )
     return Calibration(offsets, unknown, _copula(pits, rng))
 
 
-def between_stretches(offsets: Array, progress: float) -> Array:
-    """Offsets [stretch, ...] read at `progress`, linear between the stretches."""
-    x = between(progress, STRETCHES, range(len(STRETCHES)))
-    low = min(int(x), len(STRETCHES) - 2)
-    return np.asarray((1 - x + low) * offsets[low] + (x - low) * offsets[low + 1])
+def along(progress: Sequence[float | None]) -> Array:
+    """What the offsets of each stretch, and last those of unknown progress, weigh for each run.
+
+    Returns:
+        [run, stretch + 1]: linear between the stretches.
+    """
+    weights = np.zeros((len(progress), len(STRETCHES) + 1))
+    for row, at in zip(weights, progress, strict=True):
+        if at is None:
+            row[-1] = 1.0
+        else:
+            x = between(at, STRETCHES, range(len(STRETCHES)))
+            low = min(int(x), len(STRETCHES) - 2)
+            row[low], row[low + 1] = 1 - x + low, x - low
+    return weights
 
 
 def learn_offsets(

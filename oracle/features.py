@@ -387,18 +387,21 @@ def anchors(c: Columns) -> tuple[Array, Array]:
     return np.stack([mqe, *ratios], axis=-1), floor
 
 
-def anchor(c: Columns, run: int) -> tuple[Array, float]:
-    """`anchors` of one run at its last checkpoint: values [3] and the floor of mqe."""
-    end = int(c.length[run])
-    mqe = c.step["mqe"][run, :end]
-    scale = c.size["mqe_of_mean"][run]
-    values = np.empty(len(METRICS))
-    values[0] = mqe[-1]
-    for k, name in enumerate(METRICS[1:], 1):
-        column = c.step[name][run, :end]
-        known = column[column == column]
-        values[k] = known[-1] if len(known) else UNKNOWN_RATIO
-    return values, max(MQE_SHARE * float(scale if scale == scale else mqe.max()), 1e-300)
+def last_anchors(histories: Sequence[History]) -> tuple[Array, Array]:
+    """`anchors` at the last checkpoint of each: values [3, run] and the floor of mqe [run]."""
+    last = [
+        (
+            h.mqe[-1],
+            *(
+                next((v for v in reversed(getattr(h, m)) if v is not None), UNKNOWN_RATIO)
+                for m in METRICS[1:]
+            ),
+            max(MQE_SHARE * (h.context.mqe_of_mean or max(h.mqe)), 1e-300),
+        )
+        for h in histories
+    ]
+    table = np.array(last).T
+    return table[: len(METRICS)], table[len(METRICS)]
 
 
 def encode_outcomes(final: Array, values: Array, floor: Array) -> Array:

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from oracle.artifact import Artifact, write_artifact
-from oracle.calibration import Calibration, fit_calibration
+from oracle.calibration import Calibration, along, fit_calibration
 from oracle.export import export_forward, export_step, forecast, golden, network_of
 from oracle.features import FEATURES, FEATURES_VERSION, Array, Float32, decode, encode
+from oracle.forecaster import TOGETHER
 from oracle.manifest import Manifest
 from oracle.manifest import Scaling as ScalingNumbers
 from oracle.quality import QualityCalibration, fit_quality
@@ -74,12 +75,18 @@ def calibrate_network(
     whole = np.isfinite(seen["final"]).all(axis=1)
     seen = {name: column[whole] for name, column in seen.items()}
 
-    def joint() -> Iterator[tuple[Array, Array, float]]:
-        for i, (quantiles, told) in enumerate(zip(seen["quantiles"], seen["known"], strict=True)):
-            progress = float(seen["progress"][i]) if told else None
-            changes = calibration.draws(calibration.knots(quantiles, progress), seed=i)
-            draws = decode(changes, seen["values"][i], float(seen["floor"][i])).T
-            yield draws, seen["final"][i], float(seen["unit"][i])
+    told = [
+        at if known else None
+        for at, known in zip(seen["progress"].tolist(), seen["known"], strict=True)
+    ]
+
+    def joint() -> Iterator[tuple[Array, Array, Array]]:
+        for at in range(0, len(told), TOGETHER):
+            part = slice(at, at + TOGETHER)
+            knots = calibration.knots(seen["quantiles"][part], along(told[part]))
+            values, floor = seen["values"][part].T[..., None], seen["floor"][part, None]
+            draws = decode(calibration.draws(knots), values, floor)
+            yield draws, seen["final"][part].T, seen["unit"][part]
 
     return calibration, fit_quality(joint(), seen["progress"], seen["known"])
 

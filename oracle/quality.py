@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from oracle.calibration import KNOTS, STRETCHES, between_stretches, learn_offsets
+from oracle.calibration import KNOTS, STRETCHES, learn_offsets
 from oracle.features import Array
 from oracle.quantiles import quantiles_of
 from oracle.types import QUALITY_WEIGHTS
@@ -27,10 +28,29 @@ _LOW, _HIGH = KNOTS.index(0.25), KNOTS.index(0.75)
 _WEIGHTS = np.array(QUALITY_WEIGHTS)
 
 
-def score_knots(scores: Array) -> tuple[Array, float]:
-    """Read the score's distribution off its draws: values at KNOTS, and the spread."""
+def scores_of(draws: Array, weights: Array) -> Array:
+    """Weigh joint draws [3, run, draw] by [3, run] into quality scores [run, draw]."""
+    score: Array = weights[0, :, None] * draws[0]
+    for k in range(1, len(draws)):
+        score += weights[k, :, None] * draws[k]
+    return score
+
+
+def weights_of(unit: Array) -> Array:
+    """The weights of the metrics, [3, run], where mqe is measured in `unit` [run]."""
+    weights: Array = np.multiply.outer(_WEIGHTS, np.ones_like(unit))
+    weights[0] /= unit
+    return weights
+
+
+def score_knots(scores: Array) -> tuple[Array, Array]:
+    """Read each run's distribution off its draws [run, draw].
+
+    Returns:
+        [run, knot] values at KNOTS, and the spread [run, 1].
+    """
     base = quantiles_of(scores, KNOTS)
-    return base, max(float(base[_HIGH] - base[_LOW]), MIN_SPREAD)
+    return base, np.maximum(base[:, [_HIGH]] - base[:, [_LOW]], MIN_SPREAD)
 
 
 @dataclass(frozen=True)
@@ -45,38 +65,43 @@ class QualityCalibration:
     offsets: Array
     offsets_unknown: Array
 
-    def adjust(self, draws: Array, unit: float, progress: float | None) -> tuple[Array, Array]:
+    def adjust(self, draws: Array, unit: Array, progress: Array) -> tuple[Array, Array]:
         """Move joint draws so that their quality score is calibrated.
 
         Each draw moves along the metrics in proportion to how much they vary, so that a metric
         that is settled stays where it is.
 
         Args:
-            draws: [draw, 3], raw units.
-            unit: of mqe inside the score: mqe_of_mean, or 1 where it is unknown.
-            progress: 0..1, None where unknown.
+            draws: [3, run, draw], raw units.
+            unit: [run] of mqe inside the score: mqe_of_mean, or 1 where it is unknown.
+            progress: [run, stretch + 1] from `oracle.calibration.along`.
 
         Returns:
-            The draws [draw, 3] and their scores [draw].
+            The draws [3, run, draw] and their scores [run, draw].
         """
-        weights = _WEIGHTS / (unit, 1.0, 1.0)
-        score = draws @ weights
+        weights = weights_of(unit)
+        score = scores_of(draws, weights)
         base, spread = score_knots(score)
-        offsets = (
-            self.offsets_unknown if progress is None else between_stretches(self.offsets, progress)
-        )
-        wanted = np.maximum.accumulate(base + offsets * spread)
-        change = np.interp(score, base, wanted - base)
-        part = weights * _std(draws)
-        total = part.sum()
-        if total > 0:
-            moved = np.multiply.outer(part / total / weights, change)  # [3, draw]
-            moved += draws.T
-            np.maximum(moved, 0.0, out=moved)
-            np.minimum(moved[1:], 1.0, out=moved[1:])
-            draws = moved.T
-            score = draws @ weights
-        return draws, score
+        change = progress @ self._table
+        change *= spread
+        change += base
+        np.maximum.accumulate(change, axis=1, out=change)
+        change -= base
+        for i, scores in enumerate(score):
+            score[i] = np.interp(scores, base[i], change[i])
+        spreads = _std(draws)
+        total = (weights * spreads).sum(axis=0)
+        share = spreads / np.where(total > 0, total, 1.0)  # all 0 where nothing varies
+        moved = share[:, :, None] * score
+        moved += draws
+        np.maximum(moved, 0.0, out=moved)
+        np.minimum(moved[1:], 1.0, out=moved[1:])
+        return moved, scores_of(moved, weights)
+
+    @cached_property
+    def _table(self) -> Array:
+        """Offsets by stretch, those of unknown progress last: [stretch + 1, knot]."""
+        return np.concatenate((self.offsets, self.offsets_unknown[None]))
 
     def to_json(self) -> dict[str, Any]:
         """As plain numbers."""
@@ -105,32 +130,32 @@ class QualityCalibration:
 
 
 def _std(draws: Array) -> Array:
-    """Standard deviation of each column: np.std without its overhead."""
-    rows = draws.T
-    rows = rows - (np.add.reduce(rows, axis=1) / len(draws))[:, None]
-    return np.asarray(np.sqrt(np.vecdot(rows, rows) / len(draws)))
+    """Standard deviation along the last axis: np.std without its overhead."""
+    n = draws.shape[-1]
+    rows = draws - (np.add.reduce(draws, axis=-1) / n)[..., None]
+    return np.asarray(np.sqrt(np.vecdot(rows, rows) / n))
 
 
 def fit_quality(
-    examples: Iterable[tuple[Array, Array, float]],
+    examples: Iterable[tuple[Array, Array, Array]],
     progress: Array,
     progress_known: npt.NDArray[np.bool_],
 ) -> QualityCalibration:
     """Learn the offsets on held-out runs.
 
     Args:
-        examples: draws [draw, 3], outcome [3] and unit of each prefix.
+        examples: draws [3, run, draw], outcomes [3, run] and units [run] of prefixes, in parts.
         progress: [example] true progress.
         progress_known: [example] whether the forecast was told it.
     """
-    surprise = np.array([_surprise(*example) for example in examples])[:, None, :]
+    surprise = np.concatenate([_surprise(*part) for part in examples])[:, None, :]
     return QualityCalibration(
         *(o[..., 0, :] for o in learn_offsets(surprise, progress, progress_known))
     )
 
 
-def _surprise(draws: Array, outcome: Array, unit: float) -> Array:
-    """(outcome - quantile) / spread of the score, at KNOTS."""
-    weights = _WEIGHTS / (unit, 1.0, 1.0)
-    base, spread = score_knots(draws @ weights)
-    return np.asarray((outcome @ weights - base) / spread)
+def _surprise(draws: Array, outcome: Array, unit: Array) -> Array:
+    """(outcome - quantile) / spread of the scores, at KNOTS: [run, knot]."""
+    weights = weights_of(unit)
+    base, spread = score_knots(scores_of(draws, weights))
+    return np.asarray(((outcome * weights).sum(axis=0)[:, None] - base) / spread)

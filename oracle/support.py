@@ -83,43 +83,62 @@ _LEAST_SPREAD = 0.03
 
 
 def describe(rows: Float32) -> Float32:
-    """Summarise a history: its last checkpoint, and how it came there.
+    """Summarise histories of one length: the last checkpoint of each, and how it came there.
 
     Args:
-        rows: [time, feature], from `oracle.features.encode`.
+        rows: [run, time, feature], as `oracle.features.encode` gives them.
 
     Returns:
-        [input] float32: the last row and statistics of the path.
+        [run, input] float32: the last row and statistics of the path.
     """
-    time = len(rows)
-    changes = rows[:, _CHANGES]  # 0 in the first row
-    since = rows[:, _SINCE_FIRST]
-    plan = rows[:, _PLAN_NOW]
+    runs, time, _ = rows.shape
+    changes = rows[..., _CHANGES]  # 0 in the first row
+    since = rows[..., _SINCE_FIRST]
+    plan = rows[..., _PLAN_NOW]
     # Late changes, changes, changes of changes | since the first, rises of the plan | turns, rests.
-    block = np.zeros((time, 20), np.float32)
-    size = np.abs(changes, out=block[:, 3:6])
-    block[time // 2 :, :3] = size[time // 2 :]
-    block[:, 9:12] = since
+    block = np.zeros((runs, time, 20), np.float32)
+    size = np.abs(changes, out=block[..., 3:6])
+    block[:, time // 2 :, :3] = size[:, time // 2 :]
+    block[..., 9:12] = since
     if time > 1:
-        np.subtract(plan[1:], plan[:-1], out=block[1:, 12:14])
+        np.subtract(plan[:, 1:], plan[:, :-1], out=block[:, 1:, 12:14])
         if time > 2:
-            later, earlier = changes[2:], changes[1:-1]
-            np.abs(later - earlier, out=block[2:, 6:9])
-            np.less(later * earlier, 0, out=block[2:, 14:17], casting="unsafe")
-    np.equal(changes, 0, out=block[:, 17:], casting="unsafe")
-    mean = np.add.reduce(block, axis=0)
+            later, earlier = changes[:, 2:], changes[:, 1:-1]
+            np.abs(later - earlier, out=block[:, 2:, 6:9])
+            np.less(later * earlier, 0, out=block[:, 2:, 14:17], casting="unsafe")
+    np.equal(changes, 0, out=block[..., 17:], casting="unsafe")
+    mean = np.add.reduce(block, axis=1)
     mean *= 1 / time
-    most = np.maximum.reduce(block[:, :14], axis=0)
-    least = np.minimum.reduce(block[:, 9:14], axis=0)
-    first = size[1 if time > 1 else 0]
-    last = rows[-1]
-    shape = since[[time // 4, time // 2, time * 3 // 4]].ravel()
+    most = np.maximum.reduce(block[..., :14], axis=1)
+    least = np.minimum.reduce(block[..., 9:14], axis=1)
+    first = size[:, 1 if time > 1 else 0]
+    last = rows[:, -1]
+    shape = since[:, [time // 4, time // 2, time * 3 // 4]].reshape(runs, -1)
     out = np.concatenate(
-        (mean[:9], most[:9], first, np.abs(since[-1]), mean[9:], most[9:], least, shape, last)
+        (
+            *(mean[:, :9], most[:, :9], first, np.abs(since[:, -1])),
+            *(mean[:, 9:], most[:, 9:], least, shape, last),
+        ),
+        axis=1,
     )
-    magnitudes = out[:_MAGNITUDES]
+    magnitudes = out[:, :_MAGNITUDES]
     magnitudes += _SMALL
     np.log(magnitudes, out=magnitudes)
+    return out
+
+
+def _describe_each(encoded: Sequence[Float32]) -> Float32:
+    """Summarise histories of any lengths, those of one length together: [run, input]."""
+    of_length: dict[int, list[int]] = {}
+    for i, rows in enumerate(encoded):
+        of_length.setdefault(len(rows), []).append(i)
+    out: Float32 | None = None
+    for same in of_length.values():
+        described = describe(np.stack([encoded[i] for i in same]))
+        if out is None:
+            out = np.empty((len(encoded), described.shape[1]), np.float32)
+        out[same] = described
+    assert out is not None  # noqa: S101 (the callers give one history at least)
     return out
 
 
@@ -204,25 +223,19 @@ class Support:
         logit: Float32 = h @ self.out + self.out_bias - _OUTSIDE * beyond
         return logit
 
-    def score(self, rows: Float32, history: History | None = None) -> float:
-        """Support of one history.
-
-        Args:
-            rows: [time, feature], from `oracle.features.encode`.
-            history: what `rows` encode; given, checkpoints that were too close together to be
-                encoded are looked at too.
-        """
-        if history is not None and len(history) > len(rows) and _hides_spike(rows, history):
-            return 0.0
-        return self._level(float(self.answer(describe(rows))), _group(rows))
-
-    def score_many(
+    def score(
         self, encoded: Sequence[Float32], histories: Sequence[History] | None = None
     ) -> list[float]:
-        """Support of several histories; each as `score`."""
+        """Support of histories.
+
+        Args:
+            encoded: [time, feature] of each, from `oracle.features.encode`.
+            histories: what they encode; given, checkpoints that were too close together to be
+                encoded are looked at too.
+        """
         if not encoded:
             return []
-        logits = self.answer(np.stack([describe(rows) for rows in encoded])).tolist()
+        logits = self.answer(_describe_each(encoded)).tolist()
         scores = [
             self._level(logit, _group(rows)) for logit, rows in zip(logits, encoded, strict=True)
         ]
@@ -294,15 +307,17 @@ def _short(values: npt.NDArray[Any]) -> Any:
 
 
 def _describe_columns(c: Columns) -> tuple[Float32, list[int]]:
-    described, groups = [], []
+    described, groups = list[Float32](), list[int]()
     for begin in range(0, len(c), _CHUNK):
         part = c.take(np.arange(begin, min(begin + _CHUNK, len(c))))
         longest = int(part.length.max())
         part.step = {k: v[:, :longest] for k, v in part.step.items()}
-        for rows, length in zip(encode_columns(part), part.length, strict=True):
-            described.append(describe(rows[:length]))
-            groups.append(_group(rows[:length]))
-    return np.stack(described), groups
+        encoded = [
+            rows[:length] for rows, length in zip(encode_columns(part), part.length, strict=True)
+        ]
+        described.append(_describe_each(encoded))
+        groups += map(_group, encoded)
+    return np.concatenate(described), groups
 
 
 def _draw_real(

@@ -7,7 +7,17 @@ import json
 import numpy as np
 import pytest
 
-from oracle.calibration import DRAWS, KNOTS, STRETCHES, Calibration, fit_calibration, pit, shown
+from oracle.calibration import (
+    DRAWS,
+    KNOTS,
+    STRETCHES,
+    Calibration,
+    along,
+    fit_calibration,
+    pit,
+    rotated,
+    shown,
+)
 from oracle.types import HEAD_LEVELS, LEVELS
 
 
@@ -38,10 +48,9 @@ def test_intervals_cover_what_they_promise(
     quantiles, outcome, progress, known = overconfident
     for told in (True, False):
         rows = np.flatnonzero(known == told)
-        levels = np.array(
-            [shown(fitted.knots(quantiles[i], progress[i] if told else None)) for i in rows]
-        )
-        below = (outcome[rows][..., None] <= levels).mean(axis=(0, 1))
+        seen = along(progress[rows].tolist() if told else [None] * len(rows))
+        levels = shown(fitted.knots(quantiles[rows], seen))
+        below = (outcome[rows].T[..., None] <= levels).mean(axis=(0, 1))
         np.testing.assert_allclose(below, LEVELS, atol=0.02)
 
 
@@ -53,26 +62,29 @@ def test_knots_never_cross_and_the_network_is_far_off_without(
         (outcome[..., None] >= quantiles[..., [1]]) & (outcome[..., None] <= quantiles[..., [7]])
     ).mean()
     assert raw < 0.7
-    for i in range(100):
-        knots = fitted.knots(quantiles[i], progress[i])
-        assert knots.shape == (3, len(KNOTS))
-        assert (np.diff(knots, axis=1) >= 0).all()
+    knots = fitted.knots(quantiles[:100], along(progress[:100].tolist()))
+    assert knots.shape == (3, 100, len(KNOTS))
+    assert (np.diff(knots, axis=2) >= 0).all()
 
 
 def test_draws_keep_margins_dependence_and_seed(
     overconfident: tuple[np.ndarray, ...], fitted: Calibration
 ) -> None:
     quantiles, outcome, progress, _ = overconfident
-    knots = fitted.knots(quantiles[0], progress[0])
-    draws = fitted.draws(knots, seed=5)
-    assert draws.shape == (3, DRAWS)
-    np.testing.assert_array_equal(draws, fitted.draws(knots, seed=5))
-    assert not np.array_equal(draws, fitted.draws(knots, seed=6))
-    for k in range(3):
-        np.testing.assert_allclose(np.quantile(draws[k], LEVELS), shown(knots)[k], atol=0.01)
-        there = np.interp(np.roll(fitted.ranks[:, k], -5), KNOTS, knots[k])
-        np.testing.assert_allclose(draws[k], there, rtol=1e-12, atol=1e-15)
-    assert np.corrcoef(draws)[0, 1] == pytest.approx(np.corrcoef(outcome.T)[0, 1], abs=0.15)
+    knots = fitted.knots(quantiles[:2], along(progress[:2].tolist()))
+    both = fitted.draws(knots)
+    assert both.shape == (3, 2, DRAWS)
+    for i in range(2):
+        draws = rotated(both[:, i], seed=5)
+        np.testing.assert_array_equal(draws, rotated(both[:, i], seed=5 + DRAWS))
+        assert not np.array_equal(draws, rotated(both[:, i], seed=6))
+        for k in range(3):
+            levels = np.quantile(draws[k], LEVELS)
+            np.testing.assert_allclose(levels, shown(knots)[k, i], atol=0.01)
+            there = np.interp(np.roll(fitted.ranks[:, k], -5), KNOTS, knots[k, i])
+            np.testing.assert_allclose(draws[k], there, rtol=1e-12, atol=1e-15)
+        together = np.corrcoef(outcome.T)[0, 1]
+        assert np.corrcoef(draws)[0, 1] == pytest.approx(together, abs=0.15)
 
 
 def test_json_there_and_back(fitted: Calibration) -> None:
@@ -86,12 +98,14 @@ def test_json_there_and_back(fitted: Calibration) -> None:
         Calibration.from_json({**numbers, "offsets": [[0.0]]})
 
 
-def test_offsets_are_linear_between_stretches(fitted: Calibration) -> None:
-    np.testing.assert_allclose(fitted.offsets_at(STRETCHES[2]), fitted.offsets[2])
+def test_offsets_are_linear_between_stretches() -> None:
     middle = (STRETCHES[2] + STRETCHES[3]) / 2
-    np.testing.assert_allclose(
-        fitted.offsets_at(middle), (fitted.offsets[2] + fitted.offsets[3]) / 2
-    )
+    weights = along([STRETCHES[2], middle, 0.0, 1.0, None])
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0)
+    expected = np.zeros((5, len(STRETCHES) + 1))
+    expected[0, 2] = expected[2, 0] = expected[3, -2] = expected[4, -1] = 1.0
+    expected[1, [2, 3]] = 0.5
+    np.testing.assert_allclose(weights, expected, atol=1e-12)
 
 
 def test_pit_is_uniform_for_atoms() -> None:

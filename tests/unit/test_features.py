@@ -14,7 +14,6 @@ from oracle.features import (
     FEATURES,
     MAX_LOG,
     MIN_STEP,
-    anchor,
     anchors,
     columns_of,
     decode,
@@ -22,6 +21,7 @@ from oracle.features import (
     encode_columns,
     encode_outcomes,
     finals_of,
+    last_anchors,
     thin,
 )
 from oracle.types import History, Run
@@ -126,7 +126,7 @@ def test_outcomes_go_there_and_back(runs: list[Run], mqe_of_mean: bool) -> None:
                 continue
             back = decode(change[i, t], values[i, t], floor[i, t])
             np.testing.assert_allclose(back, finals[i], rtol=1e-9, atol=1e-12)
-        last_values, last_floor = anchor(columns, i)
+        last_values, last_floor = (a[..., i] for a in last_anchors(histories))
         np.testing.assert_array_equal(last_values, values[i, columns.length[i] - 1])
         assert last_floor == floor[i, columns.length[i] - 1]
 

@@ -53,10 +53,10 @@ def test_score_lies_within_0_and_1_and_the_batch_agrees(
 ) -> None:
     histories = [run.history.prefix(1 + i % 12) for i, run in enumerate(runs["calibrate"])]
     encoded = [encode(history) for history in histories]
-    single = [support.score(*pair) for pair in zip(encoded, histories, strict=True)]
+    single = [support.score([e], [h])[0] for e, h in zip(encoded, histories, strict=True)]
     assert all(0 <= value <= 1 for value in single)
-    assert support.score_many(encoded, histories) == pytest.approx(single, abs=1e-3)
-    assert support.score_many([]) == []
+    assert support.score(encoded, histories) == pytest.approx(single, abs=1e-3)
+    assert support.score([]) == []
 
 
 def test_score_is_about_uniform_on_what_it_was_calibrated_on(
@@ -68,24 +68,24 @@ def test_score_is_about_uniform_on_what_it_was_calibrated_on(
         for run in runs["calibrate"]
         for _ in range(5)
     ]
-    scores = np.array(support.score_many(encoded))
+    scores = np.array(support.score(encoded))
     assert 0.3 < scores.mean() < 0.7
     assert (scores < 0.05).mean() < 0.15
 
 
 def test_the_brief_is_supported(support: Support, brief_history: dict[str, Any]) -> None:
-    assert support.score(encode(History.parse(brief_history))) > 0.05
+    assert support.score([encode(History.parse(brief_history))])[0] > 0.05
 
 
 def test_no_support_far_outside_the_range_seen(
     support: Support, runs: dict[str, list[Run]]
 ) -> None:
     rows = encode(runs["calibrate"][0].history)
-    usual = support.score(rows)
+    usual = support.score([rows])[0]
     for name in ("neurons", "samples", "learning_rate_now", "mqe_relative"):
         far = rows.copy()
         far[:, FEATURES.index(name)] = 25.0
-        assert support.score(far) < 0.005 < usual
+        assert support.score([far])[0] < 0.005 < usual
 
 
 def test_a_spike_between_encoded_checkpoints_is_seen(
@@ -104,10 +104,9 @@ def test_a_spike_between_encoded_checkpoints_is_seen(
         spiked = History.parse({**smooth, "mqe": [1.0, 0.8, 0.7, spike, 0.65]})
         rows = encode(spiked)
         assert len(rows) == 4
-        assert support.score(rows, spiked) == 0.0
-        assert support.score_many([rows], [spiked]) == [0.0]
+        assert support.score([rows], [spiked]) == [0.0]
     calm = History.parse(smooth)
-    assert support.score(encode(calm), calm) == support.score(encode(calm))
+    assert support.score([encode(calm)], [calm]) == support.score([encode(calm)])
 
 
 @pytest.mark.parametrize("mqe", [0.0, 1e150])
@@ -122,13 +121,13 @@ def test_extreme_values_get_a_number(support: Support, mqe: float) -> None:
             "context": {"mqe_of_mean": 1e-3},
         }
     )
-    assert 0 <= support.score(encode(history), history) <= 1
+    assert 0 <= support.score([encode(history)], [history])[0] <= 1
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 10, 40])
 def test_description_has_one_width_and_finite_numbers(numbers: dict[str, Any], length: int) -> None:
     rows = np.random.default_rng(0).normal(size=(length, len(FEATURES))).astype(np.float32)
-    described = describe(rows)
+    described = describe(rows[None])[0]
     assert described.shape == (len(numbers["mean"]),)
     assert described.dtype == np.float32
     assert np.isfinite(described).all()
