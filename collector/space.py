@@ -159,9 +159,10 @@ def sample_wide(rng: np.random.Generator, n_samples: int) -> Configuration:
     rows, cols = _sides(rng)
     rule, batch = "normalized", float(n_samples)
     if mode == "minibatch":
-        rule = pick(rng, {"mean": 55, "sum": 25, "normalized": 20})
-        # Normalizing over a handful of samples would throw the whole map at them.
-        batch = log_uniform(rng, 0.15 * n_samples if rule == "normalized" else 1, n_samples)
+        rule = pick(rng, {"mean": 40, "sum": 30, "normalized": 30})
+        # Normalizing over one or two samples would throw the whole map at them.
+        least = min(n_samples, max(4, 0.02 * n_samples)) if rule == "normalized" else 1
+        batch = log_uniform(rng, least, n_samples)
     averaged = mode in ("batch", "minibatch") and rule != "mean"  # needs a mass above 0
     neighborhood = pick(
         rng,

@@ -26,14 +26,14 @@ from oracle.types import Run
 SHIPPED_FILES = ("data/pretraining.csv.gz", "data/calibrate.csv.gz", "data/test.csv.gz")
 #: What all shipped networks share.
 _SHIPPED = Settings(
-    epochs=30, batch_size=96, learning_rate=2e-3, decay="cosine", dropout=0.0, hide=0.5
+    epochs=20, batch_size=96, learning_rate=2e-3, decay="cosine", dropout=0.0, hide=0.5
 )
 #: Shipped artifact -> settings and seeds averaged in it; equal networks are trained once.
 SHIPPED: dict[str, tuple[Settings, int]] = {
     "default": (replace(_SHIPPED, architecture="standard"), 2),
     "standard": (replace(_SHIPPED, architecture="standard"), 1),
-    "lite": (replace(_SHIPPED, architecture="lite", epochs=10), 1),
-    "bidirectional": (replace(_SHIPPED, architecture="bidirectional", epochs=6), 1),
+    "lite": (replace(_SHIPPED, architecture="lite", epochs=8), 1),
+    "bidirectional": (replace(_SHIPPED, architecture="bidirectional", epochs=5), 1),
 }
 #: What runs are used for.
 PARTS = ("train", "calibrate", "test")
