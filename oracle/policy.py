@@ -15,6 +15,7 @@ import numpy as np
 
 from oracle.errors import InvalidHistory, must_be
 from oracle.hypervolume import gains, hypervolume, nondominated
+from oracle.quantiles import quantiles_of
 from oracle.ranking import FloatArray, n_good, p_good, p_good_jointly
 from oracle.types import (
     LEVELS,
@@ -140,7 +141,7 @@ def outcome_of(forecast: Forecast, policy: Policy, *, mqe_of_mean: float | None 
         mqe_of_mean: scale of the table, if the reference has one.
     """
     scores = quality_scores(forecast, policy, mqe_of_mean or forecast.mqe_of_mean)
-    low, high = np.quantile(scores, [0.25, 0.75])
+    low, high = quantiles_of(scores, (0.25, 0.75))
     mqe, topographic, dead = (values[LEVELS.index(0.5)] for values in forecast.final.values())
     return Outcome(
         run_id=forecast.run_id,
@@ -207,7 +208,7 @@ def _threshold(forecast: Forecast, reference: Reference | None, policy: Policy) 
         return Verdict(Action.ABSTAIN, Reason.TOO_UNCERTAIN, why)
     relative = forecast.mqe_of_mean if scale is Scale.RELATIVE else None
     scores = quality_scores(forecast, policy, relative)
-    low, score = np.quantile(scores, [LEVELS[0], 0.5])
+    low, score = quantiles_of(scores, (LEVELS[0], 0.5))
     why = f"predicted quality score {score:.3f} ({scale.value}) "
     hint = "" if forecast.mqe_of_mean is not None else SCALE_HINT
     best = _is_best(float(score), reference, policy, relative)

@@ -1,8 +1,10 @@
 """Requests that come together are forecast together.
 
 A busy event loop finds several requests at once, and the network answers sixteen histories in
-half the time of sixteen answers. Nobody waits for company: a history that is alone when the loop
-comes round is forecast alone.
+half the time of sixteen answers. Answers make clients ask again, so while every turn of the loop
+brings somebody, more are on their way: without waiting for them, sixteen clients fall into groups
+of five that never meet. Nobody waits for company that does not come: the first turn without it
+ends the waiting.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ _Waiting = tuple[History, asyncio.Future[Forecast | None]]
 
 
 class Gather:
-    """Collects the histories of one turn of the event loop.
+    """Collects histories while every turn of the event loop brings more.
 
     Args:
         forecast: answers one history, None without a model.
@@ -38,18 +40,25 @@ class Gather:
         self._waiting: list[_Waiting] = []
 
     async def forecast(self, history: History) -> Forecast | None:
-        """Forecast with whoever else asks in this turn of the loop; None without a model."""
+        """Forecast with whoever else asks now; None without a model."""
         loop = asyncio.get_running_loop()
         if not self._waiting:
-            loop.call_soon(self._answer, loop)
+            loop.call_soon(self._look, loop, 0)
         done: asyncio.Future[Forecast | None] = loop.create_future()
         self._waiting.append((history, done))
         return await done
 
+    def _look(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
+        """Wait one more turn where this one brought somebody, else answer."""
+        if seen < len(self._waiting) < MOST:
+            loop.call_soon(self._look, loop, len(self._waiting))
+        else:
+            self._answer(loop)
+
     def _answer(self, loop: asyncio.AbstractEventLoop) -> None:
         together, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
         if self._waiting:
-            loop.call_soon(self._answer, loop)
+            loop.call_soon(self._look, loop, 0)
         together = [(history, done) for history, done in together if not done.done()]
         for (_, done), found in zip(together, self._forecasts(together), strict=True):
             if isinstance(found, Exception):

@@ -44,6 +44,7 @@ from oracle.types import (
 log = logging.getLogger("oracle.runs")
 
 # Built once: putting a statement together costs more than running it.
+_ADD_RUN = insert(runs)
 _ADD_CHECKPOINT = insert(checkpoints)
 _ADD_DECISION = insert(decisions)
 _ADD_EVENT = insert(events)
@@ -147,22 +148,23 @@ class Runs:
             if text is not None and not text.isprintable():
                 raise InvalidHistory(f"`{name}` must be of printable characters.")
         connection.execute(
-            insert(runs).values(
-                owner=owner,
-                run_id=run_id,
-                dataset=piece.dataset,
-                population=piece.population_name,
-                population_size=piece.population_size,
-                total_epochs=piece.total_epochs,
-                context=piece.context.model_dump_json(exclude_none=True),
-                state="running",
-                control=False,
-                created_at=now,
-                updated_at=now,
-                n_checkpoints=0,
-                epoch=0.0,
-                mqe=0.0,
-            )
+            _ADD_RUN,
+            {
+                "owner": owner,
+                "run_id": run_id,
+                "dataset": piece.dataset,
+                "population": piece.population_name,
+                "population_size": piece.population_size,
+                "total_epochs": piece.total_epochs,
+                "context": piece.context.model_dump_json(exclude_none=True),
+                "state": "running",
+                "control": False,
+                "created_at": now,
+                "updated_at": now,
+                "n_checkpoints": 0,
+                "epoch": 0.0,
+                "mqe": 0.0,
+            },
         )
         row = run_of(connection, owner, run_id)
         assert row is not None  # noqa: S101 (inserted just now)
@@ -348,7 +350,8 @@ class Runs:
 
     def _tell(self, connection: Connection, owner: str, run_id: str, kind: EventKind) -> RunSummary:
         row = _existing(connection, owner, run_id)
-        run = summary_of(row, outcomes.last(connection, row.id))
+        ended = row.state != "running"
+        run = summary_of(row, outcomes.last(connection, row.id) if ended else None)
         _add_event(connection, row, Event(kind=kind, run=run))
         return run
 

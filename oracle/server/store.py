@@ -14,9 +14,9 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -257,7 +257,7 @@ class Store:
         with self._writing.begin() as connection:
             for job in jobs:
                 try:
-                    with connection.begin_nested():
+                    with _undoable(connection):
                         results.append((job, job.work(connection), None))
                 except OracleError as error:
                     results.append((job, None, error))
@@ -334,6 +334,18 @@ class Store:
         """Have every connection opened anew."""
         self._writing.dispose()
         self._reading.dispose()
+
+
+@contextmanager
+def _undoable(connection: Connection) -> Iterator[None]:
+    """Undo alone what fails; begin_nested does the same, but names and compiles each time anew."""
+    connection.exec_driver_sql("SAVEPOINT job")
+    try:
+        yield
+    except OracleError:
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT job")
+        raise
+    connection.exec_driver_sql("RELEASE SAVEPOINT job")
 
 
 def _nothing() -> None:

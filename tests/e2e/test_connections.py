@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from serving import HISTORY, Server, body
+
+from oracle.commands.serve import listen
 
 HEAD = b"POST /v1/forecast HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 WRONG_TYPE = HEAD.replace(b"application/json", b"text/plain")
@@ -69,3 +72,24 @@ def test_a_body_that_is_too_large_does_not_cost_the_connection(connection: socke
     connection.sendall(large[-500:])  # a client sends all of it before it reads
     connection.sendall(request(body(HISTORY)))
     assert status(connection) == 200
+
+
+def test_an_answer_waits_for_no_acknowledgement() -> None:
+    """Head and body are two small writes: Nagle's algorithm would hold the second for 40 ms."""
+
+    async def accepted() -> int:
+        delays: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            ours = writer.get_extra_info("socket")
+            delays.set_result(ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listening = listen("127.0.0.1", 0)
+        async with await asyncio.start_server(answer, sock=listening):
+            _, client = await asyncio.open_connection(*listening.getsockname())
+            told = await delays
+            client.close()
+            return told
+
+    assert asyncio.run(accepted())

@@ -56,6 +56,26 @@ def test_each_gets_its_own_answer_and_few_calls_are_made(oracle: Oracle) -> None
         )
 
 
+def test_those_who_come_turn_by_turn_are_forecast_together(oracle: Oracle) -> None:
+    sizes: list[int] = []
+
+    def many(histories: Sequence[History]) -> list[Forecast]:
+        sizes.append(len(histories))
+        return oracle.forecast_many(histories)
+
+    gather = Gather(oracle.forecast, many)
+
+    async def one_a_turn() -> None:
+        asked = []
+        for history in HISTORIES:
+            asked.append(asyncio.ensure_future(gather.forecast(history)))
+            await asyncio.sleep(0)
+        await asyncio.gather(*asked)
+
+    asyncio.run(one_a_turn())
+    assert sizes == [MOST, len(HISTORIES) - MOST]
+
+
 def test_one_alone_is_forecast_alone(oracle: Oracle) -> None:
     gather = Gather(oracle.forecast, lambda histories: pytest.fail("nobody else asked"))
     assert ask(gather, HISTORIES[:1]) == [oracle.forecast(HISTORIES[0])]
