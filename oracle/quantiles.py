@@ -92,7 +92,9 @@ def _places(
     place = np.array(levels) * (n - 1)
     below = place.astype(np.intp)
     above = np.minimum(below + 1, n - 1)
-    return np.union1d(below, above), below, above, place - below
+    # np.union1d would import numpy.ma: 9 MB in every worker.
+    needed = np.array(sorted({*below.tolist(), *above.tolist()}))
+    return needed, below, above, place - below
 
 
 def between(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
