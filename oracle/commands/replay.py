@@ -183,7 +183,10 @@ def _as_dict(
             for limit, rows in chosen.items()
         },
         "curves": {
-            name: [{"setting": s.value, **_values(f)} for s, f in curve(tallies, name)]
+            name: [
+                {"setting": s.value, "label": s.label, **_values(f)}
+                for s, f in curve(tallies, name)
+            ]
             for name in tallies.policies
         },
     }
@@ -213,10 +216,10 @@ def _print(facts: dict[str, Any], tallies: Tallies, chosen: dict[float, list[Cho
             else:
                 print(_line(row.policy, row.figures))
     print("\nEvery setting, scored where it was picked")
-    print(head)
     for name in tallies.policies:
+        print(f"{name:34}{head[34:]}")
         for setting, figures in curve(tallies, name):
-            print(_line(f"{name[:26]} {setting.value:g}", figures))
+            print(_line(setting.label or f"{setting.value:g}", figures))
 
 
 def _about(facts: dict[str, Any]) -> str:
