@@ -1,4 +1,4 @@
-"""Speed of training, as ratios in one run: `python -m bench.train [--quick] [--write-docs]`.
+"""Speed of training, as ratios in one run: `python -m bench.train [--quick] [--json]`.
 
 CPU seconds an epoch of 20,000 prefix windows, forward and backward pass and Adam, one thread:
 Keras as `oracle train` uses it, the same job on PyTorch's nn.LSTM where that is installed
