@@ -29,7 +29,8 @@ format: $(VENV)/dev  ## rewrite the code in the project's style
 bench: $(VENV)/dev  ## print the speed figures; BENCH="latency http" for some of them
 	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m bench.$$name $(ARGS) || exit 1; done
 
-BENCH ?= $(sort $(filter-out __init__,$(basename $(notdir $(wildcard bench/*.py)))))
+# What measures speed; the rest of bench/ makes pages of docs/ by hours of runs, or is a part of one.
+BENCH ?= collect hook http http_peers latency metrics train
 
 fuzz: $(VENV)/dev  ## the long form of the fuzzing tests
 	$(BIN)/python -m tests.fuzz $(ARGS)

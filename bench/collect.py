@@ -1,4 +1,4 @@
-"""Runs per second per core: the compiled core against MiniSom: `python bench/collect.py`.
+"""Runs per second per core: the compiled core against MiniSom: `python -m bench.collect`.
 
 The same runs on both: online, Gaussian, with the same first weights, order, decays, checkpoints
 and table; the maps end bit for bit the same. MiniSom is measured by its own three metrics. In turn,
@@ -21,6 +21,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 import numpy as np  # noqa: E402
 from minisom import MiniSom  # noqa: E402
 
+from bench.speed_page import enter  # noqa: E402
 from collector.fast_run import run_one  # noqa: E402
 from collector.fast_som import FastSom  # noqa: E402
 from collector.random_tables import random_table  # noqa: E402
@@ -59,7 +60,9 @@ def fast_run(weights: np.ndarray, data: np.ndarray, order: np.ndarray, at: np.nd
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=20)
-    runs = parser.parse_args().runs
+    parser.add_argument("--write-docs", action="store_true", help="enter it in docs/speed.md")
+    args = parser.parse_args()
+    runs = args.runs
     rng = np.random.default_rng(0)
     run_one(0, 0, {"preset": "pretraining"})  # compiles
     theirs, ours = [], []
@@ -83,15 +86,20 @@ def main() -> None:
             theirs.append(middle - begin)
             ours.append(end - middle)
     ratio = statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
-    print(f"the same {runs} runs, {CHECKPOINTS} checkpoints each, runs a second a core:")
-    print(f"  MiniSom with its own metrics {runs / sum(theirs):8.2f}")
-    print(f"  compiled core                {runs / sum(ours):8.2f}")
-    print(f"  ratio, median over runs      {ratio:7.0f}x   (target {TARGET:.0f}x)")
     begin = time.process_time()
     for index in range(5 * runs):
         run_one(index, 1, {"preset": "pretraining"})
     made = 5 * runs / (time.process_time() - begin)
-    print(f"preset pretraining, tables and records included: {made:.0f} runs a second a core")
+    told = (
+        f"the same {runs} runs, {CHECKPOINTS} checkpoints each, runs a second a core:\n"
+        f"  MiniSom with its own metrics {runs / sum(theirs):8.2f}\n"
+        f"  compiled core                {runs / sum(ours):8.2f}\n"
+        f"  ratio, median over runs      {ratio:7.0f}x   (target {TARGET:.0f}x)\n"
+        f"preset pretraining, tables and records included: {made:.0f} runs a second a core"
+    )
+    print(told)
+    if args.write_docs:
+        enter("python -m bench.collect", told)
 
 
 if __name__ == "__main__":

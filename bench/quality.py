@@ -1,9 +1,12 @@
 """Write docs/quality.md: how good the shipped oracle's forecasts and decisions are.
 
-    make quality                     # from data/*.csv.gz, see docs/training.md; about 15 minutes
+    make quality                     # from data/*.csv.gz, see docs/training.md; about 18 minutes
     make quality ARGS="--quick"      # from the sample dataset alone, into a folder, in CI's time
+    make quality ARGS="--foreign nexussom=runs.csv"   # beside data/foreign/*.csv, if there are any
 
-Every table is what `oracle evaluate` and `oracle replay` print; their JSON is kept beside.
+Every table is what `oracle evaluate` and `oracle replay` print; the page names the command of
+each, and their JSON is kept beside. Runs that others recorded need not be there: the page then
+says how to add them.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.aims import aims, foreign_table
 from bench.floor import floor
 from oracle.dataset import metadata_path, read_dataset, write_dataset
 from oracle.forecaster import Oracle
@@ -25,6 +29,8 @@ from oracle.types import LEVELS, Run
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
+#: Read in full measure; docs/training.md tells the commands that collect them.
+NEEDED = ("test.csv.gz", "pretraining.csv.gz", "choose.csv.gz")
 #: Runs that the baselines are fitted on: boosting gains little beyond, and takes minutes more.
 BASELINE_RUNS = 12_000
 #: Shares of the run at which forecasts and checks are shown.
@@ -34,11 +40,30 @@ DENSE = "0.03,0.05,0.07,0.1,0.13,0.16,0.2,0.25,0.3,0.4,0.5,0.6,0.7,0.8"
 
 
 def oracle(*arguments: str) -> dict[str, Any]:
-    """Run one command with --json."""
+    """Run one command with --json; the answer names it."""
     command = [sys.executable, "-m", "oracle", *arguments, "--json"]
     print("oracle", *arguments, flush=True)
     answer: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=-1).stdout)
-    return answer
+    told = " ".join(("oracle", *arguments, "--json")).replace(f"{ROOT}/", "")
+    return answer | {"command": told}
+
+
+def named(text: str) -> tuple[str, Path]:
+    """Read NAME=FILE."""
+    name, _, file = text.partition("=")
+    if not name or not Path(file).is_file():
+        raise argparse.ArgumentTypeError(
+            f"must be NAME=FILE with an existing dataset, but got {text}."
+        )
+    return name, Path(file)
+
+
+def of_main_score(found: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of an evaluation: by table and source the main score alone, for its size."""
+    for name in ("by_table", "by_source"):
+        for key, rows in found.get(name, {}).items():
+            found[name][key] = [row for row in rows if row["score"] == found["main_score"]]
+    return found
 
 
 def picked(runs: Sequence[Run], count: int) -> list[Run]:
@@ -141,13 +166,59 @@ def replay_table(found: dict[str, Any], limit: str) -> str:
     return "\n".join(lines)
 
 
+def printed(found: dict[str, Any]) -> str:
+    """By which command a section's tables were printed."""
+    return f"Printed by\n\n    {found['command']}"
+
+
+def settings_tried(replayed: dict[str, Any]) -> str:
+    """How many settings each policy could be chosen from."""
+    counts = {name: len(rows) for name, rows in replayed["curves"].items()}
+    optuna = sum(count for name, count in counts.items() if name.startswith("Optuna "))
+    told = ", ".join(f"{name} {count}" for name, count in counts.items())
+    claim = (
+        f' "No setting keeps the limit" speaks of these alone ({optuna} of Optuna\'s pruners, '
+        "the grids of `oracle/rivals.py`)."
+        if optuna
+        else ""
+    )
+    return f"Settings to choose from: {told}.{claim}"
+
+
+def others_section(others: dict[str, dict[str, Any]]) -> str:
+    """Runs that others recorded, or how to add some."""
+    head = "### Runs that others recorded\n\n"
+    if not others:
+        return head + (
+            "None were there when this was written. Put dataset files (docs/data.md) into "
+            "data/foreign/, named after\ntheir source, or run "
+            '`make quality ARGS="--foreign NAME=FILE"`.\n'
+        )
+    commands = "\n".join(f"    {found['command']}" for found in others.values())
+    return (
+        f"{head}Error of the quality score by share of the run seen. Printed by\n\n{commands}\n\n"
+        f"{foreign_table(others)}\n"
+    )
+
+
 def main() -> None:
     """Measure, draw, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="shipped-default")
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     parser.add_argument("--quick", action="store_true", help="sample data, no baselines")
+    parser.add_argument(
+        "--foreign", action="append", type=named, metavar="NAME=FILE", help="runs others recorded"
+    )
     options = parser.parse_args()
+    missing = [] if options.quick else [name for name in NEEDED if not (DATA / name).is_file()]
+    if missing:
+        parser.error(
+            f"data/ must hold {', '.join(NEEDED)}, but there is no {', '.join(missing)}. "
+            "docs/training.md gives the commands that collect them; --quick needs none."
+        )
+    recorded = {path.name.split(".")[0]: path for path in sorted((DATA / "foreign").glob("*.csv*"))}
+    recorded |= dict(options.foreign or ())
     out: Path = options.out
     pictures, results = out / "img", out / "quality"
     pictures.mkdir(parents=True, exist_ok=True)
@@ -174,6 +245,10 @@ def main() -> None:
         )
         foreign = oracle("evaluate", *with_model, "--dataset", str(unseen), *extra)
         forget(unseen)
+    others = {
+        name: oracle("evaluate", *with_model, "--dataset", str(path), *extra)
+        for name, path in recorded.items()
+    }
     choose = ["--choose-on", str(DATA / "choose.csv.gz")]
     size = ["--population-size", "8"] if options.quick else []
     saved = pictures / "saved-against-lost.png"
@@ -199,11 +274,12 @@ def main() -> None:
         ("evaluate-minisom", foreign),
         ("replay", replayed),
         ("replay-dense", dense),
+        *((f"evaluate-foreign-{name}", found) for name, found in others.items()),
     ):
         if found:
-            text = json.dumps(found, indent=1).replace(f"{ROOT}/", "")
+            text = json.dumps(of_main_score(found), indent=1).replace(f"{ROOT}/", "")
             (results / f"{name}.json").write_text(text + "\n")
-    (out / "quality.md").write_text(page(model, measured, luck, foreign, replayed, dense))
+    (out / "quality.md").write_text(page(model, measured, luck, foreign, others, replayed, dense))
     print(f"wrote {out / 'quality.md'}")
 
 
@@ -212,6 +288,7 @@ def page(
     measured: dict[str, Any],
     luck: dict[str, float],
     foreign: dict[str, Any],
+    others: dict[str, dict[str, Any]],
     replayed: dict[str, Any],
     dense: dict[str, Any],
 ) -> str:
@@ -223,14 +300,26 @@ def page(
     parts = [
         f"""# How good it is
 
-Written by `make quality` from `oracle evaluate` and `oracle replay`; do not edit. The oracle is
-`{model.info.name}` ({model.info.sha256[:12]}). {measured["runs"]:,} runs of {measured["tables"]}
-tables that nothing was fitted to (role `test` in `oracle/tables.py`), trained by the compiled core
-over the whole space: online, blocks, mini-batches, batch maps. Baselines are fitted on
+Written by `make quality`, do not edit; each section names the command that printed its tables. The
+oracle is `{model.info.name}` ({model.info.sha256[:12]}).
+{measured["runs"]:,} runs of {measured["tables"]} tables that nothing was fitted to (role `test` in
+`oracle/tables.py`), trained by the compiled core over the whole space: online, blocks,
+mini-batches, batch maps. Baselines are fitted on
 {fitted_on}
-and see the same inputs. Intervals are bootstraps over tables.
+and see the same inputs. Intervals are bootstraps over tables. Where a command names
+`docs/quality/baseline-runs.csv.gz`, that file is every n-th run of `data/pretraining.csv.gz`,
+{BASELINE_RUNS:,} in all, made on the way and removed again.
+
+## Aims, and what is reached
+
+Set before the first oracle was trained, for tables that nothing was fitted to. The tables below
+give the rest; what was tried where a line is missed stands at the end of this page.
+
+{aims(measured, replayed, others)}
 
 ## Forecasts
+
+{printed(measured)}
 
 Mean absolute error of the quality score (mqe / mqe_of_mean + topographic error + 0.5 · dead-neuron
 ratio) by share of the run seen:
@@ -269,7 +358,8 @@ it ended):
             f"""### MiniSom
 
 {foreign["runs"]:,} runs of MiniSom itself, on {foreign["tables"]} of the test tables; no MiniSom
-run trained the oracle.
+run trained the oracle. `minisom-unseen.csv.gz` holds the runs of data/minisom-2000.csv.gz on these
+tables. {printed(foreign)}
 
 {error_table(foreign, score)}
 
@@ -278,6 +368,7 @@ run trained the oracle.
 {coverage_table(foreign)}
 """
         )
+    parts.append(others_section(others))
     parts.append(
         f"""## Decisions
 
@@ -285,7 +376,9 @@ run trained the oracle.
 = the true best {replayed["good"]:.0%}; checks at
 {", ".join(f"{c:.0%}" for c in replayed["checks"])} of the run. Each policy's setting is chosen on
 other tables ({str(replayed["chosen_on"]).replace(str(ROOT) + "/", "")}) by a bound on good runs
-lost, and scored on these.
+lost, and scored on these. {printed(replayed)}
+
+{settings_tried(replayed)}
 """
     )
     for limit in limits:
@@ -294,8 +387,8 @@ lost, and scored on these.
     if dense:
         parts.append(
             "### Looking more often\n\nThe same with checks at "
-            f"{', '.join(f'{c:.0%}' for c in dense['checks'])}; at most 1 % lost:\n\n"
-            f"{replay_table(dense, next(iter(dense['chosen'])))}\n"
+            f"{', '.join(f'{c:.0%}' for c in dense['checks'])}; at most 1 % lost. "
+            f"{printed(dense)}\n\n{replay_table(dense, next(iter(dense['chosen'])))}\n"
         )
     tried = ROOT / "docs" / "tried.md"
     if tried.is_file():

@@ -208,6 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="fewer windows and rounds")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--write-docs", action="store_true", help="enter it in docs/speed.md")
     parser.add_argument("--torch-python", default=sys.executable, help="Python that has PyTorch")
     args = parser.parse_args()
     rounds, n_batches = (2, 2) if args.quick else (5, 8)
@@ -218,10 +219,15 @@ def main() -> None:
     if args.json:
         print(json.dumps(results))
         return
-    print(f"CPU s an epoch of {WINDOWS:,} windows of {STEPS} steps, batch {BATCH}, one thread")
+    told = [f"CPU s an epoch of {WINDOWS:,} windows of {STEPS} steps, batch {BATCH}, one thread"]
     for name, figures in results.items():
         shown = "   ".join(f"{what} {value:.2f}" for what, value in figures.items())
-        print(f"{name:<14} {shown}")
+        told.append(f"{name:<14} {shown}")
+    print("\n".join(told))
+    if args.write_docs:
+        from bench.speed_page import enter  # needs the project, which a worker's Python may lack
+
+        enter("python -m bench.train" + " --quick" * args.quick, "\n".join(told))
 
 
 if __name__ == "__main__":

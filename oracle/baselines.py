@@ -57,10 +57,10 @@ class TrainingMean:
     name = "training mean"
 
     def fit(self, runs: Sequence[Run]) -> Self:
-        """Learn the means; runs without `mqe_of_mean` count by their first mqe."""
+        """Learn the means (0 where undefined); without `mqe_of_mean` by the run's first mqe."""
         finals = finals_of(runs)
         finals[:, 0] /= _scale_of([run.history for run in runs])
-        self._mean = np.nanmean(finals, axis=0)
+        self._mean = np.nansum(finals, axis=0) / np.maximum(np.isfinite(finals).sum(axis=0), 1)
         return self
 
     def predict(self, histories: Sequence[History]) -> Array:

@@ -185,13 +185,19 @@ def fit_calibration(
     offsets, unknown = learn_offsets(score, progress, progress_known)
     partial = Calibration(offsets, unknown, np.full((1, len(TARGETS)), 0.5))
     rng = np.random.default_rng(seed)
-    whole = np.isfinite(outcomes).all(axis=1) & progress_known & (progress < 0.75)
+    known = np.asarray(np.isfinite(outcomes))
+    # A target without any outcome is drawn independently of the others.
+    learned = np.flatnonzero(known.any(axis=0))
+    whole = known[:, learned].all(axis=1) & progress_known & (progress < 0.75)
     rows = rng.permutation(np.flatnonzero(whole))
     rows = rows[: 8 * DRAWS]
     knots = partial.knots(quantiles[rows], along(progress[rows].tolist()))
     pits = np.array(
         [
-            [pit(outcomes[i, k], knots[k, n], KNOTS, rng) for k in range(len(TARGETS))]
+            [
+                pit(outcomes[i, k], knots[k, n], KNOTS, rng) if k in learned else rng.uniform()
+                for k in range(len(TARGETS))
+            ]
             for n, i in enumerate(rows)
         ]
     )

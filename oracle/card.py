@@ -4,7 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+from oracle.dataset import MIN_TABLES_TO_HOLD_OUT, counted
 from oracle.score import Score
+
+
+def remarks(data: dict[str, Any]) -> list[str]:
+    """Say plainly what the data could not teach.
+
+    Args:
+        data: as `oracle.recipe.Data.facts` tells it.
+    """
+    said = []
+    if data["split_by"] == "run":
+        tables = data["tables"]
+        few = "One table" if tables == 1 else f"{counted(tables, 'table')} only"
+        said.append(
+            f"{few}: the runs judged on are of tables that were trained on, so nothing is known of "
+            f"other tables. From {MIN_TABLES_TO_HOLD_OUT} tables on, whole ones are held out."
+        )
+    said += [
+        f"{target} ends the same in all {counted(runs, 'training run')}: with nothing to learn, "
+        "its outcomes had no weight and count in no error; without --from it cannot be forecast."
+        for target, runs in data["constant"].items()
+    ]
+    return said
 
 
 def card_text(name: str, facts: dict[str, Any], score: Score) -> str:
@@ -28,12 +51,19 @@ def card_text(name: str, facts: dict[str, Any], score: Score) -> str:
         if levels
     )
     parts = "\n".join(
-        f"- {part}: {data[part]['runs']:,} runs of {data[part]['tables']:,} tables"
+        f"- {part}: {_amount(data[part]['runs'], data[part]['tables'])}"
         for part in ("train", "calibrate", "test")
     )
     excluded = ", ".join(f"{n} {why}" for why, n in data["excluded"].items()) or "none"
     held_out = "whole tables" if data["split_by"] == "table" else "single runs of the same tables"
+    plainly = "".join(f"{remark}\n\n" for remark in remarks(data))
     parent = facts.get("parent")
+    chose = (
+        "\nThe same runs decided that this oracle replaces the one it was tuned from: its errors "
+        "here are a little too good.\n"
+        if parent
+        else ""
+    )
     origin = f"Fine-tuned from {parent['name']} ({parent['sha256'][:12]}).\n\n" if parent else ""
     return f"""# {name}
 
@@ -47,14 +77,14 @@ averaged, {", ".join(str(n) for n in facts["epochs_run"])} epochs.
 
 Held out for calibration and test: {held_out}. Left out as unusable: {excluded}.
 
-{parts}
+{plainly}{parts}
 
 ## Mean absolute error on the test runs
 
-{score.runs:,} runs of {score.tables} tables that trained and calibrated nothing; mqe {score.scale};
+{_amount(score.runs, score.tables)} that trained and calibrated nothing; mqe {score.scale};
 the mean quality of the training runs as the forecast errs by {score.training_mean:.4f} at every
 prefix.
-
+{chose}
 | seen | quality score | last value | ratio | mqe | topographic error | dead neurons |
 |---|---|---|---|---|---|---|
 {rows}
@@ -73,3 +103,7 @@ forecast, by the randomised transform.
 The forecast is about runs like those it was trained on; its support score falls where a history is
 unlike them, and policies then abstain. Without total_epochs or the schedule intervals are wider.
 """
+
+
+def _amount(runs: int, tables: int) -> str:
+    return f"{counted(runs, 'run')} of {counted(tables, 'table')}"

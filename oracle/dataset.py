@@ -14,7 +14,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -140,6 +140,15 @@ class Split:
     excluded: dict[str, int]
 
 
+def counted(n: int, noun: str) -> str:
+    """Say a number of runs, tables or the like.
+
+    >>> counted(1, "table"), counted(2800, "run")
+    ('1 table', '2,800 runs')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 #: Fewer tables than this cannot spare whole ones for calibration and test.
 MIN_TABLES_TO_HOLD_OUT = 8
 #: A history needs a prefix and something left to forecast.
@@ -147,7 +156,12 @@ MIN_CHECKPOINTS = 3
 
 
 def usable(runs: Iterable[Run]) -> tuple[list[Run], dict[str, int]]:
-    """Leave out what must not be trained or scored on, counted by reason."""
+    """Leave out what must not be trained or scored on, counted by reason.
+
+    An mqe that never changes was not measured. A ratio may well stand still within one run: on
+    small tables, and where every neuron is used, a hundredth of all real runs show it. That a
+    ratio was not measured only shows over many runs: see `constant_outcomes`.
+    """
     kept, excluded = [], Counter[str]()
     for run in runs:
         mqe = run.history.mqe
@@ -160,6 +174,33 @@ def usable(runs: Iterable[Run]) -> tuple[list[Run], dict[str, int]]:
         else:
             kept.append(run)
     return kept, dict(excluded)
+
+
+def constant_outcomes(runs: Sequence[Run]) -> dict[str, int]:
+    """Find the targets that end the same in every run: nothing can be learned of them.
+
+    Returns:
+        target -> runs that have this outcome; targets that no run has are not among them.
+
+    Raises:
+        DatasetError: where the final mqe is one of them, without which there is no forecast.
+    """
+    found = {}
+    for target in TARGETS:
+        known = [value for run in runs if (value := getattr(run, target)) is not None]
+        if known and len(set(known)) == 1:
+            found[target] = len(known)
+    if TARGETS[0] in found:
+        rule = "different in some of the training runs"
+        came = f"{runs[0].final_mqe:g} in all {len(runs)}"
+        raise DatasetError(must_be(TARGETS[0], rule, came, "Record how each run ended."))
+    return found
+
+
+def without_outcomes(runs: Iterable[Run], targets: Collection[str]) -> list[Run]:
+    """The same runs, with these outcomes undefined."""
+    undefined = dict.fromkeys(targets)
+    return [run.model_copy(update=undefined) if targets else run for run in runs]
 
 
 def split_runs(

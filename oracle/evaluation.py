@@ -2,13 +2,14 @@
 
 Every run is cut at the same progress for everybody who forecasts it, so all rows of a table
 rest on the same prefixes. Intervals come from a bootstrap over tables: runs of one table err
-together. Runs that cannot be scored are left out, counted and named.
+together. Within a single table they are over its runs and tell nothing of other tables. Runs
+that cannot be scored are left out, counted and named.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +20,10 @@ from oracle.baselines import Baseline
 from oracle.dataset import usable
 from oracle.errors import DatasetError, must_be
 from oracle.features import finals_of
+from oracle.measures import Array, Names, clusters_of, interval, mean_of, measures
 from oracle.recorded import Forecaster
 from oracle.types import LEVELS, QUALITY_WEIGHTS, TARGETS, Forecast, History, Policy, Run
 
-Array = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 PROGRESS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
@@ -30,10 +31,6 @@ PROGRESS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 SCORES = (*TARGETS, "relative_mqe", "quality_raw", "quality_relative")
 #: The score that all tables of errors are about, unless said.
 MAIN = "quality_relative"
-RESAMPLES = 1000
-INTERVAL = 0.95
-#: Within-table correlations need this many runs of a table.
-MIN_RUNS_TO_RANK = 5
 ORACLE = "oracle"
 
 
@@ -58,12 +55,12 @@ class Scored:
     excluded: dict[str, int]
 
     @property
-    def tables(self) -> npt.NDArray[np.str_]:
+    def tables(self) -> Names:
         """[run] table names."""
         return np.array([run.dataset for run in self.runs])
 
     @property
-    def sources(self) -> npt.NDArray[np.str_]:
+    def sources(self) -> Names:
         """[run] source names."""
         return np.array([run.source for run in self.runs])
 
@@ -175,83 +172,7 @@ def inside(pit: Array, level: float) -> Bools:
     return np.asarray(np.abs(pit - 0.5) <= level / 2)
 
 
-# -- figures ----------------------------------------------------------------------------------
-
-
-def measures(true: Array, predicted: Array, tables: npt.NDArray[np.str_]) -> dict[str, float]:
-    """Score forecasts [run] against outcomes [run].
-
-    Returns:
-        mae, rmse, r2, pearson, and spearman within tables (mean, weighted by runs); NaN where
-        undefined, e.g. a correlation of constants.
-    """
-    known = np.isfinite(true) & np.isfinite(predicted)
-    x, y, tables = true[known], predicted[known], tables[known]
-    if not len(x):
-        return dict.fromkeys(("n", "mae", "rmse", "r2", "pearson", "spearman"), np.nan)
-    error = y - x
-    spread = ((x - x.mean()) ** 2).sum()
-    return {
-        "n": float(len(x)),
-        "mae": float(np.abs(error).mean()),
-        "rmse": float(np.sqrt((error**2).mean())),
-        "r2": float(1 - (error**2).sum() / spread) if spread > 0 else np.nan,
-        "pearson": correlation(x, y),
-        "spearman": _within_tables(x, y, tables),
-    }
-
-
-def correlation(x: Array, y: Array) -> float:
-    """Pearson's r; NaN where one side is constant."""
-    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return np.nan
-    return float(np.corrcoef(x, y)[0, 1])
-
-
-def _within_tables(x: Array, y: Array, tables: npt.NDArray[np.str_]) -> float:
-    total, weight = 0.0, 0
-    for table in np.unique(tables):
-        mine = tables == table
-        if mine.sum() >= MIN_RUNS_TO_RANK:
-            rho = correlation(_ranks(x[mine]), _ranks(y[mine]))
-            if np.isfinite(rho):
-                total, weight = total + rho * int(mine.sum()), weight + int(mine.sum())
-    return total / weight if weight else np.nan
-
-
-def _ranks(values: Array) -> Array:
-    """Ranks with ties at their mean."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    mean: Array = (ends - (counts - 1) / 2)[inverse]
-    return mean
-
-
-def interval(
-    statistic: Callable[[Array], Array],
-    per_run: Array,
-    clusters: npt.NDArray[np.str_],
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Bootstrap a statistic of per-run sums over clusters.
-
-    Args:
-        statistic: [resample, column] sums -> [resample].
-        per_run: [run, column] what is summed.
-        clusters: [run] table of each run.
-        seed: of the resampling.
-
-    Returns:
-        lower and upper end of the central 95 %.
-    """
-    names, index = np.unique(clusters, return_inverse=True)
-    sums = np.zeros((len(names), per_run.shape[1]))
-    np.add.at(sums, index, per_run)
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
-    values = statistic(weights @ sums)
-    low, high = np.nanquantile(values, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
-    return float(low), float(high)
+# -- figures --------------------------------------------------------------------------------------
 
 
 def main_score(scored: Scored) -> str:
@@ -260,12 +181,8 @@ def main_score(scored: Scored) -> str:
     return MAIN if known else "quality_raw"
 
 
-def _main_column(scored: Scored) -> int:
-    return SCORES.index(main_score(scored))
-
-
 def errors(scored: Scored, which: str = MAIN, only: Bools | None = None) -> list[dict[str, Any]]:
-    """Tabulate every forecaster at every prefix for one score, with intervals by table.
+    """Tabulate every forecaster at every prefix for one score, with intervals.
 
     Args:
         scored: the forecasts.
@@ -285,20 +202,15 @@ def errors(scored: Scored, which: str = MAIN, only: Bools | None = None) -> list
             if known.any():
                 error = np.abs(guess - true)[known]
                 per_run = np.stack([error, np.ones_like(error)], axis=1)
-                row["mae_interval"] = interval(lambda t: t[:, 0] / t[:, 1], per_run, tables[known])
-                row |= _against_last(scored, p, rows, s, known, error, tables[known])
+                clusters = clusters_of(tables[known])
+                row["mae_interval"] = interval(mean_of, per_run, clusters)
+                row |= _against_last(scored, p, rows, s, known, error, clusters)
             result.append(row)
     return result
 
 
 def _against_last(
-    scored: Scored,
-    p: int,
-    rows: Bools,
-    s: int,
-    known: Bools,
-    error: Array,
-    tables: npt.NDArray[np.str_],
+    scored: Scored, p: int, rows: Bools, s: int, known: Bools, error: Array, clusters: Names
 ) -> dict[str, Any]:
     """MAE as a ratio to the last value's, where that was scored."""
     last = scored.predicted.get("last")
@@ -307,8 +219,11 @@ def _against_last(
     theirs = np.abs(last[p, rows, s] - scored.true[rows, s])[known]
     if not theirs.sum() > 0:
         return {}
-    low, high = interval(lambda t: t[:, 0] / t[:, 1], np.stack([error, theirs], axis=1), tables)
-    return {"ratio_to_last": float(error.sum() / theirs.sum()), "ratio_interval": (low, high)}
+    both = np.stack([error, theirs], axis=1)
+    return {
+        "ratio_to_last": float(error.sum() / theirs.sum()),
+        "ratio_interval": interval(mean_of, both, clusters),
+    }
 
 
 def coverages(scored: Scored, levels: Sequence[float] = (0.5, 0.9)) -> list[dict[str, Any]]:
@@ -326,7 +241,7 @@ def coverages(scored: Scored, levels: Sequence[float] = (0.5, 0.9)) -> list[dict
                 per_run = np.stack([hit, np.ones_like(hit)], axis=1)
                 row[f"coverage_{level:.0%}"] = float(hit.mean())
                 row[f"coverage_{level:.0%}_interval"] = interval(
-                    lambda t: t[:, 0] / t[:, 1], per_run, scored.tables[known]
+                    mean_of, per_run, clusters_of(scored.tables[known])
                 )
             result.append(row)
     return result
@@ -343,9 +258,13 @@ def stopping(scored: Scored, policy: Policy | None = None) -> list[dict[str, Any
     result = []
     for which, threshold in (
         ("quality_raw", policy.threshold),
-        (main_score(scored), float(np.nanmedian(scored.true[:, _main_column(scored)]))),
+        (main_score(scored), None),
     ):
         s = SCORES.index(which)
+        if not np.isfinite(scored.true[:, s]).any():
+            continue  # a metric that is undefined in every run
+        if threshold is None:
+            threshold = float(np.nanmedian(scored.true[:, s]))
         for p, share in enumerate(scored.progress):
             true, guess = scored.true[:, s], scored.predicted[ORACLE][p, :, s]
             known = np.isfinite(true) & np.isfinite(guess)
@@ -369,11 +288,14 @@ def stopping(scored: Scored, policy: Policy | None = None) -> list[dict[str, Any
 
 def report(scored: Scored) -> dict[str, Any]:
     """Gather every figure of an evaluation, ready for JSON."""
-    main = main_score(scored)
-    by_table = {str(t): errors(scored, main, scored.tables == t) for t in np.unique(scored.tables)}
-    by_source = {
-        str(t): errors(scored, main, scored.sources == t) for t in np.unique(scored.sources)
-    }
+
+    def by(names: Names) -> dict[str, list[dict[str, Any]]]:
+        return {
+            str(name): [row for which in SCORES for row in errors(scored, which, names == name)]
+            for name in np.unique(names)
+        }
+
+    by_table, by_source = by(scored.tables), by(scored.sources)
     constant = [
         which for s, which in enumerate(SCORES) if np.nanmax(scored.true[:, s], initial=-np.inf)
         == np.nanmin(scored.true[:, s], initial=np.inf)
@@ -384,6 +306,8 @@ def report(scored: Scored) -> dict[str, Any]:
         "sources": sorted(by_source),
         "excluded": scored.excluded,
         "constant_outcomes": constant,
+        "main_score": main_score(scored),
+        "intervals_over": "tables" if len(by_table) > 1 else "runs of one table",
         "levels": LEVELS,
         "errors": [row for which in SCORES for row in errors(scored, which)],
         "by_table": by_table,

@@ -15,6 +15,7 @@ from oracle.architectures import build
 from oracle.artifact import Artifact
 from oracle.features import Float32, finals_of
 from oracle.forecaster import Oracle
+from oracle.measures import Array, clusters_of, interval, mean_of
 from oracle.trainer import Fitted, Scaling, Settings, fit
 from oracle.types import QUALITY_WEIGHTS, TARGETS, Run, Scale
 
@@ -32,25 +33,32 @@ class Verdict:
 
     Attributes:
         before, after: mean absolute error of the quality score, over SHARES.
+        change: 95 % interval of after - before, a bootstrap over what was held out: tables, or
+            runs; None of fewer than two.
         prefixes: how many forecasts each mean is over.
         scale: of the score.
     """
 
     before: float
     after: float
+    change: tuple[float, float] | None
     prefixes: int
     scale: Scale
 
     @property
     def better(self) -> bool:
-        """Whether the new one errs less."""
-        return self.after < self.before
+        """Whether the new one errs less by more than chance: luck must not replace an oracle."""
+        return self.change is not None and self.change[1] < 0
 
     def __str__(self) -> str:
-        word = "better" if self.better else "no better"
+        word = "better" if self.better else "no better than chance allows"
+        if self.after >= self.before:
+            word = "no better"
+        interval = "unknown" if self.change is None else "{:+.4f}..{:+.4f}".format(*self.change)
         return (
             f"On {self.prefixes} held-out prefixes the quality score's mean absolute error was "
-            f"{self.before:.4f} and is {self.after:.4f} ({self.scale} scale): {word}."
+            f"{self.before:.4f} and is {self.after:.4f} ({self.scale} scale; "
+            f"95 % interval of the change {interval}): {word}."
         )
 
 
@@ -141,8 +149,14 @@ def finetune(
     return fitted
 
 
-def compare(before: Oracle, after: Oracle, runs: Sequence[Run]) -> Verdict:
-    """Score two oracles on the same prefixes of held-out runs."""
+def compare(before: Oracle, after: Oracle, runs: Sequence[Run], by: str = "table") -> Verdict:
+    """Score two oracles on the same prefixes of held-out runs.
+
+    Args:
+        before, after: the old one and the new one.
+        runs: that trained neither.
+        by: what was held out, "table" or "run": the bootstrap draws these.
+    """
     cut = [
         (run, prefix)
         for run in runs
@@ -155,15 +169,20 @@ def compare(before: Oracle, after: Oracle, runs: Sequence[Run]) -> Verdict:
     if relative:
         weights[:, 0] /= [run.history.context.mqe_of_mean or 1.0 for run, _ in cut]
     # A metric that is undefined for a run (a 1x1 map) counts for neither.
-    outcome = np.nan_to_num(finals_of([run for run, _ in cut]))
-    truth = (outcome * weights).sum(axis=1)
+    outcome = finals_of([run for run, _ in cut])
+    weights[np.isnan(outcome)] = 0.0
+    truth = (np.nan_to_num(outcome) * weights).sum(axis=1)
 
-    def error(oracle: Oracle) -> float:
+    def errors(oracle: Oracle) -> Array:
         forecasts = oracle.forecast_many([prefix for _, prefix in cut])
         median = np.array([[f.median(target) for target in TARGETS] for f in forecasts])
-        return float(np.mean(np.abs((median * weights).sum(axis=1) - truth)))
+        return np.asarray(np.abs((median * weights).sum(axis=1) - truth))
 
-    return Verdict(error(before), error(after), len(cut), scale)
+    old, new = errors(before), errors(after)
+    tables = np.array([run.dataset for run, _ in cut])
+    held_out = clusters_of(tables) if by == "table" else np.array([run.run_id for run, _ in cut])
+    change = interval(mean_of, np.stack([new - old, np.ones_like(old)], axis=1), held_out)
+    return Verdict(float(old.mean()), float(new.mean()), change, len(cut), scale)
 
 
 def _keras_gates(array: Float32) -> Float32:

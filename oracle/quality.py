@@ -141,14 +141,15 @@ def fit_quality(
     progress: Array,
     progress_known: npt.NDArray[np.bool_],
 ) -> QualityCalibration:
-    """Learn the offsets on held-out runs.
+    """Learn the offsets on held-out runs; 0 where there are none with every outcome.
 
     Args:
         examples: draws [3, run, draw], outcomes [3, run] and units [run] of prefixes, in parts.
         progress: [example] true progress.
         progress_known: [example] whether the forecast was told it.
     """
-    surprise = np.concatenate([_surprise(*part) for part in examples])[:, None, :]
+    none = np.empty((0, len(KNOTS)))
+    surprise = np.concatenate([none, *(_surprise(*part) for part in examples)])[:, None, :]
     return QualityCalibration(
         *(o[..., 0, :] for o in learn_offsets(surprise, progress, progress_known))
     )

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from oracle.architectures import ARCHITECTURES
 from oracle.artifact import Artifact, read_artifact, resolve
-from oracle.card import card_text
-from oracle.dataset import read_dataset, read_weights, split_runs, usable
+from oracle.card import card_text, remarks
+from oracle.dataset import (
+    constant_outcomes,
+    read_dataset,
+    read_weights,
+    split_runs,
+    usable,
+    without_outcomes,
+)
 from oracle.errors import DatasetError, OracleError, must_be
 from oracle.finetune import BATCH_SIZE, EPOCHS, LEARNING_RATE, Verdict, compare, finetune
 from oracle.forecaster import Oracle
@@ -20,7 +30,7 @@ from oracle.learning_curve import plot_learning_curve
 from oracle.publish import draft, publish
 from oracle.score import Score, score
 from oracle.trainer import Fitted, Settings, fit
-from oracle.types import Run
+from oracle.types import TARGETS, Run
 
 #: What `--preset shipped` reads; docs/training.md tells the commands that collect it.
 SHIPPED_FILES = ("data/pretraining.csv.gz", "data/calibrate.csv.gz", "data/test.csv.gz")
@@ -87,6 +97,8 @@ class Data:
         excluded: why runs were left out -> how many.
         files: name -> runs read.
         weights: run_id of a control run -> runs that it stands for.
+        constant: target that ended the same in every training run, thus is undefined in all runs
+            here -> training runs that had it.
     """
 
     train: list[Run]
@@ -96,6 +108,7 @@ class Data:
     excluded: dict[str, int]
     files: dict[str, int] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
+    constant: Mapping[str, int] = field(default_factory=dict)
 
     def fitted_to(self) -> list[Run]:
         """Give the training runs; a control run once for each run it stands for.
@@ -113,6 +126,8 @@ class Data:
             "files": self.files,
             "split_by": self.by,
             "excluded": self.excluded,
+            "constant": dict(self.constant),
+            "tables": len({r.dataset for part in PARTS for r in getattr(self, part)}),
             "control_runs": sum(self._repeats(run) > 1 for run in self.train),
             **{
                 part: {"runs": len(runs), "tables": len({r.dataset for r in runs})}
@@ -159,6 +174,7 @@ class Result:
         left_out = ", ".join(f"{count} {why}" for why, count in excluded.items()) or "none"
         lines = [
             f"Runs: {parts}; held out by {self.data['split_by']}. Left out: {left_out}.",
+            *remarks(self.data),
             str(self.score),
         ]
         if self.verdict is not None:
@@ -189,9 +205,13 @@ def run_request(request: Request) -> list[Result]:
 
 
 def gather(request: Request) -> Data:
-    """Read the datasets and split them, or take the parts from files of their own."""
+    """Read the datasets and split them, or take the parts from files of their own.
+
+    A target that ends the same in every training run is undefined in all of `Data`'s runs.
+    """
     files: dict[str, int] = {"store": len(request.runs)} if request.runs else {}
     weights = dict(request.weights)
+    left_out = Counter(request.excluded)
 
     def read(path: Path) -> list[Run]:
         runs = read_dataset(path)
@@ -199,20 +219,43 @@ def gather(request: Request) -> Data:
         weights.update(read_weights(path))
         return runs
 
-    runs = [*request.runs, *(run for path in request.datasets for run in read(path))]
+    def kept(runs: Iterable[Run], where: str = "") -> list[Run]:
+        good, excluded = usable(runs)
+        left_out.update({f"{why}{where}": count for why, count in excluded.items()})
+        return good
+
+    read_runs = [*request.runs, *(run for path in request.datasets for run in read(path))]
+    runs = _once(read_runs)
+    left_out["the same run again"] += len(read_runs) - len(runs)
     if request.calibrate is None or request.test is None:
         split = split_runs(runs, request.seed)
-        parts = (split.train, split.calibrate, split.test)
-        return Data(*parts, split.by, {**request.excluded, **split.excluded}, files, weights)
-    train, excluded = usable(runs)
-    calibrate, _ = usable(read(request.calibrate))
-    test, _ = usable(read(request.test))
-    shared = {r.dataset for r in train} & {r.dataset for r in [*calibrate, *test]}
-    if shared:
-        rule = "of tables that --dataset does not have"
-        raise DatasetError(must_be("--calibrate and --test", rule, sorted(shared)[:5]))
-    excluded = {**request.excluded, **excluded}
-    return Data(train, calibrate, test, "table", excluded, files, weights)
+        left_out.update(split.excluded)
+        train, calibrate, test, by = split.train, split.calibrate, split.test, split.by
+    else:
+        train, by = kept(runs), "table"
+        calibrate = kept(read(request.calibrate), " (--calibrate)")
+        test = kept(read(request.test), " (--test)")
+        shared = {r.dataset for r in train} & {r.dataset for r in [*calibrate, *test]}
+        if shared:
+            rule = "of tables that --dataset does not have"
+            raise DatasetError(must_be("--calibrate and --test", rule, sorted(shared)[:5]))
+    constant = constant_outcomes(train)
+    train, calibrate, test = (without_outcomes(p, constant) for p in (train, calibrate, test))
+    return Data(train, calibrate, test, by, dict(+left_out), files, weights, constant)
+
+
+def _once(runs: Iterable[Run]) -> list[Run]:
+    """Each run once, its longest record: a run in two parts of a split would be known twice.
+
+    The same are runs of one name that begin with the same reading; other collections may well
+    have given a name again.
+    """
+    found: dict[tuple[str, float, float], Run] = {}
+    for run in runs:
+        key = (run.run_id, run.history.epochs[0], run.history.mqe[0])
+        if key not in found or len(run.history) > len(found[key].history):
+            found[key] = run
+    return list(found.values())
 
 
 def _trained(
@@ -234,7 +277,22 @@ def _trained(
                 verbose=request.verbose,
             )
         )
+        _keep_last(fitted[-1].model, data.constant)
     return fitted
+
+
+def _keep_last(model: keras.Model, targets: Collection[str]) -> None:
+    """Answer the last value, give or take anything, where there was no outcome to learn from.
+
+    Weights that no outcome ever moved would answer noise.
+    """
+    output = model.get_layer("output")
+    kernel, bias = output.get_weights()
+    levels = len(bias) // len(TARGETS)
+    for target in targets:
+        columns = slice(TARGETS.index(target) * levels, (TARGETS.index(target) + 1) * levels)
+        kernel[:, columns] = bias[columns] = 0.0
+    output.set_weights([kernel, bias])
 
 
 def _published(
@@ -248,7 +306,7 @@ def _published(
     """Judge on unseen runs, write the artifact and what was found beside it."""
     made = draft(fitted, data.train, data.calibrate, folder.name, parent)
     found = score(Oracle(made), data.test, data.train)
-    verdict = compare(Oracle(parent), Oracle(made), data.test) if parent else None
+    verdict = compare(Oracle(parent), Oracle(made), data.test, data.by) if parent else None
     facts = {
         "command": request.command,
         "settings": asdict(fitted[0].settings),

@@ -194,10 +194,17 @@ def tally(population: Recorded, stops: Stops) -> Array:
 
 
 class Setting(NamedTuple):
-    """One policy at one setting; the settings of a policy make its curve."""
+    """One policy at one setting; the settings of a policy make its curve.
+
+    Attributes:
+        policy: its name.
+        value: what is varied, or the setting's number where several things are.
+        label: names and values of these several things.
+    """
 
     policy: str
     value: float = 0.0
+    label: str = ""
 
 
 @dataclass(frozen=True)

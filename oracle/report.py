@@ -10,6 +10,11 @@ from typing import Any, NamedTuple
 
 #: What `oracle replay` says where no other runs were named to choose on.
 OTHER_HALF = "the other half of the tables"
+#: ... and where there is no other half.
+ONE_TABLE = (
+    "One table has no other half to choose a setting on, so nothing is stopped below. "
+    "Name other recorded runs with --choose-on."
+)
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #f6f8fa; --surface: #fff; --line: #dfe5ea;
@@ -150,10 +155,7 @@ def of_replay(found: dict[str, Any], picture: str | Path) -> list[Section]:
     head = ["", "epochs saved", "95 %", "compute saved", "good runs lost", "95 %"]
     lead = f"Each policy's setting was chosen on {found['chosen_on']}."
     if found["tables"] < 2 and found["chosen_on"] == OTHER_HALF:
-        lead = (
-            "One table has no other half to choose a setting on, so nothing is stopped below. "
-            "Name other recorded runs with --choose-on."
-        )
+        lead = ONE_TABLE
     for limit, rows in found["chosen"].items():
         lines = []
         for row in rows:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,19 @@ KEEP = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 PERCENTILES = (10.0, 25.0, 50.0, 75.0, 90.0)
 
 
+#: Optuna's Median and Percentile: percentage kept, percent of progress and trials before a stop.
+KEPT = (10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 97.0)
+WARM_UP_STEPS = (0, 30, 50)
+STARTUP_TRIALS = (5, 15)
+#: Checks without improvement that Patient waits for, around a strict and a lax Percentile.
+PATIENCE = (0, 1, 2)
+#: Successive halving: resource of the first rung in percent, and share 1/factor that goes on.
+RUNGS = (10, 30, 50)
+FACTORS = (2, 3, 4)
+#: Wilcoxon's p; each costs ten times what the others' settings do.
+P_VALUES = (0.1, 0.05, 0.01, 0.001)
+
+
 def rivals() -> dict[Setting, StopPolicy]:
     """Every rival that needs no training, at its settings, and the clairvoyant bound."""
     policies: dict[Setting, StopPolicy] = {Setting("clairvoyant"): clairvoyant}
@@ -42,26 +56,35 @@ def rivals() -> dict[Setting, StopPolicy]:
 
 
 def _pruners() -> dict[Setting, Callable[[], BasePruner]]:
+    """Each pruner over a grid of its own settings."""
     from optuna import pruners as p
 
-    made: dict[Setting, Callable[[], BasePruner]] = {
-        Setting("Optuna Median"): p.MedianPruner,
-        Setting("Optuna Patient(Median)", 1): partial(p.PatientPruner, p.MedianPruner(), 1),
-    }
-    for percent in (25.0, 75.0, 90.0):
-        made[Setting("Optuna Percentile", percent)] = partial(p.PercentilePruner, percent)
-    for factor in (2, 3, 4):
-        made[Setting("Optuna SuccessiveHalving", factor)] = partial(
-            p.SuccessiveHalvingPruner, min_resource=10, reduction_factor=factor
-        )
-    for factor in (2, 3):
-        made[Setting("Optuna Hyperband", factor)] = partial(
-            p.HyperbandPruner, min_resource=10, max_resource=100, reduction_factor=factor
-        )
-    made[Setting("Optuna Wilcoxon", 0.1)] = partial(
-        p.WilcoxonPruner, p_threshold=0.1, n_startup_steps=1
-    )
+    made: dict[Setting, Callable[[], BasePruner]] = {}
+
+    def add(name: str, make: Callable[..., BasePruner], **options: float) -> None:
+        number = sum(setting.policy == name for setting in made)
+        label = ", ".join(f"{option} {value:g}" for option, value in options.items())
+        made[Setting(name, number, label)] = partial(make, **options)
+
+    for trials, steps in product(STARTUP_TRIALS, WARM_UP_STEPS):
+        add("Optuna Median", p.MedianPruner, n_startup_trials=trials, n_warmup_steps=steps)
+    for kept, steps in product(KEPT, WARM_UP_STEPS[:2]):
+        add("Optuna Percentile", p.PercentilePruner, percentile=kept, n_warmup_steps=steps)
+    for kept, patience in product((50.0, 90.0), PATIENCE):
+        add("Optuna Patient(Percentile)", _patient, percentile=kept, patience=patience)
+    for rung, factor in product(RUNGS, FACTORS):
+        share = {"min_resource": rung, "reduction_factor": factor}
+        add("Optuna SuccessiveHalving", p.SuccessiveHalvingPruner, **share)
+        add("Optuna Hyperband", p.HyperbandPruner, max_resource=100, **share)
+    for value in P_VALUES:
+        add("Optuna Wilcoxon", p.WilcoxonPruner, p_threshold=value, n_startup_steps=1)
     return made
+
+
+def _patient(percentile: float, patience: int) -> BasePruner:
+    from optuna import pruners as p
+
+    return p.PatientPruner(p.PercentilePruner(percentile), patience)
 
 
 def optuna_pruner(make: Callable[[], BasePruner]) -> StopPolicy:
@@ -72,37 +95,40 @@ def optuna_pruner(make: Callable[[], BasePruner]) -> StopPolicy:
     """
 
     def stops(population: Recorded) -> Stops:
-        import optuna
-
         with warnings.catch_warnings():
-            # Two of the pruners are marked experimental; which is not our user's concern.
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            pruner = make()
-        study = optuna.create_study(
-            study_name=f"replay-{population.table}",  # Hyperband draws brackets from the name
-            direction="minimize",
-            pruner=pruner,
-            sampler=optuna.samplers.RandomSampler(seed=0),
-        )
-        result = np.full(population.n_runs, population.n_checks)
-        for i in range(population.n_runs):
-            trial = study.ask()
-            for c, check in enumerate(population.checks):
-                value = population.last[c, i]
-                if not np.isfinite(value):
-                    continue
-                trial.report(float(value), step=round(100 * check))
-                if trial.should_prune():
-                    result[i] = c
-                    break
-            if result[i] < population.n_checks:
-                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-            else:
-                trial.report(float(population.final[i]), step=100)
-                study.tell(trial, float(population.final[i]))
-        return result
+            # Experimental pruners, steps that the best trial lacks: not our user's concern.
+            warnings.simplefilter("ignore")
+            return _driven(make(), population)
 
     return stops
+
+
+def _driven(pruner: BasePruner, population: Recorded) -> Stops:
+    import optuna
+
+    study = optuna.create_study(
+        study_name=f"replay-{population.table}",  # Hyperband draws brackets from the name
+        direction="minimize",
+        pruner=pruner,
+        sampler=optuna.samplers.RandomSampler(seed=0),
+    )
+    result = np.full(population.n_runs, population.n_checks)
+    for i in range(population.n_runs):
+        trial = study.ask()
+        for c, check in enumerate(population.checks):
+            value = population.last[c, i]
+            if not np.isfinite(value):
+                continue
+            trial.report(float(value), step=round(100 * check))
+            if trial.should_prune():
+                result[i] = c
+                break
+        if result[i] < population.n_checks:
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            trial.report(float(population.final[i]), step=100)
+            study.tell(trial, float(population.final[i]))
+    return result
 
 
 def keep_top(share: float) -> StopPolicy:

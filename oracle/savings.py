@@ -157,6 +157,13 @@ def chosen_on(
     return Chosen(policy, [setting], figures(_counts(scored, row), scored.tables))
 
 
+def bound(tallies: Tallies, policy: str) -> Chosen:
+    """Score a policy of one setting as it is: a bound has nothing to choose."""
+    (row,) = tallies.rows_of(policy)
+    value = tallies.settings[row].value
+    return Chosen(policy, [value], figures(tallies.counts[row], tallies.tables))
+
+
 def _counts(tallies: Tallies, row: int | None) -> Array:
     """[population, column] under a setting; under none nothing is saved and nothing lost."""
     counts: Array = tallies.counts[row or 0].copy()

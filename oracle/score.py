@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from oracle.dataset import counted
 from oracle.evaluation import inside, transform
 from oracle.features import finals_of
 from oracle.forecaster import Oracle
@@ -64,7 +65,8 @@ class Score:
 
     def __str__(self) -> str:
         lines = [
-            f"Mean absolute error on {self.runs} unseen runs of {self.tables} tables "
+            f"Mean absolute error on {counted(self.runs, 'unseen run')} of "
+            f"{counted(self.tables, 'table')} "
             f"(mqe {self.scale}); training mean {self.training_mean:.4f}:",
             "seen   quality  last value  ratio     mqe  topographic    dead  inside 50 / 90 %",
         ]
@@ -100,12 +102,18 @@ def score(oracle: Oracle, runs: Sequence[Run], train: Sequence[Run]) -> Score:
         forecasts = oracle.forecast_many([prefix for _, prefix in cut])
         seen = [run for run, _ in cut]
         median = np.array([[f.median(target) for target in TARGETS] for f in forecasts])
-        quality = np.array([_median_quality(f.quality_on(scale)) for f in forecasts])
         last = np.array([[getattr(p, m)[-1] for m in METRICS] for _, p in cut], dtype=np.float64)
         truth = finals_of(seen)
+        last[np.isnan(truth)] = np.nan  # what is undefined in the end counts for nobody
         true_quality = _quality(truth, seen, relative)
         unit = np.ones_like(truth)
         unit[:, 0] = _unit(seen, relative)
+        quality = np.array(
+            [
+                _median_quality(f, scale, QUALITY_WEIGHTS * np.isfinite(t) / u)
+                for f, t, u in zip(forecasts, truth, unit, strict=True)
+            ]
+        )
         missed = np.abs(median - truth) / unit
         error[share] = {t: _mean(missed[:, k]) for k, t in enumerate(TARGETS)}
         error[share]["quality"] = float(np.mean(np.abs(quality - true_quality)))
@@ -135,8 +143,12 @@ def _mean(values: Any) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _median_quality(forecast: Any) -> float:
-    return float(forecast.values[len(forecast.values) // 2])
+def _median_quality(forecast: Any, scale: Scale, weights: Any) -> float:
+    """Median of the quality score; over the metrics with a weight where one is undefined."""
+    if not weights.all():
+        return float(np.median(forecast.draws @ weights))
+    values = forecast.quality_on(scale).values
+    return float(values[len(values) // 2])
 
 
 def _unit(runs: Sequence[Run], relative: bool) -> Any:

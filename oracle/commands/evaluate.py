@@ -50,7 +50,7 @@ def evaluate(
         return
     if dataset is None:  # said above
         return
-    from oracle.dataset import read_dataset
+    from oracle.dataset import read_dataset, usable
     from oracle.evaluation import report, score
     from oracle.forecaster import Oracle
 
@@ -65,7 +65,7 @@ def evaluate(
         from oracle.baselines import LastValue, TrainingMean
 
         # Both without a fit on other runs: the mean is that of these very runs, in its favour.
-        whole = [run for run in runs if not run.censored]
+        whole = usable(runs)[0]
         fitted = {"mean": TrainingMean().fit(whole), "last": LastValue().fit(whole)}
     scored = score(runs, oracle, fitted, seed=seed)
     found = {**facts, **report(scored)}
@@ -106,40 +106,85 @@ def _fit(train: list[Run]) -> dict[str, Baseline]:
 
 
 def _print(found: dict[str, Any]) -> None:
+    from oracle.dataset import counted
+
     print(
-        f"{found['runs']} runs of {found['tables']} tables ({', '.join(found['sources'])}), "
+        f"{counted(found['runs'], 'run')} of {counted(found['tables'], 'table')} "
+        f"({', '.join(found['sources'])}), "
         f"forecast by {found['model']['name']} {found['model']['version']}"
     )
     for reason, count in found["excluded"].items():
         if count:
-            print(f"  left out: {count} runs, {reason}")
+            print(f"  left out: {counted(count, 'run')}, {reason}")
+    if found["tables"] == 1:
+        print("  one table: intervals are over its runs; nothing is known of other tables")
     for which in found["constant_outcomes"]:
-        print(f"  {which} is the same in all runs: R2 and correlations are undefined")
+        print(
+            f"  {which} ends the same in all runs: its errors say nothing of a metric that moves, "
+            "R2 and correlations are undefined"
+        )
     if "baselines_fitted_on" in found:
         print(f"  baselines fitted on {found['baselines_fitted_on']}")
-    scores = list(dict.fromkeys(row["score"] for row in found["errors"]))
-    for which in scores:
-        rows = [row for row in found["errors"] if row["score"] == which and row["mae"] is not None]
+    print(f"  below each error its 95 % interval, a bootstrap over {found['intervals_over']}")
+    for which in dict.fromkeys(row["score"] for row in found["errors"]):
+        rows = _rows(found["errors"], which)
         if not rows:
-            print(f"\n{which}: unknown here (no `mqe_of_mean`)")
+            print(f"\n{which}: unknown here")
             continue
-        _table(which, rows)
+        print(f"\n{which}: MAE by share of the run seen")
+        _table(rows)
+        _more(rows)
     for name in ("by_table", "by_source"):
-        print(f"\n{name.replace('_', ' ')}: MAE of {rows_score(found)}, oracle")
+        print(f"\n{name.replace('_', ' ')}: MAE of {found['main_score']}; all scores in --json")
         for key, rows in found[name].items():
-            mine = [r for r in rows if r["forecaster"] == "oracle" and r["mae"] is not None]
-            cells = "".join(f"{r['mae']:8.3f}" for r in mine)
-            print(f"  {key[:30]:30}{cells}")
+            print(f"{key}: {counted(int(rows[0]['n'] or 0), 'run')}")
+            _table(_rows(rows, found["main_score"]))
+    _coverage(found["coverage"])
+    _stopping(found["stopping"])
+
+
+def _rows(rows: list[dict[str, Any]], which: str) -> list[dict[str, Any]]:
+    """Those of one score, where it is known."""
+    return [row for row in rows if row["score"] == which and row["mae"] is not None]
+
+
+def _table(rows: list[dict[str, Any]]) -> None:
+    """One line of errors a forecaster, and below it their intervals."""
+    prefixes = list(dict.fromkeys(row["progress"] for row in rows))
+    print(f"  {'':13}" + "".join(f"{p:>15.0%}" for p in prefixes))
+    for name in dict.fromkeys(row["forecaster"] for row in rows):
+        mine = [row for row in rows if row["forecaster"] == name]
+        print(f"  {name:13}" + "".join(f"{row['mae']:15.4f}" for row in mine))
+        print(f"  {'':13}" + "".join(f"{_interval(row['mae_interval']):>15}" for row in mine))
+
+
+def _interval(ends: tuple[float, float] | None, form: str = ".3f") -> str:
+    return "-" if ends is None else f"{ends[0]:{form}}..{ends[1]:{form}}"
+
+
+def _more(rows: list[dict[str, Any]]) -> None:
+    """What else is known of the oracle's forecasts."""
+    mine = [row for row in rows if row["forecaster"] == "oracle"]
+    for label in ("rmse", "r2", "pearson", "spearman", "ratio_to_last"):
+        values = [row.get(label) for row in mine]
+        if any(v is not None for v in values):
+            cells = "".join(f"{'-' if v is None else f'{v:.3f}':>15}" for v in values)
+            print(f"  {label:13}{cells}")
+
+
+def _coverage(rows: list[dict[str, Any]]) -> None:
     print("\nCoverage of the 50 % and 90 % intervals (randomised transform)")
-    for row in found["coverage"]:
-        fifty, ninety = row["coverage_50%"], row["coverage_90%"]
-        low, high = row["coverage_90%_interval"]
-        print(
-            f"  {row['score']:26}{row['progress']:5.0%}{fifty:8.1%}{ninety:8.1%}"
-            f"  ({low:.0%}..{high:.0%})"
+    for row in rows:
+        cells = "".join(
+            f"{row[name]:9.1%} ({_interval(row[f'{name}_interval'], '.0%')})"
+            for name in ("coverage_50%", "coverage_90%")
         )
+        print(f"  {row['score']:26}{row['progress']:5.0%}{cells}")
+
+
+def _stopping(rows: list[dict[str, Any]]) -> None:
     print("\nStopping where the forecast is beyond the threshold")
-    for row in found["stopping"]:
+    for row in rows:
         line = f"  {row['score']:18} > {row['threshold']:.2f} at {row['progress']:4.0%}: "
         line += f"accuracy {row['accuracy']:.1%}" if row["accuracy"] is not None else "unknown"
         if row["both_classes"]:
@@ -150,34 +195,15 @@ def _print(found: dict[str, Any]) -> None:
         print(line)
 
 
-def rows_score(found: dict[str, Any]) -> str:
-    """Name of the score that the tables by table and source are about."""
-    first = next(iter(found["by_table"].values()))
-    return str(first[0]["score"])
-
-
-def _table(which: str, rows: list[dict[str, Any]]) -> None:
-    prefixes = list(dict.fromkeys(row["progress"] for row in rows))
-    print(f"\n{which}: MAE by share of the run seen")
-    print(f"  {'':14}" + "".join(f"{p:>9.0%}" for p in prefixes))
-    for name in dict.fromkeys(row["forecaster"] for row in rows):
-        mine = [row for row in rows if row["forecaster"] == name]
-        print(f"  {name:14}" + "".join(f"{row['mae']:9.4f}" for row in mine))
-        if name == "oracle":
-            for label in ("rmse", "r2", "pearson", "spearman", "ratio_to_last"):
-                if any(row.get(label) is not None for row in mine):
-                    values = (row.get(label) for row in mine)
-                    cells = "".join("        -" if v is None else f"{v:9.3f}" for v in values)
-                    print(f"    {label:12}{cells}")
-
-
 def _report(path: Path, found: dict[str, Any], scored: Scored) -> None:
     from tempfile import TemporaryDirectory
 
+    from oracle.dataset import counted
     from oracle.report import of_evaluation, write_report
 
     model = found["model"]
-    about = f"{found['runs']} runs of {found['tables']} tables ({found['dataset']})"
+    runs, tables = counted(found["runs"], "run"), counted(found["tables"], "table")
+    about = f"{runs} of {tables} ({found['dataset']})"
     with TemporaryDirectory(prefix="oracle-report-") as folder:
         sections = of_evaluation(found, draw(Path(folder), scored))
     footer = f"oracle evaluate --dataset {found['dataset']}; model SHA-256 {model['sha256']}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,7 +59,7 @@ def replay(
     from oracle.recorded import by_table, populations, record
     from oracle.replay import replay as play
     from oracle.report import OTHER_HALF
-    from oracle.savings import chosen_elsewhere, chosen_on
+    from oracle.savings import bound, chosen_elsewhere, chosen_on
 
     if not 0.0 < good < 1.0:
         raise OracleError(must_be("--good", "between 0 and 1", good))
@@ -75,13 +76,7 @@ def replay(
 
     tallies = play(seen(tables), policies)
     if choose_on is None:
-        chosen = {
-            limit: [
-                chosen_elsewhere(tallies, name, limit, confidence, shuffles=shuffles, seed=seed)
-                for name in tallies.policies
-            ]
-            for limit in limits
-        }
+        choice: Callable[..., Chosen] = partial(chosen_elsewhere, tallies, seed=seed)
     else:
         others, _ = by_table(read_dataset(choose_on), population_size)
         shared = {run.dataset for runs in others for run in runs} & set(tallies.tables)
@@ -89,14 +84,16 @@ def replay(
             raise OracleError(
                 must_be("--choose-on", "runs of other tables", sorted(shared)[0], "Choose others.")
             )
-        choosing = play(seen(others), policies)
-        chosen = {
-            limit: [
-                chosen_on(choosing, tallies, name, limit, confidence, shuffles)
-                for name in tallies.policies
-            ]
-            for limit in limits
-        }
+        choice = partial(chosen_on, play(seen(others), policies), tallies)
+    chosen = {
+        limit: [
+            bound(tallies, name)
+            if name == CLAIRVOYANT
+            else choice(policy=name, limit=limit, confidence=confidence, shuffles=shuffles)
+            for name in tallies.policies
+        ]
+        for limit in limits
+    }
     if png is not None:
         _draw(png, tallies, dataset)
     facts = {
@@ -186,7 +183,10 @@ def _as_dict(
             for limit, rows in chosen.items()
         },
         "curves": {
-            name: [{"setting": s.value, **_values(f)} for s, f in curve(tallies, name)]
+            name: [
+                {"setting": s.value, "label": s.label, **_values(f)}
+                for s, f in curve(tallies, name)
+            ]
             for name in tallies.policies
         },
     }
@@ -197,38 +197,39 @@ def _values(figures: dict[str, Estimate]) -> dict[str, dict[str, float]]:
 
 
 def _print(facts: dict[str, Any], tallies: Tallies, chosen: dict[float, list[Chosen]]) -> None:
+    from oracle.dataset import counted
+    from oracle.report import ONE_TABLE, OTHER_HALF
     from oracle.savings import curve
 
     print(f"{_about(facts)}.")
     for reason, count in facts["excluded"].items():
-        print(f"  left out: {_counted(count, 'run')}, {reason}")
+        print(f"  left out: {counted(count, 'run')}, {reason}")
+    if facts["tables"] < 2 and facts["chosen_on"] == OTHER_HALF:
+        print(f"  {ONE_TABLE}")
     head = f"{'':34}{'saved':>16}{'compute':>9}{'not good':>10}{'lost':>18}{'regret':>9}"
     for limit, rows in chosen.items():
         print(f"\nAt most {limit:.0%} of the good runs lost, setting chosen on other tables")
         print(head)
         for row in rows:
-            if row.policy != CLAIRVOYANT and all(s is None for s in row.settings):
+            if all(s is None for s in row.settings):
                 print(f"{row.policy:34}{'no setting keeps the limit':>30}")
             else:
                 print(_line(row.policy, row.figures))
     print("\nEvery setting, scored where it was picked")
-    print(head)
     for name in tallies.policies:
+        print(f"{name:34}{head[34:]}")
         for setting, figures in curve(tallies, name):
-            print(_line(f"{name[:26]} {setting.value:g}", figures))
+            print(_line(setting.label or f"{setting.value:g}", figures))
 
 
 def _about(facts: dict[str, Any]) -> str:
+    from oracle.dataset import counted
+
     return (
-        f"{_counted(facts['populations'], 'population')} of up to {facts['population_size']} runs "
-        f"on {_counted(facts['tables'], 'table')} of {facts['dataset']}; "
+        f"{counted(facts['populations'], 'population')} of up to {facts['population_size']} runs "
+        f"on {counted(facts['tables'], 'table')} of {facts['dataset']}; "
         f"good = best {facts['good']:.0%}"
     )
-
-
-def _counted(n: int, noun: str) -> str:
-    """Say a number with its noun."""
-    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def _line(name: str, figures: dict[str, Estimate]) -> str:
@@ -241,6 +242,7 @@ def _line(name: str, figures: dict[str, Estimate]) -> str:
 
 
 def _draw(png: Path, tallies: Tallies, dataset: Path) -> None:
+    from oracle.dataset import counted
     from oracle.plots import saved_against_lost
     from oracle.savings import curve
 
@@ -250,8 +252,8 @@ def _draw(png: Path, tallies: Tallies, dataset: Path) -> None:
     }
     bound = points.pop(CLAIRVOYANT)[0][1]
     ours = [name for name in points if name.startswith("oracle, ")]
-    populations = _counted(len(tallies.tables), "population")
-    note = f"{populations} on {_counted(len(set(tallies.tables)), 'table')} of {dataset.name}"
+    populations = counted(len(tallies.tables), "population")
+    note = f"{populations} on {counted(len(set(tallies.tables)), 'table')} of {dataset.name}"
     saved_against_lost(png, points, ours, bound, note)
 
 

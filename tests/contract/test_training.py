@@ -122,7 +122,9 @@ def test_fine_tuning_says_whether_it_got_better(tmp_path: Path, runs: list[Run])
     assert process.returncode == 0, err
     (result,) = json.loads(out)
     verdict = result["verdict"]
-    assert verdict["better"] == (verdict["after"] < verdict["before"])
+    low, high = verdict["change"]
+    assert low <= verdict["after"] - verdict["before"] <= high
+    assert verdict["better"] == (high < 0)
     kept = (tmp_path / "models" / "mine" / "manifest.json").exists()
     assert kept == verdict["better"]
     assert (result["artifact"] is not None) == kept
@@ -143,6 +145,128 @@ def test_a_control_run_stands_for_those_that_were_stopped(runs: list[Run]) -> No
     assert facts["control_runs"] > 0
     assert facts["excluded"]["no whole history"] == 3
     assert facts["files"] == {"store": len(runs)}
+
+
+def test_a_run_that_comes_twice_is_in_one_part_only(tmp_path: Path, runs: list[Run]) -> None:
+    from oracle.recipe import Request, gather
+
+    exported = tmp_path / "exported.csv"
+    write_dataset(exported, runs[:50], {})
+    known = dict(runs=tuple(runs), datasets=(exported,))
+    data = gather(Request(**known, excluded={"censored": 2}))
+    names = [run.run_id for part in (data.train, data.calibrate, data.test) for run in part]
+    assert len(names) == len(set(names)) == len(runs)
+    assert data.excluded == {"censored": 2, "the same run again": 50}
+    # Another collection may have given a name again: that is another run.
+    namesake = runs[0].model_copy(update={"history": runs[1].history})
+    assert "the same run again" not in gather(Request(runs=(*runs, namesake))).excluded
+
+
+def test_what_calibrates_and_judges_is_counted_too(tmp_path: Path, runs: list[Run]) -> None:
+    from oracle.recipe import Request, gather
+
+    files = {}
+    for name, table in (("train", "a"), ("calibrate", "b"), ("test", "c")):
+        some = [run.model_copy(update={"dataset": table}) for run in runs[:20]]
+        files[name] = tmp_path / f"{name}.csv"
+        write_dataset(files[name], [some[0].model_copy(update={"censored": True}), *some[1:]], {})
+    data = gather(
+        Request(datasets=(files["train"],), calibrate=files["calibrate"], test=files["test"])
+    )
+    assert data.excluded == {"censored": 1, "censored (--calibrate)": 1, "censored (--test)": 1}
+
+
+def test_a_constant_metric_is_told_and_not_trained_on(tmp_path: Path, runs: list[Run]) -> None:
+    """Topographic error 0.1 in all runs of one table: no outcome to learn, and it says so."""
+    path = tmp_path / "constant.csv"
+    still = [
+        run.model_copy(
+            update={
+                "dataset": "mine",
+                "final_topographic_error": 0.1,
+                "history": run.history.model_copy(
+                    update={"topographic_error": (0.1,) * len(run.history)}
+                ),
+            }
+        )
+        for run in runs[:60]
+    ]
+    write_dataset(path, still, {})
+    options = ["--dataset", str(path), "--architecture", "lite", "--epochs", "2", "--name", "x"]
+    process = train(*options, cwd=tmp_path)
+    out, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, err
+    said = "final_topographic_error ends the same in all 42 training runs"
+    card = (tmp_path / "models" / "x" / "card.md").read_text()
+    for told in (out, card):
+        assert said in told
+        assert "One table: " in told
+        assert "nothing is known of other tables" in told
+    facts = json.loads((tmp_path / "models" / "x_metadata.json").read_text())
+    assert facts["data"]["constant"] == {"final_topographic_error": 42}
+    assert facts["score"]["by_progress"]["0.5"]["final_topographic_error"] is None
+    # Nothing learned: the last value, give or take anything, and no noise of idle weights.
+    oracle = Oracle(read_artifact(tmp_path / "models" / "x"))
+    final = oracle.forecast(still[0].history.prefix(4)).final["final_topographic_error"]
+    assert final[len(final) // 2] == pytest.approx(0.1, abs=1e-6)
+    assert final[-1] - final[0] > 0.8
+
+
+def test_a_constant_final_mqe_is_refused(runs: list[Run]) -> None:
+    from oracle.errors import DatasetError
+    from oracle.recipe import Request, gather
+
+    same = tuple(run.model_copy(update={"final_mqe": 0.5}) for run in runs)
+    with pytest.raises(DatasetError, match="must be different in some"):
+        gather(Request(runs=same))
+
+
+def test_a_new_oracle_must_be_better_by_more_than_chance(runs: list[Run]) -> None:
+    from oracle.finetune import Verdict, compare
+    from oracle.types import Scale
+
+    assert Verdict(0.05, 0.04, (-0.02, -0.001), 50, Scale.RELATIVE).better
+    lucky = Verdict(0.05, 0.049, (-0.01, 0.008), 50, Scale.RELATIVE)
+    assert not lucky.better
+    assert "no better than chance allows" in str(lucky)
+    assert not Verdict(0.05, 0.04, None, 5, Scale.RELATIVE).better
+    # An undefined outcome counts for neither: what is forecast for it changes nothing.
+    oracle, some = Oracle.load(), runs[:6]
+    undefined = [run.model_copy(update={"final_dead_neuron_ratio": None}) for run in some]
+    whole, part = compare(oracle, oracle, some), compare(oracle, oracle, undefined)
+    assert part.before < whole.before
+    assert part.change == (0.0, 0.0)
+
+
+def test_the_training_step_is_traced_at_most_once_a_length(
+    tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    from oracle.dataset import usable
+    from oracle.trainer import Settings, TrainingBatches, fit
+    from oracle.windows import LENGTHS
+
+    trained: list[Any] = []
+    lengths: set[int] = set()
+    whole_fit, whole_batch = keras.Model.fit, TrainingBatches.__getitem__
+
+    def seen_fit(self: Any, *args: Any, **options: Any) -> Any:
+        trained.append(self)
+        return whole_fit(self, *args, **options)
+
+    def seen_batch(self: TrainingBatches, i: int) -> Any:
+        inputs, outcome = whole_batch(self, i)
+        lengths.add(inputs["sequence"].shape[1])
+        return inputs, outcome
+
+    monkeypatch.setattr(keras.Model, "fit", seen_fit)
+    monkeypatch.setattr(TrainingBatches, "__getitem__", seen_batch)
+    some = usable(runs)[0][:40]
+    settings = Settings(architecture="lite", epochs=2, batch_size=8)
+    fit(some, some[:8], settings, tmp_path, "x", verbose=0)
+    assert len(lengths) > 2
+    assert 1 <= trained[0].train_function.experimental_get_tracing_count() <= len(LENGTHS)
 
 
 def test_reading_a_graph_back_gives_the_same_answers() -> None:

@@ -18,7 +18,7 @@ from oracle.calibration import (
     rotated,
     shown,
 )
-from oracle.types import HEAD_LEVELS, LEVELS
+from oracle.types import HEAD_LEVELS, LEVELS, TARGETS
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +118,16 @@ def test_pit_is_uniform_for_atoms() -> None:
     np.testing.assert_allclose(
         np.quantile(pits, [0.05, 0.25, 0.5, 0.9]), [0.05, 0.25, 0.5, 0.9], atol=0.02
     )
+
+
+def test_a_target_without_outcomes_is_drawn_by_itself() -> None:
+    rng = np.random.default_rng(0)
+    n = 400
+    quantiles = np.sort(rng.normal(size=(n, len(TARGETS), len(HEAD_LEVELS))), axis=2)
+    outcomes = rng.normal(size=(n, len(TARGETS)))
+    outcomes[:, 1] = np.nan
+    made = fit_calibration(quantiles, outcomes, rng.uniform(size=n), np.ones(n, bool))
+    assert not made.offsets[:, 1].any()
+    assert made.offsets[:, 0].any()
+    assert np.isfinite(made.ranks).all()
+    assert abs(np.corrcoef(made.ranks[:, 1], made.ranks[:, 0])[0, 1]) < 0.15

@@ -8,20 +8,18 @@ import numpy as np
 import pytest
 from made_runs import Insider, make_runs
 
-from oracle.baselines import LastValue
+from oracle.baselines import LastValue, TrainingMean
 from oracle.errors import DatasetError
 from oracle.evaluation import (
     SCORES,
     Scored,
-    correlation,
     coverages,
     errors,
-    interval,
-    measures,
     report,
     score,
     stopping,
 )
+from oracle.measures import clusters_of, correlation, interval, mean_of, measures
 
 RUNS = [*make_runs(60, "a", seed=1), *make_runs(60, "b", seed=2)]
 
@@ -55,8 +53,15 @@ def test_a_constant_has_no_correlation() -> None:
 def test_intervals_see_tables_not_runs() -> None:
     """Two hundred equal runs of two tables tell no more than two runs."""
     values = np.repeat([[0.0, 1.0], [1.0, 1.0]], 100, axis=0)
-    low, high = interval(lambda t: t[:, 0] / t[:, 1], values, np.repeat(["a", "b"], 100))
-    assert (low, high) == (0.0, 1.0)
+    tables = np.repeat(["a", "b"], 100)
+    assert interval(mean_of, values, clusters_of(tables)) == (0.0, 1.0)
+
+
+def test_intervals_within_one_table_are_over_its_runs() -> None:
+    values = np.repeat([[0.0, 1.0], [1.0, 1.0]], 100, axis=0)
+    low, high = interval(mean_of, values, clusters_of(np.repeat("a", 200))) or (0.0, 0.0)
+    assert 0.4 < low < 0.5 < high < 0.6
+    assert interval(mean_of, values[:1], clusters_of(np.array(["a"]))) is None
 
 
 def test_an_insider_errs_less_the_more_it_sees(scored: Scored) -> None:
@@ -110,6 +115,22 @@ def test_a_report_is_json_without_nan(scored: Scored) -> None:
     assert found["runs"] == len(RUNS)
     assert set(found["by_table"]) == {"a", "b"}
     assert found["by_source"].keys() == {"made"}
+    for rows in (*found["by_table"].values(), *found["by_source"].values()):
+        assert {row["score"] for row in rows} == set(SCORES)
+        assert {row["forecaster"] for row in rows} == {"oracle", "last"}
+        for row in rows:
+            low, high = row["mae_interval"]
+            assert low < high or row["mae"] == 0
+
+
+def test_a_metric_that_no_run_has_is_unknown() -> None:
+    undefined = [run.model_copy(update={"final_topographic_error": None}) for run in RUNS[:20]]
+    baselines = {"mean": TrainingMean().fit(undefined)}
+    found = report(score(undefined, Insider(RUNS), baselines, progress=(0.5,)))
+    by_score = {row["score"]: row["mae"] for row in found["errors"]}
+    assert by_score["final_topographic_error"] is None
+    assert by_score["final_mqe"] > 0
+    assert found["stopping"] == []
 
 
 def test_without_a_scale_the_raw_score_is_reported() -> None:
@@ -124,8 +145,10 @@ def test_without_a_scale_the_raw_score_is_reported() -> None:
         for r in RUNS[:20]
     ]
     found = report(score(bare, Insider(bare), progress=(0.5,)))
-    assert found["by_table"]["a"][0]["score"] == "quality_raw"
-    assert found["by_table"]["a"][0]["mae"] > 0
+    assert found["main_score"] == "quality_raw"
+    rows = {row["score"]: row["mae"] for row in found["by_table"]["a"]}
+    assert rows["quality_raw"] > 0
+    assert rows["quality_relative"] is None
 
 
 def test_pictures_are_drawn(scored: Scored, tmp_path: Path) -> None:

@@ -102,6 +102,47 @@ def test_evaluate_tells_and_draws(oracle: Any, model: str, dataset: str, tmp_pat
     assert {row["forecaster"] for row in found["errors"]} == {"oracle", "mean", "last"}
 
 
+def test_evaluate_prints_intervals_of_all_by_table_and_source(
+    oracle: Any, model: str, dataset: str
+) -> None:
+    code, out, _ = oracle("evaluate", "--model", model, "--dataset", dataset)
+    assert code == 0
+    assert "a bootstrap over tables" in out
+    for title in ("by table", "by source"):
+        block = out.partition(f"\n{title}: MAE of quality_relative")[2].partition("\n\n")[0]
+        lines = block.splitlines()
+        for name in ("oracle", "mean", "last"):
+            (first, *_) = [i for i, line in enumerate(lines) if line.split()[:1] == [name]]
+            assert lines[first + 1].count("..") == 6
+
+
+def test_evaluate_of_one_table_says_so(oracle: Any, model: str, tmp_path: Path) -> None:
+    one = tmp_path / "one.csv"
+    runs = [r.model_copy(update={"final_topographic_error": 0.1}) for r in make_runs(12, "alone")]
+    write_dataset(one, runs, {})
+    code, out, _ = oracle("evaluate", "--model", model, "--dataset", str(one))
+    assert code == 0
+    assert "12 runs of 1 table (made)" in out
+    assert "nothing is known of other tables" in out
+    assert "a bootstrap over runs of one table" in out
+    assert "final_topographic_error ends the same in all runs" in out
+    write_dataset(one, runs[:1], {})
+    code, out, _ = oracle("evaluate", "--model", model, "--dataset", str(one))
+    assert code == 0
+    assert out.partition("mean ")[2].splitlines()[1].split() == ["-"] * 6
+
+
+def test_evaluate_of_stopped_runs_alone_is_one_line(
+    oracle: Any, model: str, tmp_path: Path
+) -> None:
+    stopped = tmp_path / "stopped.csv"
+    write_dataset(stopped, [r.model_copy(update={"censored": True}) for r in make_runs(5)], {})
+    code, _, err = oracle("evaluate", "--model", model, "--dataset", str(stopped))
+    assert code == 2
+    assert "{'censored': 5}" in err
+    assert len(err.strip().splitlines()) == 1
+
+
 def test_replay_tells_and_draws(oracle: Any, model: str, dataset: str, tmp_path: Path) -> None:
     picture = tmp_path / "saved.png"
     args = ("replay", "--model", model, "--dataset", dataset, "--population-size", "12",
@@ -125,6 +166,7 @@ def test_one_of_a_thing_is_told_as_one(oracle: Any, model: str, tmp_path: Path) 
     )  # fmt: skip
     assert code == 0
     assert "1 population of up to 12 runs on 1 table of " in out
+    assert "no other half" in out
 
 
 def test_choosing_on_the_scored_tables_is_refused(oracle: Any, model: str, dataset: str) -> None:

@@ -79,3 +79,9 @@ def test_json_there_and_back(world: tuple) -> None:
     assert back.offsets.shape[1] == len(KNOTS)
     with pytest.raises(ValueError, match="shape"):
         QualityCalibration.from_json({"offsets": [[0.0]], "offsets_unknown": [0.0]})
+
+
+def test_without_any_whole_outcome_nothing_is_moved() -> None:
+    fitted = fit_quality([], np.empty(0), np.empty(0, bool))
+    assert not fitted.offsets.any()
+    assert not fitted.offsets_unknown.any()

@@ -75,6 +75,8 @@ def test_manifest_and_card_hold_it(found: Score) -> None:
         "data": {
             "split_by": "table",
             "excluded": {},
+            "constant": {"final_topographic_error": 40},
+            "tables": 3,
             "train": part,
             "calibrate": part,
             "test": part,
@@ -82,4 +84,14 @@ def test_manifest_and_card_hold_it(found: Score) -> None:
     }
     card = card_text("x", facts, found)
     assert f"| 50% | {told['0.5']:.1%} | {told['0.9']:.1%} |" in card
+    assert "final_topographic_error ends the same in all 40 training runs" in card
+    assert "1 run of 1 table" in card
+    assert "nothing is known of other tables" not in card
+    assert "replaces the one it was tuned from" not in card
+    facts["parent"] = {"name": "old", "sha256": "0" * 64}
+    facts["data"]["split_by"] = "run"
+    card = card_text("x", facts, found)
+    assert "3 tables only: " in card
+    assert "nothing is known of other tables" in card
+    assert "replaces the one it was tuned from" in card
     assert f"{told['0.5']:.1%} / {told['0.9']:.1%}" in str(found)

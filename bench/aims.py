@@ -1,0 +1,173 @@
+"""What the oracle should reach, and the table that says what it does: docs/quality.md's first one.
+
+Ratios, shares and errors are those of the project's issue on forecasts and decisions. `aim` is
+the figure wanted, `must` the one that is asked for at least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+#: Share of the run seen -> error of the quality score as a ratio to the last value's: aim, must.
+RATIOS = {0.1: (0.145, 0.18), 0.2: (0.16, 0.20), 0.3: (0.18, 0.23), 0.5: (0.24, 0.31),
+          0.7: (0.32, 0.42)}  # fmt: skip
+#: Interval -> least and most of the outcomes inside, at every prefix.
+COVERAGE = {"90%": (0.88, 0.92), "50%": (0.46, 0.54)}
+COVERED = (
+    "quality_relative", "final_mqe", "final_topographic_error", "final_dead_neuron_ratio",
+)  # fmt: skip
+IN_STEP, ONE_BY_ONE = "oracle, population in step", "oracle, one after another"
+#: Limit of good runs lost, policy, figure, what it is called, aim, must.
+SAVINGS = (
+    ("0.01", IN_STEP, "saved", "epochs saved", 0.72, 0.62),
+    ("0.01", ONE_BY_ONE, "saved", "epochs saved", 0.65, 0.54),
+    ("0.01", IN_STEP, "compute_saved", "compute saved", 0.53, None),
+    ("0.05", IN_STEP, "saved", "epochs saved", 0.77, None),
+)
+#: Runs that others recorded -> share seen -> error of the quality score: aim, must.
+FOREIGN = {
+    "nexussom": {0.2: (0.030, 0.040), 0.5: (0.019, 0.025)},
+    "minisom": {0.2: (0.038, 0.048), 0.5: (0.023, 0.030)},
+    "reference": {0.2: (0.036, 0.048), 0.5: (0.022, 0.029)},
+}
+#: A forecaster's errors by prefix.
+Errors = dict[str, dict[float, dict[str, Any]]]
+
+
+class Row(NamedTuple):
+    """One target beside what was reached, as told."""
+
+    what: str
+    aim: str
+    must: str
+    reached: str
+    aim_met: str
+    must_met: str
+
+
+def aims(
+    measured: dict[str, Any], replayed: dict[str, Any], foreign: dict[str, dict[str, Any]]
+) -> str:
+    """Lay out every target beside the figure reached, in Markdown.
+
+    Args:
+        measured: what `oracle evaluate --baselines --json` found on unseen tables.
+        replayed: what `oracle replay --json` found on them.
+        foreign: name -> what `oracle evaluate --json` found on runs that others recorded.
+    """
+    rows = [*_ratios(measured), *_boosting(measured), *_coverage(measured), *_savings(replayed)]
+    for name, found in foreign.items():
+        rows += _foreign(name, found)
+    told = ["| | aim | must | reached | aim met | must met |", "|---|---|---|---|---|---|"]
+    missed = [r.what for r in rows if "no" in (r.aim_met, r.must_met)]
+    told += [f"| {' | '.join(row)} |" for row in rows]
+    count = f"{len(missed)} of {len(rows)} lines hold a miss." if missed else "Every line is met."
+    return "\n".join([*told, "", count])
+
+
+def by_forecaster(found: dict[str, Any], score: str = "quality_relative") -> Errors:
+    """Errors of one score: forecaster -> share of the run seen -> row."""
+    told: Errors = {}
+    for row in found["errors"]:
+        if row["score"] == score and row["mae"] is not None:
+            told.setdefault(row["forecaster"], {})[row["progress"]] = row
+    return told
+
+
+def _met(met: bool | None) -> str:
+    return "-" if met is None else "yes" if met else "no"
+
+
+def _at_most(what: str, value: float, aim: float, must: float, told: str, form: str) -> Row:
+    met = _met(value <= aim), _met(value <= must)
+    return Row(what, f"{aim:{form}}", f"{must:{form}}", told, *met)
+
+
+def _ratios(measured: dict[str, Any]) -> Iterator[Row]:
+    ours = by_forecaster(measured)["oracle"]
+    for share, (aim, must) in RATIOS.items():
+        value = ours[share]["ratio_to_last"]
+        what = f"error / last value's, {share:.0%} seen, at most"
+        yield _at_most(what, value, aim, must, f"{value:.3f}{_ends(ours[share])}", ".3g")
+
+
+def _ends(row: dict[str, Any]) -> str:
+    ends = row["ratio_interval"]
+    return "" if ends is None else f" ({ends[0]:.3f}..{ends[1]:.3f})"
+
+
+def _boosting(measured: dict[str, Any]) -> Iterator[Row]:
+    errors = by_forecaster(measured)
+    theirs = errors.get("boosting")
+    if theirs is None:
+        return
+    for share in RATIOS:
+        ours, its = errors["oracle"][share]["mae"], theirs[share]["mae"]
+        what = f"error below boosting's, {share:.0%} seen"
+        met = _met(ours < its)
+        yield Row(what, f"< {its:.4f}", f"< {its:.4f}", f"{ours:.4f}", met, met)
+
+
+def _coverage(measured: dict[str, Any]) -> Iterator[Row]:
+    for score in COVERED:
+        rows = [r for r in measured["coverage"] if r["score"] == score]
+        for level, (least, most) in COVERAGE.items():
+            if not rows:
+                continue
+            values = [r[f"coverage_{level}"] for r in rows]
+            wanted = f"{least:.0%}..{most:.0%}"
+            met = _met(min(values) >= least and max(values) <= most)
+            if met == "no" and all(_touches(r, level, least, most) for r in rows):
+                met = "within sampling error"
+            reached = f"{min(values):.1%}..{max(values):.1%}"
+            what = f"{score} inside the {level.replace('%', ' %')} interval, over all prefixes"
+            yield Row(what, wanted, wanted, reached, met, met)
+
+
+def _touches(row: dict[str, Any], level: str, least: float, most: float) -> bool:
+    """Whether what is wanted lies within the sampling error of a coverage."""
+    ends = row[f"coverage_{level}_interval"]
+    return ends is not None and ends[0] <= most and ends[1] >= least
+
+
+def _savings(replayed: dict[str, Any]) -> Iterator[Row]:
+    for limit, policy, figure, called, aim, must in SAVINGS:
+        for row in replayed["chosen"].get(limit, ()):
+            if row["policy"] != policy:
+                continue
+            saved, lost = row[figure]["value"], row["lost"]
+            kept = lost["value"] <= float(limit)
+            yield Row(
+                f"{called}, {policy.removeprefix('oracle, ')}, at most {float(limit):.0%} lost",
+                f"{aim:.0%}",
+                "-" if must is None else f"{must:.0%}",
+                f"{saved:.1%} at {lost['value']:.2%} ({lost['low']:.1%}..{lost['high']:.1%}) lost",
+                _met(kept and saved >= aim),
+                _met(None if must is None else kept and saved >= must),
+            )
+
+
+def _foreign(name: str, found: dict[str, Any]) -> Iterator[Row]:
+    ours = by_forecaster(found)["oracle"]
+    for share, (aim, must) in FOREIGN.get(name, {}).items():
+        value = ours[share]["mae"]
+        what = f"error on {name}'s runs, {share:.0%} seen, at most"
+        yield _at_most(what, value, aim, must, f"{value:.4f}", ".3f")
+
+
+def foreign_table(found: dict[str, dict[str, Any]], shares: Sequence[float] = (0.2, 0.5)) -> str:
+    """Error of the quality score on others' runs, beside the last value and boosting."""
+    names = ("oracle", "last", "boosting")
+    head = [f"{name}, {share:.0%}" for share in shares for name in names]
+    told = [f"| | runs | {' | '.join(head)} |", "|---|---|" + "---|" * len(head)]
+    for source, result in found.items():
+        errors = by_forecaster(result)
+        cells = [
+            f"{errors[name][share]['mae']:.4f}" if name in errors else "-"
+            for share in shares
+            for name in names
+        ]
+        told.append(f"| {source} | {result['runs']} of {result['tables']} tables | "
+                    f"{' | '.join(cells)} |")  # fmt: skip
+    return "\n".join(told)
