@@ -30,6 +30,23 @@ CHECKS = (
         long=2_000,
     ),
     Check(
+        "T4e",
+        "fault.kill_export:kill_export",
+        "kill -9 while the CSV of real runs is written",
+        "the CSV is whole or not there; the same call ends it with the same bytes",
+        short=20,
+        long=2_000,
+    ),
+    Check(
+        "T4w",
+        "fault.kill_export:kill_workers",
+        "kill -9 a worker of the collector's pool",
+        "the collection ends with an error and keeps every run; resumed it equals an "
+        "uninterrupted one",
+        short=5,
+        long=200,
+    ),
+    Check(
         "T5",
         "fault.full_disk:full_disk",
         "the disk is full at the N-th page of the store",
@@ -70,5 +87,13 @@ CHECKS = (
         "refused, the old model answers",
         short=2_000,
         long=125_000,
+    ),
+    Check(
+        "T8",
+        "fault.hostile_models:hostile_models",
+        "hostile models: pickles, Keras and zip files, external data, bombs, links, pipes; rounds",
+        "each refused by a clear error within 5 s, nothing run or opened, memory within 200 MB",
+        short=1,
+        long=100,
     ),
 )

@@ -2,9 +2,9 @@
 
 After every kill the database is looked at as the kill left it, before a server mends it.
 
-"Ready within 3 s" is looked at for every start. One that takes 3 s of CPU time fails, and so does one
-that is late by the clock, unless the greater part of the delay was waiting for a core that other
-programs had: that one is counted as missed.
+"Ready within 3 s" is looked at for every start. One that takes 3 s of CPU time fails, and so does
+one that is late by the clock, unless the greater part of the delay was waiting for a core that
+other programs had: that one is counted as missed.
 """
 
 from __future__ import annotations

@@ -5,9 +5,10 @@ from reliability import Check
 CHECKS = (
     Check(
         "T1",
-        "fuzz.bodies:fuzz_bodies",
-        "mutated bodies on every route, in process",
-        "no 5xx, one error shape, 4xx at most 8 kB, no echo",
+        "fuzz.requests:fuzz_requests",
+        "bodies on every route, a third valid, nearly valid and mutated each, and paths and query "
+        "strings of GET and DELETE, in process",
+        "no 5xx, one error shape, 4xx at most 8 kB, no echo, no valid body refused",
         short=50_000,
         long=10_000_000,
     ),
