@@ -81,6 +81,15 @@ CHECKS = (
         long=200,
     ),
     Check(
+        "T6",
+        "fault.kill_trainer:kill_trainer",
+        "kill -9 oracle train, every fifth time after its last epoch",
+        "every artifact in models/ whole, none before the end; --resume ends as if never killed",
+        short=5,
+        long=200,
+        needs="tensorflow",
+    ),
+    Check(
         "T7",
         "fault.bad_models:bad_models",
         "flips, truncations, missing and swapped files in an activated model",

@@ -68,7 +68,8 @@ def kill_trainer(folder: Path, n: int) -> Result:
             _, told = process.communicate()
         kills += code is None
         result.check(code in (None, 0), f"kill {kill}: it had ended with {code}: {told[-500:]}")
-        _look(broken, f"kill {kill}", result)
+        there = _look(broken, f"kill {kill}", result)
+        result.check(not there or kill > n - late, f"kill {kill}: an artifact before the end")
     ended = _train(data, epochs, broken, resume=True)
     _, told = ended.communicate(timeout=DEADLINE_S)
     result.check(ended.returncode == 0, f"--resume at last: {told[-500:]}")

@@ -23,7 +23,10 @@ _VALUES: list[Any] = [
     *(0, -1, 0.5, -0.0, 1e-320, 1e308, 2**31, 2**63, 2**64, 10**400, "1", "NaN", "..", MARK),
     *([], {}, [None], [1e308] * 3, [[]], {"": 1}, {MARK: 1}, [0.1] * 1001),
 ]
-_ROUTES = ("forecast", "decide", "decide/batch", "checkpoints", "keep", "stop", "finish")
+_ROUTES = (
+    *("forecast", "decide", "decide/batch", "checkpoints", "checkpoints", "checkpoints"),
+    *("keep", "stop", "finish"),
+)
 
 
 def valid(case: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
