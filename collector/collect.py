@@ -24,7 +24,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import IO, Any
 
-from oracle.dataset import write_dataset
+from oracle.dataset import naming, write_dataset
 from oracle.errors import DatasetError, OracleError, must_be
 from oracle.types import Run
 
@@ -105,7 +105,8 @@ def collect(
         "seed": seed,
         "settings": settings,
     }
-    if path.exists():
+    # Killed while it ended, a collection leaves its journal beside a dataset without metadata.
+    if path.exists() and not journal_path(path).exists():
         _check_finished(path, header)
         return Collected(path, runs, 0, already_finished=True)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -237,14 +238,16 @@ class Journal:
     def append(self, index: int, entry: str) -> None:
         """Record a run: safe from kill -9 now, from a power cut after FSYNC_INTERVAL_S."""
         self._offsets[index] = self._file.tell()
-        self._write(index, entry)
-        self._file.flush()
+        with naming(self.path):
+            self._write(index, entry)
+            self._file.flush()
         if time.monotonic() - self._last_sync > FSYNC_INTERVAL_S:
             self._sync()
 
     def _sync(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with naming(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
         self._last_sync = time.monotonic()
 
     def read(self) -> Iterator[Run]:
@@ -273,8 +276,11 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         if not self._file.closed:
-            self._sync()
-            self._file.close()
+            try:
+                self._sync()
+            finally:  # on a full disk, too: an open file would keep the lock
+                with naming(self.path):
+                    self._file.close()
 
 
 def _differences(header: dict[str, Any]) -> str:

@@ -1,4 +1,11 @@
-"""T3: kill -9 the server while clients append; what was acknowledged is there, once."""
+"""T3: kill -9 the server while clients append; what was acknowledged is there, once.
+
+After every kill the database is looked at as the kill left it, before a server mends it.
+
+"Ready within 3 s" is looked at for every start. One that takes 3 s of CPU time fails, and so does
+one that is late by the clock, unless the greater part of the delay was waiting for a core that
+other programs had: that one is counted as missed.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +17,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+import psutil
 from reliability import Result
 from serving import JSON_HEADERS, Postgres, Server, checkpoint
 from sqlalchemy import create_engine, text
@@ -18,8 +26,6 @@ CLIENTS = 8
 #: Longest time from the end of the start until the clients are cut off, seconds.
 LONGEST_LIFE_S = 0.6
 READY_S = 3.0
-#: Fewer starts, beside other tests, tell about the machine; the long form runs alone.
-ENOUGH = 50
 
 
 class Appender(threading.Thread):
@@ -57,7 +63,8 @@ class Appender(threading.Thread):
 
 def kill_sqlite(folder: Path, n: int) -> Result:
     """Kill the server `n` times on one SQLite file."""
-    url = f"sqlite:///{folder / 'data' / 'oracle.db'}"
+    # Read only: closing it must not do the server's own work of bringing the log into the file.
+    url = f"sqlite:///file:{folder / 'data' / 'oracle.db'}?mode=ro&uri=true"
     return _kill(Server(folder), url, n, None)
 
 
@@ -71,9 +78,14 @@ def kill_postgres(folder: Path, n: int) -> Result:
 def _kill(server: Server, url: str, n: int, database: Postgres | None) -> Result:
     result, rng = Result(), random.Random(n)
     acknowledged: list[tuple[str, float]] = []
-    starts = []
+    starts, cpu = [], []
     for i in range(n):
         starts.append(server.start())
+        cpu.append(sum(psutil.Process(server.pid).cpu_times()[:2]))
+        result.check(cpu[-1] < READY_S, f"start {i}: {cpu[-1]:.1f} s of CPU time")
+        delay_s, waited_s = starts[-1] - READY_S, _waited_for_a_core_s(server.pid)
+        busy = f"ready after {starts[-1]:.1f} s, {waited_s:.1f} s of them without a core"
+        result.check(delay_s < 0 or waited_s > delay_s / 2, f"start {i}: {busy}")
         clients = [Appender(server.port, f"r{i}-{k}") for k in range(CLIENTS)]
         for client in clients:
             client.start()
@@ -85,30 +97,43 @@ def _kill(server: Server, url: str, n: int, database: Postgres | None) -> Result
         if database is not None and i % 5 == 4:
             database.stop()
         server.kill()
+        now = []
         for client in clients:
             client.stopping.set()
             client.join(30)
-            acknowledged += client.acknowledged
+            now += client.acknowledged
         if database is not None and i % 5 == 4:
             database.start()
-    _compare(url, acknowledged, result)
-    ready_s = median(starts)
-    if n >= ENOUGH:
-        result.check(ready_s < READY_S, f"ready after {ready_s:.1f} s")
+        stored = _look(url, result, f"kill {i}")
+        result.check(stored.issuperset(now), f"kill {i}: lost {len(set(now) - stored)}")
+        acknowledged += now
+    for one in acknowledged:
+        result.check(one in stored, f"lost later: {one}")
+    late = sum(ready_s >= READY_S for ready_s in starts)
+    if late:
+        result.missed = f"{late} of {n} starts were not ready within {READY_S:g} s by the clock"
     result.seen |= {
         "kills": n,
         "acknowledged": f"{len(acknowledged):,}",
-        "start to ready": f"{ready_s:.1f} s (median), {max(starts):.1f} s at most",
+        "start to ready": f"{median(starts):.1f} s (median), {max(starts):.1f} s at most",
+        "CPU time of a start": f"{max(cpu):.1f} s at most",
     }
     return result
 
 
-def _compare(url: str, acknowledged: list[tuple[str, float]], result: Result) -> None:
+def _waited_for_a_core_s(pid: int) -> float:
+    """How long the process' main thread could have run but no core was free; 0 where unknown."""
+    schedule = Path(f"/proc/{pid}/schedstat")
+    return int(schedule.read_text().split()[1]) / 1e9 if schedule.exists() else 0.0
+
+
+def _look(url: str, result: Result, when: str) -> set[tuple[str, float]]:
+    """Check that the database is sound; gives the checkpoints in it."""
     engine = create_engine(url)
     with engine.connect() as connection:
         if url.startswith("sqlite"):
             verdict = connection.execute(text("PRAGMA integrity_check")).scalar()
-            result.check(verdict == "ok", f"integrity: {verdict}")
+            result.check(verdict == "ok", f"{when}: integrity {verdict}")
         rows = connection.execute(
             text("SELECT r.run_id, c.epoch FROM checkpoints c JOIN runs r ON r.id = c.run")
         ).all()
@@ -120,9 +145,7 @@ def _compare(url: str, acknowledged: list[tuple[str, float]], result: Result) ->
             )
         ).scalar()
     engine.dispose()
-    stored = [(run_id, epoch) for run_id, epoch in rows]
-    result.check(len(stored) == len(set(stored)), "a checkpoint is stored twice")
-    result.check(half == 0, f"{half} runs are half written")
-    there = set(stored)
-    for one in acknowledged:
-        result.check(one in there, f"lost: {one}")
+    stored = {(run_id, epoch) for run_id, epoch in rows}
+    result.check(len(stored) == len(rows), f"{when}: a checkpoint is stored twice")
+    result.check(half == 0, f"{when}: {half} runs are half written")
+    return stored

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from collector.collect import Journal, collect, journal_path
-from fault.kill_collector import kill_collector, made_run
+from fault.kill_collector import made_run
 from oracle.dataset import read_dataset
 from oracle.errors import DatasetError, OracleError
 
@@ -53,10 +53,6 @@ def _fast_run() -> Any:
     from collector.fast_run import run_one
 
     return run_one
-
-
-def test_kill_9_loses_and_repeats_nothing(tmp_path: Path) -> None:
-    kill_collector(tmp_path, 20).assert_ok()
 
 
 def test_damaged_lines_are_made_again(tmp_path: Path) -> None:

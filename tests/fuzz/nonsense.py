@@ -21,33 +21,40 @@ REFUSED_AT_MOST = 0.05
 
 
 def fuzz_nonsense(folder: Path, n: int) -> Result:
-    """Score `n` histories of every kind; below the threshold every policy abstains."""
-    result = Result()
+    """Score `n` histories of every kind; below the threshold every policy abstains.
+
+    The mean over kinds fails the check, a kind by itself is told as missed.
+    """
+    result = Result(bound="-")
     calibration = read_artifact(resolve(MODEL or None)).calibration
     support = Support.from_json(calibration["support"])
     unseen = read_dataset(DATA / "test.csv.gz")
     libraries = read_dataset(DATA / "libraries.csv.gz")
+    missed = []
 
-    def refused(
+    def judge(
         runs: list[Run], kinds: tuple[bench.Kind, ...], *, nonsense: bool, name: str = ""
-    ) -> list[float]:
+    ) -> None:
         shares = []
         for kind in kinds:
             values = bench.scores(support, runs, kind, n, seed=1, nonsense=nonsense)
             shares.append(float(np.mean(values < THRESHOLD)))
-            result.seen[name or kind.__name__.replace("_", " ")] = f"{shares[-1]:.1%}"
+            title = name or kind.__name__.replace("_", " ")
+            result.seen[title] = f"{shares[-1]:.1%}"
+            if not _holds(shares[-1], nonsense=nonsense):
+                missed.append(title)
         result.checked += n * len(kinds)
-        return shares
+        mean = float(np.mean(shares))
+        what = name or ("nonsense" if nonsense else "real runs")
+        result.check(_holds(mean, nonsense=nonsense), f"{what}: {mean:.1%} refused")
 
-    no_map_has = refused(unseen, bench.TAUGHT, nonsense=True)
-    real = refused(unseen, bench.REAL, nonsense=False)
-    other = "other libraries"
-    elsewhere = refused(libraries, (bench.as_recorded,), nonsense=False, name=other)
-    for shares, right, what in (
-        (no_map_has, np.mean(no_map_has) >= REFUSED_AT_LEAST, "nonsense"),
-        (real, np.mean(real) <= REFUSED_AT_MOST, "real runs"),
-        (elsewhere, np.mean(elsewhere) <= REFUSED_AT_MOST, other),
-    ):
-        result.check(right, f"{what}: {np.mean(shares):.1%} refused")
-    result.bound = "-"
+    judge(unseen, bench.TAUGHT, nonsense=True)
+    judge(unseen, bench.REAL, nonsense=False)
+    judge(libraries, (bench.as_recorded,), nonsense=False, name="other libraries")
+    if missed:
+        result.missed = f"{len(missed)} of {len(result.seen)} kinds ({', '.join(missed)})"
     return result
+
+
+def _holds(refused: float, *, nonsense: bool) -> bool:
+    return refused >= REFUSED_AT_LEAST if nonsense else refused <= REFUSED_AT_MOST

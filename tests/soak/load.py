@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import threading
 import time
 from dataclasses import dataclass, field
@@ -29,10 +30,17 @@ class Seen:
         self.took_s += more.took_s
         self.problems += more.problems
 
-    def p99_s(self) -> float:
-        """99th percentile of the time of an answer."""
-        ordered = sorted(self.took_s)
-        return ordered[int(0.99 * len(ordered))] if ordered else 0.0
+    def quantile_s(self, level: float, errors: float = 0.0) -> float:
+        """A quantile of the time of an answer, or one end of its interval.
+
+        Args:
+            level: 0.99 for the 99th percentile.
+            errors: so many standard errors of its rank beyond it; 2 and -2 make an interval that
+                holds the true one with 95 %, however the times are distributed.
+        """
+        ordered, n = sorted(self.took_s), len(self.took_s)
+        rank = level * n + errors * math.sqrt(level * (1 - level) * n)
+        return ordered[min(max(int(rank), 0), n - 1)] if ordered else 0.0
 
 
 class Clients:

@@ -39,7 +39,7 @@ def overload(folder: Path, seconds: int) -> Result:
     result.seen |= {
         "answered": f"{seen.statuses.get(200, 0):,}",
         "refused": f"{seen.statuses.get(503, 0):,}",
-        "p99 of the answered": f"{1000 * seen.p99_s():.0f} ms",
+        "p99 of the answered": f"{1000 * seen.quantile_s(0.99):.0f} ms",
         "memory": f"{(late - early) / 1e6:+.1f} MB",
     }
     return result

@@ -36,9 +36,10 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def wrong_stops(folder: Path, n: int, runs: Path = RUNS) -> Result:
-    """Play about `n` runs, whole populations of them."""
+def wrong_stops(folder: Path, n: int) -> Result:
+    """Play about `n` runs, whole populations of them; one population comes from the small file."""
     result = Result()
+    runs = FEW if n <= POPULATION_SIZE else RUNS
     oracle = Oracle.load(MODEL or None)
     lost = good = played = 0
     saved = 0.0
