@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -115,8 +116,10 @@ def test_lists_populations_and_deletion(api: Api) -> None:
 
 
 def test_what_was_told_of_a_deleted_run_is_forgotten_by_streams_too(api: Api) -> None:
-    feed = api.app.service.feed  # it keeps in memory what came since it began to follow
-    until(lambda: api.get("/healthz") and feed._last is not None, 30, "the feed")
+    feed = api.app.service.feed  # while a stream is open it keeps in memory what comes
+    opened = feed.stream(Wanted(""), None, lambda: None)
+    api.app.run(anext(opened))
+    until(lambda: api.app.run(asyncio.sleep(0.1)) or feed._last is not None, 30, "the feed")
     api.append("a", 10)
     api.append("secret", 10, mqe=0.123)
     api.append("b", 10)
@@ -125,6 +128,7 @@ def test_what_was_told_of_a_deleted_run_is_forgotten_by_streams_too(api: Api) ->
     until(lambda: "0.123" not in json.dumps(api.told(0, 3)), 10, "streams that have forgotten")
     kinds = [event["kind"] for event in api.told(0, 4)]
     assert kinds == ["created", "deleted", "created", "deleted"]
+    api.app.run(opened.aclose())
 
 
 def test_retired_runs_are_gone_and_told(tmp_path: Path, database_url: str) -> None:
