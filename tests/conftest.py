@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 # Before any import of NumPy, TensorFlow or matplotlib: one thread a worker (the tests run on all
@@ -37,6 +39,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("tensorflow"):
             item.add_marker(pytest.mark.xdist_group("tensorflow"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A real PostgreSQL server; every worker has its own."""
+    from serving import Postgres, postgres_binaries
+
+    if postgres_binaries() is None:
+        pytest.skip(
+            "POSTGRESQL IS NOT INSTALLED, so the store on it is NOT tested: "
+            "apt-get install postgresql"
+        )
+    with Postgres(durable=False) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind that the service runs on."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'oracle.db'}"
+    url: str = request.getfixturevalue("postgres").database()
+    return url
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import httpx
 import psutil
+import psycopg
 
 from oracle.artifact import Artifact, read_artifact, resolve, write_artifact
 
@@ -190,15 +191,20 @@ class Postgres:
     """A PostgreSQL cluster of its own on a free loopback port; `url` leads to it.
 
     PostgreSQL refuses to run as root, so root becomes the user `postgres` or `nobody` for it.
+
+    Args:
+        durable: whether commits wait for the disk; tests that cut no power need not.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = True) -> None:
         binaries = postgres_binaries()
         if binaries is None:
             raise RuntimeError("PostgreSQL is not installed: apt-get install postgresql")
         self.binaries, self.port = binaries, free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="oracle-postgres-"))
         self.url = f"postgresql://oracle@127.0.0.1:{self.port}/postgres"
+        self._fsync = f"fsync={'on' if durable else 'off'}"
+        self._made = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._as: dict[str, Any] = {}
         if os.geteuid() == 0:
@@ -211,11 +217,19 @@ class Postgres:
         """Make the cluster."""
         self._call("initdb", "-D", "db", "-U", "oracle", "-A", "trust", "-N", "--no-locale", "-E", "UTF8")  # fmt: skip # noqa: E501
 
+    def database(self) -> str:
+        """Make one more database, empty; returns its URL."""
+        self._made += 1
+        name = f"made_{self._made}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.url.removesuffix("postgres") + name
+
     def start(self) -> None:
         """Start the server and wait until it answers."""
         self._process = subprocess.Popen(
             [self.binaries / "postgres", "-D", "db", "-p", str(self.port), "-h", "127.0.0.1",
-             "-k", str(self.folder), "-c", "log_min_messages=fatal"],
+             "-k", str(self.folder), "-c", "log_min_messages=fatal", "-c", self._fsync],
             cwd=self.folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **self._as,
         )  # fmt: skip
         ready = [self.binaries / "pg_isready", "-h", "127.0.0.1", "-p", str(self.port), "-q"]

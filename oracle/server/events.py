@@ -40,6 +40,11 @@ class StoredEvent(NamedTuple):
     run_id: str
     body: str
 
+    @property
+    def deletes(self) -> bool:
+        """Whether it says that a run was deleted; `kind` is the first member of a body."""
+        return self.body.startswith('{"kind":"deleted"')
+
 
 class Wanted(NamedTuple):
     """Which events a stream asks for."""
@@ -104,6 +109,8 @@ class Feed:
             self._last = await self._store.read(_last_id)
             return
         while rows := await self._store.read(partial(_after, after=self._last)):
+            if any(event.deletes for event in rows):
+                self._recent.clear()  # it may tell of that run; the store no longer does
             self._recent.extend(rows)
             self._last = rows[-1].id
             async with self._news:

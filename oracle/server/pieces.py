@@ -26,17 +26,25 @@ def check_fixed(row: Row[Any], piece: CheckpointsRequest) -> None:
     for name in ("dataset", "total_epochs", "population_size"):
         value = getattr(piece, name)
         if name in told and value is not None and value != getattr(row, name):
-            raise RunConflict(f"`{name}` must be as at the run's first checkpoint, or left out.")
+            raise _other(name, getattr(row, name))
     if piece.population is not None and piece.population != row.population:
-        raise RunConflict("`population` must be as at the run's first checkpoint, or left out.")
+        raise _other("population", row.population)
     if "context" in told:
         context = RunContext.model_validate_json(row.context)
         for name in piece.context.model_fields_set:
             value = getattr(piece.context, name)
             if value is not None and value != getattr(context, name):
-                raise RunConflict(
-                    f"`context.{name}` must be as at the run's first checkpoint, or left out."
-                )
+                raise _other(f"context.{name}", getattr(context, name))
+
+
+def _other(name: str, stored: object) -> RunConflict:
+    return RunConflict(
+        f"`{name}` must be as at the run's first checkpoint, or left out. Stored: {stored!r}."
+    )
+
+
+def _exactly(epoch: float) -> str:
+    return repr(epoch).removesuffix(".0")
 
 
 def new_checkpoints(known: History | None, piece: CheckpointsRequest) -> list[int]:
@@ -54,7 +62,8 @@ def new_checkpoints(known: History | None, piece: CheckpointsRequest) -> list[in
         if j is None:
             if epoch < known.epochs[-1]:
                 raise RunConflict(
-                    f"`epochs.{i}` must come after the last stored one ({known.epochs[-1]:g})."
+                    f"`epochs.{i}` must come after the last stored one "
+                    f"({_exactly(known.epochs[-1])})."
                 )
             new.append(i)
             continue
@@ -62,7 +71,9 @@ def new_checkpoints(known: History | None, piece: CheckpointsRequest) -> list[in
             given, stored = getattr(piece, name), getattr(known, name)
             value = stored[j] if stored is not None else None
             if given is not None and given[i] != value:
-                raise RunConflict(f"`{name}.{i}` must be {value!r} as stored for epoch {epoch:g}.")
+                raise RunConflict(
+                    f"`{name}.{i}` must be {value!r} as stored for epoch {_exactly(epoch)}."
+                )
     return new
 
 

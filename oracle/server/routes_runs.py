@@ -14,6 +14,7 @@ from oracle.server.openapi import body, described
 from oracle.server.service import service_of
 from oracle.server.wire import (
     EXAMPLE_CHECKPOINT,
+    PLAIN_PATTERN,
     CheckpointsRequest,
     FinishRequest,
     Override,
@@ -31,8 +32,8 @@ from oracle.types import RUN_ID_PATTERN, Decision
 router = APIRouter(tags=["runs"])
 
 RunName = Annotated[str, Path(pattern=RUN_ID_PATTERN, description="Name of the run.")]
-PopulationName = Annotated[str, Path(min_length=1, max_length=200)]
-Text = Annotated[str | None, Query(min_length=1, max_length=200)]
+PopulationName = Annotated[str, Path(min_length=1, max_length=200, pattern=PLAIN_PATTERN)]
+Text = Annotated[str | None, Query(min_length=1, max_length=200, pattern=PLAIN_PATTERN)]
 EventId = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="Last event known.")]
 
 

@@ -13,7 +13,8 @@ from oracle.server.answers import answer
 from oracle.server.docs_page import render
 from oracle.server.openapi import described
 from oracle.server.service import service_of
-from oracle.server.wire import Health, ModelCard, ModelsAnswer, Readiness
+from oracle.server.store import Store
+from oracle.server.wire import Health, ModelCard, ModelsAnswer, Readiness, StoreState
 
 router = APIRouter(tags=["service"])
 
@@ -30,27 +31,35 @@ async def healthz() -> Response:
     | {503: {"model": Readiness, "description": "Not ready: says what is missing"}},
 )
 async def readyz(request: Request) -> Response:
-    """Say whether a model passed its self-test and the store answers."""
+    """Say whether a model passed its self-test and the store can be read and written."""
     service = service_of(request)
-    try:
-        await service.store.read(service.store.check)
-        store_answers = True
-    except StoreUnavailable:
-        store_answers = False
+    store = await _state_of(service.store)
     active = service.models.active()
-    ready = active is not None and store_answers
+    ready = active is not None and store == "ok"
     response = answer(
         Readiness(
             ready=ready,
             model=active,
             model_failure=service.models.failure(),
-            store="ok" if store_answers else "unavailable",
+            store=store,
         ),
         200 if ready else 503,
     )
     if not ready:
         response.headers["retry-after"] = str(service.settings.retry_after_s)
     return response
+
+
+async def _state_of(store: Store) -> StoreState:
+    try:
+        await store.read(store.check)
+    except StoreUnavailable:
+        return "unavailable"
+    try:
+        await store.check_writing()
+    except StoreUnavailable:
+        return "not_writable"
+    return "ok"
 
 
 @router.get("/v1/models", responses=described(ModelsAnswer))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ from oracle.types import (
     Decision,
     Forecast,
     History,
+    Outcome,
     Policy,
     Reason,
     RunContext,
@@ -122,7 +123,7 @@ class Runs:
         created = row is None
         if row is None:
             row = self._create(connection, owner, run_id, piece)
-        elif row.state == "finished":
+        elif _has_ended(row):
             raise RunConflict("The run has finished: it takes no more checkpoints.")
         else:
             check_fixed(row, piece)
@@ -258,13 +259,14 @@ class Runs:
             RunConflict: it has finished otherwise before.
         """
         row = _existing(connection, owner, run_id)
-        outcome = outcomes.told(row, how)
+        told = outcome = outcomes.told(row, how)
         last = outcomes.last(connection, row.id)
-        if row.state == "finished":
-            if (name := outcomes.contradiction(last, outcome)) is None:
+        if _has_ended(row):
+            stored = Outcome.model_validate_json(row.told) if row.told is not None else last
+            if (name := outcomes.contradiction(stored, told)) is None:
                 return Finished(summary_of(row, last))
             raise RunConflict(
-                f"`{name}` must be {getattr(last, name)!r} as stored: the run has finished."
+                f"`{name}` must be {getattr(stored, name)!r} as stored: the run has finished."
             )
         mqe_of_mean = RunContext.model_validate_json(row.context).mqe_of_mean
         now = self.clock()
@@ -281,7 +283,12 @@ class Runs:
         connection.execute(
             update(runs)
             .where(runs.c.id == row.id)
-            .values(state=state, ended_at=now, updated_at=now)
+            .values(
+                state=state,
+                told=told.model_dump_json() if how.censored else None,
+                ended_at=now,
+                updated_at=now,
+            )
         )
         self.references.forget(owner, row.population)
         run = self._tell(connection, owner, run_id, "finished")
@@ -307,7 +314,7 @@ class Runs:
             RunConflict: it has finished.
         """
         row = _existing(connection, owner, run_id)
-        if row.state == "finished":
+        if _has_ended(row):
             raise RunConflict("The run has finished: there is nothing to overrule.")
         connection.execute(
             update(runs)
@@ -325,24 +332,19 @@ class Runs:
             RunNotFound: no such run.
         """
         row = _existing(connection, owner, run_id)
-        _delete(connection, [row.id])
+        _delete(connection, [row])
         self.references.forget(owner, row.population)
-        _add_event(
-            connection,
-            row,
-            Event(kind="deleted", run={"run_id": run_id, "population": row.population}),
-        )
 
     def retire(self, connection: Connection, before: float, at_most: int = 200) -> int:
         """Delete runs untouched since `before` (seconds since 1970); returns how many."""
         rows = connection.execute(
-            select(runs.c.id, runs.c.owner, runs.c.population)
+            select(runs.c.id, runs.c.owner, runs.c.population, runs.c.run_id)
             .where(runs.c.updated_at < before)
             .order_by(runs.c.updated_at)
             .limit(at_most)
         ).all()
         if rows:
-            _delete(connection, [row.id for row in rows])
+            _delete(connection, rows)
             self.references.forget_all()
         return len(rows)
 
@@ -361,6 +363,11 @@ def _existing(connection: Connection, owner: str, run_id: str) -> Row[Any]:
     if row is None:
         raise RunNotFound("There is no such run.")
     return row
+
+
+def _has_ended(row: Row[Any]) -> bool:
+    """Tell whether its client said how it ended; a run that only a decision stopped may go on."""
+    return row.state == "finished" or row.told is not None
 
 
 def _same_again(connection: Connection, row: Row[Any]) -> Decision | None:
@@ -418,10 +425,20 @@ def _last_forecast(connection: Connection, run: int) -> Forecast | None:
     return Decision.model_validate_json(text).forecast if text is not None else None
 
 
-def _delete(connection: Connection, ids: list[int]) -> None:
+def _delete(connection: Connection, rows: Sequence[Any]) -> None:
+    ids = [row.id for row in rows]
     for table in (schema.outcomes, decisions, checkpoints):
         connection.execute(delete(table).where(table.c.run.in_(ids)))
     connection.execute(delete(runs).where(runs.c.id.in_(ids)))
+    for row in rows:
+        event = Event(kind="deleted", run={"run_id": row.run_id, "population": row.population})
+        # Earlier events held all of the run. They keep their places, for streams that resume.
+        connection.execute(
+            update(events)
+            .where(events.c.owner == row.owner, events.c.run_id == row.run_id)
+            .values(body=event.model_dump_json())
+        )
+        _add_event(connection, row, event)
 
 
 def _add_event(connection: Connection, row: Row[Any], event: Event) -> None:

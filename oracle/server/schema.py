@@ -8,6 +8,7 @@ was known then" is "every row up to this id".
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -30,11 +31,15 @@ metadata = MetaData(
     }
 )
 
+#: 64 bits everywhere: 300 appends a second use up 32 in three months. SQLite numbers rows by
+#: itself, to 64 bits, in a column that is called INTEGER and no other.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
 #: A run: what is fixed at its first checkpoint, and its last state for listings.
 runs = Table(
     "runs",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", Id, primary_key=True, autoincrement=True),
     Column("owner", String(64), nullable=False),
     Column("run_id", String(64), nullable=False),
     Column("dataset", String(200)),
@@ -50,6 +55,7 @@ runs = Table(
     Column("created_at", Float(53), nullable=False),
     Column("updated_at", Float(53), nullable=False),
     Column("ended_at", Float(53)),
+    Column("told", Text),  # how the client said that it ended the run early; then it has ended
     # the last checkpoint
     Column("n_checkpoints", Integer, nullable=False),
     Column("epoch", Float(53), nullable=False),
@@ -89,14 +95,14 @@ checkpoints = Table(
 decisions = Table(
     "decisions",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", Id, primary_key=True, autoincrement=True),
     Column("run", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
     Column("epoch", Float(53), nullable=False),
     Column("decided_at", Float(53), nullable=False),
     Column("below_risk", Integer, nullable=False),
     Column("previous", Integer, nullable=False),
     Column("override", String(8)),
-    Column("outcome_id", Integer, nullable=False),
+    Column("outcome_id", Id, nullable=False),
     Column("reference_sha256", String(64)),
     Column("live", Integer, nullable=False),
     Column("model_sha256", String(64)),
@@ -109,7 +115,7 @@ decisions = Table(
 outcomes = Table(
     "outcomes",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", Id, primary_key=True, autoincrement=True),
     Column("run", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("owner", String(64), nullable=False),
     Column("population", String(200)),
@@ -129,10 +135,11 @@ outcomes = Table(
 events = Table(
     "events",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", Id, primary_key=True, autoincrement=True),
     Column("owner", String(64), nullable=False),
     Column("population", String(200)),
     Column("run_id", String(64), nullable=False),
     Column("body", Text, nullable=False),
+    Index("ix_events_owner_run_id", "owner", "run_id"),
     sqlite_autoincrement=True,
 )

@@ -26,7 +26,13 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+)
 
 from oracle.errors import InvalidHistory, OracleError, StoreUnavailable, must_be
 from oracle.server.schema import runs
@@ -90,6 +96,7 @@ class Store:
         self._thread: threading.Thread | None = None
         self._migrated = False
         self._migrating = threading.Lock()
+        self._write_failed = False
         self.on_commit: Callable[[], None] = _nothing
         self.on_rollback: Callable[[], None] = _nothing
 
@@ -164,6 +171,7 @@ class Store:
         An OracleError that `work` raises undoes that work alone.
 
         Raises:
+            InvalidHistory: a value that the database cannot keep.
             StoreUnavailable: not committed in time; it may still be, so work is idempotent.
         """
         loop = asyncio.get_running_loop()
@@ -173,12 +181,14 @@ class Store:
             async with asyncio.timeout(self.timeout_s):
                 return await done
         except TimeoutError:
+            self._write_failed = True
             raise StoreUnavailable("The store did not answer in time. Try again.") from None
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on a snapshot of the database, in a thread.
 
         Raises:
+            InvalidHistory: a value that the database cannot hold anything against.
             StoreUnavailable: no answer, or none in time.
         """
         loop = asyncio.get_running_loop()
@@ -195,7 +205,7 @@ class Store:
             with self._reading.begin() as connection:
                 return work(connection)
         except (SQLAlchemyError, OSError) as error:
-            raise StoreUnavailable(_explain(error)) from error
+            raise _told(error) from error
 
     def write_now(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction of its own, in this thread."""
@@ -204,11 +214,20 @@ class Store:
             with self._writing.begin() as connection:
                 return work(connection)
         except (SQLAlchemyError, OSError) as error:
-            raise StoreUnavailable(_explain(error)) from error
+            raise _told(error) from error
 
     def check(self, connection: Connection) -> None:
         """Read something, as the readiness check."""
         connection.execute(select(func.max(runs.c.id)))
+
+    async def check_writing(self) -> None:
+        """Write something where the last write failed, as the readiness check.
+
+        Raises:
+            StoreUnavailable: it fails again.
+        """
+        if self._write_failed:
+            await self.write(_touch)
 
     # The writer thread
 
@@ -220,6 +239,7 @@ class Store:
             try:
                 self._commit(jobs)
             except Exception:
+                self._write_failed = True
                 self.on_rollback()
                 self._let_go()  # a file that was read-only when it was opened stays so
                 for job in jobs:  # one of them may be the cause: each by itself
@@ -231,6 +251,7 @@ class Store:
         try:
             self._commit([job])
         except Exception as error:
+            self._write_failed = True
             self.on_rollback()
             self._fail(job, error)
 
@@ -261,6 +282,9 @@ class Store:
                         results.append((job, job.work(connection), None))
                 except OracleError as error:
                     results.append((job, None, error))
+                except DataError as error:
+                    results.append((job, None, _told(error)))
+        self._write_failed = False
         if self._meter is not None:
             self._meter.committed(len(jobs), time.perf_counter() - began)
         _hand_over(results)
@@ -271,7 +295,7 @@ class Store:
             self._meter.failed()
         if isinstance(error, SQLAlchemyError | OSError):
             log.warning("store", extra={"problem": _explain(error)})
-            error = StoreUnavailable(_explain(error))
+            error = _told(error)
         _hand_over([(job, None, error)])
 
     # Connections
@@ -368,6 +392,11 @@ def _deliver(results: list[_Result]) -> None:
             job.done.set_exception(error)
 
 
+def _touch(connection: Connection) -> None:
+    """Write one page: an empty transaction succeeds on a full disk and on a read-only file."""
+    connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+
+
 def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
@@ -407,6 +436,16 @@ def parse_url(url: str) -> URL:
 
 def _quote(path: Path) -> str:
     return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _told(error: Exception) -> OracleError:
+    """Say whose it is: a value's that no rule had caught, or the database's."""
+    if isinstance(error, DataError):
+        return InvalidHistory(
+            "Every value must be one that the database can keep: text without NUL, numbers within "
+            "its range."
+        )
+    return StoreUnavailable(_explain(error))
 
 
 def _explain(error: Exception) -> str:

@@ -24,7 +24,10 @@ from oracle.types import (
 
 State = Literal["running", "stopped", "finished"]
 Override = Literal["keep", "stop"]
+StoreState = Literal["ok", "not_writable", "unavailable"]
 EventKind = Literal["created", "checkpoint", "finished", "keep", "stop", "deleted"]
+#: Text without control characters: PostgreSQL refuses NUL, and the others are nobody's name.
+PLAIN_PATTERN = r"^[^\x00-\x1f\x7f]*$"
 #: One value at each of LEVELS.
 Five = tuple[Finite, ...]
 
@@ -134,7 +137,7 @@ class OverrideRequest(Frozen):
         by: who says so, for the record.
     """
 
-    by: Annotated[str, Field(max_length=200)] | None = None
+    by: Annotated[str, Field(max_length=200, pattern=PLAIN_PATTERN)] | None = None
 
 
 class Final(Frozen):
@@ -363,9 +366,13 @@ class Health(Frozen):
 
 
 class Readiness(Frozen):
-    """Whether this worker can do all of its work."""
+    """Whether this worker can do all of its work.
+
+    Attributes:
+        store: `not_writable` where it is read but the last write failed, and so did a trial.
+    """
 
     ready: bool
     model: ActiveModel | None
     model_failure: ModelFailure | None
-    store: Literal["ok", "unavailable"]
+    store: StoreState

@@ -1,19 +1,20 @@
-"""The rules of stored runs, on a real SQLite file."""
+"""The rules of stored runs, on a real SQLite file and a real PostgreSQL."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from stand_in import StandIn
 
 from oracle.errors import InvalidHistory, RunConflict, RunNotFound
 from oracle.policy import decide
 from oracle.server import listing, populations
 from oracle.server.runs import Runs
+from oracle.server.schema import events
 from oracle.server.store import Store
 from oracle.server.wire import CheckpointsRequest, FinishRequest
 from oracle.types import Action, Decision, Policy, Reason
@@ -76,10 +77,19 @@ class Bench:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path / 'oracle.db'}")
+def store(database_url: str) -> Iterator[Store]:
+    store = Store(database_url)
     yield store
     store.close()
+
+
+def kinds(bench: Bench, run_id: str) -> list[str]:
+    """Kinds of the events that are kept of a run; deleted ones must hold its names only."""
+    found = select(events.c.body).where(events.c.run_id == run_id).order_by(events.c.id)
+    told = [json.loads(body) for body in bench.store.read_now(lambda c: c.scalars(found).all())]
+    names = {"run_id": run_id, "population": "p"}
+    assert all(event["run"] == names for event in told if event["kind"] == "deleted")
+    return [event["kind"] for event in told]
 
 
 @pytest.fixture
@@ -120,22 +130,34 @@ def test_a_client_that_was_cut_off_posts_all_it_has(bench: Bench) -> None:
         ({"mqe": [0.4]}, "`mqe.0` must be 0.5 as stored for epoch 10"),
         ({"topographic_error": [None]}, "`topographic_error.0` must be 0.1"),
         ({"epochs": [5]}, "`epochs.0` must come after the last stored one (10)"),
-        ({"total_epochs": 200}, "`total_epochs`"),
+        ({"total_epochs": 200}, "`total_epochs` must be as at the run's first checkpoint"),
+        ({"total_epochs": 200}, "Stored: 100.0."),
         ({"population": "q"}, "`population`"),
+        ({"population": "q"}, "Stored: 'p'."),
         ({"dataset": "iris"}, "`dataset`"),
+        ({"dataset": "iris"}, "Stored: None."),
         ({"context": {"map_rows": 3}}, "`context.map_rows`"),
+        ({"context": {"map_rows": 3}}, "Stored: 4.0."),
         ({"population_size": 9}, "`population_size`"),
         ({"run_id": "b"}, "`run_id`"),
         ({"radius": [3.0]}, "`radius.0` must be None"),
     ],
 )
 def test_contradictions_name_the_value(bench: Bench, change: dict[str, Any], named: str) -> None:
-    bench.append("a", [10])
+    bench.append("a", [10], context={"map_rows": 4})
     before = bench.detail("a")
     with pytest.raises(RunConflict) as error:
         bench.append("a", [10], change=change)
     assert named in str(error.value)
     assert bench.detail("a") == before
+
+
+def test_contradictions_name_the_epoch_exactly(bench: Bench) -> None:
+    bench.append("a", [0.1, 1_234_567], total_epochs=2e6)
+    with pytest.raises(RunConflict, match="for epoch 1234567"):
+        bench.append("a", [1_234_567], mqe=0.4, total_epochs=2e6)
+    with pytest.raises(RunConflict, match=r"\(1234567\)"):
+        bench.append("a", [1_234_566], total_epochs=2e6)
 
 
 def test_what_breaks_a_rule_of_the_whole_history_is_undone(bench: Bench) -> None:
@@ -165,11 +187,34 @@ def test_a_bad_run_is_stopped_and_stands_censored(bench: Bench) -> None:
     assert run.final.final_mqe == decision.forecast.median("final_mqe")
     assert run.final.spread > 0
     assert bench.population().savings.saved_epochs == 80.0
-    # The client confirms: nothing changes. A client that goes on: the run is live again.
+    # The client confirms: nothing changes.
     assert bench.finish("bad", censored=True).run.final == run.final
-    _, stored = bench.append("bad", [30], mqe=0.001)
+    # A client that goes on instead: the run is live again, and may end well.
+    bench.append("ignores", [10, 20], mqe=5.0)
+    assert bench.detail("ignores").run.state == "stopped"
+    _, stored = bench.append("ignores", [30], mqe=0.001)
     assert stored == 1
-    assert bench.detail("bad").run.state == "running"
+    assert bench.detail("ignores").run.state == "running"
+    bench.append("ignores-2", [10, 20], mqe=5.0)
+    assert not bench.finish("ignores-2", final_mqe=0.3).run.censored
+
+
+@pytest.mark.parametrize("mqe", [0.5, 5.0])  # going on; stopped by a decision
+def test_a_censored_finish_is_a_finish(bench: Bench, mqe: float) -> None:
+    bench.fill()
+    bench.append("a", [10, 20], mqe=mqe)
+    first = bench.finish("a", censored=True, final_mqe=0.4)
+    assert first.run.state == "stopped"
+    assert bench.finish("a", censored=True, final_mqe=0.4).run == first.run
+    with pytest.raises(RunConflict, match=r"`final_mqe` must be 0\.4 as stored"):
+        bench.finish("a", censored=True, final_mqe=0.3)
+    with pytest.raises(RunConflict, match="`censored` must be True as stored"):
+        bench.finish("a", final_mqe=0.4)
+    with pytest.raises(RunConflict, match="takes no more"):
+        bench.append("a", [30], mqe=mqe)
+    with pytest.raises(RunConflict, match="nothing to overrule"):
+        bench.override("a", "keep")
+    assert bench.detail("a").run == first.run
 
 
 def test_a_stopped_run_without_a_decision_stands_by_its_forecast(bench: Bench) -> None:
@@ -240,6 +285,8 @@ def test_deleting_forgets_everything_and_says_what_is_no_longer_exact(bench: Ben
     bench.store.write_now(lambda c: bench.runs.delete(c, "", "good-0"))
     with pytest.raises(RunNotFound):
         bench.detail("good-0")
+    assert set(kinds(bench, "good-0")) == {"deleted"}
+    assert "deleted" not in kinds(bench, "good-1")
     assert not bench.replay("bad", 20).inputs.exact
     decision, _ = bench.append("bad-2", [10, 20], mqe=5.0)
     assert decision.stop
@@ -318,3 +365,4 @@ def test_old_runs_are_retired(bench: Bench) -> None:
     assert bench.store.write_now(lambda c: bench.runs.retire(c, before=2e9)) == 1
     with pytest.raises(RunNotFound):
         bench.detail("old")
+    assert kinds(bench, "old") == ["deleted", "deleted"]

@@ -15,13 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from serving import checkpoint
+from sqlalchemy import Connection, func, select, text
+from stand_in import StandIn
 
 from oracle.errors import InvalidHistory, RunConflict, StoreUnavailable
+from oracle.server import listing
+from oracle.server import store as module
+from oracle.server.runs import Runs
 from oracle.server.schema import metadata
 from oracle.server.store import Store, parse_url
+from oracle.server.wire import CheckpointsRequest, FinishRequest
+from oracle.types import Policy
 
 #: A user without rights, on every Unix.
 NOBODY = 65534
@@ -33,8 +42,16 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(file: Path) -> Iterator[Store]:
+def file_store(file: Path) -> Iterator[Store]:
     store = Store(f"sqlite:///{file}", timeout_s=2)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """A store on each kind of database."""
+    store = Store(database_url, timeout_s=10)
     yield store
     store.close()
 
@@ -60,6 +77,101 @@ def test_the_migrations_make_the_tables_of_schema(store: Store) -> None:
     assert store.read_now(differences) == []
 
 
+def at_first_version(store: Store) -> None:
+    """Make a database as the first version did, with a run in it."""
+    if store.is_sqlite:
+        Path(store.url.database or "").touch()
+    config = Config()
+    config.set_main_option("script_location", str(Path(module.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "newline")
+    with store._writing.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text(
+                "INSERT INTO runs (owner, run_id, population, context, state, control, created_at,"
+                " updated_at, n_checkpoints, epoch, mqe) VALUES ('', 'old', 'p', '{}', 'running',"
+                " false, 1, 1, 1, 10, 0.5)"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO checkpoints (run, epoch, mqe, topographic_error, dead_neuron_ratio)"
+                " VALUES (1, 10, 0.5, 0.1, 0.2)"
+            )
+        )
+
+
+def append(store: Store, run_id: str, epoch: float) -> None:
+    runs = Runs(StandIn().forecast, Policy(name="population"))
+    piece = CheckpointsRequest.model_validate(checkpoint(epoch, population="p"))
+    store.write_now(lambda c: runs.append(c, "", run_id, piece))
+
+
+def test_a_database_of_the_first_version_goes_on(store: Store) -> None:
+    at_first_version(store)
+    append(store, "old", 20)
+    assert store.read_now(lambda c: listing.detail(c, "", "old")).history.epochs == (10.0, 20.0)
+
+
+def test_ids_outgrow_32_bits(store: Store) -> None:
+    at_first_version(store)
+    store.migrate()
+    far = 2**33
+
+    def use_up(connection: Connection) -> None:
+        for table in ("runs", "decisions", "outcomes", "events"):
+            moves = [f"SELECT setval('{table}_id_seq', {far})"]
+            if store.is_sqlite:
+                moves = [
+                    f"DELETE FROM sqlite_sequence WHERE name = '{table}'",
+                    f"INSERT INTO sqlite_sequence (name, seq) VALUES ('{table}', {far})",
+                ]
+            for move in moves:
+                connection.execute(text(move))
+
+    store.write_now(use_up)
+    append(store, "new", 10)
+    runs = Runs(StandIn().forecast, Policy(name="population"))
+    store.write_now(lambda c: runs.finish(c, "", "new", FinishRequest()))
+    append(store, "newer", 10)
+
+    def page(connection: Connection) -> Any:
+        wanted = {"population": "p", "dataset": None, "state": None}
+        return listing.page(connection, "", limit=1, cursor=str(far + 2), **wanted)
+
+    found = store.read_now(page)
+    assert [run.run_id for run in found.runs] == ["new"]
+    assert found.next_cursor == str(far + 1)
+    assert store.read_now(lambda c: listing.replay(c, "", "newer", 10)).inputs.exact
+    for table in ("decisions", "outcomes", "events"):
+        last = select(func.max(metadata.tables[table].c.id))
+        assert store.read_now(lambda c, last=last: c.scalar(last)) > far
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite keeps any text
+@pytest.mark.postgres
+def test_a_value_that_the_database_cannot_keep_is_refused_alone(store: Store) -> None:
+    undone: list[bool] = []
+    store.on_rollback = lambda: undone.append(True)
+
+    def bad(connection: Connection) -> None:
+        note(connection, "a\x00b")
+
+    async def work() -> list[Any]:
+        waiting = [asyncio.create_task(store.write(w)) for w in (note, bad, note)]
+        await asyncio.sleep(0)
+        store.start()
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    results = asyncio.run(work())
+    assert [type(result) for result in results] == [type(None), InvalidHistory, type(None)]
+    assert store.read_now(count) == 2
+    assert not undone
+    with pytest.raises(InvalidHistory, match="keep"):
+        store.read_now(lambda c: c.execute(text("SELECT :value"), {"value": "a\x00b"}))
+
+
 def test_a_database_of_a_later_version_is_left_alone(store: Store) -> None:
     store.migrate()
     store.write_now(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
@@ -73,12 +185,12 @@ def test_processes_that_start_together_migrate_once(file: Path) -> None:
     assert [one.wait(60) for one in ones] == [0, 0, 0]
 
 
-def test_sqlite_is_set_to_keep_what_it_acknowledged(store: Store) -> None:
+def test_sqlite_is_set_to_keep_what_it_acknowledged(file_store: Store) -> None:
     def pragmas(connection: Connection) -> list[Any]:
         names = ("journal_mode", "synchronous", "foreign_keys")
         return [connection.execute(text(f"PRAGMA {name}")).scalar() for name in names]
 
-    assert store.write_now(pragmas) == ["wal", 2, 1]  # 2 = FULL
+    assert file_store.write_now(pragmas) == ["wal", 2, 1]  # 2 = FULL
 
 
 def test_waiting_writes_share_a_transaction_and_one_bad_one_fails_alone(store: Store) -> None:
@@ -154,10 +266,10 @@ def open_folder() -> Iterator[Path]:
 
 
 def test_a_database_that_was_read_only_is_written_once_it_is_not(
-    open_folder: Path, store: Store, file: Path
+    open_folder: Path, file_store: Store, file: Path
 ) -> None:
-    store.migrate()
-    store.write_now(note)
+    file_store.migrate()
+    file_store.write_now(note)
     left = Store(f"sqlite:///{open_folder / file.name}", timeout_s=2)
     left.migrate()  # somebody else may not read the migrations of this checkout
     left.close()
@@ -172,25 +284,28 @@ def test_a_database_that_was_read_only_is_written_once_it_is_not(
             open_folder.chmod(0o555)
             with pytest.raises(StoreUnavailable, match="read-only"):
                 asyncio.run(left.write(note))
+            with pytest.raises(StoreUnavailable, match="read-only"):
+                asyncio.run(left.check_writing())
             assert left.read_now(count) == 1
             open_folder.chmod(0o755)
             for one in files:
                 one.chmod(0o644)
+            asyncio.run(left.check_writing())
             asyncio.run(left.write(note))
             assert left.read_now(count) == 2
     finally:
         left.close()
 
 
-def test_a_locked_database_is_told_and_waited_for(store: Store, file: Path) -> None:
-    store.timeout_s = 0.3
-    store.migrate()
+def test_a_locked_database_is_told_and_waited_for(file_store: Store, file: Path) -> None:
+    file_store.timeout_s = 0.3
+    file_store.migrate()
     with sqlite3.connect(file, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
 
         async def work() -> None:
-            store.start()
-            await store.write(note)
+            file_store.start()
+            await file_store.write(note)
 
         with pytest.raises(StoreUnavailable):
             asyncio.run(work())
@@ -198,20 +313,20 @@ def test_a_locked_database_is_told_and_waited_for(store: Store, file: Path) -> N
     other.close()
 
 
-def test_a_database_that_goes_and_comes_back(store: Store, file: Path) -> None:
-    store.write_now(note)
+def test_a_database_that_goes_and_comes_back(file_store: Store, file: Path) -> None:
+    file_store.write_now(note)
     for name in ("oracle.db", "oracle.db-wal", "oracle.db-shm"):
         if (file.parent / name).exists():
             (file.parent / name).rename(file.parent / f"away-{name}")
     with pytest.raises(StoreUnavailable):
-        store.write_now(note)
+        file_store.write_now(note)
     with pytest.raises(StoreUnavailable):
-        store.read_now(count)
+        file_store.read_now(count)
     assert not file.exists()
     for away in list(file.parent.glob("away-*")):
         away.rename(file.parent / away.name.removeprefix("away-"))
-    store.write_now(note)
-    assert store.read_now(count) == 2
+    file_store.write_now(note)
+    assert file_store.read_now(count) == 2
 
 
 def test_a_damaged_database_is_told(file: Path) -> None:
