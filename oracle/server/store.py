@@ -366,7 +366,7 @@ def _undoable(connection: Connection) -> Iterator[None]:
     connection.exec_driver_sql("SAVEPOINT job")
     try:
         yield
-    except OracleError:
+    except (OracleError, DataError):
         connection.exec_driver_sql("ROLLBACK TO SAVEPOINT job")
         raise
     connection.exec_driver_sql("RELEASE SAVEPOINT job")
