@@ -309,7 +309,9 @@ def fit(
             callbacks=steps,
         )
         (logs / CURVE).write_text(json.dumps(state.curve))
-        model.save(final)
+        # A kill leaves no torn file under the name that says the training is done.
+        model.save(backup / final.name)
+        (backup / final.name).replace(final)
         shutil.rmtree(backup)
     curve = json.loads((logs / CURVE).read_text())
     server.set_weights(keras.saving.load_model(best, compile=False).get_weights())
