@@ -99,7 +99,7 @@ class Door:
     def __init__(self, settings: Settings, keys: tuple[Key, ...]) -> None:
         self.keys = keys
         self.rates = Buckets(settings.rate_limit_per_s, settings.rate_limit_burst)
-        self.wrong = Buckets(settings.wrong_keys_per_s, 10 * settings.wrong_keys_per_s)
+        self.wrong = Buckets(settings.wrong_keys_per_s, max(1, 10 * settings.wrong_keys_per_s))
 
     def enter(self, authorization: bytes | None, address: str) -> tuple[str, float]:
         """Find the owner of a request.
