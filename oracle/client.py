@@ -29,6 +29,14 @@ from oracle.errors import (
     RunNotFound,
     StoreUnavailable,
 )
+from oracle.server.wire import (
+    ModelsAnswer,
+    PopulationDetail,
+    ReplayAnswer,
+    RunDetail,
+    RunList,
+    RunSummary,
+)
 from oracle.types import Decision, Forecast, History, Policy, Reference
 
 M = TypeVar("M", bound=BaseModel)
@@ -124,16 +132,31 @@ class Client:
 
     # Runs
 
-    def append(self, run_id: str, piece: History, policy: Policy | None = None) -> Decision:
+    def append(
+        self,
+        run_id: str,
+        piece: History,
+        policy: Policy | None = None,
+        *,
+        population_size: int | None = None,
+    ) -> Decision:
         """Append checkpoints to a stored run; those that are stored already do no harm.
+
+        Args:
+            run_id: name of the run.
+            piece: one checkpoint or several.
+            policy: rule for this decision; None = the service's.
+            population_size: runs the whole search is planned to have.
 
         Raises:
             RunConflict: they contradict what is stored, or the run has finished.
         """
         body = _json(piece) | _given(policy=policy)
+        if population_size is not None:
+            body["population_size"] = population_size
         return self._post(f"/v1/runs/{run_id}/checkpoints", body, Decision)
 
-    def finish(self, run_id: str, *, censored: bool = False, **final: float | None) -> Json:
+    def finish(self, run_id: str, *, censored: bool = False, **final: float | None) -> RunSummary:
         """Say how a run ended.
 
         Args:
@@ -144,15 +167,15 @@ class Client:
         """
         return self._do(run_id, "finish", {"censored": censored, **final})
 
-    def keep(self, run_id: str, by: str | None = None) -> Json:
+    def keep(self, run_id: str, by: str | None = None) -> RunSummary:
         """Say as a person that this run is never stopped."""
         return self._do(run_id, "keep", {"by": by})
 
-    def stop(self, run_id: str, by: str | None = None) -> Json:
+    def stop(self, run_id: str, by: str | None = None) -> RunSummary:
         """Say as a person that this run stops at its next checkpoint."""
         return self._do(run_id, "stop", {"by": by})
 
-    def runs(self, **filters: str | int) -> Iterator[Json]:
+    def runs(self, **filters: str | int) -> Iterator[RunSummary]:
         """Go through the stored runs, newest first, over all pages.
 
         Args:
@@ -161,34 +184,37 @@ class Client:
         cursor: str | None = None
         while True:
             query = filters | ({"cursor": cursor} if cursor else {})
-            page = self._send("GET", "/v1/runs", query=query).json()
-            yield from page["runs"]
-            cursor = page["next_cursor"]
+            page = self._get("/v1/runs", RunList, query)
+            yield from page.runs
+            cursor = page.next_cursor
             if cursor is None:
                 return
 
-    def run(self, run_id: str) -> Json:
+    def run(self, run_id: str) -> RunDetail:
         """Give all that is stored about a run."""
-        return self._get(f"/v1/runs/{run_id}")
+        return self._get(f"/v1/runs/{run_id}", RunDetail)
 
-    def replay(self, run_id: str, epoch: float) -> Json:
+    def replay(self, run_id: str, epoch: float) -> ReplayAnswer:
         """Give a decision with everything needed to make it again."""
-        return self._get(f"/v1/runs/{run_id}/decisions/{epoch:g}")
+        return self._get(f"/v1/runs/{run_id}/decisions/{epoch!r}", ReplayAnswer)
 
     def delete(self, run_id: str) -> None:
         """Forget a run and all that is stored about it."""
         self._send("DELETE", f"/v1/runs/{run_id}")
 
-    def population(self, name: str) -> Json:
+    def population(self, name: str) -> PopulationDetail:
         """Give a population's savings, wrong stops and outcomes."""
-        return self._get(f"/v1/populations/{name}")
+        return self._get(f"/v1/populations/{name}", PopulationDetail)
 
-    def models(self) -> Json:
+    def models(self) -> ModelsAnswer:
         """Give the model in use and those that could be activated."""
-        return self._get("/v1/models")
+        return self._get("/v1/models", ModelsAnswer)
 
     def events(self, after: int | None = None, **filters: str) -> Iterator[Json]:
         """Follow what happens, for ever; each event carries its `id` to resume from.
+
+        The event `{"kind": "reset"}` says that events since `after` are no longer kept: what is
+        known must be loaded again.
 
         Args:
             after: the last event known; None = only what comes.
@@ -205,20 +231,20 @@ class Client:
             for line in response.iter_lines():
                 if line.startswith("id: "):
                     event_id = int(line[4:])
+                elif line == "event: reset":
+                    yield {"kind": "reset"}
                 elif line.startswith("data: ") and event_id is not None:
                     yield {"id": event_id, **json.loads(line[6:])}
                     event_id = None
 
     # Transport
 
-    def _do(self, run_id: str, what: str, body: Json) -> Json:
+    def _do(self, run_id: str, what: str, body: Json) -> RunSummary:
         given = {name: value for name, value in body.items() if value is not None}
-        answer: Json = self._send("POST", f"/v1/runs/{run_id}/{what}", given).json()
-        return answer
+        return self._post(f"/v1/runs/{run_id}/{what}", given, RunSummary)
 
-    def _get(self, path: str) -> Json:
-        answer: Json = self._send("GET", path).json()
-        return answer
+    def _get(self, path: str, model: type[M], query: Json | None = None) -> M:
+        return model.model_validate_json(self._send("GET", path, query=query).content)
 
     def _post(self, path: str, body: Json, model: type[M]) -> M:
         return model.model_validate_json(self._send("POST", path, body).content)
@@ -235,7 +261,8 @@ class Client:
                     raise StoreUnavailable(f"The service does not answer: {error}.") from error
                 pause_s = 0.1 * 2**attempt
             else:
-                if response.is_success:
+                deleted = method == "DELETE" and attempt > 0 and response.status_code == 404
+                if response.is_success or deleted:  # by an attempt whose answer was lost
                     return response
                 if last or response.status_code not in (429, 503):
                     raise _error(response)

@@ -66,7 +66,7 @@ class Settings(BaseModel):
     wrong_keys_per_s: float = _setting(
         5.0,
         "attempts/s",
-        "Wrong keys from one address; ten times that at once.",
+        "Wrong or missing keys from one address; ten times that at once.",
         gt=0,
     )
 
@@ -78,6 +78,12 @@ class Settings(BaseModel):
     max_batch_histories: int = _setting(
         1_000, "histories", "Most histories in one batch.", ge=1, le=10_000
     )
+    max_waiting_batches: int = _setting(
+        4, "batches", "Batches in work or waiting, each worker; beyond it the answer is 503.", ge=1
+    )
+    batch_timeout_s: Seconds = _setting(
+        30.0, "s", "Time for a batch, waiting included; beyond it the answer is 503."
+    )
     max_waiting_requests: int = _setting(
         64, "requests", "Requests in work at once, each worker; beyond it the answer is 503.", ge=1
     )
@@ -86,12 +92,16 @@ class Settings(BaseModel):
     receive_timeout_s: Seconds = _setting(5.0, "s", "Time to receive a whole request.")
     # Longer than balancers keep theirs (60 s as a rule): a connection that both ends may close is
     # now and then closed by one just as the other sends.
-    keep_alive_s: Seconds = _setting(75.0, "s", "Time an idle connection stays open.")
+    keep_alive_s: Seconds = _setting(
+        75.0, "s", "Time an idle connection stays open, rounded up to whole seconds."
+    )
     write_timeout_s: Seconds = _setting(
         10.0, "s", "Time a client may leave an answer unread before it is cut off."
     )
     store_timeout_s: Seconds = _setting(5.0, "s", "Time to wait for the store before a 503.")
-    shutdown_timeout_s: Seconds = _setting(10.0, "s", "Time for open requests when told to end.")
+    shutdown_timeout_s: Seconds = _setting(
+        10.0, "s", "Time for open requests when told to end, rounded up to whole seconds."
+    )
     retry_after_s: int = _setting(1, "s", "What Retry-After says with a 503.", ge=1, le=3_600)
 
     # The store

@@ -7,7 +7,7 @@ Lower is better for every metric and for the quality score, everywhere.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +56,9 @@ MqeOfMean = Annotated[float, Field(strict=True, ge=1e-150, le=1e150, allow_inf_n
 Flag = Annotated[bool, Field(strict=True)]
 RunId = Annotated[str, Field(pattern=RUN_ID_PATTERN)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+T = TypeVar("T")
+#: Any number of values, up to the first bad one: to tell 300,000 of them takes seconds.
+Many = Annotated[tuple[T, ...], Field(fail_fast=True)]
 
 
 class Frozen(BaseModel):
@@ -80,9 +83,9 @@ class Schedule(Frozen):
         radius: neighbourhood radius at each point, grid units.
     """
 
-    progress: tuple[Ratio, ...] = Field(min_length=2, max_length=MAX_SCHEDULE_POINTS)
-    learning_rate: tuple[NonNegative, ...] | None = None
-    radius: tuple[NonNegative, ...] | None = None
+    progress: Many[Ratio] = Field(min_length=2, max_length=MAX_SCHEDULE_POINTS)
+    learning_rate: Many[NonNegative] | None = None
+    radius: Many[NonNegative] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -150,16 +153,16 @@ class History(Frozen):
     run_id: RunId | None = None
     dataset: Name | None = None
     population: Name | None = None
-    epochs: tuple[NonNegative, ...] = Field(min_length=1, max_length=MAX_CHECKPOINTS)
-    mqe: tuple[Mqe, ...]
-    topographic_error: tuple[Ratio | None, ...] = Field(
+    epochs: Many[NonNegative] = Field(min_length=1, max_length=MAX_CHECKPOINTS)
+    mqe: Many[Mqe]
+    topographic_error: Many[Ratio | None] = Field(
         validation_alias=AliasChoices("topographic_error", "topo_error")
     )
-    dead_neuron_ratio: tuple[Ratio | None, ...] = Field(
+    dead_neuron_ratio: Many[Ratio | None] = Field(
         validation_alias=AliasChoices("dead_neuron_ratio", "dead_ratio")
     )
-    learning_rate: tuple[NonNegative | None, ...] | None = None
-    radius: tuple[NonNegative | None, ...] | None = None
+    learning_rate: Many[NonNegative | None] | None = None
+    radius: Many[NonNegative | None] | None = None
     total_epochs: Positive | None = None
     context: RunContext = RunContext()
 
@@ -365,7 +368,7 @@ class Reference(Frozen):
         population_size: runs the whole search is planned to have; None = open-ended.
     """
 
-    outcomes: tuple[Outcome, ...] = Field(default=(), max_length=MAX_REFERENCE_RUNS)
+    outcomes: Many[Outcome] = Field(default=(), max_length=MAX_REFERENCE_RUNS)
     mqe_of_mean: MqeOfMean | None = None
     live: Annotated[int, Field(strict=True, ge=0)] = 0
     population_size: Annotated[int, Field(strict=True, ge=1)] | None = None
@@ -442,7 +445,7 @@ class Policy(Frozen):
     startup_runs: Annotated[int, Field(strict=True, ge=1, le=MAX_REFERENCE_RUNS)] = 3
     min_support: Ratio = 0.05
     epsilon: NonNegative = 0.001
-    objectives: tuple[Name, ...] = Field(default=METRICS, min_length=1, max_length=16)
+    objectives: Many[Name] = Field(default=METRICS, min_length=1, max_length=16)
     control: Ratio = 0.05
 
     def risk_at(self, progress: float) -> float:

@@ -78,8 +78,14 @@ class App:
         body: bytes = b"",
         headers: dict[str, str] | None = None,
         query: bytes = b"",
+        *,
+        stays: bool = True,
     ) -> Answer:
-        """Send one request; `path` is taken as it is, decoded."""
+        """Send one request; `path` is taken as it is, decoded.
+
+        Args:
+            stays: the client waits for the answer; else it is gone once all is sent.
+        """
         given = {"host": "127.0.0.1", "content-type": "application/json"} | (headers or {})
         scope = {
             "type": "http",
@@ -101,7 +107,10 @@ class App:
         sent: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
-            return next(parts, {"type": "http.disconnect"})
+            message = next(parts, {"type": "http.disconnect"})
+            if stays and message["type"] == "http.disconnect":
+                await asyncio.Event().wait()
+            return message
 
         async def send(message: Any) -> None:
             sent.append(message)

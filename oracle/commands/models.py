@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from oracle.artifact import (
+    ACTIVE,
     Artifact,
     list_artifacts,
     models_dir,
@@ -99,10 +101,20 @@ def activate(
 
     open_artifact(read_artifact(resolve(model)))
     artifact = point_to(model)
+    written = (models_dir() / ACTIVE).resolve()
     if as_json:
-        typer.echo(json.dumps({"path": str(artifact.path), **_info(artifact)}))
-    else:
-        typer.echo(f"{artifact.path.name} is in use now (version {artifact.info.version}).")
+        told = {"path": str(artifact.path), "written": str(written), **_info(artifact)}
+        typer.echo(json.dumps(told))
+        return
+    typer.echo(
+        f"{artifact.path.name} (version {artifact.info.version}) is in use now: {written} names it."
+    )
+    if not os.environ.get("ORACLE_MODELS"):
+        typer.echo(
+            "A server started in another folder reads its own models/active: "
+            "set ORACLE_MODELS for both.",
+            err=True,
+        )
 
 
 def _in_use() -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import socket
@@ -107,8 +108,8 @@ def _run(listening: socket.socket, workers: int) -> None:
         date_header=True,
         proxy_headers=False,
         workers=workers,
-        timeout_keep_alive=int(settings.keep_alive_s),
-        timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
+        timeout_keep_alive=math.ceil(settings.keep_alive_s),  # uvicorn takes whole seconds
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_timeout_s),
         backlog=2048,
     )
     host, port = listening.getsockname()[:2]

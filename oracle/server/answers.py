@@ -30,6 +30,7 @@ JSON_TYPE = "application/json"
 #: Longest message of an error, characters.
 MAX_MESSAGE_CHARS = 1_000
 BUSY = "The service is busy. Try again soon."
+NO_JSON = "The body must be valid JSON."
 
 _CODES: tuple[tuple[type[OracleError], str], ...] = (
     (InvalidHistory, "invalid"),
@@ -124,7 +125,7 @@ def _tell(problem: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
         if isinstance(message, Message):
             return message.field, message.without_value
     if kind == "json_invalid":
-        return "", "The body must be valid JSON."
+        return "", NO_JSON
     if kind == "missing":
         return field, f"`{field}` must be given."
     rule = problem["msg"][:1].lower() + problem["msg"][1:]
@@ -236,7 +237,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise Refused(415, "The body must be sent without Content-Encoding.")
     announced = request.headers.get("content-length")
     if announced is not None and announced.isdigit() and int(announced) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     message = await request.receive()
     body: bytes = message.get("body", b"")
     if message.get("more_body", False):
@@ -249,14 +250,15 @@ async def read_body(request: Request, limit: int) -> bytes:
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > limit:
-                raise _too_large(limit)
+                raise too_large(limit)
         body = b"".join(parts)
     elif message["type"] == "http.disconnect":
         raise ClientDisconnect
     if len(body) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     return body
 
 
-def _too_large(limit: int) -> Refused:
-    return Refused(413, f"The body must be at most {limit} bytes.")
+def too_large(limit: int, what: str = "The body") -> Refused:
+    """Refuse what has more bytes than it may."""
+    return Refused(413, f"{what} must be at most {limit} bytes.")

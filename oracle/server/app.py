@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 import oracle
 from oracle.server import openapi, routes_runs, routes_service, routes_stateless
 from oracle.server.answers import Invalid, error_answer, status_error
-from oracle.server.guards import Guard
+from oracle.server.guards import Cors, Guard
 from oracle.server.keys import Door, read_keys
 from oracle.server.logs import configure
 from oracle.server.service import Service
@@ -75,6 +75,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.service = service
     app.add_middleware(Guard, settings=settings, door=Door(settings, keys), telemetry=telemetry)
+    if settings.allowed_origins:
+        app.add_middleware(Cors, origins=settings.allowed_origins)
     for routes in (routes_stateless, routes_runs, routes_service):
         app.include_router(routes.router)
     # The system's table of media types is read now: a request opens nothing outside.

@@ -195,8 +195,10 @@ def _after(connection: Connection, after: int) -> list[StoredEvent]:
 class EventStream(StreamingResponse):
     """An answer that streams events, counted while it is open."""
 
+    media_type = "text/event-stream"
+
     def __init__(self, frames: AsyncIterator[bytes], opened: Callable[[int], None]) -> None:
-        super().__init__(frames, media_type="text/event-stream")
+        super().__init__(frames)
         self._opened = opened
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

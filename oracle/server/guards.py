@@ -13,6 +13,7 @@ import re
 import time
 from urllib.parse import urlsplit
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,6 +28,8 @@ log = logging.getLogger("oracle.requests")
 _REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{1,64}$")
 #: Paths under which everything needs a key, where there are keys.
 PROTECTED = ("/v1/", "/metrics")
+#: Asked by address, whatever the service is called: by containers, balancers, supervisors.
+PROBES = ("/healthz", "/readyz")
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -89,13 +92,13 @@ class Guard:
             self._tell(scope, status, time.perf_counter() - began, request_id)
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        path = scope["path"]
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        if self.hosts and _without_port(host) not in self.hosts:
+        if self.hosts and _without_port(host) not in self.hosts and path not in PROBES:
             raise Refused(400, "The Host header must name this service (ORACLE_ALLOWED_HOSTS).")
         origin = headers.get(b"origin")
         if origin is not None and not self._is_ours(origin.decode("latin-1").lower(), host):
             raise Refused(403, "The page must come from this service (ORACLE_ALLOWED_ORIGINS).")
-        path = scope["path"]
         if path.startswith(PROTECTED):
             address = (scope.get("client") or ("",))[0]
             owner, wait_s = self.door.enter(headers.get(b"authorization"), address)
@@ -131,6 +134,29 @@ class Guard:
                     "owner": scope.get("owner", ""),
                 },
             )
+
+
+class Cors(CORSMiddleware):
+    """Let browsers show the answers to pages of the allowed origins, errors too.
+
+    It stands before the guard: a browser asks first, without a key, whether it may ask. Every
+    other origin is the guard's to refuse.
+    """
+
+    def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=("Authorization", "Content-Type", "Last-Event-ID", "X-Request-ID"),
+            expose_headers=("Retry-After", "X-Request-ID"),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a preflight, or add the headers to an answer."""
+        origin = dict(scope.get("headers", ())).get(b"origin", b"").decode("latin-1")
+        ours = origin in self.allow_origins
+        await (super().__call__ if ours else self.app)(scope, receive, send)
 
 
 def _without_port(host: str) -> str:

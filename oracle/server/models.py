@@ -102,9 +102,16 @@ class ModelKeeper:
         self._measure_drift(oracle, history)
         return forecast
 
-    def forecast_many(self, histories: Sequence[History]) -> list[Forecast] | None:
-        """Forecast many histories at once and measure them; None without a model."""
-        oracle = self.oracle
+    def forecast_many(
+        self, histories: Sequence[History], oracle: Oracle | None = None
+    ) -> list[Forecast] | None:
+        """Forecast many histories at once and measure them; None without a model.
+
+        Args:
+            histories: of one request, or of several that came together.
+            oracle: that the request began with; None = the one in use.
+        """
+        oracle = oracle or self.oracle
         if oracle is None:
             return None
         if not histories:

@@ -189,6 +189,8 @@ async def show_population(request: Request, name: PopulationName) -> Response:
 
 @router.get(
     "/v1/events",
+    status_code=200,
+    response_class=EventStream,
     responses=described(None)
     | {200: {"description": "Events", "content": {"text/event-stream": {}}}},
     dependencies=[Depends(_known_query)],

@@ -35,6 +35,7 @@ class Service:
 
     Attributes:
         batch_lane: one thread for batches, so that they never hold up single requests.
+        batches: places for batches, from their first byte to their answer.
     """
 
     settings: Settings
@@ -46,6 +47,7 @@ class Service:
     feed: Feed
     limits: Limits
     batch_lane: ThreadPoolExecutor
+    batches: asyncio.Semaphore
 
     @classmethod
     def build(cls, settings: Settings, telemetry: Telemetry) -> Service:
@@ -70,6 +72,7 @@ class Service:
                 retry_after_s=settings.retry_after_s,
             ),
             batch_lane=ThreadPoolExecutor(1, thread_name_prefix="oracle-batch"),
+            batches=asyncio.Semaphore(settings.max_waiting_batches),
         )
 
     def start(self) -> None:

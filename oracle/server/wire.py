@@ -67,10 +67,11 @@ class BatchRequest(Frozen):
     """Many histories, one reference and policy; each history is validated by itself.
 
     Attributes:
+        histories: whatever is no History gets its error in its place.
         generation: rank the histories also among themselves, as one generation in step.
     """
 
-    histories: tuple[Annotated[Any, Field(description="A History.")], ...] = Field(min_length=1)
+    histories: tuple[History | Any, ...] = Field(min_length=1)
     reference: Reference | None = None
     policy: Policy | None = None
     generation: Flag = False

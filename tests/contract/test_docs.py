@@ -50,6 +50,16 @@ def test_every_route_is_in_the_api_page() -> None:
     assert not undocumented
 
 
+def test_the_description_names_types_and_formats() -> None:
+    from oracle.server.app import create_app
+
+    document = create_app().openapi()
+    items = document["components"]["schemas"]["BatchRequest"]["properties"]["histories"]["items"]
+    assert {"$ref": "#/components/schemas/History"} in items["anyOf"]
+    events = document["paths"]["/v1/events"]["get"]["responses"]["200"]["content"]
+    assert list(events) == ["text/event-stream"]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)\s#]+)[^)]*\)", page.read_text(encoding="utf-8"))

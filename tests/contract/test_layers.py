@@ -40,7 +40,8 @@ ONLY_IN = {
 #: Our own module or package -> those that may import it.
 OURS_ONLY_IN = {
     "collector": ("collector.", "oracle.commands.collect"),
-    "oracle.server": ("oracle.server.", "oracle.commands."),
+    # The client: the answers' types in wire.py.
+    "oracle.server": ("oracle.server.", "oracle.commands.", "oracle.client"),
     # the collector walks MiniSom through the very steps that a user's own training is watched by
     "oracle.integrations": ("oracle.integrations.", "collector."),
     "oracle.commands": ("oracle.commands.",),

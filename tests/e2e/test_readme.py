@@ -1,4 +1,4 @@
-"""The README's blocks do what they say: Python is run, curl is sent to a real server."""
+"""The blocks of the README and of docs/api.md: Python is run, curl is sent to a real server."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,18 +17,29 @@ from oracle.types import TARGETS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+API = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+URL = "http://127.0.0.1:8000"
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """Language and text of every block of a page."""
+    return re.findall(r"^```(\w+)\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+
+
+BLOCKS = blocks(README)
 PYTHON = [body for language, body in BLOCKS if language == "python"]
 SHELL = [body for language, body in BLOCKS if language == "sh"]
 CURL = [body for body in SHELL if body.startswith("curl")]
+WALK = [body for body in SHELL if body.startswith("runs=")]
+SHOWN = [body for language, body in BLOCKS if language == "text"]
 #: These would run this very test again, or another server; CI runs them by itself.
 MAKE = [body for body in SHELL if body.startswith("make")]
-COMMANDS = [body for body in SHELL if body not in CURL and body not in MAKE]
+COMMANDS = [body for body in SHELL if body not in (*CURL, *WALK, *MAKE)]
 
 
 def test_every_block_is_of_a_kind_that_is_run() -> None:
-    assert (len(PYTHON), len(CURL), len(MAKE)) == (2, 1, 1)
-    assert {language for language, _ in BLOCKS} == {"python", "sh"}
+    assert (len(PYTHON), len(CURL), len(WALK), len(SHOWN), len(MAKE)) == (2, 1, 1, 1, 1)
+    assert {language for language, _ in BLOCKS} == {"python", "sh", "text"}
 
 
 @pytest.mark.parametrize("body", PYTHON, ids=["forecast", "watch"])
@@ -52,14 +64,47 @@ def test_command_block(body: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def run(body: str, server: Server) -> str:
+    """Run a shell block against the server; returns what it printed."""
+    assert URL in body
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", body.replace(URL, server.url)],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("readme")) as server:
+        yield server
+
+
 @pytest.mark.parametrize("body", CURL)
-def test_curl_block(body: str, tmp_path: Path) -> None:
-    assert "http://127.0.0.1:8000" in body
-    with Server(tmp_path) as server:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", body.replace("http://127.0.0.1:8000", server.url)],
-            capture_output=True, text=True, timeout=60, check=True,
-        )  # fmt: skip
-    decision = json.loads(done.stdout)
+def test_curl_block(body: str, server: Server) -> None:
+    decision = json.loads(run(body, server))
     assert decision["action"] in ("continue", "stop", "abstain")
     assert set(decision["forecast"]["final"]) == set(TARGETS)
+
+
+def test_the_walk_of_a_run_prints_what_is_shown(server: Server) -> None:
+    lines, shown = run(WALK[0], server).splitlines(), SHOWN[0].splitlines()
+    for line, expected in zip(lines, shown, strict=True):
+        json.loads(line)
+        pattern = ".*".join(map(re.escape, expected.split("...")))
+        assert re.fullmatch(pattern, line), expected
+
+
+def test_the_blocks_of_the_api_page(tmp_path: Path) -> None:
+    bodies = [body for language, body in blocks(API) if language == "sh"]
+    *asked, events = bodies
+    for route in ("/v1/decide/batch", "/checkpoints", "/finish", "/keep", "/stop", "/v1/runs?"):
+        assert any(route in body for body in asked), route
+    with Server(tmp_path) as server:
+        for body in asked:
+            text = run(body.replace("curl -s", r"curl -sfw '\n'"), server)
+            assert all("error" not in json.loads(line) for line in text.splitlines()), body
+        assert "/v1/events" in events
+        stream = run(f"{events.rstrip()} --max-time 2 || test $? = 28", server)
+    kinds = re.findall(r'^data: {"kind":"(\w+)"', stream, flags=re.MULTILINE)
+    assert kinds == ["created", "finished", "created", "keep", "stop"]

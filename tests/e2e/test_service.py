@@ -49,11 +49,11 @@ def test_the_walk_of_a_run(server: Server) -> None:
             )
             assert isinstance(decision, Decision)
             assert decision.progress == epoch / 1000
-        assert client.finish("walk-r", final_mqe=0.2)["state"] == "finished"
-        assert [run["run_id"] for run in client.runs(population="walk")] == ["walk-r"]
-        assert client.run("walk-r")["history"]["epochs"] == [10, 50, 100]
-        assert client.replay("walk-r", 50)["inputs"]["exact"]
-        assert client.population("walk")["finished"] == 1
+        assert client.finish("walk-r", final_mqe=0.2).state == "finished"
+        assert [run.run_id for run in client.runs(population="walk")] == ["walk-r"]
+        assert client.run("walk-r").history.epochs == (10, 50, 100)
+        assert client.replay("walk-r", 50).inputs.exact
+        assert client.population("walk").finished == 1
         with pytest.raises(RunConflict):
             client.append("walk-r", History.parse(checkpoint(200)))
         client.delete("walk-r")
@@ -271,6 +271,44 @@ def test_a_new_key_is_shown_once_and_works() -> None:
     )
     assert len(made.stdout.strip()) > 40
     assert "ORACLE_API_KEYS=ann:" in made.stderr
+
+
+def test_the_client_names_epochs_exactly_and_sends_the_population_size(server: Server) -> None:
+    epoch = 1234567.25  # of which {:g} would make 1.23457e+06
+    with Client(server.url) as client:
+        piece = History.parse(checkpoint(epoch, population="exact"))
+        client.append("exact-r", piece, population_size=45)
+        assert client.keep("exact-r", "ann").override == "keep"
+        replayed = client.replay("exact-r", epoch)
+        assert replayed.inputs.history.epochs == (epoch,)
+        assert replayed.inputs.reference is not None
+        assert replayed.inputs.reference.population_size == 45
+        assert client.models().active is not None
+
+
+def test_the_client_tells_that_events_were_missed(server: Server) -> None:
+    with Client(server.url) as client:
+        assert next(client.events(after=999_999_999)) == {"kind": "reset"}
+
+
+def test_a_repeated_delete_that_finds_nothing_has_been_done(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Client(server.url) as client:
+        client.append("twice", History.parse(checkpoint(10)))
+        send, sent = httpx.Client.request, []
+
+        def lose_the_first_answer(*args: Any, **kwargs: Any) -> httpx.Response:
+            sent.append(send(*args, **kwargs))
+            if len(sent) == 1:
+                raise httpx.ReadError("lost")
+            return sent[-1]
+
+        monkeypatch.setattr(httpx.Client, "request", lose_the_first_answer)
+        client.delete("twice")
+        assert [answer.status_code for answer in sent] == [204, 404]
+        with pytest.raises(RunNotFound):
+            client.delete("twice")
 
 
 def test_several_workers_share_the_store_the_events_and_the_metrics(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import errno
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -15,9 +17,9 @@ from oracle.errors import ArtifactCorrupt, DatasetError, InvalidHistory, Overloa
 from oracle.types import History
 
 
-def run(*args: str) -> subprocess.CompletedProcess[str]:
+def run(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "oracle", *args]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 def test_help_lists_every_command_in_full() -> None:
@@ -38,6 +40,21 @@ def test_wrong_usage_is_exit_2(args: list[str]) -> None:
     done = run(*args)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_activate_says_where_it_wrote_and_who_reads_another_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = tmp_path / "models/active"
+    done = run("models", "activate", "shipped-default", cwd=tmp_path)
+    assert done.returncode == 0
+    assert str(written) in done.stdout
+    assert "ORACLE_MODELS" in done.stderr
+    assert written.read_text() == "shipped-default\n"
+    monkeypatch.setenv("ORACLE_MODELS", str(tmp_path / "models"))
+    done = run("models", "activate", "shipped-default", cwd=tmp_path)
+    assert str(written) in done.stdout
+    assert done.stderr == ""
 
 
 def test_help_imports_no_command() -> None:

@@ -45,6 +45,19 @@ def test_the_door_knows_keys_by_digest() -> None:
             door.enter(wrong, "y")
 
 
+@pytest.mark.parametrize("wrong", [None, b"Bearer wrong"])
+def test_failures_of_one_address_have_a_rate(wrong: bytes | None) -> None:
+    secret, line = new_key("ann")
+    settings = Settings(api_keys=line, wrong_keys_per_s=0.1)
+    door = Door(settings, read_keys(settings))
+    with pytest.raises(NotAuthorized):
+        door.enter(wrong, "x")
+    assert door.enter(wrong, "x")[1] > 0
+    with pytest.raises(NotAuthorized):
+        door.enter(wrong, "y")
+    assert door.enter(f"Bearer {secret}".encode(), "x") == ("ann", 0.0)
+
+
 def test_without_keys_everybody_is_nobody() -> None:
     assert Door(Settings(), ()).enter(None, "x") == ("", 0.0)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import socket
 
+import pytest
+import uvicorn
+
+from oracle.commands import serve
 from oracle.errors import InvalidHistory
 from oracle.settings import Settings, refuse_public_without_keys
 from oracle.types import Policy
@@ -62,3 +66,17 @@ def test_public_addresses_need_keys_or_the_word() -> None:
     refuse_public_without_keys(Settings(host="0.0.0.0", insecure=True), has_keys=False)
     with pytest.raises(InvalidHistory, match="loopback"):
         refuse_public_without_keys(Settings(host="0.0.0.0"), has_keys=False)
+
+
+def test_parts_of_seconds_are_rounded_up_where_only_whole_ones_are_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """0.5 s must not become 0, which closes every idle connection at once."""
+    seen: list[uvicorn.Config] = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: seen.append(server.config))
+    monkeypatch.setenv("ORACLE_KEEP_ALIVE_S", "0.5")
+    monkeypatch.setenv("ORACLE_SHUTDOWN_TIMEOUT_S", "2.1")
+    monkeypatch.setattr(serve, "_raise_descriptor_limit", lambda: None)
+    with socket.create_server(("127.0.0.1", 0)) as listening, pytest.raises(SystemExit):
+        serve._run(listening, 1)
+    assert (seen[0].timeout_keep_alive, seen[0].timeout_graceful_shutdown) == (1, 3)
