@@ -402,7 +402,7 @@ class Reason(StrEnum):
     NO_POPULATION = "no_population"
     UNKNOWN_OBJECTIVE = "unknown_objective"  # an objective that the oracle does not forecast
     NO_MODEL = "no_model"
-    FINISHED = "finished"  # the run has used its budget
+    FINISHED = "finished"  # the run has used its budget, or nearly all of it
     OVERRULED = "overruled"  # a person said keep or stop
     ERROR = "error"
 

@@ -55,6 +55,12 @@ def test_the_briefs_rule_stops_beyond_its_threshold() -> None:
     assert decision.next_check is None
 
 
+def test_nothing_is_stopped_when_hardly_any_budget_is_left() -> None:
+    late = {total: decide(history(total_epochs=total), forecast(1.4)) for total in (32.0, 31.0)}
+    assert late[32.0].stop  # at 94 %
+    assert (late[31.0].action, late[31.0].reason) == (Action.CONTINUE, Reason.FINISHED)
+
+
 def test_the_briefs_rule_cautions_below_it_and_praises_the_good() -> None:
     assert decide(history(), forecast(0.5)).reason is Reason.CAUTION
     assert decide(history(), forecast(0.1)).reason is Reason.GOOD
