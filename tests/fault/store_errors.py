@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import _sqlite3
 import ctypes
+import multiprocessing
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -104,7 +106,16 @@ def _table(address: int, disk: Disk, codes: tuple[int, int, int]) -> tuple[Any, 
 
 
 def store_errors(folder: Path, n: int) -> Result:
-    """Let the first, the second, ... call fail while a store is opened, written and closed."""
+    """Let the first, the second, ... call fail while a store is opened, written and closed.
+
+    In a process of its own: TensorFlow, where it is loaded, brings another SQLite whose functions
+    stand under the same names.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as alone:
+        return alone.submit(_store_errors, folder, n).result()
+
+
+def _store_errors(folder: Path, n: int) -> Result:
     result = Result()
     empty = folder / "empty.db"
     store = Store(f"sqlite:///{empty}")
