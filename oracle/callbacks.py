@@ -50,35 +50,52 @@ class StartEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         self.batches.start_epoch(epoch)
 
 
-class KeepState(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keep what BackupAndRestore forgets: best values, patience and curves of other callbacks.
+class Backup(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keep after every epoch what a killed training needs to go on as if nothing had happened.
 
-    Stands last in the list; writes after every epoch, reads at the start of a resumed training.
+    Keras' BackupAndRestore writes over its only file, which a kill tears, and forgets the best
+    values, patience and curves of other callbacks. Here weights and optimizer get a new file each
+    epoch; what counts is the one that the state names, and the state is renamed into place.
+    Stands last in the list.
 
     Args:
-        path: JSON file.
+        folder: for the state and the weights.
         others: callback -> names of the attributes to keep.
     """
 
-    def __init__(self, path: Path, others: dict[keras.callbacks.Callback, tuple[str, ...]]) -> None:
+    def __init__(
+        self, folder: Path, others: dict[keras.callbacks.Callback, tuple[str, ...]]
+    ) -> None:
         super().__init__()
-        self.path, self.others = path, others
+        self.path, self.others = folder / "state.json", others
         self.curve: list[dict[str, float]] = []
 
+    def restore(self, model: keras.Model) -> int:
+        """Put weights and optimizer of a compiled model back; gives the epochs that are done."""
+        state = self._state()
+        if state is None:
+            return 0
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(self.path.with_name(state["weights"]))
+        return len(state["curve"])
+
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Put back what an interrupted training left; it runs after the others' own reset."""
-        if not self.path.exists():
+        """Put the other callbacks' values back; it runs after their own reset."""
+        state = self._state()
+        if state is None:
             return
-        state = json.loads(self.path.read_text())
         self.curve = state["curve"]
         for callback, kept in zip(self.others, state["callbacks"], strict=True):
             for name, value in kept.items():
                 setattr(callback, name, value)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write the state beside, then rename: a kill leaves the old one or the new one."""
-        self.curve = [*self.curve[:epoch], {k: float(v) for k, v in (logs or {}).items()}]
+        """Write the weights, then the state that names them, then forget the weights before."""
+        self.curve = [*self.curve, {k: float(v) for k, v in (logs or {}).items()}]
+        weights = self.path.with_name(f"epoch-{epoch + 1}.weights.h5")
+        self.model.save_weights(weights, overwrite=True)
         state = {
+            "weights": weights.name,
             "curve": self.curve,
             "callbacks": [
                 {name: getattr(callback, name) for name in names}
@@ -88,6 +105,12 @@ class KeepState(keras.callbacks.Callback):  # type: ignore[misc]
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text(json.dumps(state, default=float))
         temporary.replace(self.path)
+        for old in self.path.parent.glob("epoch-*.weights.h5"):
+            if old != weights:
+                old.unlink()
+
+    def _state(self) -> dict[str, Any] | None:
+        return json.loads(self.path.read_text()) if self.path.exists() else None
 
 
 def callbacks(
@@ -97,7 +120,7 @@ def callbacks(
     best: Path,
     logs: Path,
     backup: Path,
-) -> tuple[list[keras.callbacks.Callback], KeepState]:
+) -> tuple[list[keras.callbacks.Callback], Backup]:
     """Assemble the trainer's callbacks in the order they must stand in.
 
     Args:
@@ -127,7 +150,7 @@ def callbacks(
         )
         kept[pace] = ("best", "wait", "cooldown_counter")
     backup.mkdir(parents=True, exist_ok=True)
-    state = KeepState(backup / "callbacks.json", kept)
+    state = Backup(backup, kept)
     return [
         Validate(score),
         StartEpoch(batches),
@@ -135,6 +158,5 @@ def callbacks(
         pace,
         stop,
         keras.callbacks.TensorBoard(logs, write_graph=False),
-        keras.callbacks.BackupAndRestore(backup / "model", delete_checkpoint=False),
         state,
     ], state

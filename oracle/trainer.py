@@ -304,6 +304,7 @@ def fit(
         model.fit(
             batches.dataset(),
             shuffle=False,
+            initial_epoch=state.restore(model),
             epochs=settings.epochs,
             verbose=verbose,
             callbacks=steps,

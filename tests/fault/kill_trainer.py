@@ -47,7 +47,7 @@ def kill_trainer(folder: Path, n: int) -> Result:
     ended = _train(data, epochs, whole, resume=False)
     _, told = ended.communicate(timeout=DEADLINE_S)
     assert ended.returncode == 0, told
-    state = broken / f"models/.{NAME}_backup/callbacks.json"
+    state = broken / f"models/.{NAME}_backup/state.json"
     final = broken / f"models/{NAME}_final.keras"
 
     def reached(epoch: int) -> bool:
@@ -101,8 +101,9 @@ def _train(data: Path, epochs: int, cwd: Path, *, resume: bool) -> subprocess.Po
 
 
 def _curve(folder: Path) -> list[float]:
-    text = (folder / f"models/logs/{NAME}/curve.json").read_text()
-    return [epoch["val_loss"] for epoch in json.loads(text)]
+    file = folder / f"models/logs/{NAME}/curve.json"
+    curve = json.loads(file.read_text()) if file.exists() else []
+    return [epoch["val_loss"] for epoch in curve]
 
 
 def _look(folder: Path, when: str, result: Result) -> int:
