@@ -241,7 +241,8 @@ class Store:
             except Exception:
                 self._write_failed = True
                 self.on_rollback()
-                self._let_go()  # a file that was read-only when it was opened stays so
+                if self._file is not None:  # what was read-only when it was opened stays so
+                    self._let_go()
                 for job in jobs:  # one of them may be the cause: each by itself
                     self._commit_alone(job)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from oracle.artifact import list_artifacts, read_artifact
 from oracle.dataset import read_dataset, write_dataset
 from oracle.forecaster import Oracle
-from oracle.types import Run
+from oracle.types import Forecast, History, Run
 
 pytestmark = pytest.mark.tensorflow
 
@@ -191,9 +192,17 @@ def test_a_new_oracle_must_be_better_by_more_than_chance(runs: list[Run]) -> Non
     # An undefined outcome counts for neither: what is forecast for it changes nothing.
     oracle, some = Oracle.load(), runs[:6]
     undefined = [run.model_copy(update={"final_dead_neuron_ratio": None}) for run in some]
-    whole, part = compare(oracle, oracle, some), compare(oracle, oracle, undefined)
-    assert part.before < whole.before
-    assert part.change == (0.0, 0.0)
+
+    class Deadlier(Oracle):
+        def forecast_many(self, histories: Sequence[History]) -> list[Forecast]:
+            return [
+                f.model_copy(update={"final": f.final | {"final_dead_neuron_ratio": (1.0,) * 5}})
+                for f in super().forecast_many(histories)
+            ]
+
+    deadlier = Deadlier.load()
+    assert compare(oracle, deadlier, some).after > compare(oracle, oracle, some).after
+    assert compare(oracle, deadlier, undefined).change == (0.0, 0.0)
 
 
 def test_the_training_step_is_traced_at_most_once_a_length(
