@@ -159,7 +159,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         yardstick, yard_url = start_yardstick(folder)
-        server = Server(folder, max_waiting_requests=256)
+        server = Server(folder, max_waiting_requests=256, max_waiting_batches=CONNECTIONS)
         start_s = server.start()
         held = server.memory_bytes()
         kinds = (
