@@ -242,6 +242,8 @@ def _kind(
     )
 
 
+# Absurd numbers overflow to infinity, which is clipped, or cancel to NaN, which is missing.
+@np.errstate(over="ignore", invalid="ignore")
 def encode_columns(c: Columns) -> Float32:
     """Encode padded histories.
 
@@ -260,8 +262,7 @@ def encode_columns(c: Columns) -> Float32:
     known_scale = scale == scale  # NaN is not equal to itself
     unit = np.where(known_scale, scale, np.maximum(c.step["mqe"][:, :1], 1e-300))
     level = np.empty((runs, time, len(METRICS)))
-    with np.errstate(over="ignore"):  # 1e300 over 1e-300: clipped below
-        level[..., 0] = np.log(np.minimum(c.step["mqe"] / unit, 1e6) + MQE_FLOOR)
+    level[..., 0] = np.log(np.minimum(c.step["mqe"] / unit, 1e6) + MQE_FLOOR)
     level[..., 1], level[..., 2] = c.step[METRICS[1]], c.step[METRICS[2]]
     metric = out[:, :, _METRIC].reshape(runs, time, len(METRICS), 5, copy=False)
     metric[..., 0] = level

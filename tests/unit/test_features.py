@@ -144,3 +144,18 @@ def test_the_sample_is_what_its_name_says() -> None:
         header = file.readline()
     assert header.startswith("run_id,source,dataset,final_mqe")
     assert json.loads(SAMPLE.with_name("sample_metadata.json").read_text())["runs"] == 200
+
+
+def test_a_plan_beyond_all_bounds_is_clipped_without_a_warning() -> None:
+    absurd = {"progress": (0.0, 0.5, 1.0), "learning_rate": (1e308, 1e308, 0.0)}
+    history = History.parse(
+        {
+            "epochs": [1, 5],
+            "mqe": [0.2, 8e5],
+            "topographic_error": [None, None],
+            "dead_neuron_ratio": [0.9, 0.1],
+            "total_epochs": 10,
+            "context": {"schedule": absurd, "total_updates": 10**15, "map_rows": 2, "map_cols": 2},
+        }
+    )
+    assert np.isfinite(encode(history)).all()
