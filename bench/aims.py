@@ -1,7 +1,7 @@
 """What the oracle should reach, and the table that says what it does: docs/quality.md's first one.
 
-Ratios, shares and errors are those of the project's issue on forecasts and decisions. `aim` is
-the figure wanted, `must` the one that is asked for at least.
+All were set before the first oracle was trained. `aim` is the figure wanted, `must` the one that
+is asked for at least.
 """
 
 from __future__ import annotations

@@ -132,13 +132,10 @@ def _describe_each(encoded: Sequence[Float32]) -> Float32:
     of_length: dict[int, list[int]] = {}
     for i, rows in enumerate(encoded):
         of_length.setdefault(len(rows), []).append(i)
-    out: Float32 | None = None
-    for same in of_length.values():
-        described = describe(np.stack([encoded[i] for i in same]))
-        if out is None:
-            out = np.empty((len(encoded), described.shape[1]), np.float32)
-        out[same] = described
-    assert out is not None  # noqa: S101 (the callers give one history at least)
+    groups = list(of_length.values())
+    described = np.concatenate([describe(np.stack([encoded[i] for i in same])) for same in groups])
+    out: Float32 = np.empty_like(described)
+    out[np.concatenate(groups)] = described
     return out
 
 

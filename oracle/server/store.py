@@ -188,7 +188,7 @@ class Store:
         """Run `work` on a snapshot of the database, in a thread.
 
         Raises:
-            InvalidHistory: a value that the database cannot hold anything against.
+            InvalidHistory: a value that the database cannot compare with what it holds.
             StoreUnavailable: no answer, or none in time.
         """
         loop = asyncio.get_running_loop()
