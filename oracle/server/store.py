@@ -1,4 +1,4 @@
-"""The database: connections, migrations, and one writer that commits for everybody.
+"""The store: readers, and one writer that commits for everybody.
 
 Write transactions come one after the other, in SQLite by BEGIN IMMEDIATE and in PostgreSQL by an
 advisory lock, also between workers and replicas. So ids are in the order of commits, and nothing
@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,20 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DataError,
-    DBAPIError,
-    NoSuchModuleError,
-    SQLAlchemyError,
-)
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.exc import DataError, SQLAlchemyError
 
-from oracle.errors import InvalidHistory, OracleError, StoreUnavailable, must_be
+from oracle.errors import OracleError, StoreUnavailable
+from oracle.server.database import ALEMBIC_VERSION, connect, explain, migrate, parse_url, told
 from oracle.server.schema import runs
 
 log = logging.getLogger("oracle.store")
@@ -45,9 +35,6 @@ T = TypeVar("T")
 MAX_BATCH = 64
 #: Threads, and connections, that read.
 READERS = 4
-#: PostgreSQL advisory lock of write transactions: "SOMO".
-ADVISORY_LOCK = 0x534F4D4F
-_MIGRATIONS = Path(__file__).parent / "migrations"
 _STOP = object()
 
 
@@ -89,8 +76,8 @@ class Store:
         self._meter = meter
         self._file = Path(self.url.database or "") if self.is_sqlite else None
         self._inode: tuple[int, int] | None = None
-        self._writing = self._engine(pool_size=1, writes=True)
-        self._reading = self._engine(pool_size=READERS, writes=False)
+        self._writing = connect(self.url, pool_size=1, timeout_s=timeout_s, writes=True)
+        self._reading = connect(self.url, pool_size=READERS, timeout_s=timeout_s, writes=False)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="oracle-read")
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -120,25 +107,14 @@ class Store:
         Raises:
             StoreUnavailable: the database does not answer or is of a later version.
         """
-        if self._file is not None:
-            try:
+        try:
+            if self._file is not None:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 self._file.touch()
-            except OSError as error:
-                raise StoreUnavailable(_explain(error)) from error
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-        config.set_main_option("path_separator", "newline")
-        try:
             with self._writing.begin() as connection:
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-        except CommandError as error:
-            raise StoreUnavailable(
-                "The database was written by a later version of SOM Oracle: update this one."
-            ) from error
+                migrate(connection)
         except (SQLAlchemyError, OSError) as error:
-            raise StoreUnavailable(_explain(error)) from error
+            raise StoreUnavailable(explain(error)) from error
         self._migrated = True
 
     def _prepare(self) -> None:
@@ -205,7 +181,7 @@ class Store:
             with self._reading.begin() as connection:
                 return work(connection)
         except (SQLAlchemyError, OSError) as error:
-            raise _told(error) from error
+            raise told(error) from error
 
     def write_now(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction of its own, in this thread."""
@@ -214,7 +190,7 @@ class Store:
             with self._writing.begin() as connection:
                 return work(connection)
         except (SQLAlchemyError, OSError) as error:
-            raise _told(error) from error
+            raise told(error) from error
 
     def check(self, connection: Connection) -> None:
         """Read something, as the readiness check."""
@@ -284,7 +260,7 @@ class Store:
                 except OracleError as error:
                     results.append((job, None, error))
                 except DataError as error:
-                    results.append((job, None, _told(error)))
+                    results.append((job, None, told(error)))
         self._write_failed = False
         if self._meter is not None:
             self._meter.committed(len(jobs), time.perf_counter() - began)
@@ -295,54 +271,9 @@ class Store:
         if self._meter is not None:
             self._meter.failed()
         if isinstance(error, SQLAlchemyError | OSError):
-            log.warning("store", extra={"problem": _explain(error)})
-            error = _told(error)
+            log.warning("store", extra={"problem": explain(error)})
+            error = told(error)
         _hand_over([(job, None, error)])
-
-    # Connections
-
-    def _engine(self, *, pool_size: int, writes: bool) -> Engine:
-        if self._file is None:
-            engine = create_engine(
-                self.url,
-                pool_size=pool_size,
-                max_overflow=0,
-                pool_pre_ping=True,
-                pool_timeout=self.timeout_s,
-                connect_args={
-                    "connect_timeout": max(2, int(self.timeout_s)),
-                    "options": f"-c lock_timeout={int(1000 * self.timeout_s)}",
-                },
-            )
-            if writes:
-                event.listen(engine, "begin", _lock_postgresql)
-            return engine
-        engine = create_engine(
-            # mode=rw: a file that has gone is an error, not an empty database
-            f"sqlite:///file:{_quote(self._file)}?mode=rw&uri=true",
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=self.timeout_s,
-            connect_args={"timeout": self.timeout_s, "check_same_thread": False},
-        )
-        event.listen(engine, "connect", self._prepare_sqlite)
-        event.listen(engine, "begin", _begin_immediate if writes else _begin_deferred)
-        return engine
-
-    def _prepare_sqlite(self, connection: Any, record: object) -> None:
-        connection.isolation_level = None  # transactions are ours, not the driver's
-        deadline = time.monotonic() + self.timeout_s
-        while True:  # switching to WAL needs the file alone for a moment, whatever the timeout
-            try:
-                if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                    connection.execute("PRAGMA journal_mode = WAL")
-                break
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.005)
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
 
     def _reopen_if_replaced(self) -> None:
         """Let go of a database file that was moved, deleted or replaced under us."""
@@ -395,76 +326,5 @@ def _deliver(results: list[_Result]) -> None:
 
 def _touch(connection: Connection) -> None:
     """Write one page: an empty transaction succeeds on a full disk and on a read-only file."""
-    connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
-
-
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _begin_deferred(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
-
-
-def _lock_postgresql(connection: Connection) -> None:
-    connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
-
-
-def parse_url(url: str) -> URL:
-    """Read a database URL.
-
-    Raises:
-        InvalidHistory: where it is neither SQLite's file nor PostgreSQL; never shows it, since
-            it may hold a password.
-    """
-    try:
-        parsed = make_url(url)
-        backend = parsed.get_backend_name()
-    except (ArgumentError, NoSuchModuleError, ValueError):
-        backend = "unknown"
-    if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
-        return parsed
-    if backend == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg")
-    raise InvalidHistory(
-        must_be(
-            "database_url",
-            "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE",
-            f"a {backend} URL",
-        )
-    )
-
-
-def _quote(path: Path) -> str:
-    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-
-
-def _told(error: Exception) -> OracleError:
-    """Say whose it is: a value's that no rule had caught, or the database's."""
-    if isinstance(error, DataError):
-        return InvalidHistory(
-            "Every value must be one that the database can keep: text without NUL, numbers within "
-            "its range."
-        )
-    return StoreUnavailable(_explain(error))
-
-
-def _explain(error: Exception) -> str:
-    """Say in one sentence what the database said, without addresses or statements."""
-    text_ = str(error.orig if isinstance(error, DBAPIError) else error).lower()
-    for sign, meaning in (
-        ("readonly", "is read-only"),
-        ("read-only", "is read-only"),
-        ("full", "has no space left"),
-        ("no space", "has no space left"),
-        ("locked", "is held by another program"),
-        ("lock timeout", "is held by another program"),
-        ("malformed", "is damaged"),
-        ("not a database", "is damaged"),
-        ("unable to open", "cannot be opened"),
-        ("no such file", "is gone"),
-        ("i/o error", "cannot be read or written"),
-    ):
-        if sign in text_:
-            return f"The store {meaning}. Nothing was stored; try again."
-    return "The store does not answer. Nothing was stored; try again."
+    column = ALEMBIC_VERSION.c.version_num
+    connection.execute(update(ALEMBIC_VERSION).values({column: column}))

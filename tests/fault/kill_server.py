@@ -2,9 +2,9 @@
 
 After every kill the database is looked at as the kill left it, before a server mends it.
 
-"Ready within 3 s" is looked at for every start. One that takes 3 s of CPU time fails, and so does
-one that is late by the clock, unless the greater part of the delay was waiting for a core that
-other programs had: that one is counted as missed.
+"Ready within 3 s" is looked at for every start. Beside one that is late, a fresh Python imports
+the service's libraries and nothing of ours: where that alone takes so long that the start was no
+more than AT_MOST times it, the machine was slow and the start is counted as missed, else it fails.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from __future__ import annotations
 import http.client
 import json
 import random
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 from statistics import median
 
-import psutil
 from reliability import Result
 from serving import JSON_HEADERS, Postgres, Server, checkpoint
 from sqlalchemy import create_engine, text
@@ -26,6 +27,11 @@ CLIENTS = 8
 #: Longest time from the end of the start until the clients are cut off, seconds.
 LONGEST_LIFE_S = 0.6
 READY_S = 3.0
+#: What a fresh Python imports to show how slow the machine is just now.
+LIBRARIES = "import fastapi, numpy, onnxruntime, prometheus_client, sqlalchemy, typer, uvicorn"
+#: 3 s are so many times the import of LIBRARIES on an idle machine that takes 0.75 s for it; the
+#: service's own start is 1.2 times the import.
+AT_MOST = 4.0
 
 
 class Appender(threading.Thread):
@@ -78,14 +84,14 @@ def kill_postgres(folder: Path, n: int) -> Result:
 def _kill(server: Server, url: str, n: int, database: Postgres | None) -> Result:
     result, rng = Result(), random.Random(n)
     acknowledged: list[tuple[str, float]] = []
-    starts, cpu = [], []
+    starts = []
     for i in range(n):
         starts.append(server.start())
-        cpu.append(sum(psutil.Process(server.pid).cpu_times()[:2]))
-        result.check(cpu[-1] < READY_S, f"start {i}: {cpu[-1]:.1f} s of CPU time")
-        delay_s, waited_s = starts[-1] - READY_S, _waited_for_a_core_s(server.pid)
-        busy = f"ready after {starts[-1]:.1f} s, {waited_s:.1f} s of them without a core"
-        result.check(delay_s < 0 or waited_s > delay_s / 2, f"start {i}: {busy}")
+        allowed_s = READY_S
+        if starts[-1] >= READY_S:
+            allowed_s = max(READY_S, AT_MOST * median(_import_s() for _ in range(3)))
+        late = f"ready after {starts[-1]:.1f} s, {allowed_s:.1f} s are allowed"
+        result.check(starts[-1] < allowed_s, f"start {i}: {late}")
         clients = [Appender(server.port, f"r{i}-{k}") for k in range(CLIENTS)]
         for client in clients:
             client.start()
@@ -116,15 +122,15 @@ def _kill(server: Server, url: str, n: int, database: Postgres | None) -> Result
         "kills": n,
         "acknowledged": f"{len(acknowledged):,}",
         "start to ready": f"{median(starts):.1f} s (median), {max(starts):.1f} s at most",
-        "CPU time of a start": f"{max(cpu):.1f} s at most",
     }
     return result
 
 
-def _waited_for_a_core_s(pid: int) -> float:
-    """How long the process' main thread could have run but no core was free; 0 where unknown."""
-    schedule = Path(f"/proc/{pid}/schedstat")
-    return int(schedule.read_text().split()[1]) / 1e9 if schedule.exists() else 0.0
+def _import_s() -> float:
+    """How long a fresh Python takes just now to import what the service stands on."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", LIBRARIES], check=True)
+    return time.monotonic() - began
 
 
 def _look(url: str, result: Result, when: str) -> set[tuple[str, float]]:

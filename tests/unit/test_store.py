@@ -19,16 +19,17 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from serving import checkpoint
 from sqlalchemy import Connection, func, select, text
 from stand_in import StandIn
 
 from oracle.errors import InvalidHistory, RunConflict, StoreUnavailable
 from oracle.server import listing
-from oracle.server import store as module
+from oracle.server.database import MIGRATIONS, parse_url
 from oracle.server.runs import Runs
-from oracle.server.schema import metadata
-from oracle.server.store import Store, parse_url
+from oracle.server.schema import VERSION, metadata
+from oracle.server.store import Store
 from oracle.server.wire import CheckpointsRequest, FinishRequest
 from oracle.types import Policy
 
@@ -77,12 +78,30 @@ def test_the_migrations_make_the_tables_of_schema(store: Store) -> None:
     assert store.read_now(differences) == []
 
 
+def test_the_tables_are_those_of_the_last_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "newline")
+    assert ScriptDirectory.from_config(config).get_heads() == [VERSION]
+
+
+def test_a_database_of_this_version_is_opened_without_alembic(file: Path) -> None:
+    Store(f"sqlite:///{file}").migrate()
+    code = f"""
+import sys
+from oracle.server.store import Store
+Store("sqlite:///{file}").migrate()
+assert "alembic" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def at_first_version(store: Store) -> None:
     """Make a database as the first version did, with a run in it."""
     if store.is_sqlite:
         Path(store.url.database or "").touch()
     config = Config()
-    config.set_main_option("script_location", str(Path(module.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "newline")
     with store._writing.begin() as connection:
         config.attributes["connection"] = connection
