@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from oracle.types import (
@@ -20,6 +22,10 @@ class StandIn:
     """Forecast the last values with 5 % spread; the same answer for the same history."""
 
     info = ModelInfo(name="stand-in", version="0", sha256="0" * 64)
+
+    def forecast_each(self, histories: Sequence[History]) -> list[Forecast]:
+        """Forecast several histories."""
+        return [self.forecast(history) for history in histories]
 
     def forecast(self, history: History) -> Forecast:
         """Forecast one history."""

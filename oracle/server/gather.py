@@ -10,12 +10,9 @@ ends the waiting.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 
 from oracle.types import Forecast, History
-
-log = logging.getLogger("oracle.requests")
 
 #: Histories forecast at once: the loop is held for a few milliseconds at most.
 MOST = 16
@@ -27,16 +24,14 @@ class Gather:
     """Collects histories while every turn of the event loop brings more.
 
     Args:
-        forecast: answers one history, None without a model.
-        forecast_many: answers several at once, None without a model.
+        forecast_each: answers several at once: a forecast each, None without a model, an error.
     """
 
     def __init__(
         self,
-        forecast: Callable[[History], Forecast | None],
-        forecast_many: Callable[[Sequence[History]], Sequence[Forecast] | None],
+        forecast_each: Callable[[Sequence[History]], Sequence[Forecast | Exception | None]],
     ) -> None:
-        self._one, self._many = forecast, forecast_many
+        self._forecast_each = forecast_each
         self._waiting: list[_Waiting] = []
 
     async def forecast(self, history: History) -> Forecast | None:
@@ -60,23 +55,9 @@ class Gather:
         if self._waiting:
             loop.call_soon(self._look, loop, 0)
         together = [(history, done) for history, done in together if not done.done()]
-        for (_, done), found in zip(together, self._forecasts(together), strict=True):
+        answers = self._forecast_each([history for history, _ in together])
+        for (_, done), found in zip(together, answers, strict=True):
             if isinstance(found, Exception):
                 done.set_exception(found)
             else:
                 done.set_result(found)
-
-    def _forecasts(self, together: list[_Waiting]) -> Sequence[Forecast | Exception | None]:
-        histories = [history for history, _ in together]
-        if len(histories) > 1:
-            try:
-                return self._many(histories) or [None] * len(histories)
-            except Exception:
-                log.exception("forecast failed")  # one is the cause: each by itself
-        return [self._alone(history) for history in histories]
-
-    def _alone(self, history: History) -> Forecast | Exception | None:
-        try:
-            return self._one(history)
-        except Exception as error:  # told to the one who asked
-            return error

@@ -124,6 +124,26 @@ class ModelKeeper:
         self._measure_drift(oracle, histories[0])
         return forecasts
 
+    def forecast_each(self, histories: Sequence[History]) -> list[Forecast | Exception | None]:
+        """Forecast histories of several clients at once; one that fails, fails alone.
+
+        Returns:
+            A forecast each, None without a model, the error where it failed.
+        """
+        if len(histories) > 1:
+            try:
+                found = self.forecast_many(histories)
+                return [None] * len(histories) if found is None else [*found]
+            except Exception:
+                log.exception("forecast failed")  # one is the cause: each by itself
+        return [self._alone(history) for history in histories]
+
+    def _alone(self, history: History) -> Forecast | Exception | None:
+        try:
+            return self.forecast(history)
+        except Exception as error:  # told to the one who asked
+            return error
+
     def _measure_drift(self, oracle: Oracle, history: History) -> None:
         self._n_forecasts += 1
         if self._n_forecasts % DRIFT_EVERY != 1:

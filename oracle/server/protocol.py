@@ -22,6 +22,8 @@ from oracle.server.answers import BUSY, raw_answer, unavailable
 MAX_HEAD_BYTES = 32_768
 #: A body on its way counts as a request in work once so much of it takes memory here.
 MAX_UNCOUNTED_BYTES = 16_384
+#: More than this is sent without waiting for the end of the turn, bytes.
+MAX_HELD_BYTES = 16_384
 
 
 @dataclass
@@ -53,6 +55,44 @@ class Limits:
         return self.accepted - self.streams >= self.max_waiting
 
 
+class JoinedWrites:
+    """A transport that sends what one turn of the event loop writes by one system call.
+
+    uvicorn writes the head of an answer and its body one after the other: two system calls, two
+    packets, and a client that is woken for a head that it can do nothing with.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._held: list[bytes] = []
+        self._size = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send `data` with whatever else this turn writes; at once where that is much."""
+        if not self._held:
+            self._loop.call_soon(self._send)
+        self._held.append(data)
+        self._size += len(data)
+        if self._size > MAX_HELD_BYTES:
+            self._send()
+
+    def _send(self) -> None:
+        if self._held:
+            data = b"".join(self._held)
+            self._held.clear()
+            self._size = 0
+            if not self._transport.is_closing():  # lost meanwhile
+                self._transport.write(data)
+
+    def close(self) -> None:
+        """Send what is held, then close."""
+        self._send()
+        self._transport.close()
+
+
 class DeadlineProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol with deadlines; the limits come with the lifespan's state."""
 
@@ -69,7 +109,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request, or refuse where too many are open."""
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
         if len(self.connections) > self.limits.max_connections:
             answer = raw_answer(
                 503,

@@ -58,7 +58,8 @@ async def append_checkpoints(request: Request, run_id: RunName) -> Response:
     piece = parse(CheckpointsRequest, await read_body(request, service.settings.max_body_bytes))
     owner = request.scope["owner"]
     done = await service.store.write(
-        lambda connection: service.runs.append(connection, owner, run_id, piece)
+        lambda connection: service.runs.append(connection, owner, run_id, piece),
+        about=(owner, run_id),
     )
     service.telemetry.decision(done.decision)
     if done.stored:

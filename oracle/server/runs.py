@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,12 +44,15 @@ from oracle.types import (
 
 log = logging.getLogger("oracle.runs")
 
+#: The forecast of a history: None without a model, an error where it failed.
+Found = Forecast | Exception | None
+
 # Built once: putting a statement together costs more than running it.
-_ADD_RUN = insert(runs)
+_ADD_RUN = insert(runs).returning(*runs.c)
 _ADD_CHECKPOINT = insert(checkpoints)
 _ADD_DECISION = insert(decisions)
 _ADD_EVENT = insert(events)
-_UPDATE_RUN = update(runs).where(runs.c.id == bindparam("of_run"))
+_UPDATE_RUN = update(runs).where(runs.c.id == bindparam("of_run")).returning(*runs.c)
 _LAST_DECISION = (
     select(decisions.c.decision)
     .where(decisions.c.run == bindparam("of_run"))
@@ -92,26 +95,22 @@ class Runs:
     """The rules, with what they need besides the database.
 
     Args:
-        forecast: answers a history with a forecast, or None where there is no model.
         policy: of runs that name none.
         clock: seconds since 1970.
     """
 
-    def __init__(
-        self,
-        forecast: Callable[[History], Forecast | None],
-        policy: Policy,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self.forecast, self.policy, self.clock = forecast, policy, clock
+    def __init__(self, policy: Policy, clock: Callable[[], float] = time.time) -> None:
+        self.policy, self.clock = policy, clock
         self.references = References()
 
     # Append
 
     def append(
         self, connection: Connection, owner: str, run_id: str, piece: CheckpointsRequest
-    ) -> Appended:
+    ) -> Generator[History, Found, Appended]:
         """Store new checkpoints and decide.
+
+        Asks for the forecast of the whole history.
 
         Raises:
             RunConflict: they contradict what is stored, or the run has finished.
@@ -136,8 +135,10 @@ class Runs:
             connection.execute(
                 _ADD_CHECKPOINT, [{"run": row.id, **checkpoint(piece, i)} for i in new]
             )
-        decision = self._decide(connection, row, history, piece.policy or self.policy)
-        self._tell(connection, owner, run_id, "created" if created else "checkpoint")
+        found = yield history
+        policy = piece.policy or self.policy
+        decision, row = self._decide(connection, row, history, found, policy)
+        _tell(connection, row, "created" if created else "checkpoint")
         return Appended(decision, len(new))
 
     def _create(
@@ -148,7 +149,7 @@ class Runs:
             text = getattr(piece, name)
             if text is not None and not text.isprintable():
                 raise InvalidHistory(f"`{name}` must be of printable characters.")
-        connection.execute(
+        return connection.execute(
             _ADD_RUN,
             {
                 "owner": owner,
@@ -166,21 +167,24 @@ class Runs:
                 "epoch": 0.0,
                 "mqe": 0.0,
             },
-        )
-        row = run_of(connection, owner, run_id)
-        assert row is not None  # noqa: S101 (inserted just now)
-        return row
+        ).one()
 
     def _decide(
-        self, connection: Connection, row: Row[Any], history: History, policy: Policy
-    ) -> Decision:
+        self,
+        connection: Connection,
+        row: Row[Any],
+        history: History,
+        found: Found,
+        policy: Policy,
+    ) -> tuple[Decision, Row[Any]]:
+        """Decide and store it; gives the run as it is afterwards."""
         moment = None
         if row.population is not None:
             moment = self.references.now(
                 connection, row.owner, row.population, row.run_id, row.population_size
             )
         previous = _previous(connection, row.id, history.epochs[-1])
-        decision, control = self._judge(history, moment, policy, previous)
+        decision, control = _judge(history, found, moment, policy, previous)
         decision = _overruled(decision, row.override)
         now = self.clock()
         connection.execute(
@@ -203,7 +207,7 @@ class Runs:
             scale = moment.reference.mqe_of_mean if moment else None
             stand_in = outcome_of(decision.forecast, policy, mqe_of_mean=scale)
             outcomes.add(connection, row, stand_in, history.context.mqe_of_mean, now)
-        connection.execute(
+        after = connection.execute(
             _UPDATE_RUN,
             {
                 "of_run": row.id,
@@ -216,36 +220,8 @@ class Runs:
                 **_last_checkpoint(history),
                 **_last_decision(decision),
             },
-        )
-        return decision
-
-    def _judge(
-        self, history: History, moment: Moment | None, policy: Policy, previous: int
-    ) -> tuple[Decision, bool]:
-        """Decide, and tell whether only the control draw kept the run from being stopped.
-
-        A defect of ours never stops a run, and never loses a checkpoint.
-        """
-        reference = moment.reference if moment else None
-        try:
-            forecast = self.forecast(history)
-            decision = decide(history, forecast, reference, policy, previous=previous)
-            if decision.reason is not Reason.PROTECTED or not is_control(history, policy.control):
-                return decision, False
-            strict = policy.model_copy(update={"control": 0.0})
-            return decision, decide(history, forecast, reference, strict, previous=previous).stop
-        except Exception as error:
-            if not isinstance(error, OracleError):
-                log.exception("decision failed")
-            message = "The oracle failed on this history: any doubt is not a stop."
-            return Decision(
-                run_id=history.run_id,
-                progress=history.progress,
-                action=Action.ABSTAIN,
-                reason=Reason.ERROR,
-                message=message,
-                policy=policy,
-            ), False
+        ).one()
+        return decision, after
 
     # Finish
 
@@ -280,18 +256,18 @@ class Runs:
         else:
             outcomes.add(connection, row, outcome, mqe_of_mean, now)
             state = "finished"
-        connection.execute(
-            update(runs)
-            .where(runs.c.id == row.id)
-            .values(
-                state=state,
-                told=told.model_dump_json() if how.censored else None,
-                ended_at=now,
-                updated_at=now,
-            )
-        )
+        after = connection.execute(
+            _UPDATE_RUN,
+            {
+                "of_run": row.id,
+                "state": state,
+                "told": told.model_dump_json() if how.censored else None,
+                "ended_at": now,
+                "updated_at": now,
+            },
+        ).one()
         self.references.forget(owner, row.population)
-        run = self._tell(connection, owner, run_id, "finished")
+        run = _tell(connection, after, "finished")
         wrong = None
         if row.control and state == "finished" and row.population is not None:
             wrong = is_good(connection, owner, row.population, run_id, self.policy)
@@ -316,12 +292,9 @@ class Runs:
         row = _existing(connection, owner, run_id)
         if _has_ended(row):
             raise RunConflict("The run has finished: there is nothing to overrule.")
-        connection.execute(
-            update(runs)
-            .where(runs.c.id == row.id)
-            .values(override=word, override_by=by, updated_at=self.clock())
-        )
-        return self._tell(connection, owner, run_id, word)
+        overruled = {"override": word, "override_by": by, "updated_at": self.clock()}
+        after = connection.execute(_UPDATE_RUN, {"of_run": row.id, **overruled}).one()
+        return _tell(connection, after, word)
 
     # Forgetting
 
@@ -348,14 +321,13 @@ class Runs:
             self.references.forget_all()
         return len(rows)
 
-    # Shared
 
-    def _tell(self, connection: Connection, owner: str, run_id: str, kind: EventKind) -> RunSummary:
-        row = _existing(connection, owner, run_id)
-        ended = row.state != "running"
-        run = summary_of(row, outcomes.last(connection, row.id) if ended else None)
-        _add_event(connection, row, Event(kind=kind, run=run))
-        return run
+def _tell(connection: Connection, row: Row[Any], kind: EventKind) -> RunSummary:
+    """Store the event that tells of a run as it is now; gives the run."""
+    ended = row.state != "running"
+    run = summary_of(row, outcomes.last(connection, row.id) if ended else None)
+    _add_event(connection, row, Event(kind=kind, run=run))
+    return run
 
 
 def _existing(connection: Connection, owner: str, run_id: str) -> Row[Any]:
@@ -381,6 +353,36 @@ def _same_again(connection: Connection, row: Row[Any]) -> Decision | None:
 def _previous(connection: Connection, run: int, epoch: float) -> int:
     """Give `below_risk` of the last decision on an earlier checkpoint."""
     return int(connection.scalar(_PREVIOUS, {"of_run": run, "before": epoch}) or 0)
+
+
+def _judge(
+    history: History, found: Found, moment: Moment | None, policy: Policy, previous: int
+) -> tuple[Decision, bool]:
+    """Decide, and tell whether only the control draw kept the run from being stopped.
+
+    A defect of ours never stops a run, and never loses a checkpoint.
+    """
+    reference = moment.reference if moment else None
+    try:
+        if isinstance(found, Exception):
+            raise found
+        decision = decide(history, found, reference, policy, previous=previous)
+        if decision.reason is not Reason.PROTECTED or not is_control(history, policy.control):
+            return decision, False
+        strict = policy.model_copy(update={"control": 0.0})
+        return decision, decide(history, found, reference, strict, previous=previous).stop
+    except Exception as error:
+        if not isinstance(error, OracleError):
+            log.exception("decision failed")
+        message = "The oracle failed on this history: any doubt is not a stop."
+        return Decision(
+            run_id=history.run_id,
+            progress=history.progress,
+            action=Action.ABSTAIN,
+            reason=Reason.ERROR,
+            message=message,
+            policy=policy,
+        ), False
 
 
 def _overruled(decision: Decision, override: Override | None) -> Decision:

@@ -53,14 +53,14 @@ class Service:
     def build(cls, settings: Settings, telemetry: Telemetry) -> Service:
         """Put the parts together; nothing is opened yet."""
         models = ModelKeeper(settings, telemetry)
-        store = Store(settings.store_url, settings.store_timeout_s, telemetry)
-        runs = Runs(models.forecast, settings.policy)
+        store = Store(settings.store_url, settings.store_timeout_s, telemetry, models.forecast_each)
+        runs = Runs(settings.policy)
         store.on_rollback = runs.references.forget_all
         return cls(
             settings=settings,
             telemetry=telemetry,
             models=models,
-            gather=Gather(models.forecast, models.forecast_many),
+            gather=Gather(models.forecast_each),
             store=store,
             runs=runs,
             feed=Feed(store),

@@ -13,17 +13,18 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from oracle.errors import OracleError, StoreUnavailable
+from oracle.server.asking import Answer, Asking, Unit, answer_all, apart, nobody
 from oracle.server.database import ALEMBIC_VERSION, connect, explain, migrate, parse_url, told
 from oracle.server.schema import runs
 
@@ -51,6 +52,7 @@ class Meter(Protocol):
 @dataclass(frozen=True)
 class _Job:
     work: Callable[[Connection], Any]
+    about: Hashable
     done: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
 
@@ -65,15 +67,22 @@ class Store:
         url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
         timeout_s: how long a caller, and SQLite's lock, is waited for.
         meter: told of every transaction.
+        answer: answers what units of work ask.
 
     Raises:
         InvalidHistory: where the URL is none of these.
     """
 
-    def __init__(self, url: str, timeout_s: float = 5.0, meter: Meter | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_s: float = 5.0,
+        meter: Meter | None = None,
+        answer: Answer = nobody,
+    ) -> None:
         self.url = parse_url(url)
         self.timeout_s = timeout_s
-        self._meter = meter
+        self._meter, self._answer = meter, answer
         self._file = Path(self.url.database or "") if self.is_sqlite else None
         self._inode: tuple[int, int] | None = None
         self._writing = connect(self.url, pool_size=1, timeout_s=timeout_s, writes=True)
@@ -141,18 +150,27 @@ class Store:
 
     # Working
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    @overload
+    async def write(self, work: Callable[[Connection], Asking[T]], about: Hashable) -> T: ...
+    @overload
+    async def write(self, work: Callable[[Connection], T]) -> T: ...
+    async def write(self, work: Callable[[Connection], Any], about: Hashable = None) -> Any:
         """Run `work` in the writer's next transaction and return after its commit.
 
         An OracleError that `work` raises undoes that work alone.
+
+        Args:
+            work: gets the connection; may ask, see asking.py.
+            about: what it reads before it asks and changes afterwards. Only neighbours about
+                different things are asked together; None is never.
 
         Raises:
             InvalidHistory: a value that the database cannot keep.
             StoreUnavailable: not committed in time; it may still be, so work is idempotent.
         """
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Job(work, done, loop))
+        done: asyncio.Future[Any] = loop.create_future()
+        self._queue.put(_Job(work, about, done, loop))
         try:
             async with asyncio.timeout(self.timeout_s):
                 return await done
@@ -183,12 +201,18 @@ class Store:
         except (SQLAlchemyError, OSError) as error:
             raise told(error) from error
 
-    def write_now(self, work: Callable[[Connection], T]) -> T:
+    @overload
+    def write_now(self, work: Callable[[Connection], Asking[T]]) -> T: ...
+    @overload
+    def write_now(self, work: Callable[[Connection], T]) -> T: ...
+    def write_now(self, work: Callable[[Connection], Any]) -> Any:
         """Run `work` in a transaction of its own, in this thread."""
         try:
             self._prepare()
             with self._writing.begin() as connection:
-                return work(connection)
+                unit = Unit(work(connection))
+                answer_all([unit], self._answer)
+                return unit.result
         except (SQLAlchemyError, OSError) as error:
             raise told(error) from error
 
@@ -253,19 +277,36 @@ class Store:
         results: list[_Result] = []
         self._prepare()
         with self._writing.begin() as connection:
-            for job in jobs:
-                try:
-                    with _undoable(connection):
-                        results.append((job, job.work(connection), None))
-                except OracleError as error:
-                    results.append((job, None, error))
-                except DataError as error:
-                    results.append((job, None, told(error)))
+            for together in apart(jobs):
+                results += self._work(connection, together)
         self._write_failed = False
         if self._meter is not None:
             self._meter.committed(len(jobs), time.perf_counter() - began)
         _hand_over(results)
         self.on_commit()
+
+    def _work(self, connection: Connection, jobs: list[_Job]) -> list[_Result]:
+        """Take jobs to their questions, answer these together, and take the jobs to their ends.
+
+        What fails before its question is undone alone. After it, the next jobs' work lies in
+        between: then all of the transaction fails, and each job is tried by itself.
+        """
+        results: list[_Result] = []
+        units: list[tuple[_Job, Unit]] = []
+        for job in jobs:
+            try:
+                with _undoable(connection):
+                    unit = Unit(job.work(connection))
+                    if len(jobs) == 1:
+                        answer_all([unit], self._answer)
+            except OracleError as error:
+                results.append((job, None, error))
+            except DataError as error:
+                results.append((job, None, told(error)))
+            else:
+                units.append((job, unit))
+        answer_all([unit for _, unit in units], self._answer)
+        return results + [(job, unit.result, None) for job, unit in units]
 
     def _fail(self, job: _Job, error: Exception) -> None:
         if self._meter is not None:

@@ -150,8 +150,8 @@ def _use(file: Path) -> tuple[set[float], Exception | None]:
     """Open, append and close; gives the epochs that were acknowledged and what went wrong."""
     acknowledged: set[float] = set()
     problem: Exception | None = None
-    store = Store(f"sqlite:///{file}", timeout_s=1)
-    runs = Runs(StandIn().forecast, Policy())
+    store = Store(f"sqlite:///{file}", timeout_s=1, answer=StandIn().forecast_each)
+    runs = Runs(Policy())
     for epoch in range(1, APPENDS + 1):
         try:
             _append(store, runs, epoch)
@@ -178,10 +178,10 @@ def _look(file: Path, acknowledged: set[float], result: Result, where: str) -> N
             text("PRAGMA integrity_check")
         ).scalar()
 
-    store = Store(f"sqlite:///{file}", timeout_s=1)
+    store = Store(f"sqlite:///{file}", timeout_s=1, answer=StandIn().forecast_each)
     there, verdict = store.read_now(epochs)
     result.check(verdict == "ok", f"{where}: integrity {verdict}")
     result.check(acknowledged <= there, f"{where}: {acknowledged - there} lost")
-    _append(store, Runs(StandIn().forecast, Policy()), 100)
+    _append(store, Runs(Policy()), 100)
     result.check(100 in store.read_now(epochs)[0], f"{where}: does not go on")
     store.close()

@@ -21,8 +21,8 @@ from oracle.types import Policy
 def url(tmp_path: Path) -> str:
     """A store with one run of each kind."""
     url = f"sqlite:///{tmp_path / 'oracle.db'}"
-    store = Store(url)
-    runs = Runs(StandIn().forecast, Policy(name="population", startup_runs=3, control=0.0))
+    store = Store(url, answer=StandIn().forecast_each)
+    runs = Runs(Policy(name="population", startup_runs=3, control=0.0))
 
     def append(run_id: str, epochs: list[float], mqe: float, owner: str = "") -> None:
         n = len(epochs)

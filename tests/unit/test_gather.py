@@ -10,6 +10,9 @@ import pytest
 
 from oracle import Oracle
 from oracle.server.gather import MOST, Gather
+from oracle.server.models import ModelKeeper
+from oracle.server.telemetry import Telemetry
+from oracle.settings import Settings
 from oracle.types import Forecast, History
 
 
@@ -48,7 +51,7 @@ def test_each_gets_its_own_answer_and_few_calls_are_made(oracle: Oracle) -> None
         sizes.append(len(histories))
         return oracle.forecast_many(histories)
 
-    answers = ask(Gather(oracle.forecast, many), HISTORIES)
+    answers = ask(Gather(many), HISTORIES)
     assert sizes == [MOST, 3]
     for one, answer in zip(HISTORIES, answers, strict=True):
         assert answer.median("final_mqe") == pytest.approx(
@@ -63,7 +66,7 @@ def test_those_who_come_turn_by_turn_are_forecast_together(oracle: Oracle) -> No
         sizes.append(len(histories))
         return oracle.forecast_many(histories)
 
-    gather = Gather(oracle.forecast, many)
+    gather = Gather(many)
 
     async def one_a_turn() -> None:
         asked = []
@@ -76,25 +79,48 @@ def test_those_who_come_turn_by_turn_are_forecast_together(oracle: Oracle) -> No
     assert sizes == [MOST, len(HISTORIES) - MOST]
 
 
-def test_one_alone_is_forecast_alone(oracle: Oracle) -> None:
-    gather = Gather(oracle.forecast, lambda histories: pytest.fail("nobody else asked"))
-    assert ask(gather, HISTORIES[:1]) == [oracle.forecast(HISTORIES[0])]
-
-
 def test_one_that_fails_fails_alone(oracle: Oracle) -> None:
-    def one(history: History) -> Forecast:
-        if history is HISTORIES[1]:
-            raise RuntimeError("this one")
-        return oracle.forecast(history)
+    def each(histories: Sequence[History]) -> list[Forecast | Exception]:
+        return [
+            RuntimeError("this one") if history is HISTORIES[1] else oracle.forecast(history)
+            for history in histories
+        ]
 
-    def many(histories: Sequence[History]) -> list[Forecast]:
-        return [one(h) for h in histories]
-
-    good, bad, also_good = ask(Gather(one, many), HISTORIES[:3])
+    good, bad, also_good = ask(Gather(each), HISTORIES[:3])
     assert isinstance(good, Forecast)
     assert isinstance(also_good, Forecast)
     assert isinstance(bad, RuntimeError)
 
 
 def test_without_a_model_nobody_gets_a_forecast() -> None:
-    assert ask(Gather(lambda h: None, lambda hs: None), HISTORIES[:3]) == [None, None, None]
+    assert ask(Gather(lambda histories: [None] * 3), HISTORIES[:3]) == [None, None, None]
+
+
+@pytest.fixture
+def keeper(monkeypatch: pytest.MonkeyPatch, oracle: Oracle) -> ModelKeeper:
+    """A keeper whose oracle fails on one of the histories."""
+    keeper = ModelKeeper(Settings(), Telemetry())
+    forecast_many = oracle.forecast_many
+
+    def many(histories: Sequence[History]) -> list[Forecast]:
+        if any(history is HISTORIES[1] for history in histories):
+            raise RuntimeError("this one")
+        return forecast_many(histories)
+
+    monkeypatch.setattr(ModelKeeper, "oracle", oracle)
+    monkeypatch.setattr(oracle, "forecast", lambda history: many([history])[0])
+    monkeypatch.setattr(oracle, "forecast_many", many)
+    return keeper
+
+
+def test_of_several_the_one_that_fails_gets_its_error(keeper: ModelKeeper) -> None:
+    good, bad, also_good = keeper.forecast_each(HISTORIES[:3])
+    assert isinstance(good, Forecast)
+    assert isinstance(also_good, Forecast)
+    assert isinstance(bad, RuntimeError)
+
+
+def test_a_keeper_without_a_model_forecasts_nothing() -> None:
+    keeper = ModelKeeper(Settings(), Telemetry())
+    assert keeper.forecast_each(HISTORIES[:1]) == [None]
+    assert keeper.forecast_each(HISTORIES[:3]) == [None, None, None]

@@ -26,7 +26,7 @@ class Bench:
     def __init__(self, store: Store, **policy: Any) -> None:
         self.store = store
         self.policy = Policy(name="population", startup_runs=4, control=0.0, **policy)
-        self.runs = Runs(StandIn().forecast, self.policy)
+        self.runs = Runs(self.policy)
         store.on_rollback = self.runs.references.forget_all
 
     def append(
@@ -78,7 +78,7 @@ class Bench:
 
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
-    store = Store(database_url)
+    store = Store(database_url, answer=StandIn().forecast_each)
     yield store
     store.close()
 
@@ -316,17 +316,14 @@ def test_owners_see_their_own(bench: Bench) -> None:
 
 
 def test_a_defect_inside_never_stops_a_run_nor_loses_a_checkpoint(bench: Bench) -> None:
-    def broken(history: object) -> Any:
-        raise ZeroDivisionError
-
-    bench.runs.forecast = broken
+    bench.store._answer = lambda histories: [ZeroDivisionError()]
     decision, stored = bench.append("a", [10, 20])
     assert stored == 2
     assert (decision.action, decision.reason) == (Action.ABSTAIN, Reason.ERROR)
 
 
 def test_without_a_model_the_checkpoint_is_stored_all_the_same(bench: Bench) -> None:
-    bench.runs.forecast = lambda history: None
+    bench.store._answer = lambda histories: [None]
     decision, stored = bench.append("a", [10, 20])
     assert stored == 2
     assert decision.reason is Reason.NO_MODEL

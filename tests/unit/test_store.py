@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def file_store(file: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{file}", timeout_s=2)
+    store = Store(f"sqlite:///{file}", timeout_s=2, answer=StandIn().forecast_each)
     yield store
     store.close()
 
@@ -52,7 +52,7 @@ def file_store(file: Path) -> Iterator[Store]:
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     """A store on each kind of database."""
-    store = Store(database_url, timeout_s=10)
+    store = Store(database_url, timeout_s=10, answer=StandIn().forecast_each)
     yield store
     store.close()
 
@@ -122,7 +122,7 @@ def at_first_version(store: Store) -> None:
 
 
 def append(store: Store, run_id: str, epoch: float) -> None:
-    runs = Runs(StandIn().forecast, Policy(name="population"))
+    runs = Runs(Policy(name="population"))
     piece = CheckpointsRequest.model_validate(checkpoint(epoch, population="p"))
     store.write_now(lambda c: runs.append(c, "", run_id, piece))
 
@@ -151,7 +151,7 @@ def test_ids_outgrow_32_bits(store: Store) -> None:
 
     store.write_now(use_up)
     append(store, "new", 10)
-    runs = Runs(StandIn().forecast, Policy(name="population"))
+    runs = Runs(Policy(name="population"))
     store.write_now(lambda c: runs.finish(c, "", "new", FinishRequest()))
     append(store, "newer", 10)
 
@@ -239,6 +239,89 @@ def test_waiting_writes_share_a_transaction_and_one_bad_one_fails_alone(store: S
     assert [type(result) for result in results].count(RunConflict) == 1
     assert committed == [6]
     assert store.read_now(count) == 5
+
+
+class Asker:
+    """Units of work that ask, and what was asked together."""
+
+    def __init__(self) -> None:
+        self.together: list[list[str]] = []
+
+    def answer(self, questions: Sequence[str]) -> list[str]:
+        """Answer, and remember."""
+        self.together.append([*questions])
+        return [question.upper() for question in questions]
+
+    def unit(self, name: str) -> Callable[[Connection], Generator[str, str, str]]:
+        """Note a run, ask by its name, and note what was answered."""
+
+        def work(connection: Connection) -> Generator[str, str, str]:
+            note(connection, name)
+            if name == "refused":
+                raise RunConflict("no")
+            answer = yield name
+            if name == "late":
+                raise RunConflict("no")
+            note(connection, answer)
+            return answer
+
+        return work
+
+    def write(self, store: Store, *names: str) -> list[Any]:
+        """Have units written, and tell what each came to."""
+        store._answer = self.answer
+
+        async def work() -> list[Any]:
+            waiting = [
+                asyncio.create_task(
+                    store.write(note) if name == "plain" else store.write(self.unit(name), name)
+                )
+                for name in names
+            ]
+            await asyncio.sleep(0)
+            store.start()
+            return await asyncio.gather(*waiting, return_exceptions=True)
+
+        return [f"{done!r}" for done in asyncio.run(work())]
+
+
+def names(connection: Connection) -> list[str]:
+    return [name for (name,) in connection.execute(text("SELECT run_id FROM events ORDER BY id"))]
+
+
+def test_what_waits_together_is_asked_together(store: Store) -> None:
+    asker = Asker()
+    assert asker.write(store, "a", "b", "c") == ["'A'", "'B'", "'C'"]
+    assert asker.together == [["a", "b", "c"]]
+    assert store.read_now(names) == ["a", "b", "c", "A", "B", "C"]
+
+
+def test_neighbours_about_the_same_thing_are_asked_one_after_the_other(store: Store) -> None:
+    asker = Asker()
+    asker.write(store, "a", "b", "a", "c")
+    assert asker.together == [["a", "b"], ["a", "c"]]
+    assert store.read_now(names) == ["a", "b", "A", "B", "a", "c", "A", "C"]
+
+
+def test_work_that_does_not_ask_parts_those_that_do(store: Store) -> None:
+    asker = Asker()
+    asker.write(store, "a", "plain", "b")
+    assert asker.together == [["a"], ["b"]]
+    assert store.read_now(names) == ["a", "A", "r", "b", "B"]
+
+
+def test_one_that_is_refused_before_its_question_is_undone_alone(store: Store) -> None:
+    asker = Asker()
+    assert asker.write(store, "a", "refused", "c") == ["'A'", "RunConflict('no')", "'C'"]
+    assert asker.together == [["a", "c"]]
+    assert store.read_now(names) == ["a", "c", "A", "C"]
+
+
+def test_one_that_is_refused_after_its_question_is_undone_alone(store: Store) -> None:
+    asker = Asker()
+    assert asker.write(store, "a", "late", "c") == ["'A'", "RunConflict('no')", "'C'"]
+    assert asker.together == [["a", "late", "c"], ["a"], ["late"], ["c"]]
+    assert store.read_now(names) == ["a", "A", "c", "C"]
 
 
 def test_a_write_that_breaks_the_database_fails_alone(store: Store) -> None:
