@@ -30,6 +30,9 @@ from serving import Server, checkpoint, free_port, until  # noqa: E402
 from bench.speed_page import enter  # noqa: E402
 
 CONNECTIONS = 16
+#: Runs of a population that are appended to in turn, and checkpoints of each.
+RUNS = 64
+CHECKPOINTS = 10
 YARDSTICK = """
 from fastapi import FastAPI, Request, Response
 from oracle.server.wire import DecideRequest
@@ -126,15 +129,18 @@ def start_yardstick(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     return process, url
 
 
-def appends(n_runs: int) -> list[tuple[str, bytes]]:
-    """Appends that go on for ever: each names a run and an epoch of its own."""
-    return [
-        (
-            f"/v1/runs/{os.urandom(6).hex()}/checkpoints",
-            json.dumps(checkpoint(10, population=f"p{i % 20}", total_epochs=100)).encode(),
-        )
-        for i in range(n_runs)
-    ]
+def appends(n: int) -> list[tuple[str, bytes]]:
+    """Appends as a search makes them: so many runs at a time take turns, then the next begin."""
+    requests = []
+    for i in range(n):
+        generation, turn = divmod(i, RUNS * CHECKPOINTS)
+        epoch = 10 * (turn // RUNS + 1)
+        if turn % RUNS == 0 and epoch == 10:
+            names = [os.urandom(6).hex() for _ in range(RUNS)]
+        body = checkpoint(epoch, population=f"p{generation}", total_epochs=100)
+        path = f"/v1/runs/{names[turn % RUNS]}/checkpoints"
+        requests.append((path, json.dumps(body).encode()))
+    return requests
 
 
 def main() -> None:
