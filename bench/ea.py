@@ -1,8 +1,8 @@
 """What the hook saves an evolutionary search: quality against epochs and time, overhead counted.
 
-    python bench/ea.py                 # run what is missing in the journal, then print the table
-    python bench/ea.py --write-docs    # ... and write docs/savings.md with its picture
-    python bench/ea.py --quick         # one table, one seed, to see it work
+    python -m bench.ea                 # run what is missing in the journal, then print the table
+    python -m bench.ea --write-docs    # ... and write docs/savings.md with its picture
+    python -m bench.ea --quick         # one table, one seed, to see it work
 
 Searches run in worker processes, one a core (`--workers`); an interrupted bench goes on where it
 stopped, from its journal in build/bench/.
@@ -73,7 +73,7 @@ LOOKS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 POPULATION = 12
 #: Settings of the policy other than `policy_for` gives to users' searches, by kind of search: none.
 #: Those were chosen with four seeds on calibrate tables, by commands such as
-#: `python bench/ea.py --seeds 4 --tables iris-standard,fertility-minmax,friedman2-standard
+#: `python -m bench.ea --seeds 4 --tables iris-standard,fertility-minmax,friedman2-standard
 #: --policy '{"single": {"good": 0.03, "risk": 0.1}, "multi": {"risk": 0.35}}'`; the others tried:
 #: one objective, good .01, .03, .1 and risk .02 to .35; several, risk .02 to .5.
 POLICY: dict[str, dict[str, Any]] = {"single": {}, "multi": {}}

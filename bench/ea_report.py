@@ -162,7 +162,7 @@ def page(entries: list[Entry], rows: list[Entry], about: Mapping[str, Any]) -> s
     one, several = about["policies"]["single"], about["policies"]["multi"]
     return f"""# What stopping saves
 
-This page is written by `python bench/ea.py --write-docs` (some six minutes on two cores; what was
+This page is written by `python -m bench.ea --write-docs` (some six minutes on two cores; what was
 interrupted goes on where it stopped); the figures are those of the model {about["model"]}.
 
 An evolutionary search over MiniSom's settings (map 4..14 a side, radius, learning rate, both

@@ -1,6 +1,6 @@
 """What watching costs: one report against a bare forecast, and a watched MiniSom training.
 
-    python bench/hook.py [--json] [--rounds 30]
+    python -m bench.hook [--json] [--rounds 30]
 
 Everything is interleaved in one run and told as ratios and milliseconds of CPU time. Aims: a
 whole `report()` at most 4 times the bare forecast; watching a MiniSom run of 20 checkpoints,

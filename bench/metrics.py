@@ -1,4 +1,4 @@
-"""Speed of `oracle.metrics.measure` against MiniSom's own three metrics: `python bench/metrics.py`.
+"""Speed of `oracle.metrics.measure` against MiniSom's own three metrics: `python -m bench.metrics`.
 
 Both run on one thread, in turn, in one process; the ratio is the median over rounds. MiniSom's
 three are quantization_error, topographic_error and activation_response (dead neurons).

@@ -1,7 +1,7 @@
 """How often the support score refuses nonsense, and how rarely real histories.
 
-    python bench/support.py [--model FOLDER] [--test FILE] [--real FILE ...] [--count N]
-    python bench/support.py --train FILE --calibrate FILE ...   fits the score first
+    python -m bench.support [--model FOLDER] [--test FILE] [--real FILE ...] [--count N]
+    python -m bench.support --train FILE --calibrate FILE ...   fits the score first
 
 Without files it takes the shipped oracle and the few runs kept for tests.
 

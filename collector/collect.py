@@ -17,6 +17,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -325,6 +326,11 @@ def local_processes(make: Make, indices: Sequence[int], workers: int) -> Iterato
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield running.pop(future), future.result()
+        except BrokenProcessPool:
+            raise OracleError(
+                "A worker process ended by itself, perhaps for lack of memory. What it had not "
+                "finished is missing: run the command again to go on, with fewer `--workers`."
+            ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -35,17 +35,22 @@ _SCHEMAS: dict[str, type[BaseModel]] = {}
 _REF = "#/components/schemas/{model}"
 
 
-def described(model: type[BaseModel] | None, *statuses: int, ok: int = 200) -> dict[int | str, Any]:
+def described(
+    model: type[BaseModel] | None, *statuses: int, ok: int = 200, example: Any = None
+) -> dict[int | str, Any]:
     """Describe a route's answers: the model on success, the error shape otherwise.
 
     Args:
         model: of the success; None where it has no JSON body.
         statuses: errors beyond the common ones.
         ok: status of the success.
+        example: of the success.
     """
     answers: dict[int | str, Any] = {ok: {"description": _REASONS[ok]}}
     if model is not None:
         answers[ok]["model"] = model
+    if example is not None:
+        answers[ok]["content"] = {"application/json": {"example": example}}
     for status in (*_COMMON, 413, 415, *statuses):
         answers[status] = {"model": ErrorAnswer, "description": _REASONS[status]}
         if status in (429, 503):

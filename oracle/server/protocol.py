@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from oracle.errors import Overloaded
-from oracle.server.answers import BUSY, raw_answer, unavailable
+from oracle.server.answers import BUSY, raw_answer
 
 #: Longest request line and headers together, bytes.
 MAX_HEAD_BYTES = 32_768
@@ -36,6 +37,7 @@ class Limits:
         max_waiting: requests in work, event streams not counted.
         max_connections: open connections.
         retry_after_s: told with a 503.
+        refuse: the application that answers when one of these is reached.
         accepted: requests in work now, event streams included; those whose body is still on
             its way are not in work.
         streams: event streams open now.
@@ -46,6 +48,7 @@ class Limits:
     max_waiting: int
     max_connections: int
     retry_after_s: int
+    refuse: ASGIApp
     accepted: int = 0
     streams: int = 0
 
@@ -99,7 +102,6 @@ class DeadlineProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.limits: Limits = self.app_state["limits"]
-        self.refuse = unavailable(self.limits.retry_after_s)
         self.receive_deadline: TimerHandle | None = None
         self.write_deadline: TimerHandle | None = None
         self.in_head = False
@@ -163,7 +165,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         self, cycle: RequestResponseCycle, scope: Any, receive: Any, send: Any
     ) -> None:
         if self.limits.are_reached:
-            await self.refuse(scope, receive, send)
+            await self.limits.refuse(scope, receive, send)
         elif cycle.more_body:
             await self._serve_when_whole(cycle, scope, receive, send)
         else:

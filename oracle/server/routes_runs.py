@@ -7,13 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from oracle.errors import InvalidHistory, Overloaded
-from oracle.server import listing, populations
+from oracle.server import examples, listing, populations
 from oracle.server.answers import Json, answer, parse, read_body
 from oracle.server.events import EventStream, Wanted
 from oracle.server.openapi import body, described
 from oracle.server.service import service_of
 from oracle.server.wire import (
-    EXAMPLE_CHECKPOINT,
     PLAIN_PATTERN,
     CheckpointsRequest,
     FinishRequest,
@@ -48,9 +47,9 @@ async def _known_query(request: Request) -> None:
 @router.post(
     "/v1/runs/{run_id}/checkpoints",
     status_code=201,
-    responses=described(Decision, 404, 409, ok=201)
+    responses=described(Decision, 404, 409, ok=201, example=examples.FIRST_DECISION)
     | {200: {"model": Decision, "description": "Stored before: the decision made then"}},
-    openapi_extra=body(CheckpointsRequest, EXAMPLE_CHECKPOINT),
+    openapi_extra=body(CheckpointsRequest, examples.CHECKPOINT),
 )
 async def append_checkpoints(request: Request, run_id: RunName) -> Response:
     """Append checkpoints of a run and decide on all of it; committed before the answer."""

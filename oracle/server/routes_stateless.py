@@ -11,11 +11,12 @@ from fastapi import APIRouter, Request, Response
 
 from oracle.errors import Overloaded
 from oracle.policy import decide
+from oracle.server import examples
 from oracle.server.answers import BUSY, Json, answer, parse, read_body
 from oracle.server.batch import answer_batch, default_policy
 from oracle.server.openapi import body, described
 from oracle.server.service import service_of
-from oracle.server.wire import EXAMPLE_HISTORY, BatchAnswer, BatchRequest, DecideRequest
+from oracle.server.wire import BatchAnswer, BatchRequest, DecideRequest
 from oracle.types import Decision, Forecast, History
 
 router = APIRouter(tags=["stateless"])
@@ -23,8 +24,8 @@ router = APIRouter(tags=["stateless"])
 
 @router.post(
     "/v1/forecast",
-    responses=described(Forecast, 503),
-    openapi_extra=body(History, EXAMPLE_HISTORY),
+    responses=described(Forecast, 503, example=examples.FORECAST),
+    openapi_extra=body(History, examples.HISTORY),
 )
 async def forecast(request: Request) -> Response:
     """Forecast how the run of one history will end."""
@@ -39,8 +40,8 @@ async def forecast(request: Request) -> Response:
 @router.post(
     "/v1/decide",
     name="decide",
-    responses=described(Decision, 503),
-    openapi_extra=body(DecideRequest, EXAMPLE_HISTORY),
+    responses=described(Decision, 503, example=examples.DECISION),
+    openapi_extra=body(DecideRequest, examples.HISTORY),
 )
 async def decide_one(request: Request) -> Response:
     """Decide whether the run of one history goes on, stops, or cannot be judged."""
@@ -60,8 +61,8 @@ async def decide_one(request: Request) -> Response:
 @router.post(
     "/v1/decide/batch",
     name="decide_batch",
-    responses=described(BatchAnswer, 503),
-    openapi_extra=body(BatchRequest, {"histories": [EXAMPLE_HISTORY]}),
+    responses=described(BatchAnswer, 503, example={"results": [{"decision": examples.DECISION}]}),
+    openapi_extra=body(BatchRequest, {"histories": [examples.HISTORY]}),
 )
 async def decide_batch(request: Request) -> Response:
     """Decide on many histories at once; a bad one gets its error, the others their answers."""

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 from starlette.requests import Request
+from starlette.types import ASGIApp
 
 from oracle.errors import StoreUnavailable
+from oracle.server.answers import unavailable
 from oracle.server.events import Feed, prune
 from oracle.server.gather import Gather
+from oracle.server.guards import Cors
 from oracle.server.models import ModelKeeper
 from oracle.server.protocol import Limits
 from oracle.server.runs import Runs
@@ -56,6 +59,9 @@ class Service:
         store = Store(settings.store_url, settings.store_timeout_s, telemetry, models.forecast_each)
         runs = Runs(settings.policy)
         store.on_rollback = runs.references.forget_all
+        refuse: ASGIApp = unavailable(settings.retry_after_s)
+        if settings.allowed_origins:
+            refuse = Cors(refuse, settings.allowed_origins)
         return cls(
             settings=settings,
             telemetry=telemetry,
@@ -70,6 +76,7 @@ class Service:
                 max_waiting=settings.max_waiting_requests,
                 max_connections=settings.max_connections,
                 retry_after_s=settings.retry_after_s,
+                refuse=refuse,
             ),
             batch_lane=ThreadPoolExecutor(1, thread_name_prefix="oracle-batch"),
             batches=asyncio.Semaphore(settings.max_waiting_batches),

@@ -31,23 +31,6 @@ PLAIN_PATTERN = r"^[^\x00-\x1f\x7f]*$"
 #: One value at each of LEVELS.
 Five = tuple[Finite, ...]
 
-EXAMPLE_HISTORY: dict[str, Any] = {
-    "epochs": [10, 50, 100],
-    "mqe": [0.5, 0.3, 0.25],
-    "topographic_error": [0.1, 0.09, 0.08],
-    "dead_neuron_ratio": [0.2, 0.15, 0.12],
-    "total_epochs": 1000,
-}
-EXAMPLE_CHECKPOINT: dict[str, Any] = {
-    "dataset": "iris",
-    "population": "iris-ea-3",
-    "total_epochs": 1000,
-    "epochs": [10],
-    "mqe": [0.5],
-    "topographic_error": [0.1],
-    "dead_neuron_ratio": [0.2],
-}
-
 
 class DecideRequest(History):
     """A history, and what to hold it against.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from inprocess import Answer, App
@@ -82,3 +83,25 @@ def test_without_allowed_origins_no_page_may(tmp_path: Path) -> None:
 def test_a_probe_by_address_is_answered_whatever_hosts_are_allowed(app: App, path: str) -> None:
     assert call(app, "GET", path, host="127.0.0.1:8000").status == 200
     assert call(app, "GET", "/docs", host="127.0.0.1:8000").status == 400
+
+
+def test_a_page_can_read_that_the_service_is_busy(app: App) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        pytest.fail("a refused request is not read")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/decide",
+        "headers": [(b"origin", PAGE.encode())],
+    }
+    app.run(app.service.limits.refuse(scope, receive, send))
+    assert sent[0]["status"] == 503
+    head = dict(sent[0]["headers"])
+    assert head[b"access-control-allow-origin"] == PAGE.encode()
+    assert b"retry-after" in head

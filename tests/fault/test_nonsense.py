@@ -1,6 +1,6 @@
 """T16, short form: nonsense finds no support, real runs of unseen tables and libraries do.
 
-The long form, with every kind's own figures, is `python bench/support.py`.
+The long form, with every kind's own figures, is `python -m bench.support`.
 """
 
 from __future__ import annotations

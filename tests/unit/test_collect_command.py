@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from collector.collect import journal_path
+from collector.collect import journal_path, local_processes
 from oracle import cli
 from oracle.dataset import metadata_path, read_dataset, write_dataset
+from oracle.errors import OracleError
 
 NEXUSSOM = Path(__file__).parents[1] / "data" / "nexussom"
 #: Small tables, so that a run takes a moment.
@@ -204,6 +206,15 @@ def test_run_does_not_depend_on_workers(tmp_path: Path, capsys: pytest.CaptureFi
     assert sorted({run.dataset for run in one}) == [
         "iris-minmax", "linnerud-standard", "wine-minmax"
     ]  # fmt: skip
+
+
+def _end_this_process(index: int) -> str:
+    os._exit(9)
+
+
+def test_a_worker_that_ends_by_itself_is_told() -> None:
+    with pytest.raises(OracleError, match=r"A worker process ended .* fewer `--workers`"):
+        list(local_processes(_end_this_process, range(4), 2))
 
 
 @pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGKILL])
