@@ -164,10 +164,10 @@ def of_replay(found: dict[str, Any], picture: str | Path) -> list[Section]:
                 [
                     row["policy"],
                     f"{saved['value']:.1%}",
-                    f"{saved['low']:.0%} to {saved['high']:.0%}",
+                    _span(saved, ".0%"),
                     f"{row['compute_saved']['value']:.1%}",
                     f"{lost['value']:.2%}",
-                    f"{lost['low']:.1%} to {lost['high']:.1%}",
+                    _span(lost, ".1%"),
                 ]
             )
         sections.append(
@@ -178,6 +178,11 @@ def of_replay(found: dict[str, Any], picture: str | Path) -> list[Section]:
             )
         )
     return sections
+
+
+def _span(estimate: dict[str, Any], form: str) -> str:
+    low, high = estimate["low"], estimate["high"]
+    return "" if low is None else f"{low:{form}} to {high:{form}}"
 
 
 def _plain(name: str) -> str:

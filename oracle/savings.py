@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from oracle.measures import clusters_of
 from oracle.recorded import Array
 from oracle.replay import COLUMNS, Setting, Tallies
 
@@ -28,20 +29,21 @@ INTERVAL = 0.95
 
 
 class Estimate(NamedTuple):
-    """A figure and its 95 % interval."""
+    """A figure and its 95 % interval, None where there is nothing to resample."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 def figures(counts: Array, tables: Sequence[str], seed: int = 0) -> dict[str, Estimate]:
     """Sum counts [population, column] into every figure of FIGURES, with intervals by table.
 
-    Where nothing was lost the bootstrap cannot see a loss: the upper end of `lost` is then the
-    exact binomial bound, which takes the good runs as independent.
+    Of a single table its populations are resampled: that tells nothing of other tables. Where
+    nothing was lost the bootstrap cannot see a loss: the upper end of `lost` is then the exact
+    binomial bound, which takes the good runs as independent.
     """
-    names, index = np.unique(np.asarray(tables), return_inverse=True)
+    names, index = np.unique(clusters_of(np.asarray(tables)), return_inverse=True)
     by_table = np.zeros((len(names), counts.shape[1]))
     np.add.at(by_table, index, counts)
     rng = np.random.default_rng(seed)
@@ -52,11 +54,12 @@ def figures(counts: Array, tables: Sequence[str], seed: int = 0) -> dict[str, Es
     for figure, (above, below) in FIGURES.items():
         value = total[column[above]] / max(total[column[below]], 1e-300)
         ratios = resampled[:, column[above]] / np.maximum(resampled[:, column[below]], 1e-300)
-        low, high = np.quantile(ratios, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
-        if figure == "lost":
-            bound = upper_bound(total[column["lost"]], total[column["good"]], (1 + INTERVAL) / 2)
-            high = max(high, bound) if total[column["lost"]] == 0 else high
-        result[figure] = Estimate(float(value), float(low), float(high))
+        low = high = None
+        if len(names) > 1:
+            low, high = map(float, np.quantile(ratios, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2]))
+        if figure == "lost" and total[column["lost"]] == 0:
+            low, high = 0.0, upper_bound(0.0, total[column["good"]], (1 + INTERVAL) / 2)
+        result[figure] = Estimate(float(value), low, high)
     return result
 
 

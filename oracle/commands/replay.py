@@ -192,7 +192,7 @@ def _as_dict(
     }
 
 
-def _values(figures: dict[str, Estimate]) -> dict[str, dict[str, float]]:
+def _values(figures: dict[str, Estimate]) -> dict[str, dict[str, float | None]]:
     return {name: estimate._asdict() for name, estimate in figures.items()}
 
 
@@ -235,10 +235,16 @@ def _about(facts: dict[str, Any]) -> str:
 def _line(name: str, figures: dict[str, Estimate]) -> str:
     saved, lost = figures["saved"], figures["lost"]
     return (
-        f"{name:34}{saved.value:6.1%} {saved.low:4.0%}..{saved.high:4.0%}"
+        f"{name:34}{saved.value:6.1%} {_span(saved, '4.0%', '4.0%'):10}"
         f"{figures['compute_saved'].value:9.1%}{figures['bad_saved'].value:10.1%}"
-        f"{lost.value:7.2%} {lost.low:4.1%}..{lost.high:5.1%}{figures['regret'].value:9.4f}"
+        f"{lost.value:7.2%} {_span(lost, '4.1%', '5.1%'):11}{figures['regret'].value:9.4f}"
     )
+
+
+def _span(estimate: Estimate, low: str, high: str) -> str:
+    if estimate.low is None or estimate.high is None:
+        return ""  # one population: nothing to resample
+    return f"{estimate.low:{low}}..{estimate.high:{high}}"
 
 
 def _draw(png: Path, tallies: Tallies, dataset: Path) -> None:

@@ -157,6 +157,15 @@ def test_no_loss_is_not_no_risk() -> None:
     assert figures(counts, ["a", "b"])["lost"].high == pytest.approx(0.0362, abs=1e-3)
 
 
+def test_one_table_has_an_interval_over_its_populations_and_one_population_none() -> None:
+    counts = np.zeros((3, len(COLUMNS)))
+    counts[:, COLUMNS.index("runs")] = 100
+    counts[:, COLUMNS.index("saved")] = (20, 50, 80)
+    low, high = figures(counts, ["a", "a", "a"])["saved"][1:]
+    assert 0.2 <= low < 0.5 < high <= 0.8
+    assert figures(counts[:1], ["a"])["saved"] == (0.2, None, None)
+
+
 def test_the_bound_is_scored_without_a_choice() -> None:
     """So few good runs that no setting can be shown to keep a limit: it saves what it saves."""
     population = record(RUNS[:12], None)
