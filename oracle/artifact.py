@@ -63,7 +63,7 @@ MAX_BYTES = {
 #: File below models/ that holds the name of the activated artifact.
 ACTIVE = "active"
 #: What is used when nothing was asked for or activated, and what shipped names begin with.
-SHIPPED_PREFIX, SHIPPED_DEFAULT = "shipped-", "shipped-default"
+SHIPPED, SHIPPED_PREFIX, SHIPPED_DEFAULT = "shipped", "shipped-", "shipped-default"
 
 _ADVICE = "Train or fetch the artifact again."
 
@@ -225,8 +225,8 @@ def resolve(path: str | Path | None = None) -> Path:
 
     Args:
         path: a folder; or a name below models/ or among the shipped ones, whose prefix
-            "shipped-" may be left out. None: what ORACLE_MODEL names, else the activated one,
-            else the shipped default.
+            "shipped-" may be left out; "shipped" alone is the shipped default. None: what
+            ORACLE_MODEL names, else the activated one, else the shipped default.
 
     Raises:
         ArtifactNotFound: listing what there is.
@@ -238,7 +238,7 @@ def resolve(path: str | Path | None = None) -> Path:
     if re.match(NAME_PATTERN, text):
         for folder in (
             models_dir() / text,
-            shipped_dir() / text,
+            shipped_dir() / (SHIPPED_DEFAULT if text == SHIPPED else text),
             shipped_dir() / f"{SHIPPED_PREFIX}{text}",
         ):
             if (folder / MANIFEST).is_file():

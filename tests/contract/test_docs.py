@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from importlib.util import module_from_spec, spec_from_file_location
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from oracle.artifact import resolve
+from oracle.cli import COMMANDS, build
 from oracle.settings import ENVIRONMENT_PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +30,34 @@ def test_every_command_and_option_is_in_the_cli_page() -> None:
     generate: Any = module_from_spec(spec)
     spec.loader.exec_module(generate)
     assert text("docs/cli.md") == generate.cli_page(), "run `make docs`"
+
+
+def documented() -> list[str]:
+    """Commands that the pages tell people to type, comments and shown output left out."""
+    found = {
+        line
+        for page in PAGES
+        for line in re.findall(r"^ *(?:\$ )?(oracle [a-z][^#\n`]*)", page.read_text("utf-8"), re.M)
+        if page.name != "cli.md"
+    }
+    return sorted(line for line in found if line.split()[1] in COMMANDS)
+
+
+@pytest.mark.parametrize("line", documented())
+def test_documented_commands_can_be_typed(line: str) -> None:
+    _, verb, *words = line.split()
+    command: Any = get_command(build(verb)).commands[verb]  # type: ignore[attr-defined]
+    if hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    known = {name for p in command.params for name in (*p.opts, *p.secondary_opts)} | {"--help"}
+    assert {word for word in words if word.startswith("--")} <= known
+    for option, value in pairwise(words):
+        if option == "--model" or (verb, option) == ("train", "--from"):
+            assert "<" in value or resolve(value).is_dir()
+
+
+def test_commands_are_documented() -> None:
+    assert len(documented()) > 20
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))

@@ -166,7 +166,7 @@ def test_found_by_name_path_or_without_its_prefix(
     shipped = write_stand_in(tmp_path / "shipped" / "shipped-default").path
     elsewhere = write_stand_in(tmp_path / "elsewhere").path
     assert resolve() == shipped
-    assert resolve("default") == resolve("shipped-default") == shipped
+    assert resolve("shipped") == resolve("default") == resolve("shipped-default") == shipped
     assert resolve("mine").resolve() == mine
     assert resolve(elsewhere) == elsewhere
     assert list_artifacts() == [mine, shipped]
