@@ -73,7 +73,8 @@ def quantiles_of(
     array([1. , 2.5])
     """
     needed, below, above, share = _places(levels, values.shape[-1])
-    ordered = np.partition(values, needed, axis=-1)
+    # Beyond a dozen places it is faster to sort all values than to put so many in their places.
+    ordered = np.sort(values) if len(needed) > 12 else np.partition(values, needed, axis=-1)
     low = ordered[..., below]
     return np.asarray(low + share * (ordered[..., above] - low))
 
