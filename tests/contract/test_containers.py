@@ -61,6 +61,19 @@ def test_the_services_lock_has_no_tensorflow() -> None:
     assert "tensorflow" not in (ROOT / "locks/serve.txt").read_text()
 
 
+def test_what_training_adds_changes_nothing_of_the_service() -> None:
+    """The train image installs locks/dev.txt over locks/serve.txt."""
+
+    def pins(name: str) -> dict[str, str]:
+        text = (ROOT / "locks" / name).read_text()
+        return dict(re.findall(r"^([a-z0-9.-]+)(?:\[[a-z,]+\])?==([^ ;\\]+)", text, re.M))
+
+    added, served = pins("dev.txt"), pins("serve.txt")
+    assert len(served) > 30
+    assert {name: added.get(name) for name in served} == served
+    assert "tensorflow" in added
+
+
 def test_variables_are_settings() -> None:
     known = {ENVIRONMENT_PREFIX + name.upper() for name in Settings.model_fields} | OTHERS
     used = set(re.findall(r"\bORACLE_[A-Z_]+", "\n".join(instructions())))

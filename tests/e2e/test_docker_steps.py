@@ -5,6 +5,7 @@ No container engine is needed: the same commands, with the image's folders below
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,7 +15,23 @@ from pathlib import Path
 import httpx
 from serving import until
 
+from oracle.server import examples
+
 ROOT = Path(__file__).parents[2]
+#: What compose.yaml's `read_only` does, for all that Python opens: /tmp and two volumes stay.
+READ_ONLY_ROOT = """
+import errno, os, sys, tempfile
+allowed = (os.environ["ORACLE_DATA_DIR"], os.environ["ORACLE_MODELS"], "/dev/", "/proc/")
+
+def refuse(event, args):
+    if event == "open" and isinstance(args[0], str) and args[2] & (os.O_WRONLY | os.O_RDWR):
+        path = os.path.abspath(args[0])
+        if not path.startswith(allowed) and os.path.dirname(path) != tempfile.gettempdir():
+            print("refused to write", path, file=sys.stderr)
+            raise OSError(errno.EROFS, "Read-only file system", path)
+
+sys.addaudithook(refuse)
+"""
 
 
 def steps() -> list[str]:
@@ -43,21 +60,36 @@ def test_the_image_without_an_engine(tmp_path: Path) -> None:
     )
     assert told.returncode == 1
     log = tmp_path / "log"
+    (tmp_path / "sitecustomize.py").write_text(READ_ONLY_ROOT)
+    folders = {"ORACLE_DATA_DIR": str(tmp_path / "data"), "ORACLE_MODELS": str(tmp_path / "models")}
     with log.open("wb") as stream:
         service = subprocess.Popen(
             [target / "bin/oracle", "serve", "--port", "0"],
             cwd=tmp_path,
-            env=_environment() | {"ORACLE_DATA_DIR": str(tmp_path / "data")},
+            env=_environment() | folders | {"PYTHONPATH": str(tmp_path)},
             stderr=stream,
         )
     try:
         until(lambda: "http://" in log.read_text(), 60, "the service")
-        found = re.search(r"http://\S+", log.read_text())
+        found = re.search(r"http://\S+:(\d+)", log.read_text())
         assert found
         until(lambda: _ready(found[0]), 60, "ready")
+        first = httpx.post(f"{found[0]}/v1/runs/r-1/checkpoints", json=examples.CHECKPOINT)
+        assert first.status_code == 201
+        assert _is_healthy(python, found[1])
     finally:
         service.terminate()
         service.wait(30)
+    assert not _is_healthy(python, found[1])
+    assert "refused to write" not in log.read_text()
+
+
+def _is_healthy(python: Path, port: str) -> bool:
+    """Run what HEALTHCHECK runs."""
+    check = (ROOT / "Dockerfile").read_text().partition("HEALTHCHECK")[2].partition("CMD ")[2]
+    _, *arguments = json.loads(check.splitlines()[0].replace(":8000", f":{port}"))
+    told = subprocess.run([python, *arguments], capture_output=True, check=False)
+    return told.returncode == 0
 
 
 def _copy(source: Path, where: Path) -> None:
