@@ -21,12 +21,13 @@ ROOT = Path(__file__).parents[2]
 #: What compose.yaml's `read_only` does, for all that Python opens: /tmp and two volumes stay.
 READ_ONLY_ROOT = """
 import errno, os, sys, tempfile
+temporary = tempfile.gettempdir()
 allowed = (os.environ["ORACLE_DATA_DIR"], os.environ["ORACLE_MODELS"], "/dev/", "/proc/")
 
 def refuse(event, args):
     if event == "open" and isinstance(args[0], str) and args[2] & (os.O_WRONLY | os.O_RDWR):
         path = os.path.abspath(args[0])
-        if not path.startswith(allowed) and os.path.dirname(path) != tempfile.gettempdir():
+        if not path.startswith(allowed) and os.path.dirname(path) != temporary:
             print("refused to write", path, file=sys.stderr)
             raise OSError(errno.EROFS, "Read-only file system", path)
 
