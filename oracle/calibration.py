@@ -5,7 +5,10 @@ Two corrections are learned on runs of tables that the network never saw:
 - conformal offsets, one for each target, level and stretch of progress: the level-quantile of
   (outcome - quantile) / spread, added back in units of the same spread (one-sided CQR; Romano,
   Patterson & Candes 2019, doi:10.48550/arXiv.1905.03222). Tails beyond the network's outer levels
-  are knots of the same kind.
+  are knots of the same kind. A ratio that ends at exactly 0 or 1 says only that the change went
+  that far at least, for forecasts are clipped there: such outcomes are drawn from the forecast
+  beyond the bound, and the offsets learned again (after censored regression quantiles, Powell
+  1986, doi:10.1016/0304-4076(86)90016-3).
 - the empirical rank copula of the outcomes (Schefzik, Thorarinsdottir & Gneiting 2013,
   doi:10.1214/13-STS443): how the three finals err together.
 
@@ -37,6 +40,10 @@ STRETCHES = (0.02, 0.06, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 MIN_SPREAD = (0.005, 0.002, 0.002)
 #: Joint draws of one forecast. Risks of 0.01 rest on ten of them.
 DRAWS = 1024
+#: Times the offsets are learned where outcomes lie at a bound; more change no figure.
+ROUNDS = 5
+#: What separates an outcome from a bound that it is at: changes are float32 in training.
+AT_BOUND = 1e-6
 
 _HEAD = np.array([0] * len(LOW_TAIL) + [*range(len(HEAD_LEVELS))] + [-1] * len(HIGH_TAIL))
 _LOW, _HIGH = HEAD_LEVELS.index(0.25), HEAD_LEVELS.index(0.75)
@@ -168,6 +175,7 @@ def fit_calibration(
     outcomes: Array,
     progress: Array,
     progress_known: npt.NDArray[np.bool_],
+    bounds: tuple[Array, Array],
     seed: int = 0,
 ) -> Calibration:
     """Learn offsets and copula from forecasts on tables held out from training.
@@ -177,31 +185,66 @@ def fit_calibration(
         outcomes: [example, 3] change that came, NaN where undefined.
         progress: [example] true progress of each prefix, 0..1.
         progress_known: [example] whether the network was told it.
-        seed: of the randomised ranks.
+        bounds: smallest and largest change that was possible, [example, 3] each, from
+            `oracle.features.change_bounds`.
+        seed: of the draws beyond the bounds and the randomised ranks.
     """
     base = quantiles[..., _HEAD]
     spread = spread_of(quantiles)[..., None]
-    score = (outcomes[..., None] - base) / spread  # [example, 3, knot]
-    offsets, unknown = learn_offsets(score, progress, progress_known)
-    partial = Calibration(offsets, unknown, np.full((1, len(TARGETS)), 0.5))
+    told = along(
+        [at if known else None for at, known in zip(progress.tolist(), progress_known, strict=True)]
+    )
+    at_bound = [np.abs(outcomes - bound) < AT_BOUND for bound in bounds]  # NaN is at none
     rng = np.random.default_rng(seed)
-    known = np.asarray(np.isfinite(outcomes))
+    drawn = outcomes
+    for _ in range(ROUNDS if np.any(at_bound) else 1):
+        surprise = (drawn[..., None] - base) / spread  # [example, 3, knot]
+        offsets, unknown = learn_offsets(surprise, progress, progress_known)
+        partial = Calibration(offsets, unknown, np.full((1, len(TARGETS)), 0.5))
+        knots = partial.knots(quantiles, told)
+        drawn = _drawn_beyond(outcomes, at_bound, knots, rng)
+    known = np.asarray(np.isfinite(drawn))
     # A target without any outcome is drawn independently of the others.
     learned = np.flatnonzero(known.any(axis=0))
     whole = known[:, learned].all(axis=1) & progress_known & (progress < 0.75)
     rows = rng.permutation(np.flatnonzero(whole))
     rows = rows[: 8 * DRAWS]
-    knots = partial.knots(quantiles[rows], along(progress[rows].tolist()))
     pits = np.array(
         [
             [
-                pit(outcomes[i, k], knots[k, n], KNOTS, rng) if k in learned else rng.uniform()
+                pit(drawn[i, k], knots[k, i], KNOTS, rng) if k in learned else rng.uniform()
                 for k in range(len(TARGETS))
             ]
-            for n, i in enumerate(rows)
+            for i in rows
         ]
     )
     return Calibration(offsets, unknown, _copula(pits, rng))
+
+
+def _drawn_beyond(
+    outcomes: Array,
+    at_bound: Sequence[npt.NDArray[np.bool_]],
+    knots: Array,
+    rng: np.random.Generator,
+) -> Array:
+    """Draw outcomes at a bound from the forecast at or beyond it; the others stay.
+
+    Args:
+        outcomes: [example, 3].
+        at_bound: whether each is at its lower, and at its upper bound.
+        knots: [3, example, knot] the forecasts, in change space: they know no bounds.
+        rng: source of the draws.
+    """
+    drawn = outcomes.copy()
+    for upper, where in enumerate(at_bound):
+        for i, k in zip(*np.nonzero(where), strict=True):
+            forecast = knots[k, i].tolist()
+            level = between(outcomes[i, k], forecast, KNOTS)
+            if upper and level < KNOTS[-1]:
+                drawn[i, k] = between(rng.uniform(level, 1.0), KNOTS, forecast)
+            elif not upper and level > KNOTS[0]:
+                drawn[i, k] = between(rng.uniform(0.0, level), KNOTS, forecast)
+    return drawn
 
 
 def along(progress: Sequence[float | None]) -> Array:

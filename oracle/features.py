@@ -418,6 +418,17 @@ def encode_outcomes(final: Array, values: Array, floor: Array) -> Array:
     return change
 
 
+def change_bounds(values: Array) -> tuple[Array, Array]:
+    """Smallest and largest change of each target that ends within what is possible, [..., 3] each.
+
+    Args:
+        values: [..., 3] from `anchors`. A ratio ends within 0..1; mqe has no bound that is met.
+    """
+    low, high = -values, 1.0 - values
+    low[..., 0], high[..., 0] = -np.inf, np.inf
+    return low, high
+
+
 def decode(change: Array, values: Array, floor: float | Array) -> Array:
     """Change -> final values, clipped to what is possible; monotone in `change`.
 

@@ -15,7 +15,15 @@ import numpy.typing as npt
 from oracle.artifact import Artifact, write_artifact
 from oracle.calibration import Calibration, along, fit_calibration
 from oracle.export import export_forward, export_step, forecast, golden, network_of
-from oracle.features import FEATURES, FEATURES_VERSION, Array, Float32, decode, encode
+from oracle.features import (
+    FEATURES,
+    FEATURES_VERSION,
+    Array,
+    Float32,
+    change_bounds,
+    decode,
+    encode,
+)
 from oracle.forecaster import TOGETHER
 from oracle.manifest import Manifest
 from oracle.manifest import Scaling as ScalingNumbers
@@ -70,7 +78,12 @@ def calibrate_network(
         parts["final"].append(windows.finals)
     seen = {name: np.concatenate(columns) for name, columns in parts.items()}
     calibration = fit_calibration(
-        seen["quantiles"], seen["outcomes"], seen["progress"], seen["known"], seed
+        seen["quantiles"],
+        seen["outcomes"],
+        seen["progress"],
+        seen["known"],
+        change_bounds(seen["values"]),
+        seed,
     )
     whole = np.isfinite(seen["final"]).all(axis=1)
     seen = {name: column[whole] for name, column in seen.items()}

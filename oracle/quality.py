@@ -69,7 +69,8 @@ class QualityCalibration:
         """Move joint draws so that their quality score is calibrated.
 
         Each draw moves along the metrics in proportion to how much they vary, so that a metric
-        that is settled stays where it is.
+        that is settled stays where it is. So does a ratio drawn at exactly 0 or 1: many runs end
+        there, and a little beside it none does.
 
         Args:
             draws: [3, run, draw], raw units.
@@ -96,6 +97,8 @@ class QualityCalibration:
         moved += draws
         np.maximum(moved, 0.0, out=moved)
         np.minimum(moved[1:], 1.0, out=moved[1:])
+        at_bound = (draws[1:] <= 0.0) | (draws[1:] >= 1.0)
+        np.copyto(moved[1:], draws[1:], where=at_bound)
         return moved, scores_of(moved, weights)
 
     @cached_property

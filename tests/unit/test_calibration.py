@@ -39,7 +39,11 @@ def overconfident() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def fitted(overconfident: tuple[np.ndarray, ...]) -> Calibration:
-    return fit_calibration(*overconfident)
+    return fit_calibration(*overconfident, unbounded(overconfident[1]))
+
+
+def unbounded(outcome: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.full_like(outcome, -np.inf), np.full_like(outcome, np.inf)
 
 
 def test_intervals_cover_what_they_promise(
@@ -52,6 +56,27 @@ def test_intervals_cover_what_they_promise(
         levels = shown(fitted.knots(quantiles[rows], seen))
         below = (outcome[rows].T[..., None] <= levels).mean(axis=(0, 1))
         np.testing.assert_allclose(below, LEVELS, atol=0.02)
+
+
+def test_outcomes_at_a_bound_bend_no_interval(overconfident: tuple[np.ndarray, ...]) -> None:
+    """A third of all runs end at exactly 0, where every forecast below is clipped."""
+    quantiles, latent, progress, known = overconfident
+    rng = np.random.default_rng(3)
+    low = np.quantile(latent, 1 / 3) + 0.03 * rng.standard_normal(latent.shape)
+    outcome = np.maximum(latent, low).astype(np.float32).astype(np.float64)
+    told = along([p if k else None for p, k in zip(progress.tolist(), known, strict=True)])
+
+    def inside(bounds: tuple[np.ndarray, np.ndarray]) -> list[float]:
+        """Share within the central 50 and 90 % by the randomised transform of what is drawn."""
+        made = fit_calibration(quantiles, outcome, progress, known, bounds)
+        draws = np.maximum(made.draws(made.knots(quantiles, told)), low.T[..., None])
+        ends = outcome.T[..., None]
+        below, upto = (draws < ends - 1e-6).mean(axis=2), (draws <= ends + 1e-6).mean(axis=2)
+        transform = below + rng.random(below.shape) * (upto - below)
+        return [float((np.abs(transform - 0.5) <= level / 2).mean()) for level in (0.5, 0.9)]
+
+    assert inside((low, np.full_like(low, np.inf))) == pytest.approx([0.5, 0.9], abs=0.01)
+    assert inside(unbounded(low)) != pytest.approx([0.5, 0.9], abs=0.01)
 
 
 def test_knots_never_cross_and_the_network_is_far_off_without(
@@ -126,7 +151,8 @@ def test_a_target_without_outcomes_is_drawn_by_itself() -> None:
     quantiles = np.sort(rng.normal(size=(n, len(TARGETS), len(HEAD_LEVELS))), axis=2)
     outcomes = rng.normal(size=(n, len(TARGETS)))
     outcomes[:, 1] = np.nan
-    made = fit_calibration(quantiles, outcomes, rng.uniform(size=n), np.ones(n, bool))
+    known = np.ones(n, bool)
+    made = fit_calibration(quantiles, outcomes, rng.uniform(size=n), known, unbounded(outcomes))
     assert not made.offsets[:, 1].any()
     assert made.offsets[:, 0].any()
     assert np.isfinite(made.ranks).all()

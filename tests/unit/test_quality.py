@@ -61,6 +61,16 @@ def test_draws_stay_possible_and_settled_metrics_stay(world: tuple) -> None:
     np.testing.assert_array_equal(moved[:, 1], 0.5)
 
 
+def test_a_ratio_drawn_at_a_bound_stays_there(world: tuple) -> None:
+    fitted = fit_quality(*world)
+    draws = np.abs(np.random.default_rng(1).normal(0.1, 0.1, (3, 1, 512)))
+    draws[1, 0, ::3], draws[2, 0, ::5] = 0.0, 1.0
+    moved, _ = fitted.adjust(draws, np.ones(1), along([0.2]))
+    np.testing.assert_array_equal(moved[1, 0, ::3], 0.0)
+    np.testing.assert_array_equal(moved[2, 0, ::5], 1.0)
+    assert (moved[1, 0, 1::3] != draws[1, 0, 1::3]).any()
+
+
 def test_runs_together_are_moved_as_each_alone(world: tuple) -> None:
     fitted = fit_quality(*world)
     draws = world[0][0][0][:, :5]
