@@ -6,7 +6,6 @@ rests on and the event that tells of it are committed together, or not at all.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -15,14 +14,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
-from oracle.errors import InvalidHistory, OracleError, RunConflict, RunNotFound
-from oracle.policy import decide, is_control, outcome_of
-from oracle.server import outcomes, schema
+from oracle.errors import InvalidHistory, RunConflict, RunNotFound
+from oracle.policy import outcome_of
+from oracle.server import decisions, outcomes, schema
+from oracle.server.decisions import Found
 from oracle.server.listing import history_of, run_of, summary_of
 from oracle.server.pieces import check_fixed, checkpoint, joined, new_checkpoints
 from oracle.server.populations import is_good
-from oracle.server.references import Moment, References
-from oracle.server.schema import checkpoints, decisions, events, runs
+from oracle.server.references import References
+from oracle.server.schema import checkpoints, events, runs
 from oracle.server.wire import (
     CheckpointsRequest,
     Event,
@@ -32,39 +32,20 @@ from oracle.server.wire import (
     RunSummary,
 )
 from oracle.types import (
-    Action,
     Decision,
-    Forecast,
     History,
     Outcome,
     Policy,
-    Reason,
     RunContext,
 )
 
 log = logging.getLogger("oracle.runs")
 
-#: The forecast of a history: None without a model, an error where it failed.
-Found = Forecast | Exception | None
-
 # Built once: putting a statement together costs more than running it.
 _ADD_RUN = insert(runs).returning(*runs.c)
 _ADD_CHECKPOINT = insert(checkpoints)
-_ADD_DECISION = insert(decisions)
 _ADD_EVENT = insert(events)
 _UPDATE_RUN = update(runs).where(runs.c.id == bindparam("of_run")).returning(*runs.c)
-_LAST_DECISION = (
-    select(decisions.c.decision)
-    .where(decisions.c.run == bindparam("of_run"))
-    .order_by(decisions.c.id.desc())
-    .limit(1)
-)
-_PREVIOUS = (
-    select(decisions.c.below_risk)
-    .where(decisions.c.run == bindparam("of_run"), decisions.c.epoch < bindparam("before"))
-    .order_by(decisions.c.epoch.desc(), decisions.c.id.desc())
-    .limit(1)
-)
 
 
 @dataclass(frozen=True)
@@ -129,7 +110,7 @@ class Runs:
         known = history_of(connection, row) if not created else None
         new = new_checkpoints(known, piece)
         history = joined(row, known, piece, new)
-        if not new and (last := _same_again(connection, row)) is not None:
+        if not new and (last := decisions.again(connection, row)) is not None:
             return Appended(last, 0)
         if new:
             connection.execute(
@@ -183,26 +164,11 @@ class Runs:
             moment = self.references.now(
                 connection, row.owner, row.population, row.run_id, row.population_size
             )
-        previous = _previous(connection, row.id, history.epochs[-1])
-        decision, control = _judge(history, found, moment, policy, previous)
-        decision = _overruled(decision, row.override)
+        previous = decisions.previous(connection, row.id, history.epochs[-1])
+        decision, control = decisions.judge(history, found, moment, policy, previous)
+        decision = decisions.overruled(decision, row.override)
         now = self.clock()
-        connection.execute(
-            _ADD_DECISION,
-            {
-                "run": row.id,
-                "epoch": history.epochs[-1],
-                "decided_at": now,
-                "below_risk": decision.below_risk,
-                "previous": previous,
-                "override": row.override,
-                "outcome_id": moment.outcome_id if moment else 0,
-                "reference_sha256": moment.sha256 if moment else None,
-                "live": moment.reference.live if moment else 0,
-                "model_sha256": decision.model.sha256 if decision.model else None,
-                "decision": decision.model_dump_json(),
-            },
-        )
+        decisions.add(connection, row, history, decision, moment, previous, now)
         if decision.stop and decision.forecast is not None:
             scale = moment.reference.mqe_of_mean if moment else None
             stand_in = outcome_of(decision.forecast, policy, mqe_of_mean=scale)
@@ -218,7 +184,7 @@ class Runs:
                 "control_share": row.control_share or (policy.control if control else None),
                 "decided_override": row.override,
                 **_last_checkpoint(history),
-                **_last_decision(decision),
+                **decisions.columns_of(decision),
             },
         ).one()
         return decision, after
@@ -248,7 +214,7 @@ class Runs:
         now = self.clock()
         if how.censored:
             if last is None or not last.censored:
-                forecast = _last_forecast(connection, row.id)
+                forecast = decisions.last_forecast(connection, row.id)
                 if forecast is not None:
                     outcome = outcomes.from_quantiles(forecast, outcome)
                 outcomes.add(connection, row, outcome, mqe_of_mean, now)
@@ -342,62 +308,6 @@ def _has_ended(row: Row[Any]) -> bool:
     return row.state == "finished" or row.told is not None
 
 
-def _same_again(connection: Connection, row: Row[Any]) -> Decision | None:
-    """Give the last decision again, unless a person has overruled since."""
-    if row.override != row.decided_override:
-        return None
-    text = connection.scalar(_LAST_DECISION, {"of_run": row.id})
-    return Decision.model_validate_json(text) if text is not None else None
-
-
-def _previous(connection: Connection, run: int, epoch: float) -> int:
-    """Give `below_risk` of the last decision on an earlier checkpoint."""
-    return int(connection.scalar(_PREVIOUS, {"of_run": run, "before": epoch}) or 0)
-
-
-def _judge(
-    history: History, found: Found, moment: Moment | None, policy: Policy, previous: int
-) -> tuple[Decision, bool]:
-    """Decide, and tell whether only the control draw kept the run from being stopped.
-
-    A defect of ours never stops a run, and never loses a checkpoint.
-    """
-    reference = moment.reference if moment else None
-    try:
-        if isinstance(found, Exception):
-            raise found
-        decision = decide(history, found, reference, policy, previous=previous)
-        if decision.reason is not Reason.PROTECTED or not is_control(history, policy.control):
-            return decision, False
-        strict = policy.model_copy(update={"control": 0.0})
-        return decision, decide(history, found, reference, strict, previous=previous).stop
-    except Exception as error:
-        if not isinstance(error, OracleError):
-            log.exception("decision failed")
-        message = "The oracle failed on this history: any doubt is not a stop."
-        return Decision(
-            run_id=history.run_id,
-            progress=history.progress,
-            action=Action.ABSTAIN,
-            reason=Reason.ERROR,
-            message=message,
-            policy=policy,
-        ), False
-
-
-def _overruled(decision: Decision, override: Override | None) -> Decision:
-    if override is None:
-        return decision
-    keep = override == "keep"
-    return decision.model_copy(
-        update={
-            "action": Action.CONTINUE if keep else Action.STOP,
-            "reason": Reason.OVERRULED,
-            "message": f"A person said {override}. The policy said: {decision.message}",
-        }
-    )
-
-
 def _last_checkpoint(history: History) -> dict[str, Any]:
     return {
         "n_checkpoints": len(history),
@@ -408,28 +318,9 @@ def _last_checkpoint(history: History) -> dict[str, Any]:
     }
 
 
-def _last_decision(decision: Decision) -> dict[str, Any]:
-    forecast = decision.forecast
-    return {
-        "action": decision.action.value,
-        "reason": decision.reason.value,
-        "message": decision.message,
-        "p_good": decision.p_good,
-        "expected_saving": decision.expected_saving,
-        "support": forecast.support if forecast else None,
-        "quality": forecast.quality[-1].model_dump_json() if forecast else None,
-        "forecast": json.dumps(forecast.final) if forecast else None,
-    }
-
-
-def _last_forecast(connection: Connection, run: int) -> Forecast | None:
-    text = connection.scalar(_LAST_DECISION, {"of_run": run})
-    return Decision.model_validate_json(text).forecast if text is not None else None
-
-
 def _delete(connection: Connection, rows: Sequence[Any]) -> None:
     ids = [row.id for row in rows]
-    for table in (schema.outcomes, decisions, checkpoints):
+    for table in (schema.outcomes, schema.decisions, checkpoints):
         connection.execute(delete(table).where(table.c.run.in_(ids)))
     connection.execute(delete(runs).where(runs.c.id.in_(ids)))
     for row in rows:
