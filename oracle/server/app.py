@@ -22,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 import oracle
 from oracle.server import openapi, routes_runs, routes_service, routes_stateless
 from oracle.server.answers import Invalid, error_answer, status_error
+from oracle.server.direct import Direct
 from oracle.server.guards import Cors, Guard
 from oracle.server.keys import Door, read_keys
 from oracle.server.logs import configure
@@ -74,6 +75,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
+    app.add_middleware(Direct, router=routes_stateless.router)
     app.add_middleware(Guard, settings=settings, door=Door(settings, keys), telemetry=telemetry)
     if settings.allowed_origins:
         app.add_middleware(Cors, origins=settings.allowed_origins)
