@@ -1,6 +1,6 @@
 """Write docs/quality.md: how good the shipped oracle's forecasts and decisions are.
 
-    make quality                     # from data/*.csv.gz, see docs/training.md; about 18 minutes
+    make quality                     # from data/*.csv.gz, see docs/training.md; about 20 minutes
     make quality ARGS="--quick"      # from the sample dataset alone, into a folder, in CI's time
     make quality ARGS="--foreign nexussom=runs.csv"   # beside data/foreign/*.csv, if there are any
 

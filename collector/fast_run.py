@@ -285,15 +285,20 @@ class Preset:
 
     Attributes:
         runs: number of runs by default.
-        role: None for a fresh table a run, else the role whose whole tables are used.
+        role: None for random tables, else the role whose whole tables are used.
+        population: runs of each random table.
     """
 
     runs: int
     role: Role | None
+    population: int = 1
 
 
 #: Configurations a dataset in the populations of whole tables.
 CALIBRATE_POPULATION, TEST_POPULATION = 60, 140
+#: Random tables to choose a policy's risk on, and runs of each. Losses come by the table, so many
+#: tables tell more than many runs.
+CHOOSE_TABLES, CHOOSE_POPULATION = 300, 45
 
 
 @lru_cache(maxsize=1)
@@ -301,6 +306,7 @@ def presets() -> dict[str, Preset]:
     """Name every collection that the compiled core makes."""
     return {
         "pretraining": Preset(200_000, None),
+        "choose": Preset(CHOOSE_TABLES * CHOOSE_POPULATION, None, CHOOSE_POPULATION),
         "calibrate": Preset(CALIBRATE_POPULATION * len(dataset_names("calibrate")), "calibrate"),
         "test": Preset(TEST_POPULATION * len(dataset_names("test")), "test"),
     }
@@ -309,6 +315,12 @@ def presets() -> dict[str, Preset]:
 @lru_cache(maxsize=4)
 def _whole_table(dataset: str) -> Floats:
     return np.ascontiguousarray(load_dataset(dataset))
+
+
+@lru_cache(maxsize=4)
+def _random_table(seed: int, number: int) -> Floats:
+    """Give a random table that several runs share; the last word tells its seed from a run's."""
+    return random_table(np.random.default_rng(np.random.SeedSequence((seed, number, 1))))
 
 
 @dataclass(frozen=True)
@@ -326,26 +338,32 @@ def draw(index: int, seed: int, preset: str, rng: np.random.Generator) -> Drawn:
 
     Args:
         index: number of the run, from 0.
-        seed: seed of the collection; it names the tables of pretraining runs.
+        seed: seed of the collection; it names random tables.
         preset: one of `presets()`.
-        rng: source of everything drawn.
+        rng: source of everything drawn, but for tables that runs share.
     """
-    role = presets()[preset].role
-    if role is None:
-        data = random_table(rng)
-        dataset = run_id = f"{PRETRAINING_PREFIX}{seed}-{index}"
-    else:
-        names = dataset_names(role)
+    made = presets()[preset]
+    own_table = made.role is None and made.population == 1
+    if made.role is not None:
+        names = dataset_names(made.role)
         dataset = names[index % len(names)]
         run_id = f"{dataset}-{index // len(names)}"
         data = _whole_table(dataset)
+    elif own_table:
+        data = random_table(rng)
+        dataset = run_id = f"{PRETRAINING_PREFIX}{seed}-{index}"
+    else:
+        number = index // made.population
+        dataset = f"{preset}-{seed}-{number}"
+        run_id = f"{dataset}-{index % made.population}"
+        data = _random_table(seed, number)
     configuration = sample_wide(rng, len(data))
-    budget = log_uniform(rng, *(PRETRAINING_BUDGET if role is None else WHOLE_TABLE_BUDGET))
+    budget = log_uniform(rng, *(PRETRAINING_BUDGET if own_table else WHOLE_TABLE_BUDGET))
     checkpoints = (MIN_CHECKPOINTS + MAX_CHECKPOINTS) // 2
     for _ in range(60):
         if configuration.cost(data.shape[0], data.shape[1], checkpoints) <= budget:
             break
-        if role is None and len(data) > 200 and rng.random() < 0.4:
+        if own_table and len(data) > 200 and rng.random() < 0.4:
             kept = np.sort(rng.choice(len(data), int(len(data) * 0.7), replace=False))
             data = np.ascontiguousarray(data[kept])
         else:

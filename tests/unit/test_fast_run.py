@@ -47,6 +47,22 @@ def test_whole_tables_make_populations(preset: str) -> None:
     assert presets()[preset].runs % count == 0
 
 
+def test_random_tables_make_populations() -> None:
+    size = presets()["choose"].population
+    first, same, other = (run_one(i, 5, {"preset": "choose"}) for i in (2, size - 1, size))
+    assert (first.dataset, same.dataset, other.dataset) == ("choose-5-0",) * 2 + ("choose-5-1",)
+    assert (first.run_id, same.run_id) == ("choose-5-0-2", f"choose-5-0-{size - 1}")
+    told = [
+        (c.n_samples, c.n_features, c.mqe_of_mean)
+        for c in (run.history.context for run in (first, same, other))
+    ]
+    assert told[0] == told[1] != told[2]
+    assert first.history != same.history
+    assert role_of(first.dataset) is None
+    assert run_one(2, 5, {"preset": "choose"}) == first
+    assert run_one(2, 6, {"preset": "choose"}).history.context != first.history.context
+
+
 def test_roles() -> None:
     usable = {
         role: [t for t in tables(role) if len(load_table(t)) >= 40 and load_table(t).shape[1] >= 2]
