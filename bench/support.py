@@ -25,7 +25,8 @@ import numpy as np
 from oracle.artifact import read_artifact
 from oracle.dataset import read_dataset, usable
 from oracle.features import encode
-from oracle.support import Support, fit_support
+from oracle.support import Support
+from oracle.support_fit import fit_support
 from oracle.types import History, Run
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -55,8 +55,8 @@ class Oracle:
     """
 
     def __init__(self, artifact: Artifact) -> None:
-        self.artifact = artifact
         self.info: ModelInfo = artifact.info
+        self.manifest, self.card = artifact.manifest, artifact.card
         self._session = open_artifact(artifact)
         self._mean = np.asarray(artifact.manifest.scaling.mean, np.float32)
         self._std = np.asarray(artifact.manifest.scaling.std, np.float32)

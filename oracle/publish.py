@@ -28,7 +28,7 @@ from oracle.forecaster import TOGETHER
 from oracle.manifest import Manifest
 from oracle.manifest import Scaling as ScalingNumbers
 from oracle.quality import QualityCalibration, fit_quality
-from oracle.support import fit_support
+from oracle.support_fit import fit_support
 from oracle.trainer import Fitted, Scaling
 from oracle.types import ModelInfo, Run
 from oracle.windows import LENGTHS, Windows

@@ -10,7 +10,9 @@ and beside a whole-sequence call, which costs as much from a few checkpoints on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ import onnxruntime
 
 from oracle.artifact import Artifact
 from oracle.errors import ArtifactCorrupt, must_be
+from oracle.manifest import Golden
 
 Float32 = npt.NDArray[np.float32]
 
@@ -38,17 +41,29 @@ class Session:
 
     Args:
         forward: `oracle.onnx`, as path or bytes. Check it first: `artifact.read_artifact` does.
-        step: `step.onnx`, None for a network that cannot stream.
+        step: `step.onnx`, None for a network that cannot stream. Opened when it is first used:
+            few processes follow runs, and it takes half of the time and memory.
+        golden: answers that Keras gave after training; each graph is tested when it is opened.
+
+    Raises:
+        ArtifactCorrupt: if an answer differs from `golden`; of the step graph, when it is opened.
     """
 
-    def __init__(self, forward: str | Path | bytes, step: str | Path | bytes | None = None) -> None:
+    def __init__(
+        self,
+        forward: str | Path | bytes,
+        step: str | Path | bytes | None = None,
+        golden: Golden | None = None,
+    ) -> None:
         self._forward = _open(forward)
-        self._step = None if step is None else _open(step)
+        self._source, self._golden = step, golden
+        if golden is not None:
+            _compare(self.run_many(_sequences(golden)), golden)
 
     @property
     def streams(self) -> bool:
         """Whether `start` and `step` can be used."""
-        return self._step is not None
+        return self._source is not None
 
     def run(self, sequence: Float32, length: npt.NDArray[np.int32]) -> Float32:
         """Forecast from whole sequences.
@@ -96,8 +111,7 @@ class Session:
         Raises:
             ValueError: if the network cannot stream.
         """
-        n_state = self._streaming().get_inputs()[1].shape[1]
-        return np.zeros((batch, n_state), np.float32)
+        return _start(self._step, batch)
 
     def step(self, state: Float32, row: Float32) -> tuple[Float32, Float32]:
         """Take one step; the state given is not changed, so a step can be taken back.
@@ -113,64 +127,77 @@ class Session:
         Raises:
             ValueError: if the network cannot stream.
         """
-        answers = self._streaming().run(["quantiles", "next_state"], {"row": row, "state": state})
-        return np.asarray(answers[0]), np.asarray(answers[1])
+        return _step(self._step, state, row)
 
-    def _streaming(self) -> onnxruntime.InferenceSession:
-        if self._step is None:
+    @cached_property
+    def _step(self) -> onnxruntime.InferenceSession:
+        if self._source is None:
             raise ValueError("A bidirectional network reads the whole sequence: use `run`.")
-        return self._step
+        with _refusals_as_corrupt("step.onnx"):
+            opened = _open(self._source)
+            if self._golden is not None:
+                answers = [_follow(opened, rows) for rows in _sequences(self._golden)]
+                _compare(np.concatenate(answers), self._golden)
+        return opened
 
 
 def open_artifact(artifact: Artifact) -> Session:
     """Open the graphs of a verified artifact and test them on this machine.
 
-    The self-test compares whole sequences and, where it streams, single steps with the answers
-    that Keras gave after training.
-
     Raises:
-        ArtifactCorrupt: if the runtime refuses a graph or an answer differs.
+        ArtifactCorrupt: if the runtime refuses a graph or an answer differs from golden.json.
     """
+    with _refusals_as_corrupt(artifact.path.name):
+        return Session(artifact.forward, artifact.step, artifact.golden)
+
+
+@contextmanager
+def _refusals_as_corrupt(name: str) -> Iterator[None]:
     try:
-        session = Session(artifact.forward, artifact.step)
-        _self_test(session, artifact)
+        yield
     except ArtifactCorrupt:
         raise
     except Exception as error:  # onnxruntime raises a class of its own for every status
         reason = str(error).splitlines()[0][:200]
-        raise ArtifactCorrupt(
-            f"`{artifact.path.name}` must run, but onnxruntime says: {reason}"
-        ) from error
-    return session
+        raise ArtifactCorrupt(f"`{name}` must run, but onnxruntime says: {reason}") from error
 
 
-def _self_test(session: Session, artifact: Artifact) -> None:
-    golden = artifact.golden
-    sequences = [np.asarray(rows, np.float32) for rows in golden.sequence]
+def _sequences(golden: Golden) -> list[Float32]:
+    return [np.asarray(rows, np.float32) for rows in golden.sequence]
+
+
+def _compare(answer: Float32, golden: Golden) -> None:
     expected = np.asarray(golden.quantiles, np.float32)
-    answers = [session.run_many(sequences)]
-    if session.streams:
-        answers.append(np.concatenate([_follow(session, rows) for rows in sequences]))
-    for answer in answers:
-        if answer.shape != expected.shape or not np.isfinite(answer).all():
-            raise ArtifactCorrupt(must_be("quantiles", f"finite {expected.shape}", answer.shape))
-        worst = float(np.abs(answer - expected).max())
-        if not worst <= GOLDEN_TOLERANCE:
-            raise ArtifactCorrupt(
-                must_be(
-                    "self-test",
-                    f"within {GOLDEN_TOLERANCE:g} of golden.json",
-                    worst,
-                    "The model does not compute here what it did when it was trained.",
-                )
+    if answer.shape != expected.shape or not np.isfinite(answer).all():
+        raise ArtifactCorrupt(must_be("quantiles", f"finite {expected.shape}", answer.shape))
+    worst = float(np.abs(answer - expected).max())
+    if not worst <= GOLDEN_TOLERANCE:
+        raise ArtifactCorrupt(
+            must_be(
+                "self-test",
+                f"within {GOLDEN_TOLERANCE:g} of golden.json",
+                worst,
+                "The model does not compute here what it did when it was trained.",
             )
+        )
 
 
-def _follow(session: Session, rows: Float32) -> Float32:
+def _step(
+    session: onnxruntime.InferenceSession, state: Float32, row: Float32
+) -> tuple[Float32, Float32]:
+    answers = session.run(["quantiles", "next_state"], {"row": row, "state": state})
+    return np.asarray(answers[0]), np.asarray(answers[1])
+
+
+def _start(session: onnxruntime.InferenceSession, batch: int) -> Float32:
+    return np.zeros((batch, session.get_inputs()[1].shape[1]), np.float32)
+
+
+def _follow(session: onnxruntime.InferenceSession, rows: Float32) -> Float32:
     """[time, feature] -> [1, target, level] after the last step."""
-    state = session.start()
+    state = _start(session, 1)
     for row in rows:
-        quantiles, state = session.step(state, row[None])
+        quantiles, state = _step(session, state, row[None])
     return quantiles
 
 

@@ -1,6 +1,6 @@
 """Support: how much a history resembles those the network was trained on, 0..1.
 
-A small network tells recorded prefixes from corrupted ones (`oracle.nonsense`); its answer is
+A small network tells recorded prefixes from corrupted ones (`oracle.support_fit`); its answer is
 compared with its answers on recorded runs of tables that it never saw, of histories that know
 as much: the score is a conformal p-value, so that about x of all real histories score below x
 and a policy with `min_support` x refuses as many. Missing context makes no score lower by
@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oracle.errors import ArtifactIncompatible, must_be
 from oracle.features import (
@@ -23,15 +22,11 @@ from oracle.features import (
     FEATURES_VERSION,
     MQE_FLOOR,
     Array,
-    Columns,
     Float32,
-    columns_of,
-    encode_columns,
 )
-from oracle.nonsense import CORRUPTIONS, draw_prefixes, hide_context
-from oracle.types import History, Run
+from oracle.types import History
 
-#: Layout of the numbers that `fit_support` returns.
+#: Layout of the numbers that `oracle.support_fit.fit_support` returns.
 SUPPORT_VERSION = 1
 
 _AT = {name: i for i, name in enumerate(FEATURES)}
@@ -54,32 +49,14 @@ _OUTSIDE = 5.0
 #: Checkpoints at which the next group of calibration begins; histories of 1, 2, 3..4, 5..9, more.
 _LENGTHS = (2, 3, 5, 10)
 #: Groups of calibration: length, and what is known of progress, scale and map.
-_GROUPS = (len(_LENGTHS) + 1) * 4
+GROUPS = (len(_LENGTHS) + 1) * 4
 #: Levels at which each group's distribution is kept; fine where policies cut.
-_LEVELS = (
+KNOT_LEVELS = (
     *(0.0, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07),
     *(0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
 )
 #: Answers this far below the lowest level have no support at all (logits).
 _FALL = 6.0
-
-#: Fewer calibration histories of a group than this: all groups' stand in.
-_ENOUGH = 300
-#: Histories encoded at a time.
-_CHUNK = 1000
-
-_HIDDEN = 64
-_BATCH = 512
-_EPOCHS = 24
-_LEARNING_RATE = 4e-3
-_WEIGHT_DECAY = 2e-3
-#: Prefixes to fit on, of each class, and prefixes to calibrate on.
-_EXAMPLES = 60_000
-_CALIBRATION = 24_000
-#: At most so many prefixes of one run.
-_EXAMPLES_A_RUN = 60
-#: Inputs that hardly vary count as varying this much.
-_LEAST_SPREAD = 0.03
 
 
 def describe(rows: Float32) -> Float32:
@@ -127,7 +104,7 @@ def describe(rows: Float32) -> Float32:
     return out
 
 
-def _describe_each(encoded: Sequence[Float32]) -> Float32:
+def describe_each(encoded: Sequence[Float32]) -> Float32:
     """Summarise histories of any lengths, those of one length together: [run, input]."""
     of_length: dict[int, list[int]] = {}
     for i, rows in enumerate(encoded):
@@ -151,7 +128,8 @@ def _hides_spike(rows: Float32, history: History) -> bool:
     return bool(max(above, below) > _SPIKE)
 
 
-def _group(rows: Float32) -> int:
+def group_of(rows: Float32) -> int:
+    """Tell the group of calibration that [time, feature] belongs to, 0..GROUPS - 1."""
     last = rows[-1]
     known = 0
     if last[_PROGRESS_KNOWN]:
@@ -232,9 +210,9 @@ class Support:
         """
         if not encoded:
             return []
-        logits = self.answer(_describe_each(encoded)).tolist()
+        logits = self.answer(describe_each(encoded)).tolist()
         scores = [
-            self._level(logit, _group(rows)) for logit, rows in zip(logits, encoded, strict=True)
+            self._level(logit, group_of(rows)) for logit, rows in zip(logits, encoded, strict=True)
         ]
         for i, history in enumerate(histories or ()):
             if len(history) > len(encoded[i]) and _hides_spike(encoded[i], history):
@@ -249,135 +227,6 @@ class Support:
             return 0.0
         if above == len(knots):
             return 1.0
-        low, high = _LEVELS[above - 1], _LEVELS[above]
+        low, high = KNOT_LEVELS[above - 1], KNOT_LEVELS[above]
         below = knots[above - 1]
         return float(low + (high - low) * (logit - below) / (knots[above] - below))
-
-
-def fit_support(
-    train: Columns | Sequence[Run], calibrate: Columns | Sequence[Run], seed: int = 0
-) -> dict[str, Any]:
-    """Fit the score on recorded runs; under a minute of one core for any number of runs.
-
-    Args:
-        train: the runs the network was trained on.
-        calibrate: runs of tables that it was not trained on.
-        seed: of every draw.
-
-    Returns:
-        Plain numbers for a JSON file, for `Support.from_json`.
-    """
-    rng = np.random.default_rng(seed)
-    train, calibrate = _columns(train), _columns(calibrate)
-    examples = min(_EXAMPLES, _EXAMPLES_A_RUN * len(train))
-    real = _draw_real(train, examples, rng)[0]
-    fake = _draw_fake(train, examples, rng)
-    mean, spread = real.mean(axis=0), np.maximum(real.std(axis=0), _LEAST_SPREAD)
-    low, high = real.min(axis=0), real.max(axis=0)
-    x = np.concatenate([real, np.clip(fake, low, high)])
-    y = np.zeros(len(x), np.float32)
-    y[: len(real)] = 1.0
-    network = _fit_network((x - mean) / spread, y, rng)
-    numbers: dict[str, Any] = {
-        "version": SUPPORT_VERSION,
-        "features_version": FEATURES_VERSION,
-        "mean": _short(mean),
-        "spread": _short(spread),
-        "low": _short(low),
-        "high": _short(high),
-        **{name: _short(value) for name, value in network.items()},
-        "knots": np.tile(np.arange(len(_LEVELS) - 1.0), (_GROUPS, 1)).tolist(),
-    }
-    unseen, groups = _draw_real(calibrate, min(_CALIBRATION, _EXAMPLES_A_RUN * len(calibrate)), rng)
-    logits = Support.from_json(numbers).answer(unseen)
-    numbers["knots"] = _short(_knots(logits.astype(np.float64), groups))
-    return numbers
-
-
-def _columns(runs: Columns | Sequence[Run]) -> Columns:
-    return runs if isinstance(runs, Columns) else columns_of([run.history for run in runs])
-
-
-def _short(values: npt.NDArray[Any]) -> Any:
-    """Six significant digits, for a small file."""
-    return np.vectorize(lambda v: float(f"{v:.6g}"), otypes=[float])(values).tolist()
-
-
-def _describe_columns(c: Columns) -> tuple[Float32, list[int]]:
-    described, groups = list[Float32](), list[int]()
-    for begin in range(0, len(c), _CHUNK):
-        part = c.take(np.arange(begin, min(begin + _CHUNK, len(c))))
-        longest = int(part.length.max())
-        part.step = {k: v[:, :longest] for k, v in part.step.items()}
-        encoded = [
-            rows[:length] for rows, length in zip(encode_columns(part), part.length, strict=True)
-        ]
-        described.append(_describe_each(encoded))
-        groups += map(_group, encoded)
-    return np.concatenate(described), groups
-
-
-def _draw_real(
-    c: Columns, count: int, rng: np.random.Generator
-) -> tuple[Float32, npt.NDArray[np.int64]]:
-    prefixes = draw_prefixes(c, count, 1, rng)
-    hide_context(prefixes, rng)
-    inputs, groups = _describe_columns(prefixes)
-    return inputs, np.array(groups)
-
-
-def _draw_fake(c: Columns, count: int, rng: np.random.Generator) -> Float32:
-    parts = []
-    for corrupt, (share, shortest) in CORRUPTIONS.items():
-        prefixes = draw_prefixes(c, round(share * count), shortest, rng)
-        hide_context(prefixes, rng)
-        corrupt(prefixes, rng)
-        parts.append(_describe_columns(prefixes)[0])
-    return np.concatenate(parts)
-
-
-def _fit_network(x: Float32, y: Float32, rng: np.random.Generator) -> dict[str, npt.NDArray[Any]]:
-    """Fit logit = out @ relu(hidden @ x) by Adam on cross-entropy; the mean of late steps."""
-    x = x.astype(np.float32)
-    inputs = x.shape[1]
-    parameters = [
-        rng.normal(0, np.sqrt(2 / inputs), (inputs, _HIDDEN)).astype(np.float32),
-        np.zeros(_HIDDEN, np.float32),
-        rng.normal(0, np.sqrt(1 / _HIDDEN), _HIDDEN).astype(np.float32),
-        np.zeros(1, np.float32),
-    ]
-    first = [np.zeros_like(p) for p in parameters]
-    second = [np.zeros_like(p) for p in parameters]
-    steps = _EPOCHS * (len(x) // _BATCH)
-    for step in range(steps):
-        if step % (len(x) // _BATCH) == 0:
-            order = rng.permutation(len(x))
-        begin = step % (len(x) // _BATCH) * _BATCH
-        batch = order[begin : begin + _BATCH]
-        xb, yb = x[batch], y[batch]
-        hidden, hidden_bias, out, out_bias = parameters
-        h = np.maximum(xb @ hidden + hidden_bias, 0)
-        logit = h @ out + out_bias
-        error = (1 / (1 + np.exp(-np.clip(logit, -30, 30))) - yb) / len(batch)
-        back = error[:, None] * out * (h > 0)
-        gradients = [xb.T @ back, back.sum(axis=0), h.T @ error, error.sum(keepdims=True)]
-        rate = _LEARNING_RATE * 0.5 * (1 + np.cos(np.pi * step / steps)) + 1e-5
-        for i, (p, g) in enumerate(zip(parameters, gradients, strict=True)):
-            first[i] += 0.1 * (g - first[i])
-            second[i] += 0.01 * (g * g - second[i])
-            unbiased = first[i] / (1 - 0.9 ** (step + 1))
-            scale = np.sqrt(second[i] / (1 - 0.99 ** (step + 1))) + 1e-8
-            p -= (rate * (unbiased / scale + (_WEIGHT_DECAY * p if p.ndim == 2 else 0))).astype(
-                np.float32
-            )
-    hidden, hidden_bias, out, out_bias = parameters
-    return {"hidden": hidden, "hidden_bias": hidden_bias, "out": out, "out_bias": out_bias[0]}
-
-
-def _knots(logits: Array, groups: npt.NDArray[np.int64]) -> Array:
-    levels = _LEVELS[1:]
-    knots = np.empty((_GROUPS, len(levels)))
-    for group in range(_GROUPS):
-        of_group = logits[groups == group]
-        knots[group] = np.quantile(of_group if len(of_group) >= _ENOUGH else logits, levels)
-    return np.maximum.accumulate(knots + 1e-6 * np.arange(len(levels)), axis=1)

@@ -148,7 +148,7 @@ class ModelKeeper:
         self._n_forecasts += 1
         if self._n_forecasts % DRIFT_EVERY != 1:
             return
-        scaling = oracle.artifact.manifest.scaling
+        scaling = oracle.manifest.scaling
         z = (encode(history)[-1] - np.asarray(scaling.mean)) / np.asarray(scaling.std)
         self._drift += DRIFT_WEIGHT * (np.clip(z, -10, 10) - self._drift)
         for name, value in zip(FEATURES, self._drift, strict=True):
@@ -255,7 +255,7 @@ class ModelKeeper:
         Raises:
             ArtifactNotFound: none was loaded yet.
         """
-        found, active = self.require().artifact, self.active()
+        found, active = self.require(), self.active()
         if active is None:  # never: what was loaded once stays
             raise ArtifactNotFound("A model must be loaded; GET /readyz says what is wrong.")
         return ModelCard(

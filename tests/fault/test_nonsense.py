@@ -13,7 +13,8 @@ import pytest
 
 from bench import support as bench
 from oracle.dataset import read_dataset
-from oracle.support import Support, fit_support
+from oracle.support import Support
+from oracle.support_fit import fit_support
 from oracle.types import Policy, Run
 
 ROOT = Path(__file__).parent.parent.parent

@@ -14,6 +14,7 @@ import pytest
 from oracle import artifact as module
 from oracle.artifact import (
     MAX_BYTES,
+    Artifact,
     activate,
     active,
     list_artifacts,
@@ -143,15 +144,23 @@ def test_a_manifest_that_does_not_fit_is_refused_though_its_digests_do(
 
 def test_other_weights_fail_the_self_test(models: Path, write_stand_in: Write) -> None:
     good, other = (write_stand_in(models / name, seed=i) for i, name in enumerate(("a", "b")))
-    for name in ("oracle.onnx", "step.onnx"):
+
+    def with_other(name: str) -> Artifact:
         kept = (good.path / name).read_bytes()
         (good.path / name).write_bytes((other.path / name).read_bytes())
         redigest(good.path, lambda m: None)
-        with pytest.raises(ArtifactCorrupt, match="self-test"):
-            open_artifact(read_artifact(good.path))
+        altered = read_artifact(good.path)
         (good.path / name).write_bytes(kept)
+        return altered
+
+    with pytest.raises(ArtifactCorrupt, match="self-test"):
+        open_artifact(with_other("oracle.onnx"))
+    session = open_artifact(with_other("step.onnx"))  # opened when a run is first followed
+    for _ in range(2):
+        with pytest.raises(ArtifactCorrupt, match="self-test"):
+            session.start()
     redigest(good.path, lambda m: None)
-    open_artifact(read_artifact(good.path))
+    assert open_artifact(read_artifact(good.path)).start().shape[0] == 1
 
 
 def test_a_folder_that_is_not_there(models: Path) -> None:

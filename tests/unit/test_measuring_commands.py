@@ -15,7 +15,7 @@ from oracle.calibration import KNOTS, STRETCHES, Calibration
 from oracle.cli import main
 from oracle.dataset import write_dataset
 from oracle.quality import QualityCalibration
-from oracle.support import fit_support
+from oracle.support_fit import fit_support
 from oracle.types import TARGETS
 
 

@@ -13,7 +13,8 @@ from oracle.dataset import read_dataset
 from oracle.errors import ArtifactIncompatible
 from oracle.features import FEATURES, columns_of, encode
 from oracle.nonsense import CORRUPTIONS, draw_prefixes, hide_context
-from oracle.support import Support, describe, fit_support
+from oracle.support import Support, describe
+from oracle.support_fit import fit_support
 from oracle.types import History, Run
 
 DATA = Path(__file__).parent.parent / "data" / "support"
