@@ -31,6 +31,7 @@ import tensorflow as tf
 
 from bench.speed_page import enter
 from oracle.architectures import build
+from oracle.artifact import read_artifact, resolve
 from oracle.export import export_forward, export_step, network_of
 from oracle.features import FEATURES, encode
 from oracle.forecaster import Oracle
@@ -192,8 +193,8 @@ def measure(name: str, rounds: int, times: int) -> dict[str, float]:
 
 def shipped(rounds: int, times: int) -> dict[str, float]:
     """The shipped default: what its network costs, and a whole forecast, alone and together."""
-    oracle = Oracle.load()
-    session = open_artifact(oracle.artifact)
+    artifact = read_artifact(resolve(None))
+    oracle, session = Oracle(artifact), open_artifact(artifact)
     history = History(
         epochs=tuple(range(20, 20 * STEPS + 1, 20)),
         mqe=tuple(1 / (i + 1) for i in range(STEPS)),

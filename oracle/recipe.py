@@ -34,6 +34,9 @@ from oracle.types import TARGETS, Run
 
 #: What `--preset shipped` reads; docs/training.md tells the commands that collect it.
 SHIPPED_FILES = ("data/pretraining.csv.gz", "data/calibrate.csv.gz", "data/test.csv.gz")
+#: Runs of one random table each, about as many as `calibrate` has: a few whole tables alone would
+#: have the calibration learn what is peculiar to them. They have no say in when training stops.
+SHIPPED_RANDOM = "data/calibrate-random.csv.gz"
 #: What all shipped networks share.
 _SHIPPED = Settings(
     epochs=20, batch_size=96, learning_rate=2e-3, decay="cosine", dropout=0.0, hide=0.5
@@ -347,14 +350,20 @@ def _shipped(request: Request) -> list[Result]:
     wanted = [request.name] if request.name else list(SHIPPED)
     if unknown := [n for n in wanted if n not in SHIPPED]:
         raise OracleError(must_be("--name", f"one of {', '.join(SHIPPED)}", unknown[0]))
-    train, calibrate, test = (Path(f) for f in SHIPPED_FILES)
-    for path in (train, calibrate, test):
+    train, calibrate, test, random = (Path(f) for f in (*SHIPPED_FILES, SHIPPED_RANDOM))
+    for path in (train, calibrate, test, random):
         if not path.is_file():
             raise DatasetError(
                 "must be collected first. docs/training.md gives the command.", file=str(path)
             )
     request = replace(request, datasets=(train,), calibrate=calibrate, test=test)
     data = gather(request)
+    more, _ = usable(read_dataset(random))
+    with_random = replace(
+        data,
+        calibrate=[*data.calibrate, *more],
+        files={**data.files, random.name: len(more)},
+    )
     results, trained = [], dict[Settings, list[Fitted]]()
     for key in wanted:
         settings, seeds = SHIPPED[key]
@@ -364,7 +373,7 @@ def _shipped(request: Request) -> list[Result]:
             trained[settings] = _trained(request, data, stem, settings, seeds)
         fitted = trained[settings][:seeds]
         name = f"shipped-{key}"
-        results.append(_published(request, data, name, fitted, request.out / name))
+        results.append(_published(request, with_random, name, fitted, request.out / name))
     return results
 
 
