@@ -325,7 +325,8 @@ def _read_file(path: Path, max_bytes: int) -> bytes:
             raise _corrupt(path.name, "a plain file", "something else")
         if status.st_size > max_bytes:
             raise _corrupt(path.name, f"at most {max_bytes} bytes", status.st_size)
-        return file.read(max_bytes)
+        # Room for the bound itself, 64 MiB, would be made with every other thread held up.
+        return file.read(status.st_size)
 
 
 def _read_manifest(files: Mapping[str, bytes]) -> Manifest:
