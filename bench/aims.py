@@ -157,9 +157,12 @@ def _foreign(name: str, found: dict[str, Any]) -> Iterator[Row]:
 
 
 def foreign_table(found: dict[str, dict[str, Any]], shares: Sequence[float] = (0.2, 0.5)) -> str:
-    """Error of the quality score on others' runs, beside the last value and boosting."""
+    """Error of the quality score on others' runs, beside the last value and boosting.
+
+    Last comes how many outcomes the oracle's 90 % intervals hold, over all prefixes.
+    """
     names = ("oracle", "last", "boosting")
-    head = [f"{name}, {share:.0%}" for share in shares for name in names]
+    head = [*(f"{name}, {share:.0%}" for share in shares for name in names), "inside 90 %"]
     told = [f"| | runs | {' | '.join(head)} |", "|---|---|" + "---|" * len(head)]
     for source, result in found.items():
         errors = by_forecaster(result)
@@ -168,6 +171,8 @@ def foreign_table(found: dict[str, dict[str, Any]], shares: Sequence[float] = (0
             for share in shares
             for name in names
         ]
+        held = [r["coverage_90%"] for r in result["coverage"] if r["score"] == result["main_score"]]
+        cells.append(f"{min(held):.0%}..{max(held):.0%}")
         told.append(f"| {source} | {result['runs']} of {result['tables']} tables | "
                     f"{' | '.join(cells)} |")  # fmt: skip
     return "\n".join(told)

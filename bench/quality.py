@@ -196,8 +196,9 @@ def others_section(others: dict[str, dict[str, Any]]) -> str:
         )
     commands = "\n".join(f"    {found['command']}" for found in others.values())
     return (
-        f"{head}Error of the quality score by share of the run seen. Printed by\n\n{commands}\n\n"
-        f"{foreign_table(others)}\n"
+        f"{head}Error of the quality score by share of the run seen. susi's, XPySom's and "
+        "sklearn-som's are recorded by\n`python -m bench.libraries`, on the test tables. "
+        f"Printed by\n\n{commands}\n\n{foreign_table(others)}\n"
     )
 
 

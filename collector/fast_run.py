@@ -13,7 +13,7 @@ from collector.fast_som import FastSom
 from collector.random_tables import random_table
 from collector.schedules import schedule
 from collector.sources import dataset_names, load_dataset
-from collector.space import Configuration, Decay, log_uniform, sample_wide
+from collector.space import Configuration, Decay, log_uniform, sample_narrow, sample_wide
 from oracle.errors import OracleError, must_be
 from oracle.tables import PRETRAINING_PREFIX, Role
 from oracle.types import History, Run, RunContext, Schedule
@@ -244,7 +244,12 @@ def fast_run(
 
 
 #: What a library with that function would call it.
-_NEIGHBORHOOD_NAMES = {"disc": "bubble", "narrow_gaussian": "gaussian", "cone": "triangle"}
+_NEIGHBORHOOD_NAMES = {
+    "disc": "bubble",
+    "narrow_gaussian": "gaussian",
+    "half_gaussian": "gaussian",
+    "cone": "triangle",
+}
 
 
 def _advance(
@@ -306,6 +311,7 @@ def presets() -> dict[str, Preset]:
     """Name every collection that the compiled core makes."""
     return {
         "pretraining": Preset(200_000, None),
+        "narrow": Preset(40_000, None),
         "choose": Preset(CHOOSE_TABLES * CHOOSE_POPULATION, None, CHOOSE_POPULATION),
         "calibrate": Preset(CALIBRATE_POPULATION * len(dataset_names("calibrate")), "calibrate"),
         "test": Preset(TEST_POPULATION * len(dataset_names("test")), "test"),
@@ -357,7 +363,7 @@ def draw(index: int, seed: int, preset: str, rng: np.random.Generator) -> Drawn:
         dataset = f"{preset}-{seed}-{number}"
         run_id = f"{dataset}-{index % made.population}"
         data = _random_table(seed, number)
-    configuration = sample_wide(rng, len(data))
+    configuration = (sample_narrow if preset == "narrow" else sample_wide)(rng, len(data))
     budget = log_uniform(rng, *(PRETRAINING_BUDGET if own_table else WHOLE_TABLE_BUDGET))
     checkpoints = (MIN_CHECKPOINTS + MAX_CHECKPOINTS) // 2
     for _ in range(60):

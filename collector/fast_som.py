@@ -37,6 +37,7 @@ NEIGHBORHOODS = {
     "exponential": 7,  # exp(-d / r)
     "narrow_gaussian": 8,  # exp(-d^2 / r^2)
     "cone": 9,  # (1 - d / r)+
+    "half_gaussian": 10,  # exp(-2 d^2 / r^2): XPySom's and Somoclu's
 }
 #: What a batch does to a neuron that the neighbourhood h gives the samples x the mass sum(h).
 BATCH_RULES = {
@@ -227,6 +228,8 @@ def _influence(
             h = np.exp(-p / r2)
         elif kind == 9:
             h = max(0.0, 1.0 - np.sqrt(p / r2))
+        elif kind == 10:
+            h = np.exp(-2.0 * p / r2)
         out[k] = h * factor
 
 

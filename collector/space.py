@@ -209,6 +209,25 @@ def sample_wide(rng: np.random.Generator, n_samples: int) -> Configuration:
     )  # fmt: skip
 
 
+def sample_narrow(rng: np.random.Generator, n_samples: int) -> Configuration:
+    """Draw one run of a library whose Gaussian is narrower than its radius says.
+
+    XPySom and Somoclu weigh a neuron at distance d by exp(-2 d^2 / r^2), sklearn-som by
+    exp(-d^2 / r^2): the same radius reaches half as far as MiniSom's, and maps end with hardly any
+    neighbourhood. A third of the runs end as narrow with MiniSom's own Gaussian. Such libraries
+    train batch maps more often than `sample_wide` does.
+    """
+    while True:
+        drawn = sample_wide(rng, n_samples)
+        if drawn.neighborhood == "gaussian" and (drawn.mode == "batch" or rng.random() < 0.3):
+            break
+    neighborhood = pick(rng, {"half_gaussian": 45, "narrow_gaussian": 25, "gaussian": 30})
+    radius = drawn.radius
+    if neighborhood == "gaussian" or rng.random() < 0.4:
+        radius = replace(radius, end=min(radius.start, log_uniform(rng, 0.05, 0.5)))
+    return replace(drawn, neighborhood=neighborhood, radius=radius)
+
+
 @dataclass(frozen=True)
 class MiniSomConfiguration:
     """One MiniSom run as an evolutionary search would propose it.

@@ -32,22 +32,6 @@ from oracle.score import Score, score
 from oracle.trainer import Fitted, Settings, fit
 from oracle.types import TARGETS, Run
 
-#: What `--preset shipped` reads; docs/training.md tells the commands that collect it.
-SHIPPED_FILES = ("data/pretraining.csv.gz", "data/calibrate.csv.gz", "data/test.csv.gz")
-#: Runs of one random table each, about as many as `calibrate` has: a few whole tables alone would
-#: have the calibration learn what is peculiar to them. They have no say in when training stops.
-SHIPPED_RANDOM = "data/calibrate-random.csv.gz"
-#: What all shipped networks share.
-_SHIPPED = Settings(
-    epochs=20, batch_size=96, learning_rate=2e-3, decay="cosine", dropout=0.0, hide=0.5
-)
-#: Shipped artifact -> settings and seeds averaged in it; equal networks are trained once.
-SHIPPED: dict[str, tuple[Settings, int]] = {
-    "default": (replace(_SHIPPED, architecture="standard"), 3),
-    "standard": (replace(_SHIPPED, architecture="standard"), 1),
-    "lite": (replace(_SHIPPED, architecture="lite", epochs=8), 1),
-    "bidirectional": (replace(_SHIPPED, architecture="bidirectional", epochs=5), 1),
-}
 #: What runs are used for.
 PARTS = ("train", "calibrate", "test")
 #: One run stands for so many at most: beyond, its own seed would be learned.
@@ -194,17 +178,15 @@ def run_request(request: Request) -> list[Result]:
 
     Raises:
         DatasetError: a dataset cannot be read, or is too small to be split.
-        OracleError: an unknown architecture, preset or name.
+        OracleError: an unknown architecture or name.
     """
-    if request.preset is not None:
-        return _shipped(request)
     data = gather(request)
     name = request.name or _name(request)
     if request.start_from is not None:
         return [_finetuned(request, data, name)]
     settings = _settings(request, len(data.train))
-    fitted = _trained(request, data, name, settings, request.seeds or 1)
-    return [_published(request, data, name, fitted, request.out / name)]
+    fitted = train_seeds(request, data, name, settings, request.seeds or 1)
+    return [judge_and_publish(request, data, name, fitted, request.out / name)]
 
 
 def gather(request: Request) -> Data:
@@ -261,7 +243,7 @@ def _once(runs: Iterable[Run]) -> list[Run]:
     return list(found.values())
 
 
-def _trained(
+def train_seeds(
     request: Request, data: Data, name: str, settings: Settings, seeds: int
 ) -> list[Fitted]:
     """Train the seeds of one architecture, with one scaling."""
@@ -298,7 +280,7 @@ def _keep_last(model: keras.Model, targets: Collection[str]) -> None:
     output.set_weights([kernel, bias])
 
 
-def _published(
+def judge_and_publish(
     request: Request,
     data: Data,
     name: str,
@@ -341,40 +323,7 @@ def _finetuned(request: Request, data: Data, name: str) -> Result:
     fitted = finetune(
         parent, data.fitted_to(), data.calibrate, request.out, name, settings, request.verbose
     )
-    return _published(request, data, name, fitted, request.out / name, parent)
-
-
-def _shipped(request: Request) -> list[Result]:
-    if request.preset != "shipped":
-        raise OracleError(must_be("--preset", "shipped", request.preset))
-    wanted = [request.name] if request.name else list(SHIPPED)
-    if unknown := [n for n in wanted if n not in SHIPPED]:
-        raise OracleError(must_be("--name", f"one of {', '.join(SHIPPED)}", unknown[0]))
-    train, calibrate, test, random = (Path(f) for f in (*SHIPPED_FILES, SHIPPED_RANDOM))
-    for path in (train, calibrate, test, random):
-        if not path.is_file():
-            raise DatasetError(
-                "must be collected first. docs/training.md gives the command.", file=str(path)
-            )
-    request = replace(request, datasets=(train,), calibrate=calibrate, test=test)
-    data = gather(request)
-    more, _ = usable(read_dataset(random))
-    with_random = replace(
-        data,
-        calibrate=[*data.calibrate, *more],
-        files={**data.files, random.name: len(more)},
-    )
-    results, trained = [], dict[Settings, list[Fitted]]()
-    for key in wanted:
-        settings, seeds = SHIPPED[key]
-        settings = replace(settings, epochs=request.epochs or settings.epochs)
-        if len(trained.get(settings, ())) < seeds:
-            stem = f"shipped_{settings.architecture}"
-            trained[settings] = _trained(request, data, stem, settings, seeds)
-        fitted = trained[settings][:seeds]
-        name = f"shipped-{key}"
-        results.append(_published(request, with_random, name, fitted, request.out / name))
-    return results
+    return judge_and_publish(request, data, name, fitted, request.out / name, parent)
 
 
 def _settings(request: Request, runs: int) -> Settings:

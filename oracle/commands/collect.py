@@ -73,7 +73,8 @@ def run(
         str,
         typer.Option(
             help="ea: MiniSom as an evolutionary search would run it, on real tables. "
-            "pretraining, calibrate, choose, test: the compiled core, for the shipped oracles."
+            "pretraining, narrow, calibrate, choose, test: the compiled core, for the shipped "
+            "oracles."
         ),
     ] = EA_PRESET,
     tables: Annotated[

@@ -100,8 +100,10 @@ def train(
         raise OracleError(must_be("--store", "left out with --preset", preset))
     served = _served(store) if store is not None else Served()
     from oracle.recipe import Request, run_request
+    from oracle.shipped import train_shipped
 
-    results = run_request(
+    train = run_request if preset is None else train_shipped
+    results = train(
         Request(
             runs=tuple(served.runs),
             weights=served.weights,

@@ -7,7 +7,7 @@ import pytest
 
 from collector.fast_run import SIGNIFICANT_DIGITS, presets, run_one
 from collector.sources import dataset_names, load_dataset, load_table, scale
-from collector.space import sample_ea
+from collector.space import sample_ea, sample_narrow, sample_wide
 from oracle.errors import OracleError
 from oracle.tables import ROLES, SCALINGS, role_of, tables
 
@@ -101,3 +101,18 @@ def test_ea_space_is_wide() -> None:
         assert len({getattr(c, name) for c in drawn}) >= 2
     assert len({c.decay_function for c in drawn}) == 6
     assert len({c.sigma_decay_function for c in drawn}) == 6
+
+
+def test_narrow_runs_end_with_hardly_any_neighbourhood() -> None:
+    rng = np.random.default_rng(0)
+    narrow, wide = ([draw(rng, 300) for _ in range(400)] for draw in (sample_narrow, sample_wide))
+    reach = {"gaussian": 1.0, "narrow_gaussian": 0.5**0.5, "half_gaussian": 0.5}
+    ends = [reach[c.neighborhood] * c.radius.end for c in narrow]
+    others = [c.radius.end for c in wide if c.neighborhood == "gaussian"]
+    assert np.median(ends) < 0.7 * np.median(others)
+    assert 0.5 < np.mean([c.neighborhood != "gaussian" for c in narrow]) < 0.9
+    batch = [np.mean([c.mode == "batch" for c in found]) for found in (narrow, wide)]
+    assert batch[0] > 2 * batch[1]
+    run = run_one(3, 2, {"preset": "narrow"})
+    assert run.history.context.neighborhood == "gaussian"  # as the library calls it
+    assert run_one(3, 2, {"preset": "narrow"}) == run

@@ -91,6 +91,20 @@ def test_one_sample_at_a_time_is_online(neighborhood: str) -> None:
     np.testing.assert_allclose(batch.weights, online.weights, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize(
+    ("neighborhood", "factor"), [("narrow_gaussian", 0.5**0.5), ("half_gaussian", 0.5)]
+)
+def test_narrower_gaussians(neighborhood: str, factor: float) -> None:
+    """What a library calls the radius r reaches as far as a standard deviation of factor * r."""
+    rng = np.random.default_rng(5)
+    weights, data = rng.normal(size=(5, 6, 4)), rng.normal(size=(20, 4))
+    order, radius = np.arange(20), np.full(20, 1.7)
+    theirs, ours = (FastSom(weights, neighborhood=n) for n in (neighborhood, "gaussian"))
+    theirs.online(data, order, order, np.full(20, 0.3), radius)
+    ours.online(data, order, order, np.full(20, 0.3), factor * radius)
+    np.testing.assert_allclose(theirs.weights, ours.weights, rtol=1e-6)
+
+
 def test_batch_map_is_minisoms() -> None:
     rng = np.random.default_rng(6)
     data = rng.normal(size=(70, 5))
