@@ -23,6 +23,7 @@ from oracle.types import Schedule
 
 #: Points at which a planned schedule is read; linear between them.
 PLAN_POINTS = 33
+_GAUSSIANS = ("gaussian", "mexican_hat")
 
 
 def planned(
@@ -53,14 +54,11 @@ def planned(
 def _schedule(som: Any, epochs: int) -> Schedule | None:
     if epochs < 2:
         return None
+    # A Gaussian's standard deviation is std_coeff * sigma, half of sigma by default; and the batch
+    # rule divides by the learning rate what it multiplied by it, so that there is none.
+    reach = som._std_coeff if som.neighborhood_func_name in _GAUSSIANS else 1.0
     at = np.unique(np.linspace(0, epochs - 1, PLAN_POINTS).round().astype(int)).tolist()
-    columns = {}
-    for name, start, end in (
-        ("learning_rate", som._learning_rate, som._learning_rateN),
-        ("radius", som._sigma, som._sigmaN),
-    ):
-        values = [float(som._decay_function(start, end, t, epochs)) for t in at]
-        if all(isfinite(v) and v >= 0 for v in values):
-            columns[name] = values
-    progress = [t / (epochs - 1) for t in at]
-    return Schedule.model_validate({"progress": progress, **columns}) if columns else None
+    radius = [reach * float(som._decay_function(som._sigma, som._sigmaN, t, epochs)) for t in at]
+    if not all(isfinite(r) and r >= 0 for r in radius):
+        return None
+    return Schedule.model_validate({"progress": [t / (epochs - 1) for t in at], "radius": radius})

@@ -62,15 +62,19 @@ def test_without_the_number_of_iterations_there_is_no_plan(data: np.ndarray) -> 
     assert context.map_rows == 4
 
 
-def test_xpysom_tells_its_plan(data: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    ("neighborhood", "reach"), [("bubble", 1.0), ("gaussian", 0.5), ("mexican_hat", 0.5)]
+)
+def test_xpysom_tells_its_plan(data: np.ndarray, neighborhood: str, reach: float) -> None:
     som = SimpleNamespace(
         topology="rectangular",
-        neighborhood_func_name="bubble",
+        neighborhood_func_name=neighborhood,
         _decay_function=lambda start, end, t, n: start + (end - start) * t / (n - 1),
         _learning_rate=0.5,
         _learning_rateN=0.1,
         _sigma=3.0,
         _sigmaN=1.0,
+        _std_coeff=0.5,
         _weights=np.zeros((6, 7, 3)),
     )
     context = context_of(som, data, num_iteration=11)
@@ -78,7 +82,8 @@ def test_xpysom_tells_its_plan(data: np.ndarray) -> None:
     assert context.total_updates == 440
     assert context.schedule is not None
     assert context.schedule.radius is not None
-    assert (context.schedule.radius[0], context.schedule.radius[-1]) == (3.0, 1.0)
+    assert (context.schedule.radius[0], context.schedule.radius[-1]) == (3.0 * reach, 1.0 * reach)
+    assert context.schedule.learning_rate is None  # it cancels out of XPySom's batch rule
 
 
 @pytest.mark.parametrize(
