@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -292,11 +293,13 @@ class Preset:
         runs: number of runs by default.
         role: None for random tables, else the role whose whole tables are used.
         population: runs of each random table.
+        sample: draws the configuration of a run on a table of so many rows.
     """
 
     runs: int
     role: Role | None
     population: int = 1
+    sample: Callable[[np.random.Generator, int], Configuration] = sample_wide
 
 
 #: Configurations a dataset in the populations of whole tables.
@@ -311,7 +314,7 @@ def presets() -> dict[str, Preset]:
     """Name every collection that the compiled core makes."""
     return {
         "pretraining": Preset(200_000, None),
-        "narrow": Preset(40_000, None),
+        "narrow": Preset(40_000, None, sample=sample_narrow),
         "choose": Preset(CHOOSE_TABLES * CHOOSE_POPULATION, None, CHOOSE_POPULATION),
         "calibrate": Preset(CALIBRATE_POPULATION * len(dataset_names("calibrate")), "calibrate"),
         "test": Preset(TEST_POPULATION * len(dataset_names("test")), "test"),
@@ -363,7 +366,7 @@ def draw(index: int, seed: int, preset: str, rng: np.random.Generator) -> Drawn:
         dataset = f"{preset}-{seed}-{number}"
         run_id = f"{dataset}-{index % made.population}"
         data = _random_table(seed, number)
-    configuration = (sample_narrow if preset == "narrow" else sample_wide)(rng, len(data))
+    configuration = made.sample(rng, len(data))
     budget = log_uniform(rng, *(PRETRAINING_BUDGET if own_table else WHOLE_TABLE_BUDGET))
     checkpoints = (MIN_CHECKPOINTS + MAX_CHECKPOINTS) // 2
     for _ in range(60):
