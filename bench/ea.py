@@ -49,15 +49,15 @@ from pymoo.core.termination import NoTermination
 from bench.ea_journal import Journal, Key
 from bench.ea_report import JUDGES, figures, page, picture, table_of
 from collector.sources import load_dataset
-from oracle.context import context_of
-from oracle.fitness import Fitness
-from oracle.forecaster import Oracle
+from oracle.decision.hypervolume import hypervolume
+from oracle.forecast.forecaster import Oracle
+from oracle.history.context import context_of
+from oracle.history.metrics import measure
+from oracle.history.tables import role_of
 from oracle.hook import WatchedRun, policy_for, watch
-from oracle.hypervolume import hypervolume
+from oracle.hook.fitness import Fitness
 from oracle.integrations import minisom
 from oracle.integrations.pymoo import WatchedProblem
-from oracle.metrics import measure
-from oracle.tables import role_of
 from oracle.types import RunContext
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -26,11 +26,11 @@ import numpy as np
 from minisom import MiniSom
 
 from bench.speed_page import enter
-from oracle.context import context_of
-from oracle.forecaster import Oracle
+from oracle.forecast.forecaster import Oracle
+from oracle.history.context import context_of
+from oracle.history.metrics import Metrics, measure
 from oracle.hook import Population, WatchedRun, policy_for, watch
 from oracle.integrations import minisom
-from oracle.metrics import Metrics, measure
 from oracle.types import METRICS, Decision, History, Outcome, Policy
 
 UPDATES, CHECKPOINTS = 8000, 20

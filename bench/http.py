@@ -35,7 +35,7 @@ RUNS = 64
 CHECKPOINTS = 10
 YARDSTICK = """
 from fastapi import FastAPI, Request, Response
-from oracle.server.wire import DecideRequest
+from oracle.server.http.wire import DecideRequest
 app = FastAPI()
 @app.post("/v1/decide")
 async def parse_only(request: Request) -> Response:

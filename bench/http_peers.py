@@ -37,8 +37,8 @@ from serving import Server, free_port, until  # noqa: E402
 
 from bench.http import Measured, history, load  # noqa: E402
 from bench.speed_page import enter  # noqa: E402
-from oracle.artifact import read_artifact, resolve  # noqa: E402
-from oracle.features import encode  # noqa: E402
+from oracle.history.features import encode  # noqa: E402
+from oracle.model.artifact import read_artifact, resolve  # noqa: E402
 from oracle.types import History  # noqa: E402
 
 SESSION = """

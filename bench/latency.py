@@ -30,14 +30,14 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from bench.speed_page import enter
-from oracle.architectures import build
-from oracle.artifact import read_artifact, resolve
-from oracle.export import export_forward, export_step, network_of
-from oracle.features import FEATURES, encode
-from oracle.forecaster import Oracle
-from oracle.graph import Network
-from oracle.quantiles import non_crossing
-from oracle.runtime import Session, open_artifact
+from oracle.forecast.forecaster import Oracle
+from oracle.forecast.quantiles import non_crossing
+from oracle.history.features import FEATURES, encode
+from oracle.model.artifact import read_artifact, resolve
+from oracle.model.graph import Network
+from oracle.model.runtime import Session, open_artifact
+from oracle.training.architectures import build
+from oracle.training.export import export_forward, export_step, network_of
 from oracle.types import HEAD_LEVELS, TARGETS, History
 
 tf.config.threading.set_intra_op_parallelism_threads(1)

@@ -6,7 +6,8 @@
 
 Each library trains by its own code with its own words: radius and learning rate are recorded as it
 calls them, though XPySom's Gaussian is exp(-2 d^2 / r^2) by default and sklearn-som's
-exp(-d^2 / r^2), where most write exp(-d^2 / 2 r^2). Metrics are `oracle.metrics`', as a user's are.
+exp(-d^2 / r^2), where most write exp(-d^2 / 2 r^2). Metrics are `oracle.measure`'s, as a
+user's are.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from tqdm import tqdm
 
 from collector.som_run import checkpoint_updates
 from collector.sources import dataset_names, load_dataset
-from oracle.dataset import write_dataset
-from oracle.metrics import measure, mqe_of_mean
+from oracle.history.dataset import write_dataset
+from oracle.history.metrics import measure, mqe_of_mean
 from oracle.types import METRICS, History, Run
 
 Floats = npt.NDArray[np.float64]

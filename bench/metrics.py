@@ -1,4 +1,4 @@
-"""Speed of `oracle.metrics.measure` against MiniSom's own three metrics: `python -m bench.metrics`.
+"""Speed of `oracle.measure` against MiniSom's own three metrics: `python -m bench.metrics`.
 
 Both run on one thread, in turn, in one process; the ratio is the median over rounds. MiniSom's
 three are quantization_error, topographic_error and activation_response (dead neurons).
@@ -21,7 +21,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 import numpy as np  # noqa: E402
 from minisom import MiniSom  # noqa: E402
 
-from oracle.metrics import measure  # noqa: E402
+from oracle.history.metrics import measure  # noqa: E402
 
 SIDE = 20
 #: (samples, features) of each table.

@@ -21,10 +21,10 @@ from typing import Any
 
 from bench.aims import aims, foreign_table
 from bench.floor import floor
-from oracle.dataset import metadata_path, read_dataset, write_dataset
-from oracle.forecaster import Oracle
-from oracle.plots import MUTED, OURS, OURS_TOO, canvas
-from oracle.tables import role_of
+from oracle.forecast.forecaster import Oracle
+from oracle.history.dataset import metadata_path, read_dataset, write_dataset
+from oracle.history.tables import role_of
+from oracle.pictures.style import MUTED, OURS, OURS_TOO, canvas
 from oracle.types import LEVELS, Run
 
 ROOT = Path(__file__).parents[1]
@@ -178,7 +178,7 @@ def settings_tried(replayed: dict[str, Any]) -> str:
     told = ", ".join(f"{name} {count}" for name, count in counts.items())
     claim = (
         f' "No setting keeps the limit" speaks of these alone ({optuna} of Optuna\'s pruners, '
-        "the grids of `oracle/rivals.py`)."
+        "the grids of `oracle/evaluation/rivals.py`)."
         if optuna
         else ""
     )
@@ -304,7 +304,7 @@ def page(
 Written by `make quality`, do not edit; each section names the command that printed its tables. The
 oracle is `{model.info.name}` ({model.info.sha256[:12]}).
 {measured["runs"]:,} runs of {measured["tables"]} tables that nothing was fitted to (role `test` in
-`oracle/tables.py`), trained by the compiled core over the whole space: online, blocks,
+`oracle/history/tables.py`), trained by the compiled core over the whole space: online, blocks,
 mini-batches, batch maps. Baselines are fitted on
 {fitted_on}
 and see the same inputs. Intervals are bootstraps over tables. Where a command names

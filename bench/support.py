@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from oracle.artifact import read_artifact
-from oracle.dataset import read_dataset, usable
-from oracle.features import encode
-from oracle.support import Support
-from oracle.support_fit import fit_support
+from oracle.forecast.support import Support
+from oracle.history.dataset import read_dataset, usable
+from oracle.history.features import encode
+from oracle.model.artifact import read_artifact
+from oracle.training.support_fit import fit_support
 from oracle.types import History, Run
 
 ROOT = Path(__file__).resolve().parent.parent

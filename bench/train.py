@@ -41,8 +41,8 @@ def with_keras(name: str, n_batches: int, n_features: int, n_levels: int) -> Cal
     """One pass over the windows by Keras, as the trainer has it."""
     import tensorflow as tf
 
-    from oracle.architectures import ARCHITECTURES, build
-    from oracle.losses import Pinball
+    from oracle.training.architectures import ARCHITECTURES, build
+    from oracle.training.losses import Pinball
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -172,8 +172,8 @@ def measure(name: str, rounds: int, n_batches: int, torch_python: str) -> dict[s
     """CPU seconds of each engine for 20,000 windows, in turn."""
     from dataclasses import asdict
 
-    from oracle.architectures import ARCHITECTURES
-    from oracle.features import FEATURES
+    from oracle.history.features import FEATURES
+    from oracle.training.architectures import ARCHITECTURES
     from oracle.types import HEAD_LEVELS
 
     layers = json.dumps(asdict(ARCHITECTURES[name]))

@@ -25,8 +25,8 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import IO, Any
 
-from oracle.dataset import naming, write_dataset
 from oracle.errors import DatasetError, OracleError, must_be
+from oracle.history.dataset import naming, write_dataset
 from oracle.types import Run
 
 #: Makes run `index`: run_one(index, seed, settings). Picklable, a module-level function.

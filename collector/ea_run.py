@@ -16,8 +16,8 @@ from collector.som_run import checkpoint_updates, som_run
 from collector.sources import load_dataset
 from collector.space import CALLABLES, MiniSomConfiguration, sample_ea
 from oracle.errors import OracleError, must_be
+from oracle.history.tables import ROLES, SCALINGS
 from oracle.integrations.minisom import updates_of
-from oracle.tables import ROLES, SCALINGS
 from oracle.types import Run
 
 Floats = npt.NDArray[np.float64]

@@ -16,7 +16,7 @@ from collector.schedules import schedule
 from collector.sources import dataset_names, load_dataset
 from collector.space import Configuration, Decay, log_uniform, sample_narrow, sample_wide
 from oracle.errors import OracleError, must_be
-from oracle.tables import PRETRAINING_PREFIX, Role
+from oracle.history.tables import PRETRAINING_PREFIX, Role
 from oracle.types import History, Run, RunContext, Schedule
 
 Floats = npt.NDArray[np.float64]

@@ -1,8 +1,9 @@
 """A compiled SOM core: thousands of real trainings, any schedule, four ways to learn.
 
 `online` follows MiniSom 2.3 operation by operation and gives the same bits for gaussian,
-bubble and triangle neighbourhoods (tests/unit/test_fast_som.py holds it). The others cover how
-further libraries learn: batches of online updates, averaged mini-batches, Kohonen's batch map.
+bubble and triangle neighbourhoods (tests/unit/collector/test_fast_som.py holds it). The
+others cover how further libraries learn: batches of online updates, averaged mini-batches,
+Kohonen's batch map.
 
 Weights lie transposed, [feature, neuron], so that every inner loop runs over neurons and is
 vectorised; neuron = row * cols + col. Nothing is compiled at import: numba compiles at the
@@ -483,7 +484,7 @@ class FastSom:
     def measure(self, data: Floats) -> tuple[float, float | None, float]:
         """Measure mqe, topographic error (None on a 1x1 map) and dead-neuron ratio.
 
-        The same values as `oracle.metrics.measure`, compiled for many small tables.
+        The same values as `oracle.history.metrics.measure`, compiled for many small tables.
         """
         mqe, topographic_error, dead = _measure(self._weights, data, self._adjacent)
         return mqe, topographic_error if self._weights.shape[1] > 1 else None, dead

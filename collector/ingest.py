@@ -17,9 +17,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from collector import nexussom
-from oracle.context import mqe_of_mean as measure_mqe_of_mean
-from oracle.dataset import iter_dataset
 from oracle.errors import DatasetError, InvalidHistory, must_be
+from oracle.history.context import mqe_of_mean as measure_mqe_of_mean
+from oracle.history.dataset import iter_dataset
 from oracle.types import FloatArray, History, Run, explain
 
 Reader = Iterable[Run | DatasetError]

@@ -27,8 +27,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import ValidationError
 
-from oracle.context import mqe_of_mean as measure_mqe_of_mean
 from oracle.errors import DatasetError, InvalidHistory, must_be
+from oracle.history.context import mqe_of_mean as measure_mqe_of_mean
 from oracle.integrations.nexussom import PLAN_POINTS, decay, share, updates
 from oracle.types import FloatArray as Floats
 from oracle.types import History, Run, RunContext, Schedule, explain

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collector.sources import load_table, scale
-from oracle.tables import tables
+from oracle.history.tables import tables
 
 Matrix = npt.NDArray[np.float64]
 _Draw = Callable[[np.random.Generator, int, int], Matrix]

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from oracle.context import context_of
 from oracle.errors import InvalidHistory, must_be
+from oracle.history.context import context_of
+from oracle.history.metrics import measure
 from oracle.integrations.minisom import in_force, steps, updates_of
-from oracle.metrics import measure
 from oracle.types import MAX_CHECKPOINTS, METRICS, History, Run
 
 #: What is noted at a checkpoint, in this order.

@@ -1,6 +1,6 @@
 """Real tables to train SOMs on: what scikit-learn and statsmodels bundle or generate.
 
-Everything loads offline. `oracle.tables.ROLES` says what each table may be used for.
+Everything loads offline. `oracle.history.tables.ROLES` says what each table may be used for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oracle.errors import OracleError, must_be
-from oracle.tables import ROLES, SCALINGS, Role, tables
+from oracle.history.tables import ROLES, SCALINGS, Role, tables
 
 Matrix = npt.NDArray[np.float64]
 

@@ -1,7 +1,11 @@
-"""Write docs/cli.md from the commands themselves: `make docs`."""
+"""Write docs/cli.md from the commands, and the table of docs/architecture.md from the modules.
+
+Run by `make docs`.
+"""
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -11,7 +15,11 @@ import typer
 
 from oracle.cli import COMMANDS
 
-CLI = Path(__file__).parent / "cli.md"
+ROOT = Path(__file__).parents[1]
+CLI = ROOT / "docs/cli.md"
+ARCHITECTURE = ROOT / "docs/architecture.md"
+#: The table stands between these lines.
+BEGIN, END = "<!-- the house: written by `make docs` -->\n", "<!-- end of the house -->\n"
 HEAD = """\
 # The command line
 
@@ -57,5 +65,39 @@ def cli_page() -> str:
     return "\n".join(parts)
 
 
+def packages() -> list[str]:
+    """Folders of code, lowest first, in the order that the layers' test holds."""
+    layers = ast.parse((ROOT / "tests/contract/test_layers.py").read_text(encoding="utf-8"))
+    names = next(
+        [ast.literal_eval(key).replace(".", "/") for key in node.value.keys if key]
+        for node in layers.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict)
+        if ast.unparse(node.target) == "USES"
+    )
+    return [name for name in names if (ROOT / name).is_dir()]
+
+
+def first_line(file: Path) -> str:
+    """What a module says of itself."""
+    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split("\n")[0]
+
+
+def house() -> str:
+    """The table of all packages and their modules."""
+    rows = ["| Module | What it is for |", "|---|---|"]
+    for package in packages():
+        for file in sorted((ROOT / package).glob("*.py"), key=lambda f: (f.stem != "__init__", f)):
+            name = f"**`{package}/`**" if file.stem == "__init__" else f"`{file.stem}`"
+            rows.append(f"| {name} | {first_line(file)} |")
+    return "\n".join(rows) + "\n"
+
+
+def architecture_page() -> str:
+    """The page with its table anew."""
+    before, _, rest = ARCHITECTURE.read_text(encoding="utf-8").partition(BEGIN)
+    return f"{before}{BEGIN}\n{house()}\n{END}{rest.partition(END)[2]}"
+
+
 if __name__ == "__main__":
+    ARCHITECTURE.write_text(architecture_page(), encoding="utf-8")
     CLI.write_text(cli_page(), encoding="utf-8")

@@ -18,7 +18,7 @@ import httpx
 from browser import DEADLINE_S, Browser, post_search
 from serving import Server, until
 
-from oracle.dataset import read_dataset
+from oracle.history.dataset import read_dataset
 
 IMAGES = ROOT / "docs/img"
 POPULATION = "wine-ea-3"

@@ -11,26 +11,28 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from oracle._moved import lead_old_paths
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from oracle.client import Client as Client
-    from oracle.context import context_of as context_of
-    from oracle.dataset import iter_dataset as iter_dataset
-    from oracle.dataset import read_dataset as read_dataset
-    from oracle.dataset import write_dataset as write_dataset
-    from oracle.decision_log import replay_decision as replay_decision
+    from oracle.decision.log import replay_decision as replay_decision
+    from oracle.decision.policy import decide as decide
+    from oracle.decision.policy import decide_population as decide_population
     from oracle.errors import OracleError as OracleError
     from oracle.errors import OracleWarning as OracleWarning
-    from oracle.fitness import Fitness as Fitness
-    from oracle.forecaster import Follower as Follower
-    from oracle.forecaster import Oracle as Oracle
+    from oracle.forecast.forecaster import Follower as Follower
+    from oracle.forecast.forecaster import Oracle as Oracle
+    from oracle.history.context import context_of as context_of
+    from oracle.history.dataset import iter_dataset as iter_dataset
+    from oracle.history.dataset import read_dataset as read_dataset
+    from oracle.history.dataset import write_dataset as write_dataset
+    from oracle.history.metrics import Metrics as Metrics
+    from oracle.history.metrics import measure as measure
     from oracle.hook import watch as watch
-    from oracle.metrics import Metrics as Metrics
-    from oracle.metrics import measure as measure
-    from oracle.policy import decide as decide
-    from oracle.policy import decide_population as decide_population
-    from oracle.population import Population as Population
+    from oracle.hook.fitness import Fitness as Fitness
+    from oracle.hook.population import Population as Population
     from oracle.types import Action as Action
     from oracle.types import Decision as Decision
     from oracle.types import Forecast as Forecast
@@ -46,22 +48,22 @@ if TYPE_CHECKING:
 #: Public name -> module that defines it. A contract test keeps it equal to the block above.
 _HOME = {
     "Client": "oracle.client",
-    "context_of": "oracle.context",
-    "iter_dataset": "oracle.dataset",
-    "read_dataset": "oracle.dataset",
-    "write_dataset": "oracle.dataset",
-    "replay_decision": "oracle.decision_log",
+    "context_of": "oracle.history.context",
+    "iter_dataset": "oracle.history.dataset",
+    "read_dataset": "oracle.history.dataset",
+    "write_dataset": "oracle.history.dataset",
+    "replay_decision": "oracle.decision.log",
     "OracleError": "oracle.errors",
     "OracleWarning": "oracle.errors",
-    "Fitness": "oracle.fitness",
-    "Follower": "oracle.forecaster",
-    "Oracle": "oracle.forecaster",
+    "Fitness": "oracle.hook.fitness",
+    "Follower": "oracle.forecast.forecaster",
+    "Oracle": "oracle.forecast.forecaster",
     "watch": "oracle.hook",
-    "Metrics": "oracle.metrics",
-    "measure": "oracle.metrics",
-    "decide": "oracle.policy",
-    "decide_population": "oracle.policy",
-    "Population": "oracle.population",
+    "Metrics": "oracle.history.metrics",
+    "measure": "oracle.history.metrics",
+    "decide": "oracle.decision.policy",
+    "decide_population": "oracle.decision.policy",
+    "Population": "oracle.hook.population",
     "Action": "oracle.types",
     "Decision": "oracle.types",
     "Forecast": "oracle.types",
@@ -76,6 +78,8 @@ _HOME = {
 }
 
 __all__ = ["__version__", *_HOME]
+
+lead_old_paths()
 
 
 def __getattr__(name: str) -> Any:

@@ -29,7 +29,7 @@ from oracle.errors import (
     RunNotFound,
     StoreUnavailable,
 )
-from oracle.server.wire import (
+from oracle.server.http.wire import (
     ModelsAnswer,
     PopulationDetail,
     ReplayAnswer,
@@ -107,7 +107,7 @@ class Client:
         *,
         previous: int = 0,
     ) -> Decision:
-        """Decide on one history; see `oracle.policy.decide`."""
+        """Decide on one history; see `oracle.decision.policy.decide`."""
         body = _json(history) | _given(reference=reference, policy=policy)
         return self._post("/v1/decide", body | {"previous": previous}, Decision)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from serving import MODEL
 
 from oracle.server.app import create_app
-from oracle.settings import Settings
+from oracle.server.settings import Settings
 
 T = TypeVar("T")
 

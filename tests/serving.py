@@ -21,7 +21,7 @@ import httpx
 import psutil
 import psycopg
 
-from oracle.artifact import Artifact, read_artifact, resolve, write_artifact
+from oracle.model.artifact import Artifact, read_artifact, resolve, write_artifact
 
 #: A machine that trains on all cores starts a server slowly.
 START_DEADLINE_S = float(os.environ.get("START_DEADLINE_S", "60"))

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from oracle.artifact import Artifact, write_artifact
-from oracle.features import FEATURES, FEATURES_VERSION
-from oracle.graph import Network, forward_graph, step_graph
-from oracle.manifest import Golden, Manifest, Scaling
-from oracle.onnx_file import write_onnx
-from oracle.runtime import Session
+from oracle.history.features import FEATURES, FEATURES_VERSION
+from oracle.model.artifact import Artifact, write_artifact
+from oracle.model.graph import Network, forward_graph, step_graph
+from oracle.model.manifest import Golden, Manifest, Scaling
+from oracle.model.onnx_file import write_onnx
+from oracle.model.runtime import Session
 
 
 def _arrays_of(network: Network, seed: int) -> dict[str, Any]:

@@ -23,11 +23,11 @@ def check_policy(
 ) -> None:
     """Replay a policy on past runs; exit 1 where it would have stopped the best of one."""
     from oracle.commands.replay import numbers
-    from oracle.dataset import read_dataset
-    from oracle.forecaster import Oracle
-    from oracle.recorded import by_table, populations, record
-    from oracle.replay import by_decide, tally
-    from oracle.savings import figures
+    from oracle.evaluation.recorded import by_table, populations, record
+    from oracle.evaluation.replay import by_decide, tally
+    from oracle.evaluation.savings import figures
+    from oracle.forecast.forecaster import Oracle
+    from oracle.history.dataset import read_dataset
     from oracle.types import Policy
 
     settings: Any = {"name": policy}

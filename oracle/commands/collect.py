@@ -46,7 +46,7 @@ def simulate(
     from collector.ingest import ingest as gather
     from collector.simulate import simulate as draw
     from collector.simulate import simulate_from
-    from oracle.dataset import write_dataset
+    from oracle.history.dataset import write_dataset
 
     reader = (
         draw(200 if runs is None else runs, seed, checkpoints)
@@ -163,7 +163,7 @@ def ingest(
     from collector.ingest import ingest as gather
     from collector.ingest import mqe_of_mean_of, reader_of
     from collector.nexussom import TOPOLOGIES
-    from oracle.dataset import write_dataset
+    from oracle.history.dataset import write_dataset
 
     known = {name: name for name in TOPOLOGIES.values()}
     if topology not in known:
@@ -198,7 +198,7 @@ def ingest(
 
 def _served(store: str, weights: dict[str, float]) -> Reader:
     """Read the service's ended runs; control runs' weights go into `weights`."""
-    from oracle.server.export import Skipped, read_store
+    from oracle.server.runs.export import Skipped, read_store
 
     for found in read_store(store):
         if isinstance(found, Skipped):

@@ -11,8 +11,8 @@ import typer
 from oracle.errors import OracleError, must_be
 
 if TYPE_CHECKING:
-    from oracle.baselines import Baseline
-    from oracle.evaluation import Scored
+    from oracle.evaluation.accuracy import Scored
+    from oracle.evaluation.baselines import Baseline
     from oracle.types import Run
 
 
@@ -50,9 +50,9 @@ def evaluate(
         return
     if dataset is None:  # said above
         return
-    from oracle.dataset import read_dataset, usable
-    from oracle.evaluation import report, score
-    from oracle.forecaster import Oracle
+    from oracle.evaluation.accuracy import report, score
+    from oracle.forecast.forecaster import Oracle
+    from oracle.history.dataset import read_dataset, usable
 
     oracle = Oracle.load(model)
     runs = read_dataset(dataset)
@@ -62,7 +62,7 @@ def evaluate(
         train, runs, facts["baselines_fitted_on"] = _parts(runs, dataset, train_dataset, seed)
         fitted = _fit(train)
     else:
-        from oracle.baselines import LastValue, TrainingMean
+        from oracle.evaluation.baselines import LastValue, TrainingMean
 
         # Both without a fit on other runs: the mean is that of these very runs, in its favour.
         whole = usable(runs)[0]
@@ -83,7 +83,7 @@ def _parts(
     runs: list[Run], dataset: Path, train_dataset: Path | None, seed: int
 ) -> tuple[list[Run], list[Run], str]:
     """Runs to fit baselines on and runs to score on; no run, and no table, is in both."""
-    from oracle.dataset import read_dataset, split_runs, usable
+    from oracle.history.dataset import read_dataset, split_runs, usable
 
     if train_dataset is not None:
         tables = {run.dataset for run in runs}
@@ -100,13 +100,13 @@ def _parts(
 
 
 def _fit(train: list[Run]) -> dict[str, Baseline]:
-    from oracle.baselines import BASELINES
+    from oracle.evaluation.baselines import BASELINES
 
     return {name: make().fit(train) for name, make in BASELINES.items()}
 
 
 def _print(found: dict[str, Any]) -> None:
-    from oracle.dataset import counted
+    from oracle.history.dataset import counted
 
     print(
         f"{counted(found['runs'], 'run')} of {counted(found['tables'], 'table')} "
@@ -198,8 +198,8 @@ def _stopping(rows: list[dict[str, Any]]) -> None:
 def _report(path: Path, found: dict[str, Any], scored: Scored) -> None:
     from tempfile import TemporaryDirectory
 
-    from oracle.dataset import counted
-    from oracle.report import of_evaluation, write_report
+    from oracle.history.dataset import counted
+    from oracle.pictures.report import of_evaluation, write_report
 
     model = found["model"]
     runs, tables = counted(found["runs"], "run"), counted(found["tables"], "table")
@@ -215,8 +215,8 @@ def draw(folder: Path, scored: Scored) -> list[str]:
     """Write the four pictures of an evaluation; returns their paths."""
     import numpy as np
 
-    from oracle.evaluation import ORACLE, SCORES, coverages, errors, main_score
-    from oracle.plots import coverage, error_by_prefix, residuals, scatter
+    from oracle.evaluation.accuracy import ORACLE, SCORES, coverages, errors, main_score
+    from oracle.pictures.figures import coverage, error_by_prefix, residuals, scatter
 
     folder.mkdir(parents=True, exist_ok=True)
     which = main_score(scored)

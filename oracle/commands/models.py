@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from oracle.artifact import (
+from oracle.errors import ArtifactError
+from oracle.model.artifact import (
     ACTIVE,
     Artifact,
     list_artifacts,
@@ -17,8 +18,7 @@ from oracle.artifact import (
     read_artifact,
     resolve,
 )
-from oracle.artifact import activate as point_to
-from oracle.errors import ArtifactError
+from oracle.model.artifact import activate as point_to
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -97,7 +97,7 @@ def activate(
     as_json: Json = False,
 ) -> None:
     """Make a model the one in use, after it passed its self-test; servers notice by themselves."""
-    from oracle.runtime import open_artifact
+    from oracle.model.runtime import open_artifact
 
     open_artifact(read_artifact(resolve(model)))
     artifact = point_to(model)
@@ -143,7 +143,7 @@ def _row(folder: Path, in_use: bool) -> dict[str, Any]:
 
 
 def _refusal(folder: Path) -> str | None:
-    from oracle.runtime import open_artifact
+    from oracle.model.runtime import open_artifact
 
     try:
         open_artifact(read_artifact(folder))

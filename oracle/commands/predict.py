@@ -41,8 +41,8 @@ def recommend(
     path: Path, model: Path | None, threshold: float, caution: float, relative: bool = False
 ) -> Decision:
     """Read, forecast and decide by the threshold rule."""
-    from oracle.forecaster import Oracle
-    from oracle.policy import decide
+    from oracle.decision.policy import decide
+    from oracle.forecast.forecaster import Oracle
     from oracle.types import History, Policy, Scale
 
     if path.stat().st_size > MAX_HISTORY_BYTES:

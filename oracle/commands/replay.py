@@ -13,9 +13,9 @@ import typer
 from oracle.errors import OracleError, must_be
 
 if TYPE_CHECKING:
-    from oracle.recorded import Recorded
-    from oracle.replay import Setting, StopPolicy, Tallies
-    from oracle.savings import Chosen, Estimate
+    from oracle.evaluation.recorded import Recorded
+    from oracle.evaluation.replay import Setting, StopPolicy, Tallies
+    from oracle.evaluation.savings import Chosen, Estimate
     from oracle.types import Run
 
 #: Risks on the curve of our policies; the choice is made among them.
@@ -54,12 +54,12 @@ def replay(
     ] = None,
 ) -> None:
     """Replay decisions over recorded runs: epochs and compute saved, good runs lost."""
-    from oracle.dataset import read_dataset
-    from oracle.forecaster import Oracle
-    from oracle.recorded import by_table, populations, record
-    from oracle.replay import replay as play
-    from oracle.report import OTHER_HALF
-    from oracle.savings import bound, chosen_elsewhere, chosen_on
+    from oracle.evaluation.recorded import by_table, populations, record
+    from oracle.evaluation.replay import replay as play
+    from oracle.evaluation.savings import bound, chosen_elsewhere, chosen_on
+    from oracle.forecast.forecaster import Oracle
+    from oracle.history.dataset import read_dataset
+    from oracle.pictures.report import OTHER_HALF
 
     if not 0.0 < good < 1.0:
         raise OracleError(must_be("--good", "between 0 and 1", good))
@@ -134,7 +134,7 @@ def _policies(
     train_dataset: Path | None,
     tables: Sequence[list[Run]],
 ) -> dict[Setting, StopPolicy]:
-    from oracle.replay import Setting, by_decide, clairvoyant, in_step, one_after_another
+    from oracle.evaluation.replay import Setting, by_decide, clairvoyant, in_step, one_after_another
     from oracle.types import Policy
 
     base = Policy(name="population", good=good, control=0.0)
@@ -152,13 +152,13 @@ def _policies(
         return policies
     import optuna
 
-    from oracle.rivals import BoostingDraws, rivals
+    from oracle.evaluation.rivals import BoostingDraws, rivals
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     policies |= rivals()
     if train_dataset is not None:
-        from oracle.baselines import Boosting
-        from oracle.dataset import read_dataset, usable
+        from oracle.evaluation.baselines import Boosting
+        from oracle.history.dataset import read_dataset, usable
 
         tested = {run.dataset for runs in tables for run in runs}
         train = [r for r in usable(read_dataset(train_dataset))[0] if r.dataset not in tested]
@@ -172,7 +172,7 @@ def _policies(
 def _as_dict(
     facts: dict[str, Any], tallies: Tallies, chosen: dict[float, list[Chosen]]
 ) -> dict[str, Any]:
-    from oracle.savings import curve
+    from oracle.evaluation.savings import curve
 
     return {
         **facts,
@@ -197,9 +197,9 @@ def _values(figures: dict[str, Estimate]) -> dict[str, dict[str, float | None]]:
 
 
 def _print(facts: dict[str, Any], tallies: Tallies, chosen: dict[float, list[Chosen]]) -> None:
-    from oracle.dataset import counted
-    from oracle.report import ONE_TABLE, OTHER_HALF
-    from oracle.savings import curve
+    from oracle.evaluation.savings import curve
+    from oracle.history.dataset import counted
+    from oracle.pictures.report import ONE_TABLE, OTHER_HALF
 
     print(f"{_about(facts)}.")
     for reason, count in facts["excluded"].items():
@@ -223,7 +223,7 @@ def _print(facts: dict[str, Any], tallies: Tallies, chosen: dict[float, list[Cho
 
 
 def _about(facts: dict[str, Any]) -> str:
-    from oracle.dataset import counted
+    from oracle.history.dataset import counted
 
     return (
         f"{counted(facts['populations'], 'population')} of up to {facts['population_size']} runs "
@@ -248,9 +248,9 @@ def _span(estimate: Estimate, low: str, high: str) -> str:
 
 
 def _draw(png: Path, tallies: Tallies, dataset: Path) -> None:
-    from oracle.dataset import counted
-    from oracle.plots import saved_against_lost
-    from oracle.savings import curve
+    from oracle.evaluation.savings import curve
+    from oracle.history.dataset import counted
+    from oracle.pictures.figures import saved_against_lost
 
     points = {
         name: [(f["lost"].value, f["saved"].value) for _, f in curve(tallies, name)]
@@ -266,7 +266,7 @@ def _draw(png: Path, tallies: Tallies, dataset: Path) -> None:
 def _report(path: Path, found: dict[str, Any], tallies: Tallies, dataset: Path) -> None:
     from tempfile import TemporaryDirectory
 
-    from oracle.report import of_replay, write_report
+    from oracle.pictures.report import of_replay, write_report
 
     with TemporaryDirectory(prefix="oracle-report-") as folder:
         picture = Path(folder) / "saved-against-lost.png"

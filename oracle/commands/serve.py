@@ -31,8 +31,8 @@ def serve(
     if new_key is not None:
         _make_key(new_key)
         return
-    from oracle.server.keys import read_keys
-    from oracle.settings import Settings, refuse_public_without_keys
+    from oracle.server.http.keys import read_keys
+    from oracle.server.settings import Settings, refuse_public_without_keys
 
     settings = Settings.from_environment(
         host=host,
@@ -54,7 +54,7 @@ def serve(
 
 
 def _make_key(name: str) -> None:
-    from oracle.server.keys import new_key
+    from oracle.server.http.keys import new_key
 
     secret, line = new_key(name)
     print(secret)
@@ -90,8 +90,8 @@ def _run(listening: socket.socket, workers: int) -> None:
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 
-    from oracle.server.logs import configure
-    from oracle.settings import Settings
+    from oracle.server.http.logs import configure
+    from oracle.server.settings import Settings
 
     settings = Settings.from_environment()
     configure(settings.log_level)
@@ -99,7 +99,7 @@ def _run(listening: socket.socket, workers: int) -> None:
     config = uvicorn.Config(
         "oracle.server.app:create_app",
         factory=True,
-        http="oracle.server.protocol:DeadlineProtocol",
+        http="oracle.server.http.protocol:DeadlineProtocol",
         ws="none",
         lifespan="on",
         log_config=None,

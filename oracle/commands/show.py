@@ -22,7 +22,7 @@ def show(
 ) -> None:
     """Draw one history, the fan of its forecast, and tell the decision."""
     from oracle.commands.predict import recommend, told
-    from oracle.fan import save
+    from oracle.pictures.fan import save
     from oracle.types import History
 
     decision = recommend(history, model, 1.0, 0.5)
@@ -31,7 +31,7 @@ def show(
     if forecast is not None:
         save(forecast, History.parse(history.read_bytes()), picture)
     if report is not None:
-        from oracle.report import Section, picture_of, text, write_report
+        from oracle.pictures.report import Section, picture_of, text, write_report
 
         name = forecast.run_id if forecast and forecast.run_id else history.stem
         body = (picture_of(picture, "history and forecast") if forecast else "") + text(

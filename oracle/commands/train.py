@@ -99,8 +99,8 @@ def train(
     if store is not None and preset is not None:
         raise OracleError(must_be("--store", "left out with --preset", preset))
     served = _served(store) if store is not None else Served()
-    from oracle.recipe import Request, run_request
-    from oracle.shipped import train_shipped
+    from oracle.training.recipe import Request, run_request
+    from oracle.training.shipped import train_shipped
 
     train = run_request if preset is None else train_shipped
     results = train(
@@ -135,7 +135,7 @@ def train(
 
 
 def _served(store: str) -> Served:
-    from oracle.server.export import Skipped, read_store
+    from oracle.server.runs.export import Skipped, read_store
 
     served = Served()
     for found in read_store(store):

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from oracle.fitness import Fitness
 from oracle.hook import WatchedRun, policy_for, watch
-from oracle.problems import Problems
+from oracle.hook.fitness import Fitness
+from oracle.hook.warn_once import Problems
 
 Train = Callable[[Any, Callable[..., WatchedRun]], WatchedRun | Fitness]
 

@@ -3,7 +3,7 @@
 `MiniSom.train` cannot be called in pieces, because its decay would begin anew each time, and it
 has no callback. `train` is its loop under watch, `steps` the same loop with a seam between two
 updates; `plan` and `in_force` read the schedule that MiniSom will follow, `planned` is what
-`oracle.context` asks for. MiniSom itself is never imported: the caller's object is used.
+`oracle.history.context` asks for. MiniSom itself is never imported: the caller's object is used.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from oracle.context import context_of
+from oracle.history.context import context_of
+from oracle.history.metrics import measure
 from oracle.hook import WatchedRun, watch
-from oracle.metrics import measure
 from oracle.types import Schedule
 
 #: Points at which a planned schedule is read; linear between them.

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from oracle.context import context_of
+from oracle.history.context import context_of
 from oracle.hook import WatchedRun, policy_for, watch
 from oracle.types import METRICS, Decision, FloatArray, Scale, Schedule
 

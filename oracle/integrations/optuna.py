@@ -33,12 +33,12 @@ from optuna.pruners import BasePruner
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from oracle.checkpoints import number
-from oracle.fitness import Fitness
+from oracle.decision.policy import decide, outcome_of
 from oracle.hook import WatchedRun, policy_for, watch
-from oracle.judges import Forecaster, loaded
-from oracle.policy import decide, outcome_of
-from oracle.problems import Problems
+from oracle.hook.checkpoints import number
+from oracle.hook.fitness import Fitness
+from oracle.hook.local import Forecaster, loaded
+from oracle.hook.warn_once import Problems
 from oracle.types import METRICS, History, Outcome, Policy, Reference, RunContext
 
 #: User attribute of a trial that holds its history.

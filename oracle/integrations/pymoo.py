@@ -22,8 +22,8 @@ import numpy as np
 from pymoo.core.population import Population
 from pymoo.core.problem import ElementwiseProblem
 
-from oracle.fitness import Fitness
 from oracle.hook import WatchedRun, policy_for, watch
+from oracle.hook.fitness import Fitness
 
 Train = Callable[[Any, Callable[..., WatchedRun]], WatchedRun | Fitness]
 

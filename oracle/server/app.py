@@ -20,15 +20,16 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 import oracle
-from oracle.server import openapi, routes_runs, routes_service, routes_stateless
-from oracle.server.answers import Invalid, error_answer, status_error
-from oracle.server.direct import Direct
-from oracle.server.guards import Cors, Guard
-from oracle.server.keys import Door, read_keys
-from oracle.server.logs import configure
+from oracle.server import routes_runs, routes_service, routes_stateless
+from oracle.server.http import openapi
+from oracle.server.http.answers import Invalid, error_answer, status_error
+from oracle.server.http.fast_path import Direct
+from oracle.server.http.guards import Cors, Guard
+from oracle.server.http.keys import Door, read_keys
+from oracle.server.http.logs import configure
+from oracle.server.http.telemetry import Telemetry
 from oracle.server.service import Service
-from oracle.server.telemetry import Telemetry
-from oracle.settings import Settings, refuse_public_without_keys
+from oracle.server.settings import Settings, refuse_public_without_keys
 
 #: Objects that are made before the garbage collector looks at them. A few requests make more than
 #: Python's 700 and free them all without it; now and then it looked at everything, for 50 ms.

@@ -14,12 +14,12 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
+from oracle.decision.policy import decide, decide_population
 from oracle.errors import InvalidHistory, Overloaded
-from oracle.policy import decide, decide_population
-from oracle.server.answers import NO_JSON, Invalid, invalid, parse, too_large
+from oracle.server.http.answers import NO_JSON, Invalid, invalid, parse, too_large
+from oracle.server.http.wire import BatchRequest, Problem
 from oracle.server.service import Service
-from oracle.server.wire import BatchRequest, Problem
-from oracle.settings import Settings
+from oracle.server.settings import Settings
 from oracle.types import Decision, Forecast, History, Policy, Reference
 
 #: Histories answered at once: a few tens of milliseconds.

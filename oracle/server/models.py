@@ -16,20 +16,20 @@ from pathlib import Path
 
 import numpy as np
 
-from oracle import artifact
 from oracle.errors import ArtifactError, ArtifactNotFound, OracleError
-from oracle.features import FEATURES, encode
-from oracle.forecaster import Oracle
-from oracle.server.listing import iso
-from oracle.server.telemetry import Telemetry
-from oracle.server.wire import (
+from oracle.forecast.forecaster import Oracle
+from oracle.history.features import FEATURES, encode
+from oracle.model import artifact
+from oracle.server.http.telemetry import Telemetry
+from oracle.server.http.wire import (
     ActiveModel,
     AvailableModel,
     ModelCard,
     ModelFailure,
     ModelsAnswer,
 )
-from oracle.settings import Settings
+from oracle.server.runs.listing import iso
+from oracle.server.settings import Settings
 from oracle.types import Forecast, History, ModelInfo
 
 log = logging.getLogger("oracle.models")

@@ -7,12 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from oracle.errors import InvalidHistory, Overloaded
-from oracle.server import examples, listing, populations
-from oracle.server.answers import Json, answer, parse, read_body
-from oracle.server.events import EventStream, Wanted
-from oracle.server.openapi import body, described
-from oracle.server.service import service_of
-from oracle.server.wire import (
+from oracle.server.http import examples
+from oracle.server.http.answers import Json, answer, parse, read_body
+from oracle.server.http.openapi import body, described
+from oracle.server.http.wire import (
     PLAIN_PATTERN,
     CheckpointsRequest,
     FinishRequest,
@@ -26,6 +24,9 @@ from oracle.server.wire import (
     RunSummary,
     State,
 )
+from oracle.server.runs import listing, populations
+from oracle.server.runs.events import EventStream, Wanted
+from oracle.server.service import service_of
 from oracle.types import RUN_ID_PATTERN, Decision
 
 router = APIRouter(tags=["runs"])

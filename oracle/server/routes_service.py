@@ -8,13 +8,13 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import HTMLResponse, PlainTextResponse
 
 from oracle.errors import StoreUnavailable
-from oracle.server import telemetry
-from oracle.server.answers import answer
-from oracle.server.docs_page import render
-from oracle.server.openapi import described
+from oracle.server.http import telemetry
+from oracle.server.http.answers import answer
+from oracle.server.http.docs_page import render
+from oracle.server.http.openapi import described
+from oracle.server.http.wire import Health, ModelCard, ModelsAnswer, Readiness, StoreState
 from oracle.server.service import service_of
-from oracle.server.store import Store
-from oracle.server.wire import Health, ModelCard, ModelsAnswer, Readiness, StoreState
+from oracle.server.storage.store import Store
 
 router = APIRouter(tags=["service"])
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from oracle.decision.policy import decide
 from oracle.errors import Overloaded
-from oracle.policy import decide
-from oracle.server import examples
-from oracle.server.answers import BUSY, Json, answer, parse, read_body
 from oracle.server.batch import answer_batch, default_policy
-from oracle.server.openapi import body, described
+from oracle.server.http import examples
+from oracle.server.http.answers import BUSY, Json, answer, parse, read_body
+from oracle.server.http.openapi import body, described
+from oracle.server.http.wire import BatchAnswer, BatchRequest, DecideRequest
 from oracle.server.service import service_of
-from oracle.server.wire import BatchAnswer, BatchRequest, DecideRequest
 from oracle.types import Decision, Forecast, History
 
 router = APIRouter(tags=["stateless"])

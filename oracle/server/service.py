@@ -15,16 +15,16 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from oracle.errors import StoreUnavailable
-from oracle.server.answers import unavailable
-from oracle.server.events import Feed, prune
-from oracle.server.gather import Gather
-from oracle.server.guards import Cors
+from oracle.server.http.answers import unavailable
+from oracle.server.http.guards import Cors
+from oracle.server.http.protocol import Limits
+from oracle.server.http.telemetry import Telemetry
+from oracle.server.micro_batching import Gather
 from oracle.server.models import ModelKeeper
-from oracle.server.protocol import Limits
-from oracle.server.runs import Runs
-from oracle.server.store import Store
-from oracle.server.telemetry import Telemetry
-from oracle.settings import Settings
+from oracle.server.runs.events import Feed, prune
+from oracle.server.runs.lifecycle import Runs
+from oracle.server.settings import Settings
+from oracle.server.storage.store import Store
 
 log = logging.getLogger("oracle.service")
 

@@ -12,19 +12,19 @@ pytestmark = pytest.mark.tensorflow
 
 keras = pytest.importorskip("keras")
 
-from oracle.architectures import ARCHITECTURES, build  # noqa: E402
-from oracle.export import (  # noqa: E402
+from oracle.forecast.quantiles import pinball  # noqa: E402
+from oracle.model.graph import forward_graph, step_graph  # noqa: E402
+from oracle.model.onnx_file import check_onnx  # noqa: E402
+from oracle.model.runtime import Session  # noqa: E402
+from oracle.training.architectures import ARCHITECTURES, build  # noqa: E402
+from oracle.training.export import (  # noqa: E402
     export_forward,
     export_step,
     forecast,
     golden,
     network_of,
 )
-from oracle.graph import forward_graph, step_graph  # noqa: E402
-from oracle.losses import Pinball  # noqa: E402
-from oracle.onnx_file import check_onnx  # noqa: E402
-from oracle.quantiles import pinball  # noqa: E402
-from oracle.runtime import Session  # noqa: E402
+from oracle.training.losses import Pinball  # noqa: E402
 from oracle.types import HEAD_LEVELS  # noqa: E402
 
 N_FEATURES, N_LEVELS = 7, len(HEAD_LEVELS)

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from oracle.settings import ENVIRONMENT_PREFIX, Settings
+from oracle.server.settings import ENVIRONMENT_PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
 #: Read by other parts than the service.

@@ -13,9 +13,9 @@ import pytest
 from inprocess import Answer, App
 from serving import body, checkpoint, until
 
-from oracle.server.events import Wanted
-from oracle.server.export import Skipped, read_store
-from oracle.server.store import Store
+from oracle.server.runs.events import Wanted
+from oracle.server.runs.export import Skipped, read_store
+from oracle.server.storage.store import Store
 
 #: What PostgreSQL keeps in no text.
 NUL = b"a%00b"

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from oracle.artifact import resolve
 from oracle.cli import COMMANDS, build
-from oracle.settings import ENVIRONMENT_PREFIX, Settings
+from oracle.model.artifact import resolve
+from oracle.server.settings import ENVIRONMENT_PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
@@ -23,13 +23,23 @@ def text(path: str) -> str:
     return (ROOT / path).read_text(encoding="utf-8")
 
 
-def test_every_command_and_option_is_in_the_cli_page() -> None:
+@pytest.fixture(scope="module")
+def generate() -> Any:
     spec = spec_from_file_location("generate_docs", ROOT / "docs/generate.py")
     assert spec
     assert spec.loader
-    generate: Any = module_from_spec(spec)
-    spec.loader.exec_module(generate)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_command_and_option_is_in_the_cli_page(generate: Any) -> None:
     assert text("docs/cli.md") == generate.cli_page(), "run `make docs`"
+
+
+def test_every_module_is_in_the_architecture_page(generate: Any) -> None:
+    assert text("docs/architecture.md") == generate.architecture_page(), "run `make docs`"
+    assert "| `forecaster` |" in generate.house()
 
 
 def documented() -> list[str]:

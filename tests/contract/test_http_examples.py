@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from inprocess import App
 
-from oracle.server import examples
+from oracle.server.http import examples
 
 
 @pytest.fixture

@@ -1,59 +1,120 @@
-"""Imports point one way, and importing the library stays light."""
+"""Imports point one way, from package to package, and importing the library stays light."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from graphlib import TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-FILES = sorted([*ROOT.glob("oracle/**/*.py"), *ROOT.glob("collector/**/*.py")])
+import oracle
+from oracle._moved import MOVED
 
-#: Third-party library -> modules that may import it, at their top or inside a function.
-#: What is not listed may be imported anywhere. A trailing dot means the whole package.
+ROOT = Path(__file__).parents[2]
+
+
+def module_of(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+#: Module -> its file.
+FILES = {
+    module_of(file): file
+    for file in sorted([*ROOT.glob("oracle/**/*.py"), *ROOT.glob("collector/**/*.py")])
+}
+MODULES = FILES.keys()
+
+#: Our packages, lowest first -> those below that they use. A single module counts as a package.
+#: A module belongs to the longest name here that it begins with; nothing stands outside.
+USES: dict[str, tuple[str, ...]] = {
+    "oracle": (),  # __init__ and _moved: they only name what is above, and load it on use
+    "oracle.errors": (),
+    "oracle.types": ("oracle.errors",),
+    "oracle.history": ("oracle.errors", "oracle.types"),
+    "oracle.model": ("oracle.errors", "oracle.types", "oracle.history"),
+    "oracle.forecast": ("oracle.errors", "oracle.types", "oracle.history", "oracle.model"),
+    "oracle.decision": ("oracle.errors", "oracle.types", "oracle.forecast"),
+    "oracle.hook": (
+        "oracle.errors", "oracle.types", "oracle.history", "oracle.forecast", "oracle.decision",
+    ),
+    "oracle.integrations": ("oracle.types", "oracle.history", "oracle.decision", "oracle.hook"),
+    "oracle.pictures": ("oracle.errors", "oracle.types"),
+    "oracle.evaluation": (
+        "oracle.errors", "oracle.types", "oracle.history", "oracle.forecast", "oracle.decision",
+    ),
+    "oracle.training": (
+        "oracle.errors", "oracle.types", "oracle.history", "oracle.model", "oracle.forecast",
+        "oracle.pictures", "oracle.evaluation",
+    ),
+    "oracle.server.settings": ("oracle.errors", "oracle.types"),
+    "oracle.server.storage": ("oracle.errors",),
+    "oracle.server.http": ("oracle.errors", "oracle.types", "oracle.server.settings"),
+    "oracle.server.runs": (
+        "oracle.errors", "oracle.types", "oracle.decision", "oracle.server.storage",
+        "oracle.server.http",
+    ),
+    "oracle.server": (
+        "oracle", "oracle.errors", "oracle.types", "oracle.history", "oracle.model",
+        "oracle.forecast", "oracle.decision", "oracle.server.settings", "oracle.server.storage",
+        "oracle.server.http", "oracle.server.runs",
+    ),
+    "oracle.client": ("oracle.errors", "oracle.types", "oracle.server.http"),
+    # The collector walks MiniSom through the very steps that a user's own training is watched by.
+    "collector": (
+        "oracle", "oracle.errors", "oracle.types", "oracle.history", "oracle.hook",
+        "oracle.integrations",
+    ),
+    "oracle.commands": (
+        "oracle.errors", "oracle.types", "oracle.history", "oracle.model", "oracle.forecast",
+        "oracle.decision", "oracle.pictures", "oracle.evaluation", "oracle.training",
+        "oracle.server.settings", "oracle.server.http", "oracle.server.runs", "oracle.server",
+        "collector",
+    ),
+    "oracle.cli": ("oracle", "oracle.errors", "oracle.types", "oracle.commands"),
+    "oracle.__main__": ("oracle.cli",),
+}  # fmt: skip
+
+#: The arrows upward, imported when they are called: module -> the one it reaches.
+LATE = {
+    ("oracle.types.forecast", "oracle.pictures.fan"),  # Forecast.plot
+    # context_of: by name, when a map of the library is met
+    ("oracle.history.context", "oracle.integrations.minisom"),
+    ("oracle.history.context", "oracle.integrations.nexussom"),
+    ("oracle.history.context", "oracle.integrations.xpysom"),
+}
+
+#: Third-party library -> packages that may import it, at their top or inside a function.
+#: What is not listed may be imported anywhere.
 ONLY_IN = {
-    ("tensorflow", "keras"): (
-        "oracle.architectures", "oracle.losses", "oracle.callbacks", "oracle.trainer",
-        "oracle.export", "oracle.recipe", "oracle.finetune", "oracle.publish",
-    ),
-    ("onnxruntime",): ("oracle.runtime",),
-    ("onnx",): ("oracle.export", "oracle.onnx_file", "oracle.finetune"),
+    ("tensorflow", "keras"): ("oracle.training",),
+    ("onnxruntime",): ("oracle.model",),
+    ("onnx",): ("oracle.model", "oracle.training"),
     ("fastapi", "starlette", "sqlalchemy", "alembic", "prometheus_client", "psycopg"): (
-        "oracle.server.",
+        "oracle.server",
     ),
-    ("uvicorn",): ("oracle.server.", "oracle.commands.serve"),
-    ("typer",): ("oracle.cli", "oracle.commands."),
+    ("uvicorn",): ("oracle.server", "oracle.commands.serve"),
+    ("typer",): ("oracle.cli", "oracle.commands"),
     ("httpx",): ("oracle.client",),
     ("deap",): ("oracle.integrations.deap",),
     ("pymoo",): ("oracle.integrations.pymoo",),
-    ("optuna",): ("oracle.integrations.optuna", "oracle.rivals", "oracle.commands.replay"),
-    ("minisom",): ("oracle.integrations.minisom", "collector."),
-    ("numba",): ("collector.",),
+    ("optuna",): ("oracle.integrations.optuna", "oracle.evaluation", "oracle.commands.replay"),
+    ("minisom",): ("oracle.integrations.minisom", "collector"),
+    ("numba",): ("collector",),
+    ("sklearn",): ("oracle.evaluation", "oracle.training", "collector"),
+    ("matplotlib",): ("oracle.types", "oracle.pictures"),  # types: for type checkers alone
     ("pickle", "joblib", "dill", "shelve", "marshal"): (),
 }  # fmt: skip
 
-#: Our own module or package -> those that may import it.
-OURS_ONLY_IN = {
-    "collector": ("collector.", "oracle.commands.collect"),
-    # The client: the answers' types in wire.py.
-    "oracle.server": ("oracle.server.", "oracle.commands.", "oracle.client"),
-    # the collector walks MiniSom through the very steps that a user's own training is watched by
-    "oracle.integrations": ("oracle.integrations.", "collector."),
-    "oracle.commands": ("oracle.commands.",),
-    "oracle.cli": ("oracle.__main__",),
-}
-
-#: The collector may use these parts of oracle and no other.
-COLLECTOR_USES = {
-    "oracle", "oracle.types", "oracle.errors", "oracle.metrics", "oracle.dataset", "oracle.hook",
-    "oracle.tables", "oracle.context", "oracle.integrations.minisom",
-    "oracle.integrations.nexussom",
-}  # fmt: skip
+#: Modules that a person sees at once.
+MOST_IN_A_FOLDER = 18
 
 #: Loaded by no part of the library that an EA worker imports.
 HEAVY = (
@@ -62,14 +123,12 @@ HEAVY = (
 )  # fmt: skip
 
 
-def module_of(file: Path) -> str:
-    parts = file.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
 @cache
 def imports_of(file: Path, *, at_load: bool = False) -> frozenset[str]:
-    """Modules that `file` imports; `at_load` leaves out functions and TYPE_CHECKING blocks."""
+    """Modules that `file` imports or names in a string to import.
+
+    `at_load` leaves out strings, functions and TYPE_CHECKING blocks.
+    """
     found: set[str] = set()
 
     def visit(node: ast.AST) -> None:
@@ -81,9 +140,12 @@ def imports_of(file: Path, *, at_load: bool = False) -> frozenset[str]:
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}:{node.lineno}: relative import"
-            found.add(node.module or "")
-            # `from oracle import types` names a module too
-            found.update(f"{node.module}.{a.name}" for a in node.names if is_module(node, a))
+            within = {f"{node.module}.{a.name}" for a in node.names}
+            found.update(within & MODULES)  # `from oracle import types` names a module
+            if within - MODULES:
+                found.add(node.module or "")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and not at_load:
+            found.update({node.value.partition(":")[0]} & MODULES - {"oracle", "collector"})
         for child in ast.iter_child_nodes(node):
             visit(child)
 
@@ -91,61 +153,87 @@ def imports_of(file: Path, *, at_load: bool = False) -> frozenset[str]:
     return frozenset(found)
 
 
-def is_module(node: ast.ImportFrom, alias: ast.alias) -> bool:
-    path = ROOT / f"{node.module}.{alias.name}".replace(".", "/")
-    return path.is_dir() or path.with_suffix(".py").is_file()
+def within(module: str, packages: Iterable[str]) -> list[str]:
+    """The packages that a module is part of, the innermost last."""
+    return sorted((p for p in packages if f"{module}.".startswith(f"{p}.")), key=len)
 
 
-def within(module: str, allowed: tuple[str, ...]) -> bool:
-    return any(module == a or (a.endswith(".") and f"{module}.".startswith(a)) for a in allowed)
+def package_of(module: str) -> str:
+    return within(module, USES)[-1]
 
 
-@pytest.mark.parametrize("file", FILES, ids=module_of)
-def test_third_party_libraries_stay_in_their_modules(file: Path) -> None:
-    module = module_of(file)
-    used = {name.partition(".")[0] for name in imports_of(file)}
-    wrong = [
-        library
-        for libraries, allowed in ONLY_IN.items()
-        for library in libraries
-        if library in used and not within(module, allowed)
-    ]
+def arrows() -> set[tuple[str, str]]:
+    """Our modules' imports of our modules of other packages, the late ones left out."""
+    found = {(m, used) for m, file in FILES.items() for used in imports_of(file) & MODULES}
+    # The face and the old paths load each name when it is asked for.
+    ours = {(a, b) for a, b in found - LATE if package_of(a) != "oracle"}
+    return {(a, b) for a, b in ours if package_of(a) != package_of(b)}
+
+
+def test_our_packages_point_one_way() -> None:
+    seen: set[str] = set()
+    for package, used in USES.items():
+        assert set(used) <= seen, package
+        seen.add(package)
+
+
+def test_a_package_uses_what_the_list_says() -> None:
+    wrong = {f"{a} -> {b}" for a, b in arrows() if package_of(b) not in USES[package_of(a)]}
     assert not wrong
 
 
-@pytest.mark.parametrize("file", FILES, ids=module_of)
-def test_our_layers_point_one_way(file: Path) -> None:
-    module = module_of(file)
-    used = imports_of(file)
-    for target, allowed in OURS_ONLY_IN.items():
-        if any(within(name, (f"{target}.",)) for name in used):
-            assert within(module, allowed), f"{module} must not import {target}"
-    if module.startswith("collector"):
-        foreign = {n for n in used if within(n, ("oracle.",))} - COLLECTOR_USES
-        assert not foreign
+def test_late_arrows_exist_and_do_not_load() -> None:
+    for module, used in LATE:
+        assert used in imports_of(FILES[module])
+        assert used not in imports_of(FILES[module], at_load=True)
 
 
-def test_types_and_errors_know_nobody() -> None:
-    # At load: `Forecast.plot` draws through oracle.fan, imported when it is called.
-    ours = {
-        f: {n for n in imports_of(f, at_load=True) if within(n, ("oracle.", "collector."))}
-        for f in FILES
+@pytest.mark.parametrize("libraries", ONLY_IN, ids=lambda libraries: libraries[0])
+def test_third_party_libraries_stay_in_their_packages(libraries: tuple[str, ...]) -> None:
+    users = {
+        module
+        for module, file in FILES.items()
+        if {name.partition(".")[0] for name in imports_of(file)} & set(libraries)
     }
-    assert ours[ROOT / "oracle/errors.py"] == set()
-    assert ours[ROOT / "oracle/types.py"] == {"oracle.errors"}
+    assert not {module for module in users if not within(module, ONLY_IN[libraries])}
 
 
 def test_no_import_cycle() -> None:
-    graph = {module_of(f): imports_of(f, at_load=True) for f in FILES}
-    tuple(TopologicalSorter({m: uses & graph.keys() for m, uses in graph.items()}).static_order())
+    graph = {m: imports_of(file, at_load=True) & MODULES for m, file in FILES.items()}
+    tuple(TopologicalSorter(graph).static_order())
+
+
+def test_no_package_hides_a_public_function() -> None:
+    """`import oracle.decide.x` would turn `from oracle import decide` into a module."""
+    assert not {module.rpartition(".")[2] for module in FILES} & set(oracle._HOME)
+
+
+def test_a_folder_is_seen_at_once() -> None:
+    sizes = Counter(file.parent for file in FILES.values() if file.name != "__init__.py")
+    assert {str(folder): n for folder, n in sizes.items() if n > MOST_IN_A_FOLDER} == {}
 
 
 def test_unit_tests_need_no_tensorflow() -> None:
-    keras_modules = ONLY_IN["tensorflow", "keras"]
+    heavy = {"tensorflow", "keras"}
+    graph = {m: imports_of(file, at_load=True) for m, file in FILES.items()}
+    for module in TopologicalSorter(graph).static_order():
+        if graph.get(module, frozenset()) & heavy:
+            heavy.add(module)
     for file in ROOT.glob("tests/unit/**/*.py"):
         used = imports_of(file)
-        heavy = {n for n in used if n.partition(".")[0] in ("tensorflow", "keras")}
-        assert not heavy | (used & set(keras_modules)), file
+        assert not used & heavy | {n for n in used if n.partition(".")[0] in heavy}, file
+
+
+def test_old_paths_lead_to_the_new_ones_and_warn() -> None:
+    from oracle.history.metrics import measure
+
+    assert MOVED.keys().isdisjoint(MODULES)
+    assert set(MOVED.values()) <= MODULES
+    with pytest.warns(oracle.OracleWarning, match="`oracle.metrics` is now `oracle.history.met"):
+        module = import_module("oracle.metrics")
+    assert module.measure is measure
+    with pytest.raises(ModuleNotFoundError, match="nowhere"):
+        import_module("oracle.nowhere")
 
 
 @pytest.mark.parametrize(

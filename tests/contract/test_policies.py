@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_runs import SCALE, Insider, forecast_of, make_runs
 
-from oracle.policy import RULES, decide, decide_population
+from oracle.decision.policy import RULES, decide, decide_population
 from oracle.types import Action, Decision, Forecast, History, Outcome, Policy, Reason, Reference
 
 RUNS = make_runs(30)

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oracle.artifact import list_artifacts, read_artifact
-from oracle.dataset import read_dataset, write_dataset
-from oracle.forecaster import Oracle
+from oracle.forecast.forecaster import Oracle
+from oracle.history.dataset import read_dataset, write_dataset
+from oracle.model.artifact import list_artifacts, read_artifact
 from oracle.types import Forecast, History, Run
 
 pytestmark = pytest.mark.tensorflow
@@ -91,7 +91,7 @@ def test_fine_tuning_says_whether_it_got_better(tmp_path: Path, runs: list[Run])
 
 
 def test_a_control_run_stands_for_those_that_were_stopped(runs: list[Run]) -> None:
-    from oracle.recipe import Request, gather
+    from oracle.training.recipe import Request, gather
 
     weights = {runs[0].run_id: 4.0, runs[1].run_id: 1000.0, runs[2].run_id: 0.1}
     data = gather(Request(runs=tuple(runs), weights=weights, excluded={"no whole history": 3}))
@@ -107,7 +107,7 @@ def test_a_control_run_stands_for_those_that_were_stopped(runs: list[Run]) -> No
 
 
 def test_a_run_that_comes_twice_is_in_one_part_only(tmp_path: Path, runs: list[Run]) -> None:
-    from oracle.recipe import Request, gather
+    from oracle.training.recipe import Request, gather
 
     exported = tmp_path / "exported.csv"
     write_dataset(exported, runs[:50], {})
@@ -122,7 +122,7 @@ def test_a_run_that_comes_twice_is_in_one_part_only(tmp_path: Path, runs: list[R
 
 
 def test_what_calibrates_and_judges_is_counted_too(tmp_path: Path, runs: list[Run]) -> None:
-    from oracle.recipe import Request, gather
+    from oracle.training.recipe import Request, gather
 
     files = {}
     for name, table in (("train", "a"), ("calibrate", "b"), ("test", "c")):
@@ -173,7 +173,7 @@ def test_a_constant_metric_is_told_and_not_trained_on(tmp_path: Path, runs: list
 
 def test_a_constant_final_mqe_is_refused(runs: list[Run]) -> None:
     from oracle.errors import DatasetError
-    from oracle.recipe import Request, gather
+    from oracle.training.recipe import Request, gather
 
     same = tuple(run.model_copy(update={"final_mqe": 0.5}) for run in runs)
     with pytest.raises(DatasetError, match="must be different in some"):
@@ -181,7 +181,7 @@ def test_a_constant_final_mqe_is_refused(runs: list[Run]) -> None:
 
 
 def test_a_new_oracle_must_be_better_by_more_than_chance(runs: list[Run]) -> None:
-    from oracle.finetune import Verdict, compare
+    from oracle.training.finetune import Verdict, compare
     from oracle.types import Scale
 
     assert Verdict(0.05, 0.04, (-0.02, -0.001), 50, Scale.RELATIVE).better
@@ -210,9 +210,10 @@ def test_the_training_step_is_traced_at_most_once_a_length(
 ) -> None:
     import keras
 
-    from oracle.dataset import usable
-    from oracle.trainer import Settings, TrainingBatches, fit
-    from oracle.windows import LENGTHS
+    from oracle.history.dataset import usable
+    from oracle.training.batches import Settings, TrainingBatches
+    from oracle.training.fit import fit
+    from oracle.training.windows import LENGTHS
 
     traces: list[Any] = []
     lengths: set[int] = set()
@@ -237,8 +238,8 @@ def test_the_training_step_is_traced_at_most_once_a_length(
 
 
 def test_reading_a_graph_back_gives_the_same_answers() -> None:
-    from oracle.export import forecast
-    from oracle.finetune import networks_of
+    from oracle.training.export import forecast
+    from oracle.training.finetune import networks_of
 
     for folder in list_artifacts():
         if not folder.name.startswith("shipped-"):

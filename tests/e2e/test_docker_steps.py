@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 from serving import until
 
-from oracle.server import examples
+from oracle.server.http import examples
 
 ROOT = Path(__file__).parents[2]
 #: What compose.yaml's `read_only` does, for all that Python opens: /tmp and two volumes stay.

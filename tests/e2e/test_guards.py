@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from inprocess import Answer, App
 
-from oracle.server.keys import new_key
+from oracle.server.http.keys import new_key
 
 PAGE = "https://ui.example"
 SECRET, LINE = new_key("ann")

@@ -12,9 +12,9 @@ import pytest
 from minisom import MiniSom
 from stand_in import StandIn
 
+from oracle.history.metrics import measure
 from oracle.hook import Population
 from oracle.integrations.minisom import train
-from oracle.metrics import measure
 from oracle.types import Policy
 
 

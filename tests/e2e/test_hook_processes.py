@@ -14,7 +14,7 @@ import pytest
 from worker import evaluate
 
 from oracle.hook import Population
-from oracle.population import population_at
+from oracle.hook.population import population_at
 
 
 def check(path: Path, results: list[tuple[int, str, int]], runs: int) -> None:

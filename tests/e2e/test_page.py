@@ -17,9 +17,9 @@ import pytest
 from browser import DEADLINE_S, LONG_TASK_MS, Browser, post_run, post_search, programs
 from serving import Server, checkpoint, until
 
-from oracle.artifact import read_artifact, resolve, write_artifact
-from oracle.dataset import read_dataset
+from oracle.history.dataset import read_dataset
 from oracle.hook import watch
+from oracle.model.artifact import read_artifact, resolve, write_artifact
 from oracle.types import METRICS, Decision, Policy, Reason, Run
 
 HERE = Path(__file__).parent
@@ -507,7 +507,7 @@ def test_no_model_and_nothing_stored(tmp_path: Path) -> None:
 
 
 def test_it_asks_for_the_key(tmp_path: Path) -> None:
-    from oracle.server.keys import new_key
+    from oracle.server.http.keys import new_key
 
     secret, line = new_key("anna")
     with Server(tmp_path, api_keys=line) as server:

@@ -12,7 +12,7 @@ import pytest
 from serving import Server, until
 
 from oracle.client import Client
-from oracle.dataset import read_dataset
+from oracle.history.dataset import read_dataset
 from oracle.types import Run
 
 pytestmark = pytest.mark.tensorflow

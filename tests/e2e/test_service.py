@@ -17,7 +17,7 @@ from serving import HISTORY, JSON_HEADERS, Server, body, checkpoint, copy_model,
 
 from oracle.client import Client
 from oracle.errors import InvalidHistory, NotAuthorized, RunConflict, RunNotFound
-from oracle.server.keys import new_key
+from oracle.server.http.keys import new_key
 from oracle.types import Action, Decision, Forecast, History
 
 #: A server that is told to end closes everything, then lets the signal have its way.
@@ -64,8 +64,8 @@ def test_the_walk_of_a_run(server: Server) -> None:
 def test_forecast_and_decision_equal_those_in_process(server: Server) -> None:
     from serving import MODEL
 
-    from oracle.forecaster import Oracle
-    from oracle.policy import decide
+    from oracle.decision.policy import decide
+    from oracle.forecast.forecaster import Oracle
 
     oracle = Oracle.load(MODEL or None)
     history = History.parse(HISTORY)

@@ -9,9 +9,9 @@ from pathlib import Path
 from reliability import Result
 from serving import HISTORY, copy_model
 
+from oracle.server.http.telemetry import Telemetry
 from oracle.server.models import ModelKeeper
-from oracle.server.telemetry import Telemetry
-from oracle.settings import Settings
+from oracle.server.settings import Settings
 from oracle.types import History
 
 

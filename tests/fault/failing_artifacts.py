@@ -10,7 +10,7 @@ from reliability import Result
 from small_model import write_stand_in
 
 from fault.disk import FAULTS, failing, outcome
-from oracle.artifact import (
+from oracle.model.artifact import (
     Artifact,
     activate,
     active,

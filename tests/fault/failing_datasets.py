@@ -16,7 +16,7 @@ from reliability import ROOT, Result
 from collector.collect import collect, journal_path
 from fault.disk import FAULTS, failing, outcome
 from fault.kill_collector import made_run
-from oracle.dataset import read_dataset, write_dataset
+from oracle.history.dataset import read_dataset, write_dataset
 
 OLD, NEW = 3, 5
 #: Largest file of `oracle collect` in its own process, bytes.

@@ -1,7 +1,7 @@
 """T8: folders made to do harm are refused before anything of them is run or unpacked.
 
 Whoever made them also wrote the digests: these must fail on what they are. Hostile graphs have
-a battery of their own in tests/unit/test_onnx_file.py; here they come as whole folders.
+a battery of their own in tests/unit/model/test_onnx_file.py; here they come as whole folders.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from onnx import TensorProto, helper
 from reliability import ROOT, Result
 from small_model import write_stand_in
 
-from oracle.artifact import MAX_BYTES
+from oracle.model.artifact import MAX_BYTES
 
 #: What reading a hostile folder may cost, bytes above a good one.
 MEMORY_BYTES = 200 * 1024 * 1024
@@ -262,7 +262,7 @@ def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None
 
 def redigest(folder: Path) -> None:
     """Write digests that fit, where the files can be read at all."""
-    from oracle.artifact import _digest_line, _sha256
+    from oracle.model.artifact import _digest_line, _sha256
 
     path = folder / "manifest.json"
     text = path.read_text()
@@ -280,9 +280,9 @@ def redigest(folder: Path) -> None:
 
 READ_ALL = """
 import json, os, sys, time
-from oracle.artifact import read_artifact
+from oracle.model.artifact import read_artifact
 from oracle.errors import ArtifactError
-from oracle.runtime import open_artifact
+from oracle.model.runtime import open_artifact
 
 def peak_bytes():  # of this process alone: ru_maxrss would begin at the parent's
     line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))

@@ -19,7 +19,7 @@ from reliability import ROOT, Result
 
 from collector.collect import collect, journal_path
 from fault.kill_collector import DEADLINE_S, RUNS_A_LIFE, SEED, WORKERS, made_run
-from oracle.dataset import metadata_path, read_dataset
+from oracle.history.dataset import metadata_path, read_dataset
 from oracle.types import Run
 
 #: Recorded trainings; so many of them that writing them takes a while.

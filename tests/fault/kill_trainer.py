@@ -16,9 +16,9 @@ from pathlib import Path
 
 from reliability import ROOT, Result
 
-from oracle.artifact import read_artifact
-from oracle.dataset import read_dataset, write_dataset
 from oracle.errors import ArtifactError
+from oracle.history.dataset import read_dataset, write_dataset
+from oracle.model.artifact import read_artifact
 
 SAMPLE = ROOT / "data/sample.csv.gz"
 RUNS = 80

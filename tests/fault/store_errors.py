@@ -22,9 +22,9 @@ from stand_in import StandIn
 
 from fault.disk import FAULTS, Disk
 from oracle.errors import StoreUnavailable
-from oracle.server.runs import Runs
-from oracle.server.store import Store
-from oracle.server.wire import CheckpointsRequest
+from oracle.server.http.wire import CheckpointsRequest
+from oracle.server.runs.lifecycle import Runs
+from oracle.server.storage.store import Store
 from oracle.types import Policy
 
 APPENDS = 3

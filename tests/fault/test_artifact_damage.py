@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oracle.artifact import activate, active, read_artifact
 from oracle.errors import ArtifactError
-from oracle.runtime import open_artifact
+from oracle.model.artifact import activate, active, read_artifact
+from oracle.model.runtime import open_artifact
 
 #: Damages tried; none of n accepted bounds the rate at 3 / n with 95 % confidence.
 FAULTS = int(os.environ.get("ORACLE_FAULTS", "2000"))

@@ -10,8 +10,8 @@ import pytest
 
 from collector.collect import Journal, collect, journal_path
 from fault.kill_collector import made_run
-from oracle.dataset import read_dataset
 from oracle.errors import DatasetError, OracleError
+from oracle.history.dataset import read_dataset
 
 ROOT = Path(__file__).parents[2]
 

@@ -22,11 +22,11 @@ import pytest
 from minisom import MiniSom
 from stand_in import StandIn
 
+from oracle.decision.policy import decide
 from oracle.errors import OracleError, OracleWarning
 from oracle.hook import WatchedRun, watch
+from oracle.hook.remote import MAX_ANSWER_BYTES
 from oracle.integrations.minisom import train
-from oracle.policy import decide
-from oracle.remote import MAX_ANSWER_BYTES
 from oracle.types import Forecast, History, Policy
 
 STEPS = int(os.environ.get("STEPS", "100"))

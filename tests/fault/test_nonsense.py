@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from bench import support as bench
-from oracle.dataset import read_dataset
-from oracle.support import Support
-from oracle.support_fit import fit_support
+from oracle.forecast.support import Support
+from oracle.history.dataset import read_dataset
+from oracle.training.support_fit import fit_support
 from oracle.types import Policy, Run
 
 ROOT = Path(__file__).parent.parent.parent

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from oracle.population import Population
+from oracle.hook.population import Population
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS, WORKERS = 3, 3

@@ -12,7 +12,7 @@ from inprocess import App
 from reliability import Result
 from serving import MODEL, body, checkpoint
 
-from oracle.artifact import resolve
+from oracle.model.artifact import resolve
 
 _PARTS = [
     "../", "..\\", "/etc/passwd", "%2e%2e%2f", "\x00", "\n", "\r\n", "\u2028", "{{7*7}}",

@@ -9,9 +9,9 @@ from reliability import ROOT, Result
 from serving import MODEL
 
 from bench import support as bench
-from oracle.artifact import read_artifact, resolve
-from oracle.dataset import read_dataset
-from oracle.support import Support
+from oracle.forecast.support import Support
+from oracle.history.dataset import read_dataset
+from oracle.model.artifact import read_artifact, resolve
 from oracle.types import Policy, Run
 
 DATA = ROOT / "tests/data/support"

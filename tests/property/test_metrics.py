@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from minisom import MiniSom
 
 from oracle.errors import OracleError
-from oracle.metrics import measure, mqe_of_mean
+from oracle.history.metrics import measure, mqe_of_mean
 
 SIDES = st.integers(1, 9)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_runs import SCALE, forecast_of
 
-from oracle.policy import decide, decide_population
+from oracle.decision.policy import decide, decide_population
 from oracle.types import Action, Decision, History, Outcome, Policy, Reference, Scale
 
 ORDER = {Action.STOP: 0, Action.ABSTAIN: 1, Action.CONTINUE: 1}

@@ -11,7 +11,7 @@ from pathlib import Path
 from inprocess import App
 from reliability import Result
 
-from oracle.server.keys import new_key
+from oracle.server.http.keys import new_key
 
 
 def wrong_keys(folder: Path, n: int, seed: int = 1) -> Result:

@@ -15,11 +15,11 @@ from inprocess import App
 from reliability import ROOT, Result
 from serving import MODEL, body
 
-from oracle.dataset import read_dataset
-from oracle.forecaster import Oracle
-from oracle.recorded import CHECKS, Recorded, by_table, populations, record
-from oracle.replay import by_decide
-from oracle.tally import upper_bound
+from oracle.decision.wrong_stops import upper_bound
+from oracle.evaluation.recorded import CHECKS, Recorded, by_table, populations, record
+from oracle.evaluation.replay import by_decide
+from oracle.forecast.forecaster import Oracle
+from oracle.history.dataset import read_dataset
 from oracle.types import History, Policy, Run
 
 #: `oracle collect run --preset test --seed 0` writes it; git holds a small one for the short form.

@@ -1,0 +1,1 @@
+"""From a forecast to continue, stop or abstain; pure functions, and their log."""

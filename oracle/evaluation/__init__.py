@@ -1,0 +1,1 @@
+"""How good forecasts and stopping are on recorded runs, beside what they must beat."""

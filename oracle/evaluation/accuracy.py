@@ -1,0 +1,328 @@
+"""Measure forecasts on recorded runs: error by prefix, coverage, and stopping at a threshold.
+
+Every run is cut at the same progress for everybody who forecasts it, so all rows of a table
+rest on the same prefixes. Intervals come from a bootstrap over tables: runs of one table err
+together. Within a single table they are over its runs and tell nothing of other tables. Runs
+that cannot be scored are left out, counted and named.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oracle.errors import DatasetError, must_be
+from oracle.evaluation.baselines import Baseline
+from oracle.evaluation.intervals import Array, Names, clusters_of, interval, mean_of, measures
+from oracle.evaluation.recorded import Forecaster
+from oracle.history.dataset import usable
+from oracle.history.features import finals_of
+from oracle.types import LEVELS, QUALITY_WEIGHTS, TARGETS, Forecast, History, Policy, Run
+
+Bools = npt.NDArray[np.bool_]
+
+PROGRESS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+#: What is scored: the targets, mqe and the quality score also where tables compare.
+SCORES = (*TARGETS, "relative_mqe", "quality_raw", "quality_relative")
+#: The score that all tables of errors are about, unless said.
+MAIN = "quality_relative"
+ORACLE = "oracle"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Forecasts of every run at every prefix, by everybody.
+
+    Attributes:
+        runs: [run], usable and with known finals or NaN.
+        progress: [prefix] nominal.
+        true: [run, score] outcomes.
+        predicted: forecaster -> [prefix, run, score] medians.
+        pit: [prefix, run, score] randomised probability integral transform of the oracle.
+        excluded: why runs were left out -> how many.
+    """
+
+    runs: list[Run]
+    progress: tuple[float, ...]
+    true: Array
+    predicted: dict[str, Array]
+    pit: Array
+    excluded: dict[str, int]
+
+    @property
+    def tables(self) -> Names:
+        """[run] table names."""
+        return np.array([run.dataset for run in self.runs])
+
+    @property
+    def sources(self) -> Names:
+        """[run] source names."""
+        return np.array([run.source for run in self.runs])
+
+
+def score(
+    runs: Sequence[Run],
+    forecaster: Forecaster,
+    baselines: Mapping[str, Baseline] | None = None,
+    progress: Sequence[float] = PROGRESS,
+    seed: int = 0,
+) -> Scored:
+    """Forecast every run at every prefix.
+
+    Args:
+        runs: recorded to their end; censored, too short and constant ones are left out.
+        forecaster: the oracle.
+        baselines: fitted on other runs, by name.
+        progress: shares of the run to show, 0..1; 1 shows all of it.
+        seed: of the randomised transform.
+
+    Raises:
+        DatasetError: where no run is left.
+    """
+    kept, excluded = usable(runs)
+    left_out = Counter(excluded)
+    whole = [run for run in kept if run.history.total_epochs is not None]
+    left_out["unknown total_epochs"] += len(kept) - len(whole)
+    first = min(progress)
+    shown = [run for run in whole if run.history.until(first) is not None]
+    left_out[f"no checkpoint within the first {first:.0%}"] += len(whole) - len(shown)
+    if not shown:
+        raise DatasetError(
+            must_be("dataset", "one usable run at least", 0, f"Left out: {dict(+left_out)}.")
+        )
+    scales = np.array([run.history.context.mqe_of_mean or np.nan for run in shown])
+    finals = finals_of(shown)
+    true = with_scores(finals, scales)
+    rng = np.random.default_rng(seed)
+    names = [ORACLE, *(baselines or {})]
+    predicted = {n: np.full((len(progress), *true.shape), np.nan) for n in names}
+    pit = np.full((len(progress), *true.shape), np.nan)
+    for p, share in enumerate(progress):
+        prefixes = [_cut(run.history, share) for run in shown]
+        forecasts = forecaster.forecast_many(prefixes)
+        for i, forecast in enumerate(forecasts):
+            predicted[ORACLE][p, i] = _medians(forecast, scales[i])
+            pit[p, i] = _transform(forecast, true[i], scales[i], rng)
+        for name, baseline in (baselines or {}).items():
+            predicted[name][p] = with_scores(baseline.predict(prefixes), scales)
+    return Scored(shown, tuple(progress), true, predicted, pit, dict(+left_out))
+
+
+def _cut(history: History, share: float) -> History:
+    return (history if share >= 1.0 else history.until(share)) or history.prefix(1)
+
+
+def with_scores(values: Array, scales: Array) -> Array:
+    """[..., 3] raw values and their scales [...] -> [..., score], after SCORES."""
+    mqe, topographic, dead = (w * values[..., i] for i, w in enumerate(QUALITY_WEIGHTS))
+    relative = values[..., 0] / scales
+    return np.concatenate(
+        [
+            values,
+            relative[..., None],
+            (mqe + topographic + dead)[..., None],
+            (QUALITY_WEIGHTS[0] * relative + topographic + dead)[..., None],
+        ],
+        axis=-1,
+    )
+
+
+def _medians(forecast: Forecast, scale: float) -> Array:
+    """[score] medians; of the joint scores from the draws where there are any."""
+    values = with_scores(np.array([forecast.median(t) for t in TARGETS]), np.array(scale))
+    if forecast.draws is not None:
+        joint = with_scores(forecast.draws, np.full(len(forecast.draws), scale))
+        values[-2:] = np.median(joint[:, -2:], axis=0)
+    return values
+
+
+def _transform(forecast: Forecast, true: Array, scale: float, rng: np.random.Generator) -> Array:
+    """[score] the transform of a forecast, NaN without draws."""
+    if forecast.draws is None:
+        return np.full(len(SCORES), np.nan)
+    return transform(with_scores(forecast.draws, np.full(len(forecast.draws), scale)), true, rng)
+
+
+def transform(drawn: Array, true: Array, rng: np.random.Generator) -> Array:
+    """Randomised probability integral transform: uniform for an honest forecast.
+
+    Where draws tie with the outcome (a ratio that has already settled) the transform is drawn
+    uniformly over the tie (Czado, Gneiting & Held, Biometrics 65, 2009).
+
+    Args:
+        drawn: [draw, score] of one forecast.
+        true: [score] outcomes; where one is NaN its transform is.
+        rng: breaks the ties.
+    """
+    near = 1e-9 * (1.0 + np.abs(true))
+    below = (drawn < true - near).mean(axis=0)
+    upto = (drawn <= true + near).mean(axis=0)
+    result: Array = below + rng.uniform(size=len(true)) * (upto - below)
+    result[~np.isfinite(true)] = np.nan
+    return result
+
+
+def inside(pit: Array, level: float) -> Bools:
+    """[value] whether an outcome lies within the central interval, by its transform."""
+    return np.asarray(np.abs(pit - 0.5) <= level / 2)
+
+
+# -- figures --------------------------------------------------------------------------------------
+
+
+def main_score(scored: Scored) -> str:
+    """The score that tables and pictures are about: relative where any scale is known."""
+    known = np.isfinite(scored.true[:, SCORES.index(MAIN)]).any()
+    return MAIN if known else "quality_raw"
+
+
+def errors(scored: Scored, which: str = MAIN, only: Bools | None = None) -> list[dict[str, Any]]:
+    """Tabulate every forecaster at every prefix for one score, with intervals.
+
+    Args:
+        scored: the forecasts.
+        which: one of SCORES.
+        only: [run] restrict to these, e.g. of one source.
+    """
+    s = SCORES.index(which)
+    rows = np.ones(len(scored.runs), dtype=bool) if only is None else only
+    tables, true = scored.tables[rows], scored.true[rows, s]
+    result = []
+    for name, predicted in scored.predicted.items():
+        for p, share in enumerate(scored.progress):
+            guess = predicted[p, rows, s]
+            known = np.isfinite(true) & np.isfinite(guess)
+            row: dict[str, Any] = {"forecaster": name, "score": which, "progress": share}
+            row |= measures(true, guess, tables)
+            if known.any():
+                error = np.abs(guess - true)[known]
+                per_run = np.stack([error, np.ones_like(error)], axis=1)
+                clusters = clusters_of(tables[known])
+                row["mae_interval"] = interval(mean_of, per_run, clusters)
+                row |= _against_last(scored, p, rows, s, known, error, clusters)
+            result.append(row)
+    return result
+
+
+def _against_last(
+    scored: Scored, p: int, rows: Bools, s: int, known: Bools, error: Array, clusters: Names
+) -> dict[str, Any]:
+    """MAE as a ratio to the last value's, where that was scored."""
+    last = scored.predicted.get("last")
+    if last is None:
+        return {}
+    theirs = np.abs(last[p, rows, s] - scored.true[rows, s])[known]
+    if not theirs.sum() > 0:
+        return {}
+    both = np.stack([error, theirs], axis=1)
+    return {
+        "ratio_to_last": float(error.sum() / theirs.sum()),
+        "ratio_interval": interval(mean_of, both, clusters),
+    }
+
+
+def coverages(scored: Scored, levels: Sequence[float] = (0.5, 0.9)) -> list[dict[str, Any]]:
+    """Share of outcomes within the central intervals, by score and prefix, with intervals."""
+    result = []
+    for s, which in enumerate(SCORES):
+        for p, share in enumerate(scored.progress):
+            values = scored.pit[p, :, s]
+            known = np.isfinite(values)
+            if not known.any() or share >= 1.0:
+                continue
+            row: dict[str, Any] = {"score": which, "progress": share, "n": int(known.sum())}
+            for level in levels:
+                hit = inside(values[known], level).astype(np.float64)
+                per_run = np.stack([hit, np.ones_like(hit)], axis=1)
+                row[f"coverage_{level:.0%}"] = float(hit.mean())
+                row[f"coverage_{level:.0%}_interval"] = interval(
+                    mean_of, per_run, clusters_of(scored.tables[known])
+                )
+            result.append(row)
+    return result
+
+
+def stopping(scored: Scored, policy: Policy | None = None) -> list[dict[str, Any]]:
+    """Classify runs as beyond the policy's threshold by forecast and by outcome.
+
+    The raw score at `policy.threshold`; where all runs end on one side of it, precision and
+    recall say nothing, and the row says so. The median of the main score, which has both
+    classes by construction, stands beside it.
+    """
+    policy = policy or Policy()
+    result = []
+    for which, threshold in (
+        ("quality_raw", policy.threshold),
+        (main_score(scored), None),
+    ):
+        s = SCORES.index(which)
+        if not np.isfinite(scored.true[:, s]).any():
+            continue  # a metric that is undefined in every run
+        if threshold is None:
+            threshold = float(np.nanmedian(scored.true[:, s]))
+        for p, share in enumerate(scored.progress):
+            true, guess = scored.true[:, s], scored.predicted[ORACLE][p, :, s]
+            known = np.isfinite(true) & np.isfinite(guess)
+            bad, stop = true[known] > threshold, guess[known] > threshold
+            hits = int((bad & stop).sum())
+            result.append(
+                {
+                    "score": which,
+                    "threshold": threshold,
+                    "progress": share,
+                    "n": int(known.sum()),
+                    "bad": int(bad.sum()),
+                    "both_classes": bool(bad.any() and not bad.all()),
+                    "accuracy": float((bad == stop).mean()) if known.any() else None,
+                    "precision": hits / int(stop.sum()) if stop.any() else None,
+                    "recall": hits / int(bad.sum()) if bad.any() else None,
+                }
+            )
+    return result
+
+
+def report(scored: Scored) -> dict[str, Any]:
+    """Gather every figure of an evaluation, ready for JSON."""
+
+    def by(names: Names) -> dict[str, list[dict[str, Any]]]:
+        return {
+            str(name): [row for which in SCORES for row in errors(scored, which, names == name)]
+            for name in np.unique(names)
+        }
+
+    by_table, by_source = by(scored.tables), by(scored.sources)
+    constant = [
+        which for s, which in enumerate(SCORES) if np.nanmax(scored.true[:, s], initial=-np.inf)
+        == np.nanmin(scored.true[:, s], initial=np.inf)
+    ]  # fmt: skip
+    found: dict[str, Any] = {
+        "runs": len(scored.runs),
+        "tables": len(by_table),
+        "sources": sorted(by_source),
+        "excluded": scored.excluded,
+        "constant_outcomes": constant,
+        "main_score": main_score(scored),
+        "intervals_over": "tables" if len(by_table) > 1 else "runs of one table",
+        "levels": LEVELS,
+        "errors": [row for which in SCORES for row in errors(scored, which)],
+        "by_table": by_table,
+        "by_source": by_source,
+        "coverage": coverages(scored),
+        "stopping": stopping(scored),
+    }
+    cleaned: dict[str, Any] = _no_nan(found)
+    return cleaned
+
+
+def _no_nan(value: Any) -> Any:
+    """NaN is no JSON: None stands for undefined."""
+    if isinstance(value, dict):
+        return {key: _no_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_no_nan(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

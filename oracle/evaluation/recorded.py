@@ -1,0 +1,272 @@
+"""Recorded runs of one table seen at every check: what a replay plays on.
+
+Every run was trained to its end, so a policy can be told afterwards what its stops would have
+cost. Forecasts are made once a run and check; a population is a choice of runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from oracle.decision.policy import doubt, quality_scores
+from oracle.decision.ranking import n_good
+from oracle.errors import DatasetError, must_be
+from oracle.history.dataset import usable
+from oracle.types import Forecast, History, Policy, Run
+
+Array = npt.NDArray[np.float64]
+
+CHECKS = (0.1, 0.2, 0.3, 0.5, 0.7)
+#: A remainder smaller than this share of the wanted size is no population.
+SMALLEST_SHARE = 0.5
+
+
+class Forecaster(Protocol):
+    """Whatever forecasts many histories at once, the `Oracle` first of all."""
+
+    def forecast_many(self, histories: Sequence[History]) -> list[Forecast]:
+        """Forecast each history, with draws."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """Runs of one table seen at every check; arrays are [check, run, ...].
+
+    Attributes:
+        table: name of the table, the cluster of every interval.
+        runs: recorded to their end.
+        checks: progress of each check, 0..1.
+        good: share of the population that counts as good.
+        prefixes: history up to the check, None before the first checkpoint.
+        forecasts: None where there is no prefix or no forecaster.
+        draws: [check, run, draw] quality scores, empty without a forecaster.
+        medians, spreads: [check, run] of the draws; spread as `Outcome.spread`.
+        last: [check, run] quality score of the last values, inf where there is no prefix.
+        final: [run] quality score at the end.
+        compute: [run] sample updates x neurons x features of the whole run.
+        is_good: [run] the truly best.
+    """
+
+    table: str
+    runs: list[Run]
+    checks: tuple[float, ...]
+    good: float
+    prefixes: list[list[History | None]]
+    forecasts: list[list[Forecast | None]]
+    draws: Array
+    medians: Array
+    spreads: Array
+    last: Array
+    final: Array
+    compute: Array
+    is_good: npt.NDArray[np.bool_]
+
+    def take(self, rows: Sequence[int]) -> Recorded:
+        """Make a population of some of the runs, in the given order."""
+        which = np.asarray(rows)
+        return replace(
+            self,
+            runs=[self.runs[i] for i in rows],
+            prefixes=[[row[i] for i in rows] for row in self.prefixes],
+            forecasts=[[row[i] for i in rows] for row in self.forecasts],
+            draws=self.draws[:, which],
+            medians=self.medians[:, which],
+            spreads=self.spreads[:, which],
+            last=self.last[:, which],
+            final=self.final[which],
+            compute=self.compute[which],
+            is_good=_best(self.final[which], self.good),
+        )
+
+    def with_draws(self, draws: Array) -> Recorded:
+        """The same runs seen through other draws [check, run, draw]; inf where there are none."""
+        medians, spreads = np.full(self.last.shape, np.inf), np.zeros(self.last.shape)
+        known = np.isfinite(draws).all(axis=2) & (draws.shape[2] > 0)
+        if known.any():
+            low, medians[known], high = np.quantile(draws[known], [0.25, 0.5, 0.75], axis=1)
+            spreads[known] = (high - low) / 2
+        return replace(self, draws=draws, medians=medians, spreads=spreads)
+
+    @property
+    def n_runs(self) -> int:
+        """Runs of the population."""
+        return len(self.runs)
+
+    @property
+    def n_checks(self) -> int:
+        """Checks of every run; as a stop it means never."""
+        return len(self.checks)
+
+    def risks(self, policy: Policy) -> Array:
+        """[check, run] the policy's risk at each run's own progress; 0 where nothing is seen."""
+        return np.array(
+            [
+                [0.0 if h is None else policy.risk_at(h.progress or 0.0) for h in row]
+                for row in self.prefixes
+            ]
+        )
+
+    def may_judge(self, policy: Policy) -> npt.NDArray[np.bool_]:
+        """[check, run] where the policy has no doubt (support, checkpoints, progress)."""
+        pairs = zip(self.prefixes, self.forecasts, strict=True)
+        return np.array(
+            [
+                [h is not None and doubt(h, f, policy) is None for h, f in zip(hs, fs, strict=True)]
+                for hs, fs in pairs
+            ]
+        )
+
+
+def by_table(runs: Iterable[Run], size: int) -> tuple[list[list[Run]], dict[str, int]]:
+    """Gather the runs of each table that can be replayed.
+
+    Args:
+        runs: of any number of tables.
+        size: runs of a population; a table needs SMALLEST_SHARE of it.
+
+    Returns:
+        the tables' runs, and why runs were left out -> how many.
+
+    Raises:
+        DatasetError: where no table has enough.
+    """
+    kept, excluded = usable(runs)
+    left_out = Counter(excluded)
+    tables: dict[str, list[Run]] = {}
+    for run in kept:
+        if run.final_topographic_error is None or run.final_dead_neuron_ratio is None:
+            left_out["undefined final metric"] += 1
+        elif run.history.total_epochs is None:
+            left_out["unknown total_epochs"] += 1
+        else:
+            tables.setdefault(run.history.population_name or run.dataset, []).append(run)
+    least = math.ceil(SMALLEST_SHARE * size)
+    enough = [members for members in tables.values() if len(members) >= least]
+    left_out["too few runs of the table"] += sum(
+        len(members) for members in tables.values() if len(members) < least
+    )
+    if not enough:
+        raise DatasetError(
+            must_be(
+                "dataset",
+                f"{least} usable runs of one table at least",
+                max((len(m) for m in tables.values()), default=0),
+                f"Left out: {dict(+left_out) or 'nothing'}. Take a smaller --population-size.",
+            )
+        )
+    return enough, dict(+left_out)
+
+
+def populations(table: Recorded, size: int, shuffles: int = 1, seed: int = 0) -> Iterator[Recorded]:
+    """Cut a table's runs into populations: once in their order, then in random ones.
+
+    A remainder smaller than SMALLEST_SHARE of `size` is left out of that cut.
+    """
+    rng = np.random.default_rng(seed)
+    for shuffle in range(shuffles):
+        order = rng.permutation(table.n_runs) if shuffle else np.arange(table.n_runs)
+        for start in range(0, table.n_runs, size):
+            rows = order[start : start + size]
+            if len(rows) >= SMALLEST_SHARE * size:
+                yield table.take(rows.tolist())
+
+
+def record(
+    runs: Sequence[Run],
+    forecaster: Forecaster | None,
+    checks: Sequence[float] = CHECKS,
+    good: float = 0.1,
+    weights: tuple[float, float, float] | None = None,
+) -> Recorded:
+    """Gather one table: cut every run at every check, forecast once, score the end.
+
+    Args:
+        runs: one table's runs, finished, final metrics known.
+        forecaster: None where only rivals that need no forecast are replayed.
+        checks: progress of each check, increasing, 0..1.
+        good: share that counts as good.
+        weights: of the quality score.
+    """
+    policy = Policy() if weights is None else Policy(weights=weights)
+    prefixes = [[run.history.until(check) for run in runs] for check in checks]
+    flat = [h for row in prefixes for h in row if h is not None]
+    answers = iter(forecaster.forecast_many(flat) if forecaster is not None else ())
+    forecasts: list[list[Forecast | None]] = [
+        [next(answers, None) if h is not None else None for h in row] for row in prefixes
+    ]
+    final = np.array([score_of(run.history, finals_of(run), policy) for run in runs])
+    last = np.array(
+        [
+            [np.inf if h is None else score_of(h, last_of(h), policy) for h in row]
+            for row in prefixes
+        ]
+    )
+    n_draws = max(
+        (len(f.draws) for r in forecasts for f in r if f and f.draws is not None), default=0
+    )
+    draws = np.full((len(checks), len(runs), n_draws), np.inf)
+    for c, row in enumerate(forecasts):
+        for i, forecast in enumerate(row):
+            if forecast is not None and forecast.draws is not None:
+                scale = runs[i].history.context.mqe_of_mean
+                draws[c, i] = quality_scores(forecast, policy, scale)
+    return Recorded(
+        table=runs[0].dataset,
+        runs=list(runs),
+        checks=tuple(checks),
+        good=good,
+        prefixes=prefixes,
+        forecasts=forecasts,
+        draws=np.empty((len(checks), len(runs), 0)),
+        medians=np.full(last.shape, np.inf),
+        spreads=np.zeros(last.shape),
+        last=last,
+        final=final,
+        compute=np.array([compute_of(run.history) for run in runs]),
+        is_good=_best(final, good),
+    ).with_draws(draws)
+
+
+def _best(final: Array, good: float) -> npt.NDArray[np.bool_]:
+    """[run] whether a run is among the best share `good` by its final score."""
+    is_good = np.zeros(len(final), dtype=bool)
+    is_good[np.argsort(final, kind="stable")[: n_good(len(final), good)]] = True
+    return is_good
+
+
+def score_of(history: History, values: Sequence[float], policy: Policy) -> float:
+    """Quality score of three values on the scale of the history: relative where known."""
+    mqe, topographic, dead = policy.weights
+    scale = history.context.mqe_of_mean or 1.0
+    return mqe * values[0] / scale + topographic * values[1] + dead * values[2]
+
+
+def finals_of(run: Run) -> tuple[float, float, float]:
+    """Final values of a run; an undefined ratio counts as the worst."""
+    topographic, dead = run.final_topographic_error, run.final_dead_neuron_ratio
+    return run.final_mqe, 1.0 if topographic is None else topographic, 1.0 if dead is None else dead
+
+
+def last_of(history: History) -> tuple[float, float, float]:
+    """Last values of a history; an undefined ratio counts as the worst."""
+    topographic, dead = history.topographic_error[-1], history.dead_neuron_ratio[-1]
+    return (
+        history.mqe[-1],
+        1.0 if topographic is None else topographic,
+        1.0 if dead is None else dead,
+    )
+
+
+def compute_of(history: History) -> float:
+    """Sample updates x neurons x features of the whole run; epochs stand in for updates."""
+    context = history.context
+    neurons = (context.map_rows or 1.0) * (context.map_cols or 1.0)
+    updates = context.total_updates or history.total_epochs or 1.0
+    return updates * neurons * (context.n_features or 1.0)

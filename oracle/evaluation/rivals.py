@@ -1,0 +1,218 @@
+"""Other ways to stop early, replayed on the same populations: pruners and simple rules.
+
+Optuna's pruners are driven through its own ask, report, should_prune and tell, one trial after
+the other, with the quality score of the last values and progress in percent as the step.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from oracle.decision.ranking import n_good
+from oracle.evaluation.baselines import Baseline, Boosting, CurveFit
+from oracle.evaluation.recorded import Array, Recorded, score_of
+from oracle.evaluation.replay import Setting, StopPolicy, Stops, clairvoyant
+from oracle.types import Policy
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+
+#: Share of the population that each setting of keep-top-K keeps after the first checkpoint.
+KEEP = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+#: A run is dropped when the fitted curve ends worse than this percentile of those before it.
+PERCENTILES = (10.0, 25.0, 50.0, 75.0, 90.0)
+
+
+#: Optuna's Median and Percentile: percentage kept, percent of progress and trials before a stop.
+KEPT = (10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 97.0)
+WARM_UP_STEPS = (0, 30, 50)
+STARTUP_TRIALS = (5, 15)
+#: Checks without improvement that Patient waits for, around a strict and a lax Percentile.
+PATIENCE = (0, 1, 2)
+#: Successive halving: resource of the first rung in percent, and share 1/factor that goes on.
+RUNGS = (10, 30, 50)
+FACTORS = (2, 3, 4)
+#: Wilcoxon's p; each costs ten times what the others' settings do.
+P_VALUES = (0.1, 0.05, 0.01, 0.001)
+
+
+def rivals() -> dict[Setting, StopPolicy]:
+    """Every rival that needs no training, at its settings, and the clairvoyant bound."""
+    policies: dict[Setting, StopPolicy] = {Setting("clairvoyant"): clairvoyant}
+    for share in KEEP:
+        policies[Setting("keep top K at the first check", share)] = keep_top(share)
+    for setting, make in _pruners().items():
+        policies[setting] = optuna_pruner(make)
+    fitted = _Predicted(CurveFit().fit([]))
+    for percent in PERCENTILES:
+        policies[Setting("curve fit + percentile", percent)] = worse_than(fitted, percent)
+    return policies
+
+
+def _pruners() -> dict[Setting, Callable[[], BasePruner]]:
+    """Each pruner over a grid of its own settings."""
+    from optuna import pruners as p
+
+    made: dict[Setting, Callable[[], BasePruner]] = {}
+
+    def add(name: str, make: Callable[..., BasePruner], **options: float) -> None:
+        number = sum(setting.policy == name for setting in made)
+        label = ", ".join(f"{option} {value:g}" for option, value in options.items())
+        made[Setting(name, number, label)] = partial(make, **options)
+
+    for trials, steps in product(STARTUP_TRIALS, WARM_UP_STEPS):
+        add("Optuna Median", p.MedianPruner, n_startup_trials=trials, n_warmup_steps=steps)
+    for kept, steps in product(KEPT, WARM_UP_STEPS[:2]):
+        add("Optuna Percentile", p.PercentilePruner, percentile=kept, n_warmup_steps=steps)
+    for kept, patience in product((50.0, 90.0), PATIENCE):
+        add("Optuna Patient(Percentile)", _patient, percentile=kept, patience=patience)
+    for rung, factor in product(RUNGS, FACTORS):
+        share = {"min_resource": rung, "reduction_factor": factor}
+        add("Optuna SuccessiveHalving", p.SuccessiveHalvingPruner, **share)
+        add("Optuna Hyperband", p.HyperbandPruner, max_resource=100, **share)
+    for value in P_VALUES:
+        add("Optuna Wilcoxon", p.WilcoxonPruner, p_threshold=value, n_startup_steps=1)
+    return made
+
+
+def _patient(percentile: float, patience: int) -> BasePruner:
+    from optuna import pruners as p
+
+    return p.PatientPruner(p.PercentilePruner(percentile), patience)
+
+
+def optuna_pruner(make: Callable[[], BasePruner]) -> StopPolicy:
+    """Drive one of Optuna's pruners over a population.
+
+    Args:
+        make: builds a fresh pruner, one a population.
+    """
+
+    def stops(population: Recorded) -> Stops:
+        with warnings.catch_warnings():
+            # Experimental pruners, steps that the best trial lacks: not our user's concern.
+            warnings.simplefilter("ignore")
+            return _driven(make(), population)
+
+    return stops
+
+
+def _driven(pruner: BasePruner, population: Recorded) -> Stops:
+    import optuna
+
+    study = optuna.create_study(
+        study_name=f"replay-{population.table}",  # Hyperband draws brackets from the name
+        direction="minimize",
+        pruner=pruner,
+        sampler=optuna.samplers.RandomSampler(seed=0),
+    )
+    result = np.full(population.n_runs, population.n_checks)
+    for i in range(population.n_runs):
+        trial = study.ask()
+        for c, check in enumerate(population.checks):
+            value = population.last[c, i]
+            if not np.isfinite(value):
+                continue
+            trial.report(float(value), step=round(100 * check))
+            if trial.should_prune():
+                result[i] = c
+                break
+        if result[i] < population.n_checks:
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            trial.report(float(population.final[i]), step=100)
+            study.tell(trial, float(population.final[i]))
+    return result
+
+
+def keep_top(share: float) -> StopPolicy:
+    """Train all to the first check in step, keep the best `share` by their last values."""
+
+    def stops(population: Recorded) -> Stops:
+        result = np.zeros(population.n_runs, dtype=np.int64)
+        best = np.argsort(population.last[0], kind="stable")
+        result[best[: n_good(population.n_runs, share)]] = population.n_checks
+        return result
+
+    return stops
+
+
+class _Predicted:
+    """[check, run] quality scores that a baseline forecasts; kept for the last population."""
+
+    def __init__(self, baseline: Baseline) -> None:
+        self.baseline = baseline
+        self._for: Recorded | None = None
+        self._scores: Array = np.empty((0, 0))
+
+    def __call__(self, population: Recorded) -> Array:
+        if self._for is not population:
+            scores: Array = np.full(population.last.shape, np.inf)
+            for c, row in enumerate(population.prefixes):
+                seen = [(i, h) for i, h in enumerate(row) if h is not None]
+                if not seen:
+                    continue
+                values = self.baseline.predict([h for _, h in seen])
+                for (i, h), value in zip(seen, values, strict=True):
+                    scores[c, i] = score_of(h, value.tolist(), Policy())
+            self._for, self._scores = population, scores
+        return self._scores
+
+
+def worse_than(predicted: Callable[[Recorded], Array], percent: float) -> StopPolicy:
+    """Stop a run whose predicted end is worse than a percentile of the runs before it.
+
+    Stopped runs count by their prediction, finished ones by their end; five runs come first.
+    """
+
+    def stops(population: Recorded) -> Stops:
+        scores = predicted(population)
+        result = np.full(population.n_runs, population.n_checks)
+        known = population.final.copy()
+        for i in range(5, population.n_runs):
+            bar = np.percentile(known[:i], percent)
+            worse = np.flatnonzero(np.isfinite(scores[:, i]) & (scores[:, i] > bar))
+            if len(worse):
+                result[i] = worse[0]
+                known[i] = scores[worse[0], i]
+        return result
+
+    return stops
+
+
+class BoostingDraws:
+    """The boosting baseline's view of a population: its draws in place of the oracle's."""
+
+    def __init__(self, boosting: Boosting) -> None:
+        self._boosting = boosting
+        self._for: Recorded | None = None
+        self._view: Recorded | None = None
+
+    def __call__(self, policy: StopPolicy) -> StopPolicy:
+        """Replay `policy` on the baseline's draws."""
+
+        def stops(population: Recorded) -> Stops:
+            if self._for is not population or self._view is None:
+                self._for, self._view = population, self._seen(population)
+            return policy(self._view)
+
+        return stops
+
+    def _seen(self, population: Recorded) -> Recorded:
+        n_draws = population.draws.shape[2] or 1000
+        draws: Array = np.full((*population.last.shape, n_draws), np.inf)
+        weights = np.array(Policy().weights)
+        for c, row in enumerate(population.prefixes):
+            seen = [(i, h) for i, h in enumerate(row) if h is not None]
+            if not seen:
+                continue
+            outcomes = self._boosting.draws([h for _, h in seen], n_draws)
+            for (i, h), outcome in zip(seen, outcomes, strict=True):
+                draws[c, i] = outcome @ (weights / [h.context.mqe_of_mean or 1.0, 1.0, 1.0])
+        return population.with_draws(draws)

@@ -1,0 +1,1 @@
+"""From what the network answers to a forecast with honest intervals."""

@@ -1,0 +1,107 @@
+"""Arithmetic of quantile forecasts in plain NumPy: shared by training, export and evaluation."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from oracle.model.graph import outward_steps
+
+
+def non_crossing(raw: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Turn unconstrained outputs into non-decreasing quantiles.
+
+    Args:
+        raw: [..., level]; the middle one is the median, each other one a step (softplus) away
+            from its neighbour nearer the median.
+
+    Returns:
+        [..., level], non-decreasing along the last axis.
+    """
+    n_levels = raw.shape[-1]
+    median = raw[..., n_levels // 2, None]
+    return np.asarray(median + np.logaddexp(0, raw) @ outward_steps(n_levels).astype(raw.dtype))
+
+
+def quantiles_of(
+    values: npt.NDArray[np.float64], levels: tuple[float, ...]
+) -> npt.NDArray[np.float64]:
+    """Read quantiles off values, as np.quantile does, at a fraction of its overhead.
+
+    Args:
+        values: [..., value].
+        levels: quantile levels, each within 0..1.
+
+    Returns:
+        [..., level].
+
+    >>> quantiles_of(np.array([4.0, 0.0, 1.0]), (0.5, 0.75))
+    array([1. , 2.5])
+    """
+    needed, below, above, share = _places(levels, values.shape[-1])
+    # Beyond a dozen places it is faster to sort all values than to put so many in their places.
+    ordered = np.sort(values) if len(needed) > 12 else np.partition(values, needed, axis=-1)
+    low = ordered[..., below]
+    return np.asarray(low + share * (ordered[..., above] - low))
+
+
+@lru_cache(maxsize=64)
+def _places(
+    levels: tuple[float, ...], n: int
+) -> tuple[
+    npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float64]
+]:
+    """Where `levels` lie among `n` sorted values.
+
+    Returns:
+        All places needed, those below and above each level, and the share between.
+    """
+    place = np.array(levels) * (n - 1)
+    below = place.astype(np.intp)
+    above = np.minimum(below + 1, n - 1)
+    # np.union1d would import numpy.ma: 9 MB in every worker.
+    needed = np.array(sorted({*below.tolist(), *above.tolist()}))
+    return needed, below, above, place - below
+
+
+def between(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Read a broken line at `x`: np.interp for one number, at a tenth of its time.
+
+    Args:
+        x: where; beyond the ends the line is level.
+        xs: non-decreasing.
+        ys: the line at each of `xs`.
+
+    >>> between(0.5, (0.0, 1.0, 2.0), (10.0, 20.0, 0.0))
+    15.0
+    """
+    i = bisect(xs, x)
+    if i == 0 or i == len(xs):
+        return ys[max(i - 1, 0)]
+    low, high = xs[i - 1], xs[i]
+    return ys[i - 1] + (ys[i] - ys[i - 1]) * ((x - low) / (high - low))
+
+
+def pinball(
+    outcome: npt.ArrayLike, quantiles: npt.ArrayLike, levels: Sequence[float]
+) -> npt.NDArray[np.float64]:
+    """Measure quantile forecasts by the pinball loss, whose minimum is at the true quantile.
+
+    loss = max(level * (y - q), (level - 1) * (y - q)); Koenker & Bassett, "Regression
+    quantiles", Econometrica 46 (1978) 33-50, doi:10.2307/1913643.
+
+    Args:
+        outcome: [...] what came, NaN where unknown.
+        quantiles: [..., level].
+        levels: quantile levels, each within 0..1.
+
+    Returns:
+        [..., level] loss in the unit of `outcome`, NaN where the outcome is.
+    """
+    error = np.asarray(outcome, np.float64)[..., None] - np.asarray(quantiles, np.float64)
+    tau = np.asarray(levels, np.float64)
+    return np.maximum(tau * error, (tau - 1) * error)

@@ -1,0 +1,165 @@
+"""The joint quality score's own calibration, on top of its parts'.
+
+Margins that are each honest do not make their weighted sum honest: what hangs together in one
+regime does not in another. So the score of the joint draws is compared with outcomes on held-out
+tables once more, and the draws are moved until its distribution is right. P(good) and P(gain)
+rest on these draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from oracle.forecast.calibration import KNOTS, STRETCHES, learn_offsets
+from oracle.forecast.quantiles import quantiles_of
+from oracle.history.features import Array
+from oracle.types import QUALITY_WEIGHTS
+
+#: Smallest spread of the score, in its own units.
+MIN_SPREAD = 0.002
+
+_LOW, _HIGH = KNOTS.index(0.25), KNOTS.index(0.75)
+_WEIGHTS = np.array(QUALITY_WEIGHTS)
+
+
+def scores_of(draws: Array, weights: Array) -> Array:
+    """Weigh joint draws [3, run, draw] by [3, run] into quality scores [run, draw]."""
+    score: Array = weights[0, :, None] * draws[0]
+    for k in range(1, len(draws)):
+        score += weights[k, :, None] * draws[k]
+    return score
+
+
+def weights_of(unit: Array) -> Array:
+    """The weights of the metrics, [3, run], where mqe is measured in `unit` [run]."""
+    weights: Array = np.multiply.outer(_WEIGHTS, np.ones_like(unit))
+    weights[0] /= unit
+    return weights
+
+
+def score_knots(scores: Array) -> tuple[Array, Array]:
+    """Read each run's distribution off its draws [run, draw].
+
+    Returns:
+        [run, knot] values at KNOTS, and the spread [run, 1].
+    """
+    base = quantiles_of(scores, KNOTS)
+    return base, np.maximum(base[:, [_HIGH]] - base[:, [_LOW]], MIN_SPREAD)
+
+
+@dataclass(frozen=True)
+class QualityCalibration:
+    """Offsets of the score's quantiles, in units of its spread.
+
+    Attributes:
+        offsets: [stretch, knot].
+        offsets_unknown: [knot] where progress is unknown.
+    """
+
+    offsets: Array
+    offsets_unknown: Array
+
+    def adjust(self, draws: Array, unit: Array, progress: Array) -> tuple[Array, Array]:
+        """Move joint draws so that their quality score is calibrated.
+
+        Each draw moves along the metrics in proportion to how much they vary, so that a metric
+        that is settled stays where it is. So does a ratio drawn at exactly 0 or 1: many runs end
+        there, and a little beside it none does.
+
+        Args:
+            draws: [3, run, draw], raw units.
+            unit: [run] of mqe inside the score: mqe_of_mean, or 1 where it is unknown.
+            progress: [run, stretch + 1] from `oracle.forecast.calibration.along`.
+
+        Returns:
+            The draws [3, run, draw] and their scores [run, draw].
+        """
+        weights = weights_of(unit)
+        score = scores_of(draws, weights)
+        base, spread = score_knots(score)
+        change = progress @ self._table
+        change *= spread
+        change += base
+        np.maximum.accumulate(change, axis=1, out=change)
+        change -= base
+        for i, scores in enumerate(score):
+            score[i] = np.interp(scores, base[i], change[i])
+        spreads = _std(draws)
+        total = (weights * spreads).sum(axis=0)
+        share = spreads / np.where(total > 0, total, 1.0)  # all 0 where nothing varies
+        moved = share[:, :, None] * score
+        moved += draws
+        np.maximum(moved, 0.0, out=moved)
+        np.minimum(moved[1:], 1.0, out=moved[1:])
+        at_bound = (draws[1:] <= 0.0) | (draws[1:] >= 1.0)
+        np.copyto(moved[1:], draws[1:], where=at_bound)
+        return moved, scores_of(moved, weights)
+
+    @cached_property
+    def _table(self) -> Array:
+        """Offsets by stretch, those of unknown progress last: [stretch + 1, knot]."""
+        return np.concatenate((self.offsets, self.offsets_unknown[None]))
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain numbers."""
+        return {
+            "offsets": np.round(self.offsets, 5).tolist(),
+            "offsets_unknown": np.round(self.offsets_unknown, 5).tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, numbers: dict[str, Any]) -> Self:
+        """Read what `to_json` gave.
+
+        Raises:
+            ValueError: where the shapes are not this version's.
+        """
+        made = cls(
+            np.asarray(numbers["offsets"], np.float64),
+            np.asarray(numbers["offsets_unknown"], np.float64),
+        )
+        shapes = (made.offsets.shape, made.offsets_unknown.shape)
+        if shapes != ((len(STRETCHES), len(KNOTS)), (len(KNOTS),)):
+            raise ValueError("quality calibration has arrays of the wrong shape")
+        if not (np.isfinite(made.offsets).all() and np.isfinite(made.offsets_unknown).all()):
+            raise ValueError("quality calibration has numbers that are not finite")
+        return made
+
+
+def _std(draws: Array) -> Array:
+    """Standard deviation along the last axis: np.std without its overhead."""
+    n = draws.shape[-1]
+    rows = draws - (np.add.reduce(draws, axis=-1) / n)[..., None]
+    return np.asarray(np.sqrt(np.vecdot(rows, rows) / n))
+
+
+def fit_quality(
+    examples: Iterable[tuple[Array, Array, Array]],
+    progress: Array,
+    progress_known: npt.NDArray[np.bool_],
+) -> QualityCalibration:
+    """Learn the offsets on held-out runs; 0 where there are none with every outcome.
+
+    Args:
+        examples: draws [3, run, draw], outcomes [3, run] and units [run] of prefixes, in parts.
+        progress: [example] true progress.
+        progress_known: [example] whether the forecast was told it.
+    """
+    none = np.empty((0, len(KNOTS)))
+    surprise = np.concatenate([none, *(_surprise(*part) for part in examples)])[:, None, :]
+    return QualityCalibration(
+        *(o[..., 0, :] for o in learn_offsets(surprise, progress, progress_known))
+    )
+
+
+def _surprise(draws: Array, outcome: Array, unit: Array) -> Array:
+    """(outcome - quantile) / spread of the scores, at KNOTS: [run, knot]."""
+    weights = weights_of(unit)
+    base, spread = score_knots(scores_of(draws, weights))
+    return np.asarray(((outcome * weights).sum(axis=0)[:, None] - base) / spread)

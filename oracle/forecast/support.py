@@ -1,0 +1,226 @@
+"""Support: how much a history resembles those the network was trained on, 0..1.
+
+A small network tells recorded prefixes from corrupted ones (`oracle.training.support_fit`); its
+answer is compared with its answers on recorded runs of tables that it never saw, of histories that
+know as much: the score is a conformal p-value, so that about x of all real histories score below x
+and a policy with `min_support` x refuses as many. Missing context makes no score lower by itself.
+Everything is NumPy and plain numbers; one score costs a few dozen array operations.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from oracle.errors import ArtifactIncompatible, must_be
+from oracle.history.features import FEATURES, FEATURES_VERSION, MQE_FLOOR, Array, Float32
+from oracle.types import History
+
+#: Layout of the numbers that `oracle.training.support_fit.fit_support` returns.
+SUPPORT_VERSION = 1
+
+_AT = {name: i for i, name in enumerate(FEATURES)}
+_CHANGES = slice(_AT["mqe_to_previous"], _AT["dead_neuron_ratio_to_previous"] + 1, 5)
+_SINCE_FIRST = slice(_AT["mqe_to_first"], _AT["dead_neuron_ratio_to_first"] + 1, 5)
+_PLAN_NOW = slice(_AT["learning_rate_now"], _AT["radius_now"] + 1, 6)
+_PROGRESS_KNOWN = _AT["progress_known"]
+_SCALE_KNOWN = _AT["mqe_known_scale"]
+_MAP_KNOWN = _AT["map_known"]
+
+#: Changes smaller than this are alike to the logarithm.
+_SMALL = 1e-4
+#: Leading inputs of `describe` that are sizes of changes, taken as logarithms.
+_MAGNITUDES = 24
+#: A checkpoint left out may lie this far beyond the encoded ones: no run leaps so (log units).
+_SPIKE = math.log(3)
+#: What each spread beyond the range seen costs: the network itself never sees it (logits).
+_OUTSIDE = 5.0
+
+#: Checkpoints at which the next group of calibration begins; histories of 1, 2, 3..4, 5..9, more.
+_LENGTHS = (2, 3, 5, 10)
+#: Groups of calibration: length, and what is known of progress, scale and map.
+GROUPS = (len(_LENGTHS) + 1) * 4
+#: Levels at which each group's distribution is kept; fine where policies cut.
+KNOT_LEVELS = (
+    *(0.0, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07),
+    *(0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+)
+#: Answers this far below the lowest level have no support at all (logits).
+_FALL = 6.0
+
+
+def describe(rows: Float32) -> Float32:
+    """Summarise histories of one length: the last checkpoint of each, and how it came there.
+
+    Args:
+        rows: [run, time, feature], as `oracle.history.features.encode` gives them.
+
+    Returns:
+        [run, input] float32: the last row and statistics of the path.
+    """
+    runs, time, _ = rows.shape
+    changes = rows[..., _CHANGES]  # 0 in the first row
+    since = rows[..., _SINCE_FIRST]
+    plan = rows[..., _PLAN_NOW]
+    # Late changes, changes, changes of changes | since the first, rises of the plan | turns, rests.
+    block = np.zeros((runs, time, 20), np.float32)
+    size = np.abs(changes, out=block[..., 3:6])
+    block[:, time // 2 :, :3] = size[:, time // 2 :]
+    block[..., 9:12] = since
+    if time > 1:
+        np.subtract(plan[:, 1:], plan[:, :-1], out=block[:, 1:, 12:14])
+        if time > 2:
+            later, earlier = changes[:, 2:], changes[:, 1:-1]
+            np.abs(later - earlier, out=block[:, 2:, 6:9])
+            np.less(later * earlier, 0, out=block[:, 2:, 14:17], casting="unsafe")
+    np.equal(changes, 0, out=block[..., 17:], casting="unsafe")
+    mean = np.add.reduce(block, axis=1)
+    mean *= 1 / time
+    most = np.maximum.reduce(block[..., :14], axis=1)
+    least = np.minimum.reduce(block[..., 9:14], axis=1)
+    first = size[:, 1 if time > 1 else 0]
+    last = rows[:, -1]
+    shape = since[:, [time // 4, time // 2, time * 3 // 4]].reshape(runs, -1)
+    out = np.concatenate(
+        (
+            *(mean[:, :9], most[:, :9], first, np.abs(since[:, -1])),
+            *(mean[:, 9:], most[:, 9:], least, shape, last),
+        ),
+        axis=1,
+    )
+    magnitudes = out[:, :_MAGNITUDES]
+    magnitudes += _SMALL
+    np.log(magnitudes, out=magnitudes)
+    return out
+
+
+def describe_each(encoded: Sequence[Float32]) -> Float32:
+    """Summarise histories of any lengths, those of one length together: [run, input]."""
+    of_length: dict[int, list[int]] = {}
+    for i, rows in enumerate(encoded):
+        of_length.setdefault(len(rows), []).append(i)
+    groups = list(of_length.values())
+    described = np.concatenate([describe(np.stack([encoded[i] for i in same])) for same in groups])
+    out: Float32 = np.empty_like(described)
+    out[np.concatenate(groups)] = described
+    return out
+
+
+def _hides_spike(rows: Float32, history: History) -> bool:
+    """Whether mqe at a checkpoint that was not encoded is far outside the encoded ones."""
+    unit = history.context.mqe_of_mean or max(history.mqe[0], 1e-300)
+    first, low, high = (
+        math.log(min(v / unit, 1e6) + MQE_FLOOR)
+        for v in (history.mqe[0], min(history.mqe), max(history.mqe))
+    )
+    since_first = rows[:, _AT["mqe_to_first"]]
+    above, below = high - first - since_first.max(), since_first.min() - (low - first)
+    return bool(max(above, below) > _SPIKE)
+
+
+def group_of(rows: Float32) -> int:
+    """Tell the group of calibration that [time, feature] belongs to, 0..GROUPS - 1."""
+    last = rows[-1]
+    known = 0
+    if last[_PROGRESS_KNOWN]:
+        known = 1 + (last[_SCALE_KNOWN] > 0) + (last[_MAP_KNOWN] > 0)
+    return int(bisect(_LENGTHS, len(rows)) * 4 + known)
+
+
+class Support:
+    """The fitted score; `from_json` reads what `fit_support` returned.
+
+    Args:
+        mean, spread, low, high: [input] of recorded prefixes.
+        hidden, hidden_bias: [input, unit] and [unit].
+        out, out_bias: [unit] and a number.
+        knots: [group, level] the network's answers to unseen real histories, non-decreasing.
+    """
+
+    def __init__(
+        self,
+        mean: Float32,
+        spread: Float32,
+        low: Float32,
+        high: Float32,
+        hidden: Float32,
+        hidden_bias: Float32,
+        out: Float32,
+        out_bias: float,
+        knots: Array,
+    ) -> None:
+        self.mean, self.scale = mean, (1 / spread).astype(np.float32)
+        self.low, self.high = low, high
+        self.hidden, self.hidden_bias = hidden, hidden_bias
+        self.out, self.out_bias = out, out_bias
+        self._knots = [[group[0] - _FALL, *group] for group in knots.tolist()]
+
+    @classmethod
+    def from_json(cls, numbers: dict[str, Any]) -> Support:
+        """Read what `fit_support` returned.
+
+        Raises:
+            ArtifactIncompatible: written for another layout.
+        """
+        found = (numbers.get("version"), numbers.get("features_version"))
+        if found != (SUPPORT_VERSION, FEATURES_VERSION):
+            raise ArtifactIncompatible(
+                must_be(
+                    "support",
+                    f"of version {SUPPORT_VERSION} for features {FEATURES_VERSION}",
+                    found,
+                    "Train the oracle again.",
+                )
+            )
+        arrays = ("mean", "spread", "low", "high", "hidden", "hidden_bias", "out")
+        single = {name: np.array(numbers[name], np.float32) for name in arrays}
+        return cls(**single, out_bias=float(numbers["out_bias"]), knots=np.array(numbers["knots"]))
+
+    def answer(self, inputs: Float32) -> Float32:
+        """The network's logit of being real for [..., input] descriptions."""
+        inside = np.minimum(np.maximum(inputs, self.low), self.high)
+        beyond = np.abs(inputs - inside) @ self.scale
+        inside -= self.mean
+        inside *= self.scale
+        h = inside @ self.hidden
+        h += self.hidden_bias
+        np.maximum(h, 0, out=h)
+        logit: Float32 = h @ self.out + self.out_bias - _OUTSIDE * beyond
+        return logit
+
+    def score(
+        self, encoded: Sequence[Float32], histories: Sequence[History] | None = None
+    ) -> list[float]:
+        """Support of histories.
+
+        Args:
+            encoded: [time, feature] of each, from `oracle.history.features.encode`.
+            histories: what they encode; given, checkpoints that were too close together to be
+                encoded are looked at too.
+        """
+        if not encoded:
+            return []
+        logits = self.answer(describe_each(encoded)).tolist()
+        scores = [
+            self._level(logit, group_of(rows)) for logit, rows in zip(logits, encoded, strict=True)
+        ]
+        for i, history in enumerate(histories or ()):
+            if len(history) > len(encoded[i]) and _hides_spike(encoded[i], history):
+                scores[i] = 0.0
+        return scores
+
+    def _level(self, logit: float, group: int) -> float:
+        # Plain numbers: faster than np.interp for one value.
+        knots = self._knots[group]
+        above = bisect(knots, logit)
+        if above == 0:
+            return 0.0
+        if above == len(knots):
+            return 1.0
+        low, high = KNOT_LEVELS[above - 1], KNOT_LEVELS[above]
+        below = knots[above - 1]
+        return float(low + (high - low) * (logit - below) / (knots[above] - below))

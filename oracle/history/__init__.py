@@ -1,0 +1,1 @@
+"""What a run has shown so far, as numbers: metrics, context, features, datasets."""

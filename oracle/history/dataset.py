@@ -1,0 +1,352 @@
+"""Dataset CSV and runs: read, write, split.
+
+One row a run: run_id, source, dataset, final_mqe, final_topographic_error,
+final_dead_neuron_ratio, censored, training_history (the History as JSON, context included).
+Beside it NAME_metadata.json tells counts, sources, seed, digest and the command.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from pydantic import BaseModel, FiniteFloat, ValidationError
+
+from oracle.errors import DatasetError, must_be
+from oracle.history.tables import role_of
+from oracle.types import TARGETS, History, Run, explain
+
+COLUMNS = ("run_id", "source", "dataset", *TARGETS, "censored", "training_history")
+#: One cell holds a whole history; csv's default limit of 128 KiB is too small for 1,000 points.
+MAX_CELL_CHARS = 4_000_000
+TRUE, FALSE = ("true", "1"), ("false", "0", "")
+
+
+def iter_dataset(path: str | Path) -> Iterator[Run]:
+    """Yield the runs of a dataset CSV, `.csv` or `.csv.gz`.
+
+    Raises:
+        DatasetError: names file, row (1 = header) and column, the rule and what came.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DatasetError("must be an existing file, but there is none.", file=str(path))
+    csv.field_size_limit(MAX_CELL_CHARS)
+    try:
+        with _open_text(path) as text:
+            yield from _rows(csv.reader(text, strict=True), str(path))
+    except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+        raise DatasetError(f"must be a readable CSV, but: {error}.", file=str(path)) from None
+
+
+def read_dataset(path: str | Path) -> list[Run]:
+    """Read a whole dataset CSV; see `iter_dataset`."""
+    return list(iter_dataset(path))
+
+
+def write_dataset(path: str | Path, runs: Iterable[Run], metadata: dict[str, Any]) -> None:
+    """Write a dataset CSV and NAME_metadata.json, each atomically.
+
+    The old file stays whole until the new one is complete on disk.
+
+    Args:
+        path: `.csv` or `.csv.gz`.
+        runs: written in the given order.
+        metadata: the command, the seed and whatever else tells where the runs came from.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sources: Counter[str] = Counter()
+    tables: Counter[str] = Counter()
+    censored = 0
+    buffer = io.BytesIO()
+    # mtime=0: the same runs give the same bytes.
+    packed = gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) if path.suffix == ".gz" else buffer
+    text = io.TextIOWrapper(packed, encoding="utf-8", newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for run in runs:
+        writer.writerow(_row(run))
+        sources[run.source] += 1
+        tables[run.dataset] += 1
+        censored += run.censored
+    text.flush()
+    text.detach()
+    if packed is not buffer:
+        packed.close()
+    content = buffer.getvalue()
+    facts = {
+        "runs": sum(sources.values()),
+        "censored": censored,
+        "sources": dict(sorted(sources.items())),
+        "tables": len(tables),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        **metadata,
+    }
+    _write_atomically(path, content)
+    _write_atomically(
+        metadata_path(path), (json.dumps(facts, indent=2, sort_keys=True) + "\n").encode()
+    )
+
+
+def metadata_path(path: str | Path) -> Path:
+    """`data/NAME.csv.gz` -> `data/NAME_metadata.json`."""
+    path = Path(path)
+    return path.with_name(f"{path.name.removesuffix('.gz').removesuffix('.csv')}_metadata.json")
+
+
+class _Weights(BaseModel):
+    weights: dict[str, FiniteFloat] = {}
+
+
+def read_weights(path: str | Path) -> dict[str, float]:
+    """Read how many runs each control run stands for, run_id -> weight, from the metadata.
+
+    Raises:
+        DatasetError: the metadata beside the dataset is not as `write_dataset` writes it.
+    """
+    file = metadata_path(path)
+    if not file.is_file():
+        return {}
+    try:
+        return _Weights.model_validate_json(file.read_bytes()).weights
+    except ValidationError as error:
+        raise DatasetError(explain(error), file=str(file)) from None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Runs by use; no run, and where there are enough no table, in two of them.
+
+    Attributes:
+        by: "table" where whole tables are held out, else "run".
+        excluded: why runs were left out -> how many; never silently trained on.
+    """
+
+    train: list[Run]
+    calibrate: list[Run]
+    test: list[Run]
+    by: str
+    excluded: dict[str, int]
+
+
+def counted(n: int, noun: str) -> str:
+    """Say a number of runs, tables or the like.
+
+    >>> counted(1, "table"), counted(2800, "run")
+    ('1 table', '2,800 runs')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+#: Fewer tables than this cannot spare whole ones for calibration and test.
+MIN_TABLES_TO_HOLD_OUT = 8
+#: A history needs a prefix and something left to forecast.
+MIN_CHECKPOINTS = 3
+
+
+def usable(runs: Iterable[Run]) -> tuple[list[Run], dict[str, int]]:
+    """Leave out what must not be trained or scored on, counted by reason.
+
+    An mqe that never changes was not measured. A ratio may well stand still within one run: on
+    small tables, and where every neuron is used, a hundredth of all real runs show it. That a
+    ratio was not measured only shows over many runs: see `constant_outcomes`.
+    """
+    kept, excluded = [], Counter[str]()
+    for run in runs:
+        mqe = run.history.mqe
+        if run.censored:
+            excluded["censored"] += 1
+        elif len(mqe) < MIN_CHECKPOINTS:
+            excluded[f"fewer than {MIN_CHECKPOINTS} checkpoints"] += 1
+        elif len(set(mqe)) == 1:
+            excluded["constant mqe"] += 1
+        else:
+            kept.append(run)
+    return kept, dict(excluded)
+
+
+def constant_outcomes(runs: Sequence[Run]) -> dict[str, int]:
+    """Find the targets that end the same in every run: nothing can be learned of them.
+
+    Returns:
+        target -> runs that have this outcome; targets that no run has are not among them.
+
+    Raises:
+        DatasetError: where the final mqe is one of them, without which there is no forecast.
+    """
+    found = {}
+    for target in TARGETS:
+        known = [value for run in runs if (value := getattr(run, target)) is not None]
+        if known and len(set(known)) == 1:
+            found[target] = len(known)
+    if TARGETS[0] in found:
+        rule = "different in some of the training runs"
+        came = f"{runs[0].final_mqe:g} in all {len(runs)}"
+        raise DatasetError(must_be(TARGETS[0], rule, came, "Record how each run ended."))
+    return found
+
+
+def without_outcomes(runs: Iterable[Run], targets: Collection[str]) -> list[Run]:
+    """The same runs, with these outcomes undefined."""
+    undefined = dict.fromkeys(targets)
+    return [run.model_copy(update=undefined) if targets else run for run in runs]
+
+
+def split_runs(
+    runs: Sequence[Run], seed: int = 0, shares: tuple[float, float] = (0.15, 0.15)
+) -> Split:
+    """Split 70/15/15 into train, calibrate and test, by table where there are enough.
+
+    Tables that `oracle.history.tables.ROLES` names keep their role. Of the others whole tables are
+    drawn for calibrate and test; with fewer than MIN_TABLES_TO_HOLD_OUT tables it is by run.
+
+    Raises:
+        DatasetError: where too few usable runs are left for three parts.
+    """
+    kept, excluded = usable(runs)
+    if len(kept) < 10:
+        raise DatasetError(
+            must_be(
+                "dataset",
+                "at least 10 usable runs",
+                len(kept),
+                f"Left out: {excluded or 'nothing'}. Collect more runs.",
+            )
+        )
+    rng = np.random.default_rng(seed)
+    parts: dict[str, list[Run]] = {"train": [], "calibrate": [], "test": []}
+    free: list[Run] = []
+    for run in kept:
+        role = role_of(run.dataset)
+        (parts[role] if role else free).append(run)
+    if len({run.dataset for run in kept}) < MIN_TABLES_TO_HOLD_OUT or not _enough(parts, free):
+        by, free = "run", kept
+        parts = {"train": [], "calibrate": [], "test": []}
+        order = rng.permutation(len(free))
+        first, second = (round(s * len(free)) for s in shares)
+        parts["calibrate"] = [free[i] for i in order[:first]]
+        parts["test"] = [free[i] for i in order[first : first + second]]
+        parts["train"] = [free[i] for i in order[first + second :]]
+        return Split(**parts, by=by, excluded=excluded)
+    by_table: dict[str, list[Run]] = {}
+    for run in free:
+        by_table.setdefault(run.dataset, []).append(run)
+    names = sorted(by_table)
+    want = {"calibrate": shares[0] * len(kept), "test": shares[1] * len(kept)}
+    for i in rng.permutation(len(names)):
+        part = next((p for p in want if len(parts[p]) < want[p]), "train")
+        parts[part].extend(by_table[names[i]])
+    return Split(**parts, by="table", excluded=excluded)
+
+
+def _enough(parts: dict[str, list[Run]], free: list[Run]) -> bool:
+    """Whether every part gets runs: from the named roles, or drawn from unnamed tables."""
+    spare = len({run.dataset for run in free}) >= MIN_TABLES_TO_HOLD_OUT
+    return all(parts[p] or spare for p in parts)
+
+
+def _open_text(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", newline="")
+    return path.open(encoding="utf-8", newline="")
+
+
+def _rows(reader: Any, file: str) -> Iterator[Run]:
+    header = next(reader, None)
+    missing = [c for c in COLUMNS if c not in (header or ())]
+    if header is None or missing:
+        raise DatasetError(
+            f"must have the columns {', '.join(COLUMNS)}, but {', '.join(missing)} is missing.",
+            file=file,
+            row=1,
+        )
+    index = {c: header.index(c) for c in COLUMNS}
+    for cells in reader:
+        row = reader.line_num
+        if len(cells) != len(header):
+            raise DatasetError(
+                must_be("row", f"{len(header)} cells wide", len(cells)), file=file, row=row
+            )
+        yield _run({c: cells[i] for c, i in index.items()}, file, row)
+
+
+def _run(cells: dict[str, str], file: str, row: int) -> Run:
+    finals: dict[str, float | None] = {}
+    for target in TARGETS:
+        cell = cells[target].strip()
+        try:
+            finals[target] = float(cell) if cell else None
+        except ValueError:
+            raise DatasetError(
+                must_be(target, "a number", cell), file=file, row=row, column=target
+            ) from None
+    flag = cells["censored"].strip().lower()
+    if flag not in TRUE + FALSE:
+        raise DatasetError(
+            must_be("censored", "true or false", flag), file=file, row=row, column="censored"
+        )
+    try:
+        history = History.model_validate_json(cells["training_history"])
+    except ValidationError as error:
+        raise DatasetError(explain(error), file=file, row=row, column="training_history") from None
+    try:
+        return Run.model_validate(
+            {
+                "run_id": cells["run_id"],
+                "source": cells["source"],
+                "dataset": cells["dataset"],
+                "censored": flag in TRUE,
+                "history": history,
+                **finals,
+            }
+        )
+    except ValidationError as error:
+        raise DatasetError(explain(error), file=file, row=row) from None
+
+
+def _row(run: Run) -> list[str]:
+    finals = [getattr(run, t) for t in TARGETS]
+    return [
+        run.run_id,
+        run.source,
+        run.dataset,
+        *("" if v is None else repr(v) for v in finals),
+        str(run.censored),
+        run.history.model_dump_json(exclude_none=True),
+    ]
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    """Write beside the target, fsync, rename: readers see the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with naming(path), temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the file into an OSError that names none: a write on a full disk does not say where."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise

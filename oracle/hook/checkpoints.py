@@ -1,0 +1,122 @@
+"""The checkpoints of a watched run, checked one by one, and as many kept as a forecast reads."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any, NamedTuple, SupportsFloat
+
+from oracle.errors import must_be
+from oracle.history.features import far_enough
+from oracle.hook.warn_once import Problems
+from oracle.types import METRICS, History
+
+Value = SupportsFloat | None
+
+
+class Checkpoint(NamedTuple):
+    """One measurement; None where unknown or undefined."""
+
+    epoch: float
+    mqe: float
+    topographic_error: float | None
+    dead_neuron_ratio: float | None
+    learning_rate: float | None = None
+    radius: float | None = None
+
+
+class Checkpoints:
+    """Collect checkpoints; what cannot be one is told to `problems` and left out.
+
+    Attributes:
+        kept: in order of epoch, the newest always last.
+        total_epochs: the budget, None where unknown.
+    """
+
+    def __init__(self, problems: Problems) -> None:
+        self.kept: list[Checkpoint] = []
+        self.total_epochs: float | None = None
+        self._problems = problems
+
+    def add(
+        self, epoch: Value, mqe: Value, error: Value, dead: Value, rate: Value, radius: Value
+    ) -> bool:
+        """Take a report; False where it cannot be a checkpoint."""
+        at = number(epoch)
+        last = self.kept[-1].epoch if self.kept else None
+        if at is None or at < 0:
+            rule, advice = "a finite number >= 0", ""
+        elif last is not None and at <= last:
+            rule, advice = f"larger than at the last report ({last:g})", ""
+        elif self.total_epochs is not None and at > self.total_epochs:
+            rule = f"at most total_epochs ({self.total_epochs:g})"
+            advice = " Count both in the same unit."
+        else:
+            checkpoint = self.measured(at, mqe, error, dead, rate, radius)
+            if checkpoint is not None:
+                self._keep(checkpoint)
+            return checkpoint is not None
+        advice = "The report is ignored." + advice
+        self._problems.note("epoch", must_be("epoch", rule, epoch, advice))
+        return False
+
+    def measured(
+        self, at: float, mqe: Value, error: Value, dead: Value, rate: Value, radius: Value
+    ) -> Checkpoint | None:
+        """Check the values of a report at epoch `at`; None where mqe, the one needed, is not."""
+        value = number(mqe)
+        if value is None or value < 0:
+            advice = "The report is ignored. `oracle.measure(weights, data, topology)` gives it."
+            self._problems.note("mqe", must_be("mqe", "a finite number >= 0", mqe, advice))
+            return None
+        for name, given in zip(METRICS[1:], (error, dead), strict=True):
+            if given is None:
+                advice = f"Pass `{name}=`; without it the forecast is wider."
+                self._problems.note("missing_metric", must_be(name, "given", None, advice))
+        return Checkpoint(
+            at,
+            value,
+            self._within("topographic_error", error, 1.0),
+            self._within("dead_neuron_ratio", dead, 1.0),
+            self._within("learning_rate", rate, float("inf")),
+            self._within("radius", radius, float("inf")),
+        )
+
+    def history(self, fixed: dict[str, Any]) -> History:
+        """Give the run so far, with what all its histories have in common.
+
+        Raises:
+            InvalidHistory: `fixed` does not fit.
+        """
+        columns = dict(zip(_COLUMNS, zip(*self.kept, strict=True), strict=True))
+        for name in ("learning_rate", "radius"):
+            if not any(value is not None for value in columns[name]):
+                del columns[name]
+        return History.parse({**fixed, **columns, "total_epochs": self.total_epochs})
+
+    def _within(self, name: str, given: Value, most: float) -> float | None:
+        value = number(given)  # NaN is how libraries say undefined: no problem
+        if value is None or 0 <= value <= most:
+            return value
+        rule = "within 0..1" if most == 1.0 else ">= 0"
+        self._problems.note(name, must_be(name, rule, given, "It is taken as unknown."))
+        return None
+
+    def _keep(self, newest: Checkpoint) -> None:
+        """Append; one that stands too close to the one before is kept only while it is last."""
+        if len(self.kept) > 1 and not far_enough(
+            self.kept[-2].epoch, self.kept[-1].epoch, self.total_epochs
+        ):
+            self.kept.pop()
+        self.kept.append(newest)
+
+
+_COLUMNS = ("epochs", *Checkpoint._fields[1:])
+
+
+def number(value: Value) -> float | None:
+    """Give a Python float of any number, NumPy's included; None for what is none or not finite."""
+    try:
+        result = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return result if isfinite(result) else None

@@ -1,0 +1,186 @@
+"""Who answers a watched run: the oracle in this process, or the service.
+
+A judge takes what fails in its parts to the run's problems and answers with what is left;
+only what it cannot answer at all is raised, and the watched run then abstains.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import numpy as np
+
+from oracle.decision.log import DecisionLog
+from oracle.decision.policy import decide, outcome_of
+from oracle.errors import InvalidHistory, must_be
+from oracle.hook.circuit import circuit_of
+from oracle.hook.population import Population
+from oracle.hook.warn_once import Problems
+from oracle.types import Decision, Forecast, History, Outcome, Policy, Reason, Reference
+
+if TYPE_CHECKING:
+    from oracle.forecast.forecaster import Oracle
+
+T = TypeVar("T")
+
+
+class Judge(Protocol):
+    """Answers for one run, from its start to its end."""
+
+    def start(self) -> None:
+        """Announce the run."""
+
+    def decide(self, history: History, previous: int) -> Decision:
+        """Answer for the run so far; `previous` is the last decision's `below_risk`."""
+
+    def end(self, outcome: Outcome | None, history: History | None) -> None:
+        """Say how the run ended; None where it was given up and tells nothing."""
+
+
+class Forecaster(Protocol):
+    """The part of an `Oracle` that a judge needs."""
+
+    def forecast(self, history: History) -> Forecast:
+        """Forecast the final values."""
+
+
+class LocalJudge:
+    """Forecast and decide in this process, against the population in a shared file.
+
+    Args:
+        run_id: name of the run.
+        policy: rule and settings.
+        problems: where failures are told.
+        model: a model folder's path, an `Oracle`, or None for the default.
+        population: the shared file, None = the run has no population.
+        name: of the population within the file.
+        size: runs the whole search is planned to have, None = open-ended.
+        log: a file that takes every decision, None = none.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        policy: Policy,
+        problems: Problems,
+        *,
+        model: str | os.PathLike[str] | Forecaster | None = None,
+        population: Population | None = None,
+        name: str = "default",
+        size: int | None = None,
+        log: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self._run_id, self._policy, self._problems = run_id, policy, problems
+        self._model, self._population, self._name, self._size = model, population, name, size
+        self._log = DecisionLog(log) if log is not None else None
+        self._forecast: Forecast | None = None
+        self._held = False
+        # A file that hangs is left alone for a while, as a server is.
+        self._circuit = circuit_of(f"population {population.path}") if population else None
+
+    def start(self) -> None:
+        """Enter the run into its population."""
+        self._shared("enter the run", lambda shared: shared.start(self._name, self._run_id))
+
+    def decide(self, history: History, previous: int) -> Decision:
+        """Forecast, read the population, decide, log."""
+        forecast = self._forecast_of(history)
+        self._forecast = forecast or self._forecast
+        reference = self._shared("read the population", self._reference)
+        decision = decide(history, forecast, reference, self._policy, previous=previous)
+        if decision.reason is Reason.PROTECTED and not self._held:
+            self._note_held_stop(history, forecast, reference, previous)
+        if self._log is not None:
+            try:
+                self._log.append(history, reference, previous, decision)
+            except Exception as error:
+                self._problems.note_error("log", "write the decision log", error)
+        return decision
+
+    def end(self, outcome: Outcome | None, history: History | None) -> None:
+        """Enter how the run ended; a stopped one with the spread of its forecast."""
+        if outcome is None or history is None:
+            self._shared("drop the run", lambda shared: shared.drop(self._name, self._run_id))
+        else:
+            scale = history.context.mqe_of_mean
+            if outcome.censored and self._forecast is not None:
+                estimate = outcome_of(self._forecast, self._policy, mqe_of_mean=scale)
+                outcome = outcome.model_copy(update={"spread": estimate.spread})
+            progress = history.progress if outcome.censored else 1.0
+            self._shared(
+                "enter how the run ended",
+                lambda shared: shared.end(
+                    self._name, outcome, progress=progress, mqe_of_mean=scale
+                ),
+            )
+
+    def _forecast_of(self, history: History) -> Forecast | None:
+        try:
+            forecast = loaded(self._model).forecast(history)
+            # A model of the caller's own may answer anything.
+            draws = forecast.draws
+            if draws is None or not np.isfinite(draws).all():
+                raise InvalidHistory(must_be("forecast.draws", "finite numbers", draws))
+            return forecast
+        except Exception as error:
+            self._problems.note_error("model", "forecast", error)
+            return None
+
+    def _reference(self, shared: Population) -> Reference:
+        return shared.reference(self._name, without=self._run_id, population_size=self._size)
+
+    def _note_held_stop(
+        self, history: History, forecast: Forecast | None, reference: Reference | None, n: int
+    ) -> None:
+        """Note a stop that only the control share held back: it measures wrong stops later."""
+        free = self._policy.model_copy(update={"control": 0.0})
+        if decide(history, forecast, reference, free, previous=n).stop:
+            self._held = True
+            self._shared(
+                "note a held stop",
+                lambda shared: shared.hold(self._name, self._run_id, history.progress),
+            )
+
+    def _shared(self, doing: str, act: Callable[[Population], T]) -> T | None:
+        """Use the population; None where there is none, or where it fails."""
+        if self._population is None or self._circuit is None:
+            return None
+        if not self._circuit.closed():
+            message = f"could not {doing}: the population file is left alone after failures."
+            self._problems.note("population_left_alone", message)
+            return None
+        try:
+            result = act(self._population)
+        except Exception as error:
+            self._circuit.failed()
+            self._problems.note_error("population", doing, error)
+            return None
+        self._circuit.succeeded()
+        return result
+
+
+_models: dict[Path | None, Oracle | Exception] = {}
+_models_lock = threading.Lock()
+
+
+def loaded(model: str | os.PathLike[str] | Forecaster | None) -> Forecaster:
+    """Give the model, loaded once a process; one that failed to load is not tried again."""
+    if model is not None and not isinstance(model, str | os.PathLike):
+        return model
+    from oracle.forecast.forecaster import Oracle  # onnxruntime: only where this process forecasts
+
+    path = None if model is None else Path(model).absolute()
+    with _models_lock:
+        if path not in _models:
+            try:
+                _models[path] = Oracle.load(path)
+            except Exception as error:
+                _models[path] = error
+        found = _models[path]
+    if isinstance(found, Exception):
+        raise found
+    return found

@@ -1,0 +1,192 @@
+"""The service as a judge, spoken to with the standard library alone.
+
+Every request has one deadline over name resolution, connection, headers and body: it runs in
+a thread of its own that is left behind when the deadline passes. What is not exactly an answer
+to the question asked (another run, another checkpoint, HTML, a gigabyte) is refused. Three
+failures in a row leave the service alone for a while, for all runs of the process.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+from pydantic import ValidationError
+
+from oracle.errors import InvalidHistory, OracleError, StoreUnavailable, must_be
+from oracle.hook.circuit import circuit_of
+from oracle.types import TARGETS, Decision, History, Outcome, Policy, explain
+
+#: The longest answer that is read, bytes.
+MAX_ANSWER_BYTES = 1_000_000
+#: Deadline of one request, seconds.
+TIMEOUT_S = 2.0
+
+T = TypeVar("T")
+
+
+class RemoteJudge:
+    """Post the checkpoints of one run to the service and take its decisions.
+
+    Args:
+        url: where the service is, e.g. http://127.0.0.1:8000.
+        run_id: name of the run.
+        policy: sent with every checkpoint; None = the service's own.
+        api_key: sent as a bearer token.
+        timeout_s: deadline of one request.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        run_id: str,
+        policy: Policy | None = None,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            rule = "an address such as http://127.0.0.1:8000"
+            raise InvalidHistory(must_be("url", rule, url))
+        self._secure, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
+        self._path = f"{parts.path.rstrip('/')}/v1/runs/{quote(run_id, safe='')}"
+        self._run_id, self._policy, self._timeout_s = run_id, policy, timeout_s
+        self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._connection: http.client.HTTPConnection | None = None
+        self._circuit = circuit_of(f"{self._host}:{self._port}")
+
+    def start(self) -> None:
+        """Do nothing: the first checkpoint announces the run."""
+
+    def decide(self, history: History, previous: int) -> Decision:
+        """Post the newest checkpoint.
+
+        Raises:
+            StoreUnavailable: the service does not answer, or not to this question.
+            OracleError: it refuses what was sent.
+        """
+
+        def read(raw: bytes) -> Decision:
+            decision = Decision.model_validate_json(raw)
+            if decision.run_id != self._run_id:
+                raise StoreUnavailable(must_be("run_id", "the run's in the answer", "another"))
+            if decision.progress != history.progress:
+                rule = f"{history.progress} in the answer"
+                raise StoreUnavailable(must_be("progress", rule, decision.progress))
+            return decision
+
+        return self._post("checkpoints", self._checkpoint(history), read)
+
+    def end(self, outcome: Outcome | None, history: History | None) -> None:
+        """Tell the service how the run ended; a run given up is left to its retention."""
+        try:
+            if outcome is not None:
+                self._post("finish", _finish(outcome), lambda raw: raw)
+        finally:
+            self._give_up()
+
+    def _checkpoint(self, history: History) -> dict[str, Any]:
+        body = history.model_dump(mode="json", exclude_none=True)
+        if self._policy is not None:
+            body["policy"] = self._policy.model_dump(mode="json")
+        return body
+
+    def _post(self, what: str, body: dict[str, Any], read: Callable[[bytes], T]) -> T:
+        """Post and read the answer; what cannot be read counts as a failure of the service."""
+        if not self._circuit.closed():
+            raise StoreUnavailable("The service failed three times and is left alone for a while.")
+        try:
+            raw = self._within_deadline(f"{self._path}/{what}", json.dumps(body).encode())
+            answer = read(raw)
+        except ValidationError as error:
+            self._circuit.failed()
+            raise StoreUnavailable(f"The answer is no decision: {explain(error)}") from None
+        except Exception:
+            self._circuit.failed()
+            raise
+        self._circuit.succeeded()
+        return answer
+
+    def _within_deadline(self, path: str, body: bytes) -> bytes:
+        result: list[bytes | Exception] = []
+
+        def work() -> None:
+            try:
+                result.append(self._exchange(path, body))
+            except Exception as error:
+                result.append(error)
+
+        # A resolver that hangs, or a server that drips a byte a second, has no timeout of its own.
+        thread = threading.Thread(target=work, name="som-oracle-post", daemon=True)
+        thread.start()
+        thread.join(self._timeout_s)
+        if not result:
+            self._give_up()
+            raise StoreUnavailable(
+                must_be("service", f"answering within {self._timeout_s:g} s", "silence")
+            )
+        if isinstance(result[0], Exception):
+            self._give_up()
+            raise result[0]
+        return result[0]
+
+    def _exchange(self, path: str, body: bytes) -> bytes:
+        """Post once; a kept connection that the server has closed meanwhile is opened again."""
+        reused = self._connection is not None
+        try:
+            return self._answer(path, body)
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            if not reused:
+                raise
+            self._give_up()
+            return self._answer(path, body)
+
+    def _answer(self, path: str, body: bytes) -> bytes:
+        if self._connection is None:
+            kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+            self._connection = kind(self._host, self._port, timeout=self._timeout_s)
+        self._connection.request("POST", path, body, self._headers)
+        with self._connection.getresponse() as response:  # left half read, it keeps its socket open
+            raw = response.read(MAX_ANSWER_BYTES + 1)
+        if len(raw) > MAX_ANSWER_BYTES:
+            raise StoreUnavailable(
+                must_be("answer", f"at most {MAX_ANSWER_BYTES} bytes", "more", "Check the url.")
+            )
+        if not 200 <= response.status < 300:
+            raise _refusal(response.status, raw)
+        if "json" not in response.getheader("Content-Type", ""):
+            raise StoreUnavailable(
+                must_be("answer", "JSON", response.getheader("Content-Type"), "Check the url.")
+            )
+        return raw
+
+    def _give_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def _finish(outcome: Outcome) -> dict[str, Any]:
+    """Compose how the run ended; the service's own forecast stands for a stopped one."""
+    if outcome.censored:
+        return {"censored": True}
+    values = outcome.model_dump(mode="json", exclude_none=True)
+    return {name: values[name] for name in TARGETS if name in values}
+
+
+def _refusal(status: int, raw: bytes) -> OracleError:
+    """Name a refusal by the service's own message, where there is one."""
+    try:
+        message = str(json.loads(raw)["error"]["message"])[:400]
+    except (ValueError, LookupError, TypeError):
+        message = "no message of the service's form; check the url"
+    error = OracleError(f"The service answered {status}: {message.rstrip('.')}.")
+    error.status = status
+    return error

@@ -1,0 +1,57 @@
+"""What went wrong under a watched run: one warning a kind, then a counter; never an exception."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+from oracle.errors import SHOWN_VALUE_CHARS, OracleError, OracleWarning
+
+_PACKAGE = str(Path(__file__).parents[1])
+
+
+class Problems:
+    """Count problems by kind and warn of the first of each.
+
+    Attributes:
+        counts: how often each kind came.
+        messages: the first message of each kind.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.messages: dict[str, str] = {}
+
+    def note(self, kind: str, message: str) -> None:
+        """Count a problem; warn where it is the first of its kind."""
+        self.counts[kind] += 1
+        if self.counts[kind] > 1:
+            return
+        self.messages[kind] = message
+        # Where warnings are errors the training must go on all the same: the message is kept.
+        with suppress(OracleWarning):
+            warnings.warn(
+                f"SOM Oracle: {message} The training goes on. Said once; run.summary() counts it.",
+                OracleWarning,
+                stacklevel=_callers_level(),
+            )
+
+    def note_error(self, kind: str, doing: str, error: Exception) -> None:
+        """Count an exception met while `doing` something."""
+        text = str(error) if isinstance(error, OracleError) else f"{type(error).__name__}: {error}"
+        text = text if len(text) <= 4 * SHOWN_VALUE_CHARS else text[: 4 * SHOWN_VALUE_CHARS] + "…"
+        self.note(kind, f"could not {doing}: {text.rstrip('.')}.")
+
+    def __str__(self) -> str:
+        return ", ".join(f"{kind} {n}" for kind, n in self.counts.most_common())
+
+
+def _callers_level() -> int:
+    """Count the frames up to the first one outside the package, as `warnings.warn` counts."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return level

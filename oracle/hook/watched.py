@@ -1,0 +1,430 @@
+"""The hook: one line in anybody's training loop that says when to stop, and never does harm.
+
+    with watch(total_epochs=1000, context=context_of(som, data), population="runs.db") as run:
+        for epoch in range(1000):
+            som.train_epoch(data)
+            if run.report(epoch, mqe=..., topographic_error=..., dead_neuron_ratio=...).stop:
+                break
+    fitness = run.fitness()
+
+Whatever fails (a model, a file, a server, a number) gives one warning a kind and a counter, and
+the training goes on: any doubt is not a stop. The hook draws no random number, and touches
+neither signals nor logging nor the map.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf, isfinite
+from threading import RLock
+from types import TracebackType
+from typing import Any, Self, SupportsFloat
+
+from pydantic import ValidationError
+
+from oracle.errors import InvalidHistory, must_be
+from oracle.history.context import context_of
+from oracle.hook.checkpoints import Checkpoint, Checkpoints, Value, number
+from oracle.hook.fitness import Fitness
+from oracle.hook.local import Forecaster, Judge, LocalJudge
+from oracle.hook.population import Population, population_at
+from oracle.hook.remote import TIMEOUT_S, RemoteJudge
+from oracle.hook.warn_once import Problems
+from oracle.types import (
+    METRICS,
+    TARGETS,
+    Action,
+    Decision,
+    Forecast,
+    History,
+    Outcome,
+    Policy,
+    Reason,
+    RunContext,
+    explain,
+)
+
+__all__ = ["Fitness", "Population", "WatchedRun", "context_of", "policy_for", "watch"]
+
+#: Reports closer together than this share of the budget are kept but not judged.
+CHECK_EVERY = 0.01
+#: A loop that is left without a stop from this share of the budget on has finished its run.
+FINISHED_FROM = 0.95
+#: Where an evolutionary search dares more than a policy's defaults: it moves on, so that the best
+#: tenth of all it ever tried is soon beaten; and a stop loses it little, for the run is still
+#: ranked by its forecast. Chosen by bench/ea.py on calibrate tables, see POLICY there.
+SEARCH_FOR_ONE = {"good": 0.03, "risk": 0.1}
+SEARCH_FOR_SEVERAL = {"risk": 0.35}
+
+
+def watch(
+    *,
+    total_epochs: SupportsFloat | None = None,
+    context: RunContext | dict[str, Any] | None = None,
+    dataset: str | None = None,
+    policy: str | Policy | None = None,
+    population: str | os.PathLike[str] | Population | None = None,
+    population_name: str | None = None,
+    population_size: int | None = None,
+    run_id: str | None = None,
+    control: float | None = None,
+    model: str | os.PathLike[str] | Forecaster | None = None,
+    log: str | os.PathLike[str] | None = None,
+    check_every: float = CHECK_EVERY,
+    url: str | None = None,
+    api_key: str | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> WatchedRun:
+    """Watch one training run; use it as a context manager, or call `finish` at its end.
+
+    Nothing here raises for a value that does not fit: the run goes on unwatched, and says so.
+
+    Args:
+        total_epochs: the budget, in the unit of the epochs that will be reported.
+        context: what is known before the run starts, see `context_of`.
+        dataset: name of the table.
+        policy: threshold, population or pareto, or a Policy with its settings. None: population
+            where there is one, else threshold; with a url, the service's own.
+        population: the file that all runs of the search share, made where it is missing.
+        population_name: the runs within it that this one is ranked among: one table's. Default:
+            the dataset, else a name made of the table's size and scale.
+        population_size: runs the whole search is planned to have, None = open-ended.
+        run_id: name of the run; None = a fresh one.
+        control: share of stops let run on to measure wrong stops; None = the policy's, 0.05.
+        model: a model folder, an `Oracle`, or None for the default one.
+        log: a file that takes every decision as a JSON line, see `replay_decision`.
+        check_every: smallest share of the budget between two decisions.
+        url: the service that decides instead of this process.
+        api_key: for the service.
+        timeout_s: of one request to the service.
+    """
+    run = WatchedRun(check_every=check_every)
+    with run._protected("settings", "set up the watch"):
+        known = _context(context)
+        name = population_name or dataset or _table_name(known)
+        chosen = _policy_of(policy, control, population is not None)
+        run._describe(run_id, dataset, name, total_epochs, known, chosen)
+        judge: Judge
+        if url is not None:
+            own = None if policy is None and control is None else chosen
+            judge = RemoteJudge(url, run.run_id, own, api_key=api_key, timeout_s=timeout_s)
+        else:
+            judge = LocalJudge(
+                run.run_id,
+                chosen,
+                run.problems,
+                model=model,
+                population=_opened(population),
+                name=name,
+                size=population_size,
+                log=log,
+            )
+        run._begin(judge)
+    return run
+
+
+class WatchedRun:
+    """A run under watch, made by `watch`.
+
+    Attributes:
+        run_id: name of the run.
+        context: what is known of it since before it started.
+        decision: the last one; None before the first report.
+        problems: what went wrong, counted by kind.
+        state: live, finished, stopped or abandoned.
+    """
+
+    def __init__(self, *, check_every: float = CHECK_EVERY) -> None:
+        self.run_id = uuid.uuid4().hex
+        self.decision: Decision | None = None
+        self.problems = Problems()
+        self.state = "live"
+        self._policy = Policy()
+        self._judge: Judge | None = None
+        self._fixed: dict[str, Any] = {}  # what every history of the run has in common
+        self.context = RunContext()
+        self._seen = Checkpoints(self.problems)
+        self._check_every = check_every
+        self._checked_at: float | None = None
+        self._forecast: Forecast | None = None
+        self._counts: Counter[tuple[Action, Reason]] = Counter()
+        self._final: Checkpoint | None = None
+        self._lock = RLock()
+
+    # -- what a training loop calls -------------------------------------------------------
+
+    def report(
+        self,
+        epoch: SupportsFloat,
+        *,
+        mqe: SupportsFloat | None = None,
+        topographic_error: SupportsFloat | None = None,
+        dead_neuron_ratio: SupportsFloat | None = None,
+        learning_rate: SupportsFloat | None = None,
+        radius: SupportsFloat | None = None,
+    ) -> Decision:
+        """Report a checkpoint and ask whether to go on; `.stop` of the answer says it.
+
+        Args:
+            epoch: the run's own counter, larger than at the last report.
+            mqe: mean quantization error, input-space units.
+            topographic_error, dead_neuron_ratio: 0..1; NaN where undefined.
+            learning_rate, radius: in force now, where known.
+        """
+        with self._lock:
+            try:
+                if self.state != "live":
+                    message = "`report` was called after the end of the run, and is ignored."
+                    self.problems.note("after_end", message)
+                    return self._abstain(Reason.FINISHED, "the run has ended")
+                if not self._seen.add(
+                    epoch, mqe, topographic_error, dead_neuron_ratio, learning_rate, radius
+                ):
+                    return self._abstain(Reason.ERROR, "the report cannot be used")
+                self.decision = self._decide()
+            except Exception as error:
+                self.problems.note_error("check", "check the run", error)
+                self.decision = self._abstain(Reason.ERROR, "the check failed")
+            self._counts[self.decision.action, self.decision.reason] += 1
+            return self.decision
+
+    def finish(
+        self,
+        *,
+        mqe: SupportsFloat | None = None,
+        topographic_error: SupportsFloat | None = None,
+        dead_neuron_ratio: SupportsFloat | None = None,
+    ) -> Fitness:
+        """End the run; leaving the `with` block does it too. Only the first call counts.
+
+        Args:
+            mqe, topographic_error, dead_neuron_ratio: measured at the end, where they are not
+                those of the last report; giving mqe says that the run was finished.
+        """
+        with self._lock:
+            if mqe is not None and self.state == "live":
+                self._take_final(mqe, topographic_error, dead_neuron_ratio)
+            self._end(given_up=False)
+            return self.fitness()
+
+    def fitness(self) -> Fitness:
+        """Give the final values, or, of a run that was stopped, the forecast, marked censored."""
+        with self._lock:
+            scale = self.context.mqe_of_mean
+            last = self._final or (self._seen.kept[-1] if self._seen.kept else None)
+            if last is None:
+                return Fitness(inf, None, None, True, scale)
+            finished = self._is_finished()
+            mqe, error, dead = last.mqe, last.topographic_error, last.dead_neuron_ratio
+            if not finished and self._forecast is not None:
+                mqe, error, dead = (self._forecast.median(target) for target in TARGETS)
+            return Fitness(mqe, error, dead, not finished, scale)
+
+    def summary(self) -> str:
+        """Tell in one line what was decided, and why nothing was stopped when nothing was."""
+        with self._lock:
+            if self._is_stopped and self.decision is not None:
+                share = self.decision.progress
+                at = f" at {share:.0%} of its budget" if share is not None else ""
+                head = f"stopped{at} ({self.decision.reason.value})"
+            elif self.decision is None:
+                head = "nothing was reported"
+            else:
+                head = f"not stopped, at the last check because: {self.decision.message}"
+            told = [f"run {self.run_id}: {head.rstrip('.')}"]
+            if self._counts:
+                told.append(f"{self._counts.total()} reports: {self._counted()}")
+            if self.problems.counts:
+                told.append(f"problems: {self.problems}")
+            return "; ".join(told) + "."
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            # A pruned trial leaves by an exception, too: a stop that was obeyed is an end.
+            self._end(given_up=kind is not None and not self._is_stopped)
+
+    # -- what happens inside --------------------------------------------------------------
+
+    @contextmanager
+    def _protected(self, kind: str, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.problems.note_error(kind, doing, error)
+
+    def _describe(
+        self,
+        run_id: str | None,
+        dataset: str | None,
+        population: str,
+        total_epochs: SupportsFloat | None,
+        context: RunContext,
+        policy: Policy,
+    ) -> None:
+        """Take what is known before the start.
+
+        Raises:
+            InvalidHistory: for what does not fit, now rather than at every report.
+        """
+        fixed: dict[str, Any] = {
+            "run_id": run_id or self.run_id,
+            "dataset": dataset,
+            "population": population,
+            "context": context,
+        }
+        total = number(total_epochs)
+        if total is None and total_epochs is not None:
+            raise InvalidHistory(must_be("total_epochs", "a finite number > 0", total_epochs))
+        probe = {"epochs": [0.0], "mqe": [0.0], "topo_error": [0.0], "dead_ratio": [0.0]}
+        History.parse({**fixed, **probe, "total_epochs": total})
+        self.run_id, self._fixed, self.context = fixed["run_id"], fixed, context
+        self._seen.total_epochs, self._policy = total, policy
+
+    def _begin(self, judge: Judge) -> None:
+        self._judge = judge
+        judge.start()
+
+    def _decide(self) -> Decision:
+        if self._judge is None:
+            return self._abstain(Reason.ERROR, "the watch could not be set up")
+        total, epoch = self._seen.total_epochs, self._seen.kept[-1].epoch
+        if self.decision is not None and total is not None and self._is_soon(epoch / total):
+            return self.decision
+        self._checked_at = None if total is None else epoch / total
+        previous = self.decision.below_risk if self.decision is not None else 0
+        decision = self._judge.decide(self._seen.history(self._fixed), previous)
+        self._forecast = decision.forecast or self._forecast
+        return decision
+
+    def _is_soon(self, progress: float) -> bool:
+        if self._checked_at is None or progress >= 1.0:
+            return False
+        return progress - self._checked_at < self._check_every
+
+    def _abstain(self, reason: Reason, why: str) -> Decision:
+        return Decision(
+            run_id=self.run_id,
+            progress=self.decision.progress if self.decision is not None else None,
+            action=Action.ABSTAIN,
+            reason=reason,
+            message=f"No verdict: {why}.",
+            policy=self._policy,
+        )
+
+    @property
+    def _is_stopped(self) -> bool:
+        if self.state == "live":
+            return self.decision is not None and self.decision.stop
+        return self.state == "stopped"
+
+    def _is_finished(self) -> bool:
+        if self.state != "live":
+            return self.state == "finished"
+        if self._final is not None:
+            return True
+        if self._is_stopped or not self._seen.kept:
+            return False
+        total = self._seen.total_epochs
+        return total is None or self._seen.kept[-1].epoch >= FINISHED_FROM * total
+
+    def _take_final(self, mqe: Value, error: Value, dead: Value) -> None:
+        with self._protected("finish", "take the final values"):
+            last = self._seen.kept[-1] if self._seen.kept else Checkpoint(0.0, 0.0, None, None)
+            error = last.topographic_error if error is None else error
+            dead = last.dead_neuron_ratio if dead is None else dead
+            self._final = self._seen.measured(last.epoch, mqe, error, dead, None, None)
+
+    def _end(self, *, given_up: bool) -> None:
+        if self.state != "live":
+            return
+        with self._protected("end", "say how the run ended"):
+            fitness = self.fitness()
+            if given_up:
+                self.state = "abandoned"
+            elif self._is_finished():
+                self.state = "finished"
+            else:
+                self.state = "stopped" if self._is_stopped else "abandoned"
+            if self._judge is None:
+                return
+            told = self.state != "abandoned" and isfinite(fitness.mqe)
+            self._judge.end(
+                _outcome(self.run_id, fitness) if told else None,
+                self._seen.history(self._fixed) if self._seen.kept else None,
+            )
+
+    def _counted(self) -> str:
+        by_action: dict[str, list[str]] = {}
+        for (action, reason), n in self._counts.most_common():
+            by_action.setdefault(action.value, []).append(f"{reason.value} {n}")
+        return ", ".join(f"{action} ({', '.join(why)})" for action, why in by_action.items())
+
+
+def _context(given: RunContext | dict[str, Any] | None) -> RunContext:
+    try:
+        return RunContext.model_validate({} if given is None else given)
+    except ValidationError as error:
+        raise InvalidHistory(explain(error)) from None
+
+
+def _policy_of(policy: str | Policy | None, control: float | None, has_population: bool) -> Policy:
+    settings: dict[str, Any] = {} if control is None else {"control": control}
+    if isinstance(policy, Policy):
+        return Policy.model_validate(policy.model_dump() | settings)
+    name = policy or ("population" if has_population else "threshold")
+    try:
+        return Policy.model_validate({"name": name, **settings})
+    except ValueError:
+        rule = "threshold, population, pareto or a Policy, and control within 0..1"
+        raise InvalidHistory(must_be("policy", rule, (policy, control))) from None
+
+
+def _opened(population: str | os.PathLike[str] | Population | None) -> Population | None:
+    return population_at(population) if isinstance(population, str | os.PathLike) else population
+
+
+def _table_name(context: RunContext) -> str:
+    """Tell tables apart by what is known of them: mixing their scales is the classic error."""
+    if context.n_samples is None or context.mqe_of_mean is None:
+        return "default"
+    return f"{context.n_samples:g}x{context.n_features or 0:g}-{context.mqe_of_mean:.6g}"
+
+
+def _outcome(run_id: str, fitness: Fitness) -> Outcome:
+    return Outcome(
+        run_id=run_id,
+        final_mqe=fitness.mqe,
+        final_topographic_error=fitness.topographic_error,
+        final_dead_neuron_ratio=fitness.dead_neuron_ratio,
+        censored=fitness.censored,
+    )
+
+
+def policy_for(objectives: tuple[str, ...], **settings: Any) -> Policy:
+    """Choose the policy of a search that ranks stopped runs by their forecast.
+
+    Args:
+        objectives: what it minimises: names after METRICS, or `score`.
+        settings: of the policy, in place of those chosen here, e.g. risk.
+
+    Returns:
+        For one objective `population`, ranking by it; for several `pareto`.
+    """
+    chosen: dict[str, Any] = {"name": "population", **SEARCH_FOR_ONE}
+    if len(objectives) > 1:
+        chosen = {"name": "pareto", "objectives": objectives, **SEARCH_FOR_SEVERAL}
+    elif objectives != ("score",):
+        chosen["weights"] = tuple(float(name in objectives) for name in METRICS)
+    return Policy.model_validate({**chosen, **settings})

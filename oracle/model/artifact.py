@@ -1,0 +1,436 @@
+"""Model folders: written whole, read only when every byte is as written.
+
+    models/NAME/
+        manifest.json      what the model is, and size and SHA-256 of every other file
+        manifest.sha256    SHA-256 of manifest.json (`sha256sum -c manifest.sha256`)
+        oracle.onnx        whole sequences -> quantiles
+        step.onnx          the same one checkpoint at a time (unidirectional networks)
+        calibration.json   numbers of the calibration and the support score
+        golden.json        inputs and Keras' answers to them, the self-test
+        card.md            for people
+
+A folder holds numbers and text: no pickle, no code, and only graphs that `oracle.model.graph`
+describes (see `oracle.model.onnx_file`). docs/model.md is the format's reference. Digests tell an
+altered folder from a whole one; they do not tell who made it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from oracle.errors import (
+    ArtifactCorrupt,
+    ArtifactError,
+    ArtifactIncompatible,
+    ArtifactNotFound,
+    must_be,
+)
+from oracle.history.features import FEATURES, FEATURES_VERSION
+from oracle.model.graph import forward_graph, step_graph
+from oracle.model.manifest import FORMAT, NAME_PATTERN, FileEntry, Golden, Manifest
+from oracle.model.onnx_file import check_onnx
+from oracle.types import HEAD_LEVELS, TARGETS, ModelInfo, explain
+
+MANIFEST, MANIFEST_DIGEST = "manifest.json", "manifest.sha256"
+FORWARD, STEP, CALIBRATION = "oracle.onnx", "step.onnx", "calibration.json"
+GOLDEN, CARD = "golden.json", "card.md"
+
+#: Every file that a folder may hold -> largest size, bytes. A reader never takes in more.
+MAX_BYTES = {
+    MANIFEST: 256 * 1024,
+    MANIFEST_DIGEST: 1024,
+    FORWARD: 64 * 1024 * 1024,
+    STEP: 64 * 1024 * 1024,
+    CALIBRATION: 4 * 1024 * 1024,
+    GOLDEN: 1024 * 1024,
+    CARD: 256 * 1024,
+}
+
+#: File below models/ that holds the name of the activated artifact.
+ACTIVE = "active"
+#: What is used when nothing was asked for or activated, and what shipped names begin with.
+SHIPPED, SHIPPED_PREFIX, SHIPPED_DEFAULT = "shipped", "shipped-", "shipped-default"
+
+_ADVICE = "Train or fetch the artifact again."
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A verified folder, in memory: nothing is read from disk again.
+
+    Attributes:
+        path: where it was read from.
+        manifest: its description.
+        info: name, version and the manifest's SHA-256, which stands for every byte.
+        forward: bytes of oracle.onnx.
+        step: bytes of step.onnx, None where the network cannot stream.
+        calibration: parsed calibration.json.
+        golden: the self-test.
+        card: text for people.
+    """
+
+    path: Path
+    manifest: Manifest
+    info: ModelInfo
+    forward: bytes
+    step: bytes | None
+    calibration: dict[str, Any]
+    golden: Golden
+    card: str
+
+
+def write_artifact(
+    path: str | Path,
+    manifest: Manifest,
+    *,
+    forward: bytes,
+    step: bytes | None,
+    calibration: Mapping[str, Any],
+    golden: Golden,
+    card: str,
+    replace: bool = False,
+) -> Artifact:
+    """Write a folder that is there whole or not at all.
+
+    Everything is written beside the target, flushed to disk, read back as any reader would, and
+    renamed into place.
+
+    Args:
+        path: the folder to make.
+        manifest: its description; `files` is filled in here.
+        forward, step, calibration, golden, card: contents, see `Artifact`.
+        replace: whether an existing folder gives way.
+
+    Returns:
+        The artifact as read back.
+
+    Raises:
+        ArtifactError: if the folder exists and `replace` is not set, or the contents would be
+            refused by `read_artifact`.
+        OSError: if the disk fails; the old state is left as it was.
+    """
+    target = Path(path).absolute()
+    if not re.match(NAME_PATTERN, target.name) or target.name == ACTIVE:
+        rule = f"a name matching {NAME_PATTERN} other than {ACTIVE}"
+        raise ArtifactError(must_be("name", rule, target.name))
+    contents = {
+        FORWARD: forward,
+        **({} if step is None else {STEP: step}),
+        CALIBRATION: _json(dict(calibration)),
+        GOLDEN: golden.model_dump_json().encode(),
+        CARD: card.encode(),
+    }
+    entries = {
+        name: FileEntry(size_bytes=len(data), sha256=_sha256(data))
+        for name, data in contents.items()
+    }
+    text = manifest.model_copy(update={"files": entries}).model_dump_json(indent=1) + "\n"
+    contents[MANIFEST] = text.encode()
+    contents[MANIFEST_DIGEST] = _digest_line(contents[MANIFEST])
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(target)
+    if target.exists() and not replace:
+        raise ArtifactError(
+            must_be("path", "a folder that does not exist yet", str(target), "Choose another name.")
+        )
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.mkdir()
+        for name, data in contents.items():
+            _write_file(temporary / name, data)
+        _sync_folder(temporary)
+        read_artifact(temporary)
+        _move_into_place(temporary, target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return read_artifact(target)
+
+
+def read_artifact(path: str | Path) -> Artifact:
+    """Read a folder and verify every byte of it.
+
+    Raises:
+        ArtifactNotFound: no such folder.
+        ArtifactCorrupt: a file is missing, altered, too large, not a plain file or not known;
+            or a graph is not one of ours.
+        ArtifactIncompatible: written for another format or feature set.
+    """
+    folder = Path(path)
+    files = _read_files(folder)
+    manifest = _read_manifest(files)
+    for name, entry in manifest.files.items():
+        if len(files[name]) != entry.size_bytes or _sha256(files[name]) != entry.sha256:
+            raise _corrupt(name, "as it was written (SHA-256)", "an altered file")
+    network = manifest.network
+    check_onnx(files[FORWARD], forward_graph(network), FORWARD)
+    if not network.bidirectional:
+        check_onnx(files[STEP], step_graph(network), STEP)
+    try:
+        golden = Golden.model_validate_json(files[GOLDEN])
+    except ValidationError as error:
+        raise ArtifactCorrupt(f"{GOLDEN}: {explain(error)} {_ADVICE}") from None
+    return Artifact(
+        path=folder,
+        manifest=manifest,
+        info=ModelInfo(
+            name=manifest.name, version=manifest.version, sha256=_sha256(files[MANIFEST])
+        ),
+        forward=files[FORWARD],
+        step=files.get(STEP),
+        calibration=_parse_object(files[CALIBRATION], CALIBRATION),
+        golden=golden,
+        card=files[CARD].decode("utf-8", errors="replace"),
+    )
+
+
+def models_dir() -> Path:
+    """Where trained artifacts and the activated name live: ORACLE_MODELS, else ./models."""
+    return Path(os.environ.get("ORACLE_MODELS") or "models")
+
+
+def shipped_dir() -> Path:
+    """Where the artifacts that come with the package live: in the wheel, or in the checkout."""
+    packaged = Path(str(resources.files("oracle"))) / "models"
+    return packaged if packaged.is_dir() else Path(str(resources.files("oracle"))).parent / "models"
+
+
+def list_artifacts() -> list[Path]:
+    """Folders of all artifacts, trained ones before shipped ones; none is verified."""
+    found: dict[Path, None] = {}
+    for parent in (models_dir(), shipped_dir()):
+        for path in sorted(parent.glob(f"*/{MANIFEST}")):
+            if re.match(NAME_PATTERN, path.parent.name):
+                found.setdefault(path.parent.resolve())
+    return list(found)
+
+
+def resolve(path: str | Path | None = None) -> Path:
+    """Find the folder that is meant.
+
+    Args:
+        path: a folder; or a name below models/ or among the shipped ones, whose prefix
+            "shipped-" may be left out; "shipped" alone is the shipped default. None: what
+            ORACLE_MODEL names, else the activated one, else the shipped default.
+
+    Raises:
+        ArtifactNotFound: listing what there is.
+    """
+    wanted = path if path is not None else os.environ.get("ORACLE_MODEL") or active()
+    if wanted is None or wanted == "":
+        wanted = SHIPPED_DEFAULT
+    text = str(wanted)
+    if re.match(NAME_PATTERN, text):
+        for folder in (
+            models_dir() / text,
+            shipped_dir() / (SHIPPED_DEFAULT if text == SHIPPED else text),
+            shipped_dir() / f"{SHIPPED_PREFIX}{text}",
+        ):
+            if (folder / MANIFEST).is_file():
+                return folder
+    if Path(wanted).is_dir():
+        return Path(wanted)
+    known = ", ".join(folder.name for folder in list_artifacts()) or "none"
+    raise ArtifactNotFound(
+        must_be("model", "a model folder or a known name", text, f"Known names: {known}.")
+    )
+
+
+def active() -> str | None:
+    """The activated name, None where none is.
+
+    Raises:
+        ArtifactCorrupt: if the pointer file does not hold a name.
+    """
+    pointer = models_dir() / ACTIVE
+    try:
+        text = _read_file(pointer, 256).decode("ascii").strip()
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        text = "bytes that are not text"
+    if not re.match(NAME_PATTERN, text):
+        raise _corrupt(str(pointer), "the name of a model", text, "Activate a model again.")
+    return text
+
+
+def activate(name: str) -> Artifact:
+    """Make `name` what a service or hook loads that asks for no model in particular.
+
+    Servers notice within seconds. The folder is verified first, and the pointer changes
+    in one rename: a reader sees the old name or the new one.
+
+    Raises:
+        ArtifactNotFound, ArtifactCorrupt, ArtifactIncompatible: nothing was changed.
+    """
+    folder = resolve(name)
+    if folder.parent.resolve() not in (models_dir().resolve(), shipped_dir().resolve()):
+        raise ArtifactNotFound(
+            must_be("name", f"the name of a folder below {models_dir()}", name, "Move it there.")
+        )
+    artifact = read_artifact(folder)
+    models_dir().mkdir(parents=True, exist_ok=True)
+    temporary = models_dir() / f".{ACTIVE}.{secrets.token_hex(4)}.tmp"
+    try:
+        _write_file(temporary, f"{folder.name}\n".encode())
+        temporary.replace(models_dir() / ACTIVE)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(models_dir())
+    return artifact
+
+
+def _read_files(folder: Path) -> dict[str, bytes]:
+    """Take in every file of a folder, each within its bound."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ArtifactNotFound(must_be("model", "a model folder", str(folder))) from None
+    unknown = [name for name in names if name not in MAX_BYTES]
+    if unknown:
+        raise _corrupt("files", f"among {', '.join(MAX_BYTES)}", unknown[0], "Remove it.")
+    for name in MAX_BYTES:
+        if name not in names and name != STEP:
+            raise _corrupt(name, "in the folder", "no such file")
+    try:
+        return {name: _read_file(folder / name, MAX_BYTES[name]) for name in names}
+    except FileNotFoundError as error:
+        raise _corrupt(str(error.filename), "in the folder", "no such file") from None
+
+
+def _read_file(path: Path, max_bytes: int) -> bytes:
+    """Read a plain file; never a link, a pipe or a device, never more than the bound."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise _corrupt(path.name, "a plain file", "a link, a folder or a device")
+    handle = os.open(path, flags | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):  # exchanged since
+            raise _corrupt(path.name, "a plain file", "something else")
+        if status.st_size > max_bytes:
+            raise _corrupt(path.name, f"at most {max_bytes} bytes", status.st_size)
+        # Room for the bound itself, 64 MiB, would be made with every other thread held up.
+        return file.read(status.st_size)
+
+
+def _read_manifest(files: Mapping[str, bytes]) -> Manifest:
+    data = files[MANIFEST]
+    if files[MANIFEST_DIGEST] != _digest_line(data):
+        raise _corrupt(MANIFEST, f"as {MANIFEST_DIGEST} says", "an altered file")
+    raw = _parse_object(data, MANIFEST)
+    if raw.get("format") != FORMAT:
+        raise ArtifactIncompatible(
+            must_be("format", str(FORMAT), raw.get("format"), "Use the SOM Oracle that wrote it.")
+        )
+    try:
+        manifest = Manifest.model_validate_json(data)
+    except ValidationError as error:
+        raise ArtifactCorrupt(f"{MANIFEST}: {explain(error)} {_ADVICE}") from None
+    _check_compatible(manifest)
+    listed = {*manifest.files, MANIFEST, MANIFEST_DIGEST}
+    if listed != files.keys():
+        odd = sorted(listed ^ files.keys())[0]
+        raise _corrupt("files", f"those that {MANIFEST} lists", odd)
+    if (STEP in files) == manifest.network.bidirectional:
+        raise _corrupt(STEP, "there for a unidirectional network only", sorted(files))
+    return manifest
+
+
+def _check_compatible(manifest: Manifest) -> None:
+    for field, got, want in (
+        ("features_version", manifest.features_version, FEATURES_VERSION),
+        ("features", manifest.features, FEATURES),
+        ("targets", manifest.targets, TARGETS),
+        ("levels", manifest.levels, HEAD_LEVELS),
+    ):
+        if got != want:
+            rule = f"{want}" if isinstance(want, int) else "those of this SOM Oracle"
+            raise ArtifactIncompatible(must_be(field, rule, got, "Train it again."))
+
+
+def _parse_object(data: bytes, name: str) -> dict[str, Any]:
+    """Parse a JSON object; the parser bounds nesting and refuses NaN."""
+    try:
+        value = from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        raise ArtifactCorrupt(f"`{name}` must be valid JSON, but {error}. {_ADVICE}") from None
+    if not isinstance(value, dict):
+        raise _corrupt(name, "a JSON object", type(value).__name__)
+    return value
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _digest_line(manifest: bytes) -> bytes:
+    return f"{_sha256(manifest)}  {MANIFEST}\n".encode()
+
+
+def _corrupt(field: str, rule: str, got: object, advice: str = _ADVICE) -> ArtifactCorrupt:
+    return ArtifactCorrupt(must_be(field, rule, got, advice))
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _move_into_place(temporary: Path, target: Path) -> None:
+    """Rename; an existing folder steps aside first and comes back when that fails."""
+    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.old")
+    exists = target.exists()
+    if exists:
+        target.rename(aside)
+    try:
+        temporary.rename(target)
+    except BaseException:
+        if exists:
+            aside.rename(target)
+        raise
+    _sync_folder(target.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Clear away what a killed writer of the same name left, and bring back what it moved."""
+    for old in target.parent.glob(f".{target.name}.????????.old"):
+        if not target.exists():
+            old.rename(target)
+        else:
+            shutil.rmtree(old, ignore_errors=True)
+    for temporary in target.parent.glob(f".{target.name}.????????.tmp"):
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames in a folder last; not every system can."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""What is drawn: fans, curves, figures, and reports as HTML."""

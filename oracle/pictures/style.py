@@ -1,0 +1,87 @@
+"""The one style of all pictures: colours, sizes, and a canvas; Matplotlib, drawn off screen.
+
+Ours is always the same deep blue, rivals are quiet greys and
+earth tones, named at the line's end rather than in a box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = npt.NDArray[np.float64]
+
+INK, MUTED, FAINT, PAPER = "#1c2530", "#6b7684", "#e4e8ec", "#ffffff"
+OURS, OURS_TOO, GOOD, BAD = "#1f4e8c", "#4f9fc4", "#2f7d5b", "#b5473c"
+RIVALS = (
+    "#a8743a",
+    "#7a6b8f",
+    "#8a8f3c",
+    "#9a9fa6",
+    "#b98b9b",
+    "#5f8f8a",
+    "#c2a15a",
+    "#77706a",
+    "#d08c60",
+    "#4d6b57",
+)
+DPI = 150
+
+STYLE: dict[str, object] = {
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 10,
+    "axes.titlesize": 11,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "text.color": INK,
+    "font.size": 10,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+}
+
+
+@contextmanager
+def canvas(
+    path: str | Path, columns: int = 1, *, width: float = 5.2, height: float = 4.2
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Open a row of axes in our style and write them to `path` at the end."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+        figure, grid = pyplot.subplots(
+            1, columns, figsize=(width * columns, height), squeeze=False, layout="constrained"
+        )
+        try:
+            yield figure, list(grid[0])
+            figure.savefig(path, dpi=DPI)
+        finally:
+            pyplot.close(figure)

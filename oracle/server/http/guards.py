@@ -1,0 +1,165 @@
+"""What every request passes before a route sees it, and every answer before it leaves.
+
+One ASGI layer: host and origin (otherwise any web page could post to a loopback service), key
+and rate; then request id, security headers, metrics, and the error shape for whatever
+goes wrong inside.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import time
+from urllib.parse import urlsplit
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from oracle.errors import OracleError
+from oracle.server.http.answers import Refused, error_answer, new_request_id
+from oracle.server.http.keys import Door
+from oracle.server.http.telemetry import Telemetry
+from oracle.server.settings import LOOPBACK, Settings
+
+log = logging.getLogger("oracle.requests")
+
+_REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{1,64}$")
+#: Paths under which everything needs a key, where there are keys.
+PROTECTED = ("/v1/", "/metrics")
+#: Asked by address, whatever the service is called: by containers, balancers, supervisors.
+PROBES = ("/healthz", "/readyz")
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+        b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+]
+
+
+class Guard:
+    """The ASGI layer around all routes."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, door: Door, telemetry: Telemetry) -> None:
+        self.app, self.settings, self.door, self.telemetry = app, settings, door, telemetry
+        self.hosts = self._hosts()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Guard one request; other scopes (lifespan) pass."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"")
+        request_id = given.decode() if _REQUEST_ID.match(given) else new_request_id()
+        scope["request_id"] = request_id
+        status = 0
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                head = message["headers"]
+                head.append((b"x-request-id", request_id.encode()))
+                head += SECURITY_HEADERS
+                if scope["path"].startswith("/v1/"):
+                    head.append((b"cache-control", b"no-store"))
+            await send(message)
+
+        try:
+            self._check(scope, headers)
+            await self.app(scope, receive, send_guarded)
+        except ClientDisconnect:
+            pass  # nobody is left to answer
+        except OracleError as error:
+            response = error_answer(error, request_id, self.settings.retry_after_s)
+            await response(scope, receive, send_guarded)
+        except Exception:
+            log.exception("defect", extra={"request_id": request_id})
+            if status:  # the answer has begun: it can only be cut off
+                raise
+            defect = Refused(500, "The service failed here; the request id finds it in its log.")
+            response = error_answer(defect, request_id, self.settings.retry_after_s)
+            await response(scope, receive, send_guarded)
+        finally:
+            self._tell(scope, status, time.perf_counter() - began, request_id)
+
+    def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        path = scope["path"]
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        if self.hosts and _without_port(host) not in self.hosts and path not in PROBES:
+            raise Refused(400, "The Host header must name this service (ORACLE_ALLOWED_HOSTS).")
+        origin = headers.get(b"origin")
+        if origin is not None and not self._is_ours(origin.decode("latin-1").lower(), host):
+            raise Refused(403, "The page must come from this service (ORACLE_ALLOWED_ORIGINS).")
+        if path.startswith(PROTECTED):
+            address = (scope.get("client") or ("",))[0]
+            owner, wait_s = self.door.enter(headers.get(b"authorization"), address)
+            if wait_s:
+                raise Refused(429, "Fewer requests must be sent.", math.ceil(wait_s))
+            scope["owner"] = owner
+
+    def _hosts(self) -> frozenset[str]:
+        """Names the Host header may have; empty: any."""
+        named = self.settings.allowed_hosts
+        if named:
+            return frozenset() if "*" in named else frozenset(named)
+        if self.door.keys or not self.settings.is_loopback:
+            return frozenset()  # a page that rebinds a name has no key to send
+        return frozenset((*LOOPBACK, "[::1]"))
+
+    def _is_ours(self, origin: str, host: str) -> bool:
+        return urlsplit(origin).netloc == host or origin in self.settings.allowed_origins
+
+    def _tell(self, scope: Scope, status: int, took_s: float, request_id: str) -> None:
+        route = getattr(scope.get("route"), "path", "none")
+        self.telemetry.request(route, status, took_s)
+        if self.settings.log_requests or status >= 500 or status == 0:
+            log.log(
+                logging.WARNING if status >= 500 else logging.INFO,
+                "request",
+                extra={
+                    "request_id": request_id,
+                    "method": scope["method"],
+                    "route": route,
+                    "status": status,
+                    "took_ms": round(1000 * took_s, 2),
+                    "owner": scope.get("owner", ""),
+                },
+            )
+
+
+class Cors(CORSMiddleware):
+    """Let browsers show the answers to pages of the allowed origins, errors too.
+
+    It stands before the guard: a browser asks first, without a key, whether it may ask. Every
+    other origin is the guard's to refuse.
+    """
+
+    def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=("Authorization", "Content-Type", "Last-Event-ID", "X-Request-ID"),
+            expose_headers=("Retry-After", "X-Request-ID"),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a preflight, or add the headers to an answer."""
+        origin = dict(scope.get("headers", ())).get(b"origin", b"").decode("latin-1")
+        ours = origin in self.allow_origins
+        await (super().__call__ if ours else self.app)(scope, receive, send)
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]

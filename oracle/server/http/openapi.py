@@ -1,0 +1,111 @@
+"""The machine-readable description: bodies are read raw, so they are described here."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from oracle.server.http.wire import ErrorAnswer
+
+_REASONS = {
+    200: "Done",
+    201: "Stored",
+    204: "Done",
+    400: "Malformed request or unknown host",
+    401: "API key missing or unknown",
+    403: "Sent by a page of another origin",
+    404: "Not found",
+    405: "Wrong method",
+    409: "Contradicts what is stored",
+    413: "Body too large",
+    415: "Not plain application/json",
+    422: "A field breaks its rule",
+    429: "Too many requests of this key",
+    500: "A defect of the service",
+    503: "Busy, or a part of the service is unavailable: see Retry-After",
+}
+#: Errors that any route behind the guard may answer.
+_COMMON = (400, 401, 403, 422, 429, 500, 503)
+_SCHEMAS: dict[str, type[BaseModel]] = {}
+_REF = "#/components/schemas/{model}"
+
+
+def described(
+    model: type[BaseModel] | None, *statuses: int, ok: int = 200, example: Any = None
+) -> dict[int | str, Any]:
+    """Describe a route's answers: the model on success, the error shape otherwise.
+
+    Args:
+        model: of the success; None where it has no JSON body.
+        statuses: errors beyond the common ones.
+        ok: status of the success.
+        example: of the success.
+    """
+    answers: dict[int | str, Any] = {ok: {"description": _REASONS[ok]}}
+    if model is not None:
+        answers[ok]["model"] = model
+    if example is not None:
+        answers[ok]["content"] = {"application/json": {"example": example}}
+    for status in (*_COMMON, 413, 415, *statuses):
+        answers[status] = {"model": ErrorAnswer, "description": _REASONS[status]}
+        if status in (429, 503):
+            seconds = {"schema": {"type": "integer"}, "description": "Seconds to wait"}
+            answers[status]["headers"] = {"Retry-After": seconds}
+    return answers
+
+
+def body(model: type[BaseModel], example: Any, *, required: bool = True) -> dict[str, Any]:
+    """Describe a route's JSON body."""
+    _SCHEMAS[model.__name__] = model
+    schema = {"$ref": _REF.format(model=model.__name__)}
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {"requestBody": {"required": required, "content": content}}
+
+
+def install(app: FastAPI, *, with_keys: bool) -> None:
+    """Make the application describe itself, bodies and keys included."""
+
+    def describe() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                routes=app.routes,
+                openapi_version="3.1.0",
+            )
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            models = [(model, "validation") for model in _SCHEMAS.values()]
+            _, defs = models_json_schema(models, ref_template=_REF)  # type: ignore[arg-type]
+            schemas.update(defs.get("$defs", {}))
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+            if with_keys:
+                _require_keys(document)
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = describe  # type: ignore[method-assign]
+
+
+def _require_keys(document: dict[str, Any]) -> None:
+    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    for path, operations in document["paths"].items():
+        if path.startswith(("/v1/", "/metrics")):
+            for operation in operations.values():
+                operation["security"] = [{"key": []}]
+
+
+def methods_of(app: FastAPI, path: str) -> str:
+    """List the methods a path takes, as Allow tells them."""
+    found = set()
+    for template, operations in app.openapi()["paths"].items():
+        pattern = re.sub(r"\\{[a-z_]+\\}", "[^/]+", re.escape(template))
+        if re.fullmatch(pattern, path):
+            found |= {method.upper() for method in operations}
+    return ", ".join(sorted(found))

@@ -1,0 +1,347 @@
+"""The rules of stored runs: append, finish, keep, stop, delete.
+
+Each function is one unit of work in the writer's transaction: what it stores, the decision it
+rests on and the event that tells of it are committed together, or not at all.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+
+from oracle.decision.policy import outcome_of
+from oracle.errors import InvalidHistory, RunConflict, RunNotFound
+from oracle.server.http.wire import (
+    CheckpointsRequest,
+    Event,
+    EventKind,
+    FinishRequest,
+    Override,
+    RunSummary,
+)
+from oracle.server.runs import decisions, outcomes
+from oracle.server.runs.appending import check_fixed, checkpoint, joined, new_checkpoints
+from oracle.server.runs.decisions import Found
+from oracle.server.runs.listing import history_of, run_of, summary_of
+from oracle.server.runs.populations import is_good
+from oracle.server.runs.references import References
+from oracle.server.storage import schema
+from oracle.server.storage.schema import checkpoints, events, runs
+from oracle.types import (
+    Decision,
+    History,
+    Outcome,
+    Policy,
+    RunContext,
+)
+
+log = logging.getLogger("oracle.runs")
+
+# Built once: putting a statement together costs more than running it.
+_ADD_RUN = insert(runs).returning(*runs.c)
+_ADD_CHECKPOINT = insert(checkpoints)
+_ADD_EVENT = insert(events)
+_UPDATE_RUN = update(runs).where(runs.c.id == bindparam("of_run")).returning(*runs.c)
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What an append did.
+
+    Attributes:
+        stored: checkpoints that were new.
+    """
+
+    decision: Decision
+    stored: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a finish did.
+
+    Attributes:
+        wrong_stop: for a control run that ended just now, whether its stop would have been wrong.
+    """
+
+    run: RunSummary
+    wrong_stop: bool | None = None
+
+
+class Runs:
+    """The rules, with what they need besides the database.
+
+    Args:
+        policy: of runs that name none.
+        clock: seconds since 1970.
+    """
+
+    def __init__(self, policy: Policy, clock: Callable[[], float] = time.time) -> None:
+        self.policy, self.clock = policy, clock
+        self.references = References()
+
+    # Append
+
+    def append(
+        self, connection: Connection, owner: str, run_id: str, piece: CheckpointsRequest
+    ) -> Generator[History, Found, Appended]:
+        """Store new checkpoints and decide.
+
+        Asks for the forecast of the whole history.
+
+        Raises:
+            RunConflict: they contradict what is stored, or the run has finished.
+            InvalidHistory: the history they would make breaks a rule.
+        """
+        if piece.run_id not in (None, run_id):
+            raise RunConflict("`run_id` must be the one in the address, or left out.")
+        row = run_of(connection, owner, run_id)
+        created = row is None
+        if row is None:
+            row = self._create(connection, owner, run_id, piece)
+        elif _has_ended(row):
+            raise RunConflict("The run has finished: it takes no more checkpoints.")
+        else:
+            check_fixed(row, piece)
+        known = history_of(connection, row) if not created else None
+        new = new_checkpoints(known, piece)
+        history = joined(row, known, piece, new)
+        if not new and (last := decisions.again(connection, row)) is not None:
+            return Appended(last, 0)
+        if new:
+            connection.execute(
+                _ADD_CHECKPOINT, [{"run": row.id, **checkpoint(piece, i)} for i in new]
+            )
+        found = yield history
+        policy = piece.policy or self.policy
+        decision, row = self._decide(connection, row, history, found, policy)
+        _tell(connection, row, "created" if created else "checkpoint")
+        return Appended(decision, len(new))
+
+    def _create(
+        self, connection: Connection, owner: str, run_id: str, piece: CheckpointsRequest
+    ) -> Row[Any]:
+        now = self.clock()
+        for name in ("dataset", "population"):
+            text = getattr(piece, name)
+            if text is not None and not text.isprintable():
+                raise InvalidHistory(f"`{name}` must be of printable characters.")
+        return connection.execute(
+            _ADD_RUN,
+            {
+                "owner": owner,
+                "run_id": run_id,
+                "dataset": piece.dataset,
+                "population": piece.population_name,
+                "population_size": piece.population_size,
+                "total_epochs": piece.total_epochs,
+                "context": piece.context.model_dump_json(exclude_none=True),
+                "state": "running",
+                "control": False,
+                "created_at": now,
+                "updated_at": now,
+                "n_checkpoints": 0,
+                "epoch": 0.0,
+                "mqe": 0.0,
+            },
+        ).one()
+
+    def _decide(
+        self,
+        connection: Connection,
+        row: Row[Any],
+        history: History,
+        found: Found,
+        policy: Policy,
+    ) -> tuple[Decision, Row[Any]]:
+        """Decide and store it; gives the run as it is afterwards."""
+        moment = None
+        if row.population is not None:
+            moment = self.references.now(
+                connection, row.owner, row.population, row.run_id, row.population_size
+            )
+        previous = decisions.previous(connection, row.id, history.epochs[-1])
+        decision, control = decisions.judge(history, found, moment, policy, previous)
+        decision = decisions.overruled(decision, row.override)
+        now = self.clock()
+        decisions.add(connection, row, history, decision, moment, previous, now)
+        if decision.stop and decision.forecast is not None:
+            scale = moment.reference.mqe_of_mean if moment else None
+            stand_in = outcome_of(decision.forecast, policy, mqe_of_mean=scale)
+            outcomes.add(connection, row, stand_in, history.context.mqe_of_mean, now)
+        after = connection.execute(
+            _UPDATE_RUN,
+            {
+                "of_run": row.id,
+                "state": "stopped" if decision.stop else "running",
+                "ended_at": now if decision.stop else None,
+                "updated_at": now,
+                "control": row.control or control,
+                "control_share": row.control_share or (policy.control if control else None),
+                "decided_override": row.override,
+                **_last_checkpoint(history),
+                **decisions.columns_of(decision),
+            },
+        ).one()
+        return decision, after
+
+    # Finish
+
+    def finish(
+        self, connection: Connection, owner: str, run_id: str, how: FinishRequest
+    ) -> Finished:
+        """Record how a run ended.
+
+        Raises:
+            RunNotFound: no such run.
+            RunConflict: it has finished otherwise before.
+        """
+        row = _existing(connection, owner, run_id)
+        told = outcome = outcomes.told(row, how)
+        last = outcomes.last(connection, row.id)
+        if _has_ended(row):
+            stored = Outcome.model_validate_json(row.told) if row.told is not None else last
+            if (name := outcomes.contradiction(stored, told)) is None:
+                return Finished(summary_of(row, last))
+            raise RunConflict(
+                f"`{name}` must be {getattr(stored, name)!r} as stored: the run has finished."
+            )
+        mqe_of_mean = RunContext.model_validate_json(row.context).mqe_of_mean
+        now = self.clock()
+        if how.censored:
+            if last is None or not last.censored:
+                forecast = decisions.last_forecast(connection, row.id)
+                if forecast is not None:
+                    outcome = outcomes.from_quantiles(forecast, outcome)
+                outcomes.add(connection, row, outcome, mqe_of_mean, now)
+            state = "stopped"
+        else:
+            outcomes.add(connection, row, outcome, mqe_of_mean, now)
+            state = "finished"
+        after = connection.execute(
+            _UPDATE_RUN,
+            {
+                "of_run": row.id,
+                "state": state,
+                "told": told.model_dump_json() if how.censored else None,
+                "ended_at": now,
+                "updated_at": now,
+            },
+        ).one()
+        self.references.forget(owner, row.population)
+        run = _tell(connection, after, "finished")
+        wrong = None
+        if row.control and state == "finished" and row.population is not None:
+            wrong = is_good(connection, owner, row.population, run_id, self.policy)
+        return Finished(run, wrong)
+
+    # A person's word
+
+    def override(
+        self,
+        connection: Connection,
+        owner: str,
+        run_id: str,
+        word: Override,
+        by: str | None,
+    ) -> RunSummary:
+        """Record a person's word; the next decision obeys.
+
+        Raises:
+            RunNotFound: no such run.
+            RunConflict: it has finished.
+        """
+        row = _existing(connection, owner, run_id)
+        if _has_ended(row):
+            raise RunConflict("The run has finished: there is nothing to overrule.")
+        overruled = {"override": word, "override_by": by, "updated_at": self.clock()}
+        after = connection.execute(_UPDATE_RUN, {"of_run": row.id, **overruled}).one()
+        return _tell(connection, after, word)
+
+    # Forgetting
+
+    def delete(self, connection: Connection, owner: str, run_id: str) -> None:
+        """Delete a run and all that is stored about it.
+
+        Raises:
+            RunNotFound: no such run.
+        """
+        row = _existing(connection, owner, run_id)
+        _delete(connection, [row])
+        self.references.forget(owner, row.population)
+
+    def retire(self, connection: Connection, before: float, at_most: int = 200) -> int:
+        """Delete runs untouched since `before` (seconds since 1970); returns how many."""
+        rows = connection.execute(
+            select(runs.c.id, runs.c.owner, runs.c.population, runs.c.run_id)
+            .where(runs.c.updated_at < before)
+            .order_by(runs.c.updated_at)
+            .limit(at_most)
+        ).all()
+        if rows:
+            _delete(connection, rows)
+            self.references.forget_all()
+        return len(rows)
+
+
+def _tell(connection: Connection, row: Row[Any], kind: EventKind) -> RunSummary:
+    """Store the event that tells of a run as it is now; gives the run."""
+    ended = row.state != "running"
+    run = summary_of(row, outcomes.last(connection, row.id) if ended else None)
+    _add_event(connection, row, Event(kind=kind, run=run))
+    return run
+
+
+def _existing(connection: Connection, owner: str, run_id: str) -> Row[Any]:
+    row = run_of(connection, owner, run_id)
+    if row is None:
+        raise RunNotFound("There is no such run.")
+    return row
+
+
+def _has_ended(row: Row[Any]) -> bool:
+    """Tell whether its client said how it ended; a run that only a decision stopped may go on."""
+    return row.state == "finished" or row.told is not None
+
+
+def _last_checkpoint(history: History) -> dict[str, Any]:
+    return {
+        "n_checkpoints": len(history),
+        "epoch": history.epochs[-1],
+        "mqe": history.mqe[-1],
+        "topographic_error": history.topographic_error[-1],
+        "dead_neuron_ratio": history.dead_neuron_ratio[-1],
+    }
+
+
+def _delete(connection: Connection, rows: Sequence[Any]) -> None:
+    ids = [row.id for row in rows]
+    for table in (schema.outcomes, schema.decisions, checkpoints):
+        connection.execute(delete(table).where(table.c.run.in_(ids)))
+    connection.execute(delete(runs).where(runs.c.id.in_(ids)))
+    for row in rows:
+        event = Event(kind="deleted", run={"run_id": row.run_id, "population": row.population})
+        # Earlier events held all of the run. They keep their places, for streams that resume.
+        connection.execute(
+            update(events)
+            .where(events.c.owner == row.owner, events.c.run_id == row.run_id)
+            .values(body=event.model_dump_json())
+        )
+        _add_event(connection, row, event)
+
+
+def _add_event(connection: Connection, row: Row[Any], event: Event) -> None:
+    connection.execute(
+        _ADD_EVENT,
+        {
+            "owner": row.owner,
+            "population": row.population,
+            "run_id": row.run_id,
+            "body": event.model_dump_json(),
+        },
+    )

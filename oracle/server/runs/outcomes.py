@@ -1,0 +1,90 @@
+"""How runs ended, or are expected to: what others of their population are ranked against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, insert, select
+
+from oracle.server.http.wire import FinishRequest
+from oracle.server.storage.schema import outcomes
+from oracle.types import TARGETS, Forecast, Outcome
+
+# Built once: putting a statement together costs more than running it.
+_LAST = (
+    select(outcomes)
+    .where(outcomes.c.run == bindparam("of_run"))
+    .order_by(outcomes.c.id.desc())
+    .limit(1)
+)
+
+
+def add(
+    connection: Connection,
+    row: Row[Any],
+    outcome: Outcome,
+    mqe_of_mean: float | None,
+    now: float,
+) -> None:
+    """Store how a run ended, in raw units, with the scale that compares it."""
+    connection.execute(
+        insert(outcomes).values(
+            run=row.id,
+            owner=row.owner,
+            population=row.population,
+            run_id=row.run_id,
+            final_mqe=outcome.final_mqe,
+            final_topographic_error=outcome.final_topographic_error,
+            final_dead_neuron_ratio=outcome.final_dead_neuron_ratio,
+            censored=outcome.censored,
+            spread=outcome.spread,
+            mqe_of_mean=mqe_of_mean,
+            created_at=now,
+        )
+    )
+
+
+def told(row: Row[Any], how: FinishRequest) -> Outcome:
+    """Say how a run ended: what is not told is as at its last checkpoint."""
+    values = {
+        "final_mqe": row.mqe,
+        "final_topographic_error": row.topographic_error,
+        "final_dead_neuron_ratio": row.dead_neuron_ratio,
+    }
+    values |= {name: value for name in values if (value := getattr(how, name)) is not None}
+    return Outcome(run_id=row.run_id, censored=how.censored, **values)
+
+
+def last(connection: Connection, run: int) -> Outcome | None:
+    """Read how a run ended, None while it has not."""
+    row = connection.execute(_LAST, {"of_run": run}).first()
+    if row is None:
+        return None
+    return Outcome(
+        run_id=row.run_id,
+        final_mqe=row.final_mqe,
+        final_topographic_error=row.final_topographic_error,
+        final_dead_neuron_ratio=row.final_dead_neuron_ratio,
+        censored=row.censored,
+        spread=row.spread,
+    )
+
+
+def contradiction(stored: Outcome | None, told: Outcome) -> str | None:
+    """Name the first value that is told otherwise than it is stored."""
+    names = ("censored", *TARGETS)
+    return next((n for n in names if getattr(stored, n, None) != getattr(told, n)), None)
+
+
+def from_quantiles(forecast: Forecast, outcome: Outcome) -> Outcome:
+    """Stand for a stopped run by its stored forecast, which has no draws any more."""
+    quality = forecast.quality[-1]
+    low, high = (quality.values[forecast.levels.index(level)] for level in (0.25, 0.75))
+    return Outcome(
+        run_id=outcome.run_id,
+        final_mqe=forecast.median("final_mqe"),
+        final_topographic_error=forecast.median("final_topographic_error"),
+        final_dead_neuron_ratio=forecast.median("final_dead_neuron_ratio"),
+        censored=True,
+        spread=(high - low) / 2,
+    )

@@ -1,0 +1,184 @@
+"""What the store needs of a database: URL, connections, schema, and what its errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    column,
+    create_engine,
+    event,
+    inspect,
+    select,
+    table,
+    text,
+)
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
+
+from oracle.errors import InvalidHistory, OracleError, StoreUnavailable, must_be
+from oracle.server.storage.schema import VERSION
+
+#: PostgreSQL advisory lock of write transactions: "SOMO".
+ADVISORY_LOCK = 0x534F4D4F
+MIGRATIONS = Path(__file__).parent / "migrations"
+#: Where Alembic notes the version of the schema.
+ALEMBIC_VERSION = table("alembic_version", column("version_num"))
+
+
+def parse_url(url: str) -> URL:
+    """Read a database URL.
+
+    Raises:
+        InvalidHistory: where it is neither SQLite's file nor PostgreSQL; never shows it, since
+            it may hold a password.
+    """
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        backend = "unknown"
+    if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        return parsed
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    raise InvalidHistory(
+        must_be(
+            "database_url",
+            "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE",
+            f"a {backend} URL",
+        )
+    )
+
+
+def connect(url: URL, *, pool_size: int, timeout_s: float, writes: bool) -> Engine:
+    """Make an engine; nothing is opened before its first use.
+
+    Args:
+        url: as parse_url gives it.
+        pool_size: connections at most.
+        timeout_s: how long a connection, and a lock, is waited for.
+        writes: whether its transactions write: they come one after the other, then.
+    """
+    pool = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": timeout_s}
+    if url.get_backend_name() != "sqlite":
+        engine = create_engine(
+            url,
+            **pool,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": max(2, int(timeout_s)),
+                "options": f"-c lock_timeout={int(1000 * timeout_s)}",
+            },
+        )
+        if writes:
+            event.listen(engine, "begin", _lock_postgresql)
+        return engine
+    engine = create_engine(
+        # mode=rw: a file that has gone is an error, not an empty database
+        f"sqlite:///file:{_quote(Path(url.database or ''))}?mode=rw&uri=true",
+        **pool,
+        connect_args={"timeout": timeout_s, "check_same_thread": False},
+    )
+
+    def prepare(connection: Any, record: object) -> None:
+        _prepare_sqlite(connection, timeout_s)
+
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", _begin_immediate if writes else _begin_deferred)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, timeout_s: float) -> None:
+    connection.isolation_level = None  # transactions are ours, not the driver's
+    deadline = time.monotonic() + timeout_s
+    while True:  # switching to WAL needs the file alone for a moment, whatever the timeout
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_deferred(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _lock_postgresql(connection: Connection) -> None:
+    connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
+
+
+def _quote(path: Path) -> str:
+    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the schema to this version, in the transaction of `connection`.
+
+    Raises:
+        StoreUnavailable: it is of a later version.
+    """
+    if inspect(connection).has_table(ALEMBIC_VERSION.name):
+        found = connection.execute(select(ALEMBIC_VERSION.c.version_num)).scalar()
+        if found == VERSION:
+            return
+    # Only here: it costs a tenth of a second, and nearly every start finds nothing to do.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise StoreUnavailable(
+            "The database was written by a later version of SOM Oracle: update this one."
+        ) from error
+
+
+def told(error: Exception) -> OracleError:
+    """Say whose it is: a value's that no rule had caught, or the database's."""
+    if isinstance(error, DataError):
+        return InvalidHistory(
+            "Every value must be one that the database can keep: text without NUL, numbers within "
+            "its range."
+        )
+    return StoreUnavailable(explain(error))
+
+
+def explain(error: Exception) -> str:
+    """Say in one sentence what the database said, without addresses or statements."""
+    said = str(error.orig if isinstance(error, DBAPIError) else error).lower()
+    for sign, meaning in (
+        ("readonly", "is read-only"),
+        ("read-only", "is read-only"),
+        ("full", "has no space left"),
+        ("no space", "has no space left"),
+        ("locked", "is held by another program"),
+        ("lock timeout", "is held by another program"),
+        ("malformed", "is damaged"),
+        ("not a database", "is damaged"),
+        ("unable to open", "cannot be opened"),
+        ("no such file", "is gone"),
+        ("i/o error", "cannot be read or written"),
+    ):
+        if sign in said:
+            return f"The store {meaning}. Nothing was stored; try again."
+    return "The store does not answer. Nothing was stored; try again."

@@ -1,0 +1,109 @@
+"""The model card: what an oracle was trained on and how well it does, for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oracle.evaluation.score import Score
+from oracle.history.dataset import MIN_TABLES_TO_HOLD_OUT, counted
+
+
+def remarks(data: dict[str, Any]) -> list[str]:
+    """Say plainly what the data could not teach.
+
+    Args:
+        data: as `oracle.training.recipe.Data.facts` tells it.
+    """
+    said = []
+    if data["split_by"] == "run":
+        tables = data["tables"]
+        few = "One table" if tables == 1 else f"{counted(tables, 'table')} only"
+        said.append(
+            f"{few}: the runs judged on are of tables that were trained on, so nothing is known of "
+            f"other tables. From {MIN_TABLES_TO_HOLD_OUT} tables on, whole ones are held out."
+        )
+    said += [
+        f"{target} ends the same in all {counted(runs, 'training run')}: with nothing to learn, "
+        "its outcomes had no weight and count in no error; without --from it cannot be forecast."
+        for target, runs in data["constant"].items()
+    ]
+    return said
+
+
+def card_text(name: str, facts: dict[str, Any], score: Score) -> str:
+    """Write the card of an artifact in Markdown.
+
+    Args:
+        name: of the artifact.
+        facts: the manifest's `training`.
+        score: on unseen runs.
+    """
+    data, settings = facts["data"], facts["settings"]
+    rows = "\n".join(
+        f"| {share:.0%} | {e['quality']:.4f} | {score.last_value[share]:.4f} "
+        f"| {e['quality'] / score.last_value[share]:.2f} | {e['final_mqe']:.4f} "
+        f"| {e['final_topographic_error']:.4f} | {e['final_dead_neuron_ratio']:.4f} |"
+        for share, e in score.error.items()
+    )
+    covered = "\n".join(
+        f"| {share:.0%} | {' | '.join(f'{hit:.1%}' for hit in levels.values())} |"
+        for share, levels in score.coverage.items()
+        if levels
+    )
+    parts = "\n".join(
+        f"- {part}: {_amount(data[part]['runs'], data[part]['tables'])}"
+        for part in ("train", "calibrate", "test")
+    )
+    excluded = ", ".join(f"{n} {why}" for why, n in data["excluded"].items()) or "none"
+    held_out = "whole tables" if data["split_by"] == "table" else "single runs of the same tables"
+    plainly = "".join(f"{remark}\n\n" for remark in remarks(data))
+    parent = facts.get("parent")
+    chose = (
+        "\nThe same runs decided that this oracle replaces the one it was tuned from: its errors "
+        "here are a little too good.\n"
+        if parent
+        else ""
+    )
+    origin = f"Fine-tuned from {parent['name']} ({parent['sha256'][:12]}).\n\n" if parent else ""
+    return f"""# {name}
+
+Forecasts the final mqe, topographic error and dead-neuron ratio of a self-organizing map from its
+first checkpoints. {origin}Architecture `{settings["architecture"]}`, {len(facts["seeds"])} seed(s)
+averaged, {", ".join(str(n) for n in facts["epochs_run"])} epochs.
+
+    {facts["command"]}
+
+## Data
+
+Held out for calibration and test: {held_out}. Left out as unusable: {excluded}.
+
+{plainly}{parts}
+
+## Mean absolute error on the test runs
+
+{_amount(score.runs, score.tables)} that trained and calibrated nothing; mqe {score.scale};
+the mean quality of the training runs as the forecast errs by {score.training_mean:.4f} at every
+prefix.
+{chose}
+| seen | quality score | last value | ratio | mqe | topographic error | dead neurons |
+|---|---|---|---|---|---|---|
+{rows}
+
+## Coverage on the test runs
+
+Share of outcomes of the quality score inside the central intervals; where outcomes tie with the
+forecast, by the randomised transform.
+
+| seen | 50 % interval | 90 % interval |
+|---|---|---|
+{covered}
+
+## Limits
+
+The forecast is about runs like those it was trained on; its support score falls where a history is
+unlike them, and policies then abstain. Without total_epochs or the schedule intervals are wider.
+"""
+
+
+def _amount(runs: int, tables: int) -> str:
+    return f"{counted(runs, 'run')} of {counted(tables, 'table')}"

@@ -1,0 +1,192 @@
+"""Adapt a shipped oracle to one's own runs, and keep it only where it got better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from oracle.evaluation.intervals import Array, clusters_of, interval, mean_of
+from oracle.forecast.forecaster import Oracle
+from oracle.history.features import Float32, finals_of
+from oracle.model.artifact import Artifact
+from oracle.training.architectures import build
+from oracle.training.batches import Scaling, Settings
+from oracle.training.fit import Fitted, fit
+from oracle.types import QUALITY_WEIGHTS, TARGETS, Run, Scale
+
+#: Fine-tuning is short and careful: the network already knows SOMs.
+EPOCHS = 15
+LEARNING_RATE = 3e-4
+BATCH_SIZE = 32
+#: Shares of the budget at which the old and the new oracle are compared.
+SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Old against new on runs that trained neither.
+
+    Attributes:
+        before, after: mean absolute error of the quality score, over SHARES.
+        change: 95 % interval of after - before, a bootstrap over what was held out: tables, or
+            runs; None of fewer than two.
+        prefixes: how many forecasts each mean is over.
+        scale: of the score.
+    """
+
+    before: float
+    after: float
+    change: tuple[float, float] | None
+    prefixes: int
+    scale: Scale
+
+    @property
+    def better(self) -> bool:
+        """Whether the new one errs less by more than chance: luck must not replace an oracle."""
+        return self.change is not None and self.change[1] < 0
+
+    def __str__(self) -> str:
+        word = "better" if self.better else "no better than chance allows"
+        if self.after >= self.before:
+            word = "no better"
+        interval = "unknown" if self.change is None else "{:+.4f}..{:+.4f}".format(*self.change)
+        return (
+            f"On {self.prefixes} held-out prefixes the quality score's mean absolute error was "
+            f"{self.before:.4f} and is {self.after:.4f} ({self.scale} scale; "
+            f"95 % interval of the change {interval}): {word}."
+        )
+
+
+def networks_of(artifact: Artifact) -> tuple[list[keras.Model], Scaling]:
+    """Read an artifact's graph back into Keras models, one a seed, and their scaling.
+
+    The inverse of `oracle.training.export`: gates i, o, f, c become Keras' i, f, c, o.
+    """
+    network = artifact.manifest.network
+    graph = onnx.load_from_string(artifact.forward).graph
+    weights = {w.name: numpy_helper.to_array(w) for w in graph.initializer}
+    name = artifact.manifest.architecture
+    models = []
+    for seed in range(network.n_seeds):
+        model = build(
+            name,
+            network.n_features,
+            network.n_targets,
+            network.n_levels,
+            dropout=0.0,
+            skip=network.skip,
+        )
+        for i in range(1, len(network.recurrent) + 1):
+            w, r, b = (weights[f"s{seed}_lstm_{i}_{part}"] for part in "WRB")
+            layers = ("lstm", "lstm_backward") if network.bidirectional else ("lstm",)
+            for direction, layer in enumerate(layers):
+                half = b.shape[1] // 2
+                model.get_layer(f"{layer}_{i}").set_weights(
+                    [
+                        _keras_gates(w[direction].T),
+                        _keras_gates(r[direction].T),
+                        _keras_gates(b[direction, :half] + b[direction, half:]),
+                    ]
+                )
+        for i in range(1, len(network.dense) + 1):
+            kernel, bias = weights[f"s{seed}_dense_{i}_W"], weights[f"s{seed}_dense_{i}_b"]
+            model.get_layer(f"dense_{i}").set_weights([kernel, bias])
+        model.get_layer("output").set_weights(
+            [weights[f"s{seed}_output_W"], weights[f"s{seed}_output_b"]]
+        )
+        models.append(model)
+    scaling = artifact.manifest.scaling
+    return models, Scaling(np.array(scaling.mean, np.float32), np.array(scaling.std, np.float32))
+
+
+def finetune(
+    artifact: Artifact,
+    train: Sequence[Run],
+    validation: Sequence[Run],
+    folder: Path,
+    name: str,
+    settings: Settings,
+    verbose: int = 1,
+) -> list[Fitted]:
+    """Go on training every seed of an artifact on one's own runs.
+
+    Args:
+        artifact: where to begin.
+        train, validation: usable runs, see `oracle.history.dataset.usable`.
+        folder, name: as for `oracle.training.fit.fit`.
+        settings: epochs, batch size, learning rate and seed are used.
+        verbose: Keras' progress bar, 0 = silent.
+    """
+    models, scaling = networks_of(artifact)
+    network = artifact.manifest.network
+    fitted = []
+    for seed, model in enumerate(models):
+        own = replace(
+            settings,
+            architecture=artifact.manifest.architecture,
+            dropout=0.0,
+            skip=network.skip,
+            seed=settings.seed + seed,
+        )
+        stem = name if len(models) == 1 else f"{name}_seed{seed}"
+        fitted.append(
+            fit(
+                train,
+                validation,
+                own,
+                folder,
+                stem,
+                start_from=model,
+                scaling=scaling,
+                verbose=verbose,
+            )
+        )
+    return fitted
+
+
+def compare(before: Oracle, after: Oracle, runs: Sequence[Run], by: str = "table") -> Verdict:
+    """Score two oracles on the same prefixes of held-out runs.
+
+    Args:
+        before, after: the old one and the new one.
+        runs: that trained neither.
+        by: what was held out, "table" or "run": the bootstrap draws these.
+    """
+    cut = [
+        (run, prefix)
+        for run in runs
+        for share in SHARES
+        if run.history.total_epochs and (prefix := run.history.until(share)) is not None
+    ]
+    relative = all(run.history.context.mqe_of_mean for run, _ in cut)
+    scale = Scale.RELATIVE if relative else Scale.RAW
+    weights = np.array([QUALITY_WEIGHTS] * len(cut))
+    if relative:
+        weights[:, 0] /= [run.history.context.mqe_of_mean or 1.0 for run, _ in cut]
+    # A metric that is undefined for a run (a 1x1 map) counts for neither.
+    outcome = finals_of([run for run, _ in cut])
+    weights[np.isnan(outcome)] = 0.0
+    truth = (np.nan_to_num(outcome) * weights).sum(axis=1)
+
+    def errors(oracle: Oracle) -> Array:
+        forecasts = oracle.forecast_many([prefix for _, prefix in cut])
+        median = np.array([[f.median(target) for target in TARGETS] for f in forecasts])
+        return np.asarray(np.abs((median * weights).sum(axis=1) - truth))
+
+    old, new = errors(before), errors(after)
+    tables = np.array([run.dataset for run, _ in cut])
+    held_out = clusters_of(tables) if by == "table" else np.array([run.run_id for run, _ in cut])
+    change = interval(mean_of, np.stack([new - old, np.ones_like(old)], axis=1), held_out)
+    return Verdict(float(old.mean()), float(new.mean()), change, len(cut), scale)
+
+
+def _keras_gates(array: Float32) -> Float32:
+    """[..., 4 * unit] in ONNX's order i, o, f, c -> Keras' i, f, c, o."""
+    i, o, f, c = np.split(array, 4, axis=-1)
+    return np.concatenate([i, f, c, o], axis=-1)

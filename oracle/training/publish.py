@@ -1,0 +1,174 @@
+"""From trained networks to the artifact that is served: calibrate, export, self-test."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from oracle.forecast.calibration import Calibration, along, fit_calibration
+from oracle.forecast.forecaster import TOGETHER
+from oracle.forecast.score_calibration import QualityCalibration, fit_quality
+from oracle.history.features import (
+    FEATURES,
+    FEATURES_VERSION,
+    Array,
+    Float32,
+    change_bounds,
+    decode,
+    encode,
+)
+from oracle.model.artifact import Artifact, write_artifact
+from oracle.model.manifest import Manifest
+from oracle.model.manifest import Scaling as ScalingNumbers
+from oracle.training.batches import Scaling
+from oracle.training.export import export_forward, export_step, forecast, golden, network_of
+from oracle.training.fit import Fitted
+from oracle.training.support_fit import fit_support
+from oracle.training.windows import LENGTHS, Windows
+from oracle.types import ModelInfo, Run
+
+#: Version of the artifacts written here.
+VERSION = "1.0.0"
+#: Checkpoints of the self-test's inputs.
+GOLDEN_LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34)
+#: Windows drawn of each calibration run: with all inputs, and with inputs hidden.
+CALIBRATION_WINDOWS = 16
+CALIBRATION_HIDDEN = 8
+#: Fewer calibration runs than this cannot replace a fine-tuned oracle's own calibration.
+MIN_CALIBRATION_RUNS = 100
+
+
+def calibrate_network(
+    models: Sequence[keras.Model], scaling: Scaling, runs: Sequence[Run], seed: int = 0
+) -> tuple[Calibration, QualityCalibration]:
+    """Learn offsets and copula, then the quality score's own, on runs that trained nothing.
+
+    Args:
+        models: seeds of one network; their mean is calibrated, as it is served.
+        scaling: of their input.
+        runs: of tables held out from training where there are enough.
+        seed: of the windows.
+    """
+    rng = np.random.default_rng(seed)
+    parts = defaultdict[str, list[npt.NDArray[Any]]](list)
+    for repeat in range(CALIBRATION_WINDOWS + CALIBRATION_HIDDEN):
+        windows = Windows(runs, hide=0.0 if repeat < CALIBRATION_WINDOWS else 1.0)
+        if repeat >= CALIBRATION_WINDOWS:
+            windows.columns.total_epochs[rng.random(len(windows)) < 0.5] = np.nan
+        rows = np.arange(len(windows))
+        batch = windows.batch(rows, int(rng.choice(LENGTHS)), rng)
+        # Cut evenly in progress, not in checkpoints: users' checks are.
+        cut = rng.uniform(0.0, 0.95, len(rows))[:, None]
+        length = np.maximum(1, np.sum(batch.progress <= cut, axis=1)).astype(np.int32)
+        at = rows, length - 1
+        answers = forecast(models, scaling.apply(batch.sequence), length)
+        parts["quantiles"].append(answers.astype(np.float64))
+        parts["outcomes"].append(np.where(batch.weight[at] > 0, batch.target[at], np.nan))
+        parts["progress"].append(batch.progress[at])
+        parts["known"].append(batch.told)
+        parts["values"].append(batch.values[at])
+        parts["floor"].append(batch.floor[at])
+        parts["unit"].append(batch.unit)
+        parts["final"].append(windows.finals)
+    seen = {name: np.concatenate(columns) for name, columns in parts.items()}
+    calibration = fit_calibration(
+        seen["quantiles"],
+        seen["outcomes"],
+        seen["progress"],
+        seen["known"],
+        change_bounds(seen["values"]),
+        seed,
+    )
+    whole = np.isfinite(seen["final"]).all(axis=1)
+    seen = {name: column[whole] for name, column in seen.items()}
+
+    told = [
+        at if known else None
+        for at, known in zip(seen["progress"].tolist(), seen["known"], strict=True)
+    ]
+
+    def joint() -> Iterator[tuple[Array, Array, Array]]:
+        for at in range(0, len(told), TOGETHER):
+            part = slice(at, at + TOGETHER)
+            knots = calibration.knots(seen["quantiles"][part], along(told[part]))
+            values, floor = seen["values"][part].T[..., None], seen["floor"][part, None]
+            draws = decode(calibration.draws(knots), values, floor)
+            yield draws, seen["final"][part].T, seen["unit"][part]
+
+    return calibration, fit_quality(joint(), seen["progress"], seen["known"])
+
+
+def draft(
+    fitted: Sequence[Fitted],
+    train: Sequence[Run],
+    calibrate: Sequence[Run],
+    name: str,
+    parent: Artifact | None = None,
+) -> Artifact:
+    """Calibrate and export trained networks, in memory: it forecasts, but is nowhere written.
+
+    Args:
+        fitted: seeds of one architecture, trained with one scaling; their mean is served.
+        train: what they were trained on, for the support score.
+        calibrate: runs that trained nothing: they set offsets, copula and support.
+        name: of the artifact.
+        parent: fine-tuned from; its support score is kept, and its calibration where there are
+            fewer than MIN_CALIBRATION_RUNS.
+    """
+    models, scaling = [f.model for f in fitted], fitted[0].scaling
+    numbers = dict(parent.calibration) if parent is not None else {}
+    if parent is None or len(calibrate) >= MIN_CALIBRATION_RUNS:
+        parts, joint = calibrate_network(models, scaling, calibrate)
+        numbers |= {"calibration": parts.to_json(), "quality": joint.to_json()}
+    if parent is None:
+        numbers["support"] = fit_support(train, calibrate)
+    manifest = Manifest(
+        name=name,
+        version=VERSION,
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        architecture=fitted[0].settings.architecture,
+        network=network_of(models),
+        features_version=FEATURES_VERSION,
+        features=FEATURES,
+        scaling=ScalingNumbers(mean=tuple(scaling.mean.tolist()), std=tuple(scaling.std.tolist())),
+    )
+    return Artifact(
+        path=Path(name),
+        manifest=manifest,
+        info=ModelInfo(name=name, version=VERSION, sha256=""),
+        forward=export_forward(models),
+        step=export_step(models),
+        calibration=numbers,
+        golden=golden(models, _golden_sequences(calibrate, scaling)),
+        card="",
+    )
+
+
+def publish(artifact: Artifact, folder: Path, facts: dict[str, Any], card: str) -> Artifact:
+    """Write a draft with what was found about it; an artifact of that name gives way."""
+    return write_artifact(
+        folder,
+        artifact.manifest.model_copy(update={"training": facts}),
+        forward=artifact.forward,
+        step=artifact.step,
+        calibration=artifact.calibration,
+        golden=artifact.golden,
+        card=card,
+        replace=True,
+    )
+
+
+def _golden_sequences(runs: Sequence[Run], scaling: Scaling) -> list[Float32]:
+    """A few real inputs of different lengths, for the artifact's self-test."""
+    chosen = runs[:: max(1, len(runs) // len(GOLDEN_LENGTHS))]
+    return [
+        scaling.apply(encode(run.history.prefix(min(n, len(run.history)))))
+        for n, run in zip(GOLDEN_LENGTHS, chosen, strict=False)
+    ]

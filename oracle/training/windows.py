@@ -1,0 +1,220 @@
+"""Training batches: recorded runs seen through random checkpoint grids, with inputs dropped.
+
+A user's checkpoints may be even, quadratic, logarithmic or irregular, few or many, and any
+context may be missing. Each batch therefore re-samples every run's checkpoints and hides inputs
+at random; the network never sees the same prefix twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from oracle.history.features import (
+    MIN_STEP,
+    Array,
+    Columns,
+    Float32,
+    anchors,
+    columns_of,
+    encode_columns,
+    encode_outcomes,
+    finals_of,
+)
+from oracle.types import QUALITY_WEIGHTS, Run
+
+#: Checkpoints a run in one batch; one length a batch, so nothing is padded and TensorFlow
+#: traces each once.
+LENGTHS = (4, 8, 12, 20, 32, 48)
+LENGTH_SHARES = (0.05, 0.2, 0.25, 0.25, 0.15, 0.1)
+
+#: How often an input is hidden in training. `only_metrics` leaves the brief's four arrays.
+HIDE = {
+    "only_metrics": 0.05,
+    "mqe_of_mean": 0.08,
+    "schedule": 0.10,
+    "rates": 0.06,
+    "total_epochs": 0.04,
+    "map": 0.04,
+    "samples": 0.04,
+    "updates": 0.04,
+    "batch": 0.08,
+    "kind": 0.05,
+}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch.
+
+    Attributes:
+        sequence: [run, time, feature] unscaled features.
+        target: [run, time, 3] change from each step's last value, 0 where undefined.
+        weight: [run, time, 3] of the pinball loss; 0 where undefined or padding.
+        length: [run] real steps.
+        progress: [run, time] share of the run; NaN beyond the real steps.
+        told: [run] whether the features tell the progress.
+        values, floor: anchors of each step, [run, time, 3] and [run, time].
+        unit: [run] mqe_of_mean, 1 where it is hidden.
+    """
+
+    sequence: Float32
+    target: Float32
+    weight: Float32
+    length: npt.NDArray[np.int32]
+    progress: Array
+    told: npt.NDArray[np.bool_]
+    values: Array
+    floor: Array
+    unit: Array
+
+
+class Windows:
+    """Random windows over recorded runs.
+
+    Args:
+        runs: usable runs (see `oracle.history.dataset.usable`).
+        hide: scale of the hiding rates; 0 shows all that is known.
+    """
+
+    def __init__(self, runs: Sequence[Run], hide: float = 1.0) -> None:
+        self.columns = columns_of([run.history for run in runs])
+        self.finals = finals_of(runs)
+        self.last_epoch = np.nanmax(self.columns.step["epochs"], axis=1)
+        self.hide = hide
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def draw_lengths(self, batches: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Checkpoints a run for each of `batches`."""
+        return rng.choice(LENGTHS, size=batches, p=LENGTH_SHARES)
+
+    def batch(self, rows: npt.NDArray[np.int64], length: int, rng: np.random.Generator) -> Batch:
+        """Draw one window of at most `length` checkpoints for each of `rows`."""
+        columns = self._resample(self.columns.take(rows), length, rng)
+        _hide_inputs(columns, self.hide, rng)
+        epochs = columns.step["epochs"]
+        sequence = encode_columns(columns)
+        values, floor = anchors(columns)
+        target = encode_outcomes(self.finals[rows][:, None, :], values, floor)
+        weight = step_weights(columns, values)
+        weight[~np.isfinite(target)] = 0.0
+        return Batch(
+            sequence,
+            np.nan_to_num(target).astype(np.float32),
+            weight.astype(np.float32),
+            columns.length.astype(np.int32),
+            epochs / self.last_epoch[rows][:, None],
+            np.isfinite(columns.total_epochs),
+            values,
+            floor,
+            np.nan_to_num(columns.size["mqe_of_mean"], nan=1.0),
+        )
+
+    def _resample(self, c: Columns, length: int, rng: np.random.Generator) -> Columns:
+        """Keep of each run the checkpoints next after a random grid's points."""
+        runs = len(c)
+        at = c.step["epochs"] / np.maximum(np.nanmax(c.step["epochs"], axis=1), 1e-12)[:, None]
+        grid = _grids(runs, length, rng)
+        index = np.sum(at[:, None, :] < grid[:, :, None] - 1e-9, axis=2)  # NaN is never less
+        index = np.minimum(index, c.length[:, None] - 1)
+        picked = np.take_along_axis(at, index, axis=1)
+        # The rule of `features.thin`: what stands closer to the one before is not kept.
+        keep = np.zeros((runs, length), bool)
+        last = np.full(runs, -1.0)
+        for t in range(length):
+            keep[:, t] = picked[:, t] - last >= MIN_STEP
+            last = np.where(keep[:, t], picked[:, t], last)
+        index = np.take_along_axis(index, np.argsort(~keep, axis=1, kind="stable"), axis=1)
+        counts = keep.sum(axis=1)
+        beyond = np.arange(length) >= counts[:, None]
+        step = {k: np.take_along_axis(v, index, axis=1) for k, v in c.step.items()}
+        for values in step.values():
+            values[beyond] = np.nan
+        return replace(c, step=step, length=counts)
+
+
+def step_weights(c: Columns, values: Array) -> Array:
+    """Weight of each step's loss, [run, time, 3].
+
+    Steps count by the progress they stand for (dense early checkpoints are no more prefixes),
+    half even. Targets are weighed in units of the quality score: a log ratio of mqe by the mqe
+    it multiplies.
+    """
+    progress = c.step["epochs"] / np.nanmax(c.step["epochs"], axis=1, keepdims=True)
+    real = np.isfinite(progress)
+    gap = np.diff(progress, axis=1, append=1.0)
+    gap = np.where(real, np.nan_to_num(np.clip(gap, 0.0, 0.2)), 0.0)
+    gap /= np.maximum(gap.sum(axis=1, keepdims=True), 1e-9)
+    even = real / np.maximum(real.sum(axis=1, keepdims=True), 1)
+    # A forecast at the very end is no forecast.
+    share = (0.5 * gap + 0.5 * even) * np.where(np.nan_to_num(progress, nan=1.0) > 0.97, 0.1, 1.0)
+    share *= c.length[:, None] / 4
+    weight = share[..., None] * target_weights(c, values)
+    return np.where(real[..., None], weight, 0.0)
+
+
+def target_weights(c: Columns, values: Array) -> Array:
+    """Weight of each target in units of the quality score, [run, ..., 3].
+
+    A log ratio of mqe weighs as much as the mqe that it multiplies.
+
+    Args:
+        c: of the runs.
+        values: anchors, [run, 3] or [run, time, 3].
+    """
+    several = (slice(None),) + (None,) * (values.ndim - 2)
+    scale = c.size["mqe_of_mean"][several]
+    first = c.step["mqe"][:, 0][several]
+    relative = np.where(scale == scale, values[..., 0] / scale, 0.6 * values[..., 0] / first)
+    weight = np.empty_like(values)
+    weight[..., 0] = np.clip(np.nan_to_num(relative), 0.1, 2.0) * QUALITY_WEIGHTS[0]
+    weight[..., 1:] = QUALITY_WEIGHTS[1:]
+    return weight
+
+
+def _grids(runs: int, length: int, rng: np.random.Generator) -> Array:
+    """Where users may put `length` checkpoints: [run, point] shares of the run, increasing."""
+    even = np.linspace(0.0, 1.0, length)
+    start = np.where(rng.random(runs) < 0.5, 0.0, rng.uniform(0.0, 0.1, runs))[:, None]
+    power = even ** rng.uniform(1.3, 2.5, (runs, 1))
+    first = np.log(rng.uniform(0.005, 0.05, (runs, 1)))
+    logarithmic = np.exp(first * (1 - even))
+    irregular = np.sort(rng.random((runs, length)), axis=1)
+    kind = rng.random((runs, 1))
+    shape = np.select(
+        [kind < 0.45, kind < 0.65, kind < 0.85],
+        [np.broadcast_to(even, (runs, length)), power, logarithmic],
+        irregular,
+    )
+    return np.asarray(start + (1 - start) * shape)
+
+
+def _hide_inputs(c: Columns, scale: float, rng: np.random.Generator) -> None:
+    """Set inputs of random runs to NaN, in place."""
+    runs = len(c)
+    hidden = {name: rng.random(runs) < scale * rate for name, rate in HIDE.items()}
+    everything = hidden["only_metrics"]
+
+    def rows(name: str) -> npt.NDArray[np.bool_]:
+        return hidden[name] | everything
+
+    c.size["mqe_of_mean"][rows("mqe_of_mean")] = np.nan
+    for plan in c.plan.values():
+        plan[rows("schedule")] = np.nan
+    for name in ("learning_rate", "radius"):
+        c.step[name][rows("rates")] = np.nan
+    c.total_epochs[rows("total_epochs")] = np.nan
+    for name, sizes in (
+        ("map", ("map_rows", "map_cols")),
+        ("samples", ("n_samples", "n_features")),
+        ("updates", ("total_updates",)),
+        ("batch", ("batch_size",)),
+    ):
+        for size in sizes:
+            c.size[size][rows(name)] = np.nan
+    c.kind[rows("kind")] = 0.0

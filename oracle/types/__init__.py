@@ -1,0 +1,88 @@
+"""History, Forecast, Reference, Policy and Decision: the wire format is the in-process type.
+
+All types are frozen pydantic models that refuse unknown fields, NaN and Infinity.
+Lower is better for every metric and for the quality score, everywhere.
+"""
+
+from __future__ import annotations
+
+from oracle.types.decision import (
+    MAX_REFERENCE_RUNS,
+    QUALITY_WEIGHTS,
+    Action,
+    Decision,
+    Outcome,
+    Policy,
+    Reason,
+    Reference,
+)
+from oracle.types.forecast import Forecast, ModelInfo, QualityForecast, Scale
+from oracle.types.history import (
+    HEAD_LEVELS,
+    LEVELS,
+    MAX_CHECKPOINTS,
+    MAX_SCHEDULE_POINTS,
+    METRICS,
+    RUN_ID_PATTERN,
+    TARGETS,
+    Count,
+    Finite,
+    Flag,
+    FloatArray,
+    Frozen,
+    History,
+    Many,
+    Mqe,
+    MqeOfMean,
+    Name,
+    NonNegative,
+    Positive,
+    Ratio,
+    Run,
+    RunContext,
+    RunId,
+    Schedule,
+    T,
+    explain,
+)
+
+__all__ = [
+    "HEAD_LEVELS",
+    "LEVELS",
+    "MAX_CHECKPOINTS",
+    "MAX_REFERENCE_RUNS",
+    "MAX_SCHEDULE_POINTS",
+    "METRICS",
+    "QUALITY_WEIGHTS",
+    "RUN_ID_PATTERN",
+    "TARGETS",
+    "Action",
+    "Count",
+    "Decision",
+    "Finite",
+    "Flag",
+    "FloatArray",
+    "Forecast",
+    "Frozen",
+    "History",
+    "Many",
+    "ModelInfo",
+    "Mqe",
+    "MqeOfMean",
+    "Name",
+    "NonNegative",
+    "Outcome",
+    "Policy",
+    "Positive",
+    "QualityForecast",
+    "Ratio",
+    "Reason",
+    "Reference",
+    "Run",
+    "RunContext",
+    "RunId",
+    "Scale",
+    "Schedule",
+    "T",
+    "explain",
+]

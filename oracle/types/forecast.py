@@ -1,0 +1,106 @@
+"""Forecast: the three final values of a run with their uncertainty, and which model gave them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Self
+
+from pydantic import PrivateAttr
+
+from oracle.types.history import (
+    LEVELS,
+    Finite,
+    FloatArray,
+    Frozen,
+    History,
+    NonNegative,
+    Ratio,
+    RunId,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Scale(StrEnum):
+    """Units of mqe inside a quality score."""
+
+    RAW = "raw"  # input-space units, as the brief has it: not comparable between tables
+    RELATIVE = "relative"  # mqe / mqe_of_mean: comparable between tables
+
+
+class ModelInfo(Frozen):
+    """Which model answered."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+class QualityForecast(Frozen):
+    """Distribution of the quality score, on the scale it names.
+
+    Attributes:
+        scale: units of mqe inside the score.
+        weights: after METRICS.
+        values: the score at each of LEVELS.
+    """
+
+    scale: Scale
+    weights: tuple[NonNegative, NonNegative, NonNegative]
+    values: tuple[Finite, ...]
+
+
+class Forecast(Frozen):
+    """The three final values with their uncertainty, in the history's own units.
+
+    Attributes:
+        progress: share of the budget seen, None where unknown.
+        final: target -> value at each of `levels`, non-decreasing.
+        quality: the joint quality score, raw always, relative where mqe_of_mean is known.
+        coverage: share of outcomes expected within the outer levels (0.90).
+        support: how much the history resembles the training data, 0..1.
+        will_worsen: P(final mqe ends more than 5 % above the best mqe seen).
+        draws: [draw, target] joint outcomes, in process only, never on the wire.
+    """
+
+    run_id: RunId | None = None
+    progress: float | None
+    n_checkpoints: int
+    model: ModelInfo
+    levels: tuple[float, ...] = LEVELS
+    final: dict[str, tuple[Finite, ...]]
+    quality: tuple[QualityForecast, ...]
+    coverage: float
+    support: Ratio
+    will_worsen: Ratio
+    mqe_of_mean: float | None = None
+    _draws: FloatArray | None = PrivateAttr(default=None)
+
+    def __eq__(self, other: object) -> bool:
+        # The draws follow from the rest, and arrays do not compare to one truth value.
+        return isinstance(other, Forecast) and self.__dict__ == other.__dict__
+
+    @property
+    def draws(self) -> FloatArray | None:
+        """Joint outcomes [draw, target], raw units; None after a trip over the wire."""
+        return self._draws
+
+    def with_draws(self, draws: FloatArray) -> Self:
+        """Attach the joint draws (kept out of the wire format)."""
+        self._draws = draws
+        return self
+
+    def median(self, target: str) -> float:
+        """The forecast of `target` at level 0.5."""
+        return self.final[target][self.levels.index(0.5)]
+
+    def plot(self, history: History | None = None) -> Figure:
+        """Draw the forecast as a Matplotlib figure; with its history, as a fan that leaves it."""
+        from oracle.pictures.fan import draw  # the one late arrow upward, see test_layers
+
+        return draw(self, history)
+
+    def quality_on(self, scale: Scale) -> QualityForecast | None:
+        """The quality score's distribution on `scale`, None where the scale is unknown."""
+        return next((q for q in self.quality if q.scale == scale), None)

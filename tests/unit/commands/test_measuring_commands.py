@@ -1,0 +1,196 @@
+"""`oracle evaluate`, `replay`, `predict` and `check-policy`: output, exit codes, bad input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_runs import make_runs
+
+from oracle.cli import main
+from oracle.forecast.calibration import KNOTS, STRETCHES, Calibration
+from oracle.forecast.score_calibration import QualityCalibration
+from oracle.history.dataset import write_dataset
+from oracle.training.support_fit import fit_support
+from oracle.types import TARGETS
+
+
+@pytest.fixture(scope="module")
+def model(write_stand_in: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("models") / "small"
+    offsets = np.zeros((len(STRETCHES), len(TARGETS), len(KNOTS)))
+    ranks = np.random.default_rng(0).uniform(size=(256, len(TARGETS)))
+    calibration = {
+        "calibration": Calibration(offsets, offsets[0], ranks).to_json(),
+        "quality": QualityCalibration(offsets[:, 0], offsets[0, 0]).to_json(),
+        "support": fit_support(make_runs(40, "seen", seed=9), make_runs(40, "held", seed=8)),
+    }
+    write_stand_in(folder, calibration=calibration)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("data") / "runs.csv"
+    runs = [run for t in ("a", "b", "c") for run in make_runs(12, t, seed=ord(t))]
+    write_dataset(path, runs, {})
+    return str(path)
+
+
+@pytest.fixture
+def oracle(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def call(*args: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(args))
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+def test_predict_and_evaluate_a_sequence_say_the_same(
+    oracle: Any, model: str, tmp_path: Path, brief_history: dict[str, Any]
+) -> None:
+    path = tmp_path / "partial.json"
+    path.write_text(json.dumps(brief_history))
+    code, out, _ = oracle("predict", str(path), "--model", model, "--json")
+    assert code == 0
+    decision = json.loads(out)
+    assert set(decision["forecast"]["final"]) == {
+        "final_mqe",
+        "final_topographic_error",
+        "final_dead_neuron_ratio",
+    }
+    code, out, _ = oracle("evaluate", "--model", model, "--sequence", str(path))
+    assert code == 0
+    assert decision["message"] in out
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["predict", "nowhere.json"], "nowhere.json"),
+        (["evaluate"], "--sequence"),
+        (["replay", "--dataset", "nowhere.csv"], "nowhere.csv"),
+        (["replay", "--dataset", "x.csv", "--checks", "0.5,0.1"], "increasing"),
+        (["replay", "--dataset", "x.csv", "--good", "2"], "--good"),
+        (["check-policy", "--dataset", "x.csv", "--policy", "{oops"], "valid JSON"),
+        (["check-policy", "--dataset", "x.csv", "--policy", "luck"], "threshold"),
+    ],
+)
+def test_bad_input_ends_with_2_and_one_line(
+    oracle: Any, model: str, args: list[str], said: str
+) -> None:
+    code, _, err = oracle(*args, "--model", model)
+    assert code == 2
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_evaluate_tells_and_draws(oracle: Any, model: str, dataset: str, tmp_path: Path) -> None:
+    args = ("evaluate", "--model", model, "--dataset", dataset)
+    code, out, _ = oracle(*args)
+    assert code == 0
+    assert "36 runs of 3 tables (made)" in out
+    code, out, _ = oracle(*args, "--json", "--png", str(tmp_path))
+    found = json.loads(out)
+    assert [Path(p).stat().st_size > 0 for p in found["pictures"]] == [True] * 4
+    assert {row["forecaster"] for row in found["errors"]} == {"oracle", "mean", "last"}
+
+
+def test_evaluate_prints_intervals_of_all_by_table_and_source(
+    oracle: Any, model: str, dataset: str
+) -> None:
+    code, out, _ = oracle("evaluate", "--model", model, "--dataset", dataset)
+    assert code == 0
+    assert "a bootstrap over tables" in out
+    for title in ("by table", "by source"):
+        block = out.partition(f"\n{title}: MAE of quality_relative")[2].partition("\n\n")[0]
+        lines = block.splitlines()
+        for name in ("oracle", "mean", "last"):
+            (first, *_) = [i for i, line in enumerate(lines) if line.split()[:1] == [name]]
+            assert lines[first + 1].count("..") == 6
+
+
+def test_evaluate_of_one_table_says_so(oracle: Any, model: str, tmp_path: Path) -> None:
+    one = tmp_path / "one.csv"
+    runs = [r.model_copy(update={"final_topographic_error": 0.1}) for r in make_runs(12, "alone")]
+    write_dataset(one, runs, {})
+    code, out, _ = oracle("evaluate", "--model", model, "--dataset", str(one))
+    assert code == 0
+    assert "12 runs of 1 table (made)" in out
+    assert "nothing is known of other tables" in out
+    assert "a bootstrap over runs of one table" in out
+    assert "final_topographic_error ends the same in all runs" in out
+    write_dataset(one, runs[:1], {})
+    code, out, _ = oracle("evaluate", "--model", model, "--dataset", str(one))
+    assert code == 0
+    assert out.partition("mean ")[2].splitlines()[1].split() == ["-"] * 6
+
+
+def test_evaluate_of_stopped_runs_alone_is_one_line(
+    oracle: Any, model: str, tmp_path: Path
+) -> None:
+    stopped = tmp_path / "stopped.csv"
+    write_dataset(stopped, [r.model_copy(update={"censored": True}) for r in make_runs(5)], {})
+    code, _, err = oracle("evaluate", "--model", model, "--dataset", str(stopped))
+    assert code == 2
+    assert "{'censored': 5}" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_replay_tells_and_draws(oracle: Any, model: str, dataset: str, tmp_path: Path) -> None:
+    picture = tmp_path / "saved.png"
+    args = ("replay", "--model", model, "--dataset", dataset, "--population-size", "12",
+            "--checks", "0.1,0.5", "--risks", "0.01,0.2", "--good", "0.2")  # fmt: skip
+    code, out, _ = oracle(*args, "--json", "--png", str(picture))
+    assert code == 0
+    found = json.loads(out)
+    assert found["populations"] == 3
+    assert found["chosen"].keys() == {"0.01", "0.05"}
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    code, out, _ = oracle(*args)
+    assert "3 populations of up to 12 runs on 3 tables" in out
+
+
+def test_one_of_a_thing_is_told_as_one(oracle: Any, model: str, tmp_path: Path) -> None:
+    one = tmp_path / "one.csv"
+    write_dataset(one, make_runs(12, "alone"), {})
+    code, out, _ = oracle(
+        "replay", "--model", model, "--dataset", str(one), "--population-size", "12",
+        "--checks", "0.5", "--risks", "0.1",
+    )  # fmt: skip
+    assert code == 0
+    assert "1 population of up to 12 runs on 1 table of " in out
+    assert "no other half" in out
+
+
+def test_choosing_on_the_scored_tables_is_refused(oracle: Any, model: str, dataset: str) -> None:
+    code, _, err = oracle(
+        "replay", "--model", model, "--dataset", dataset, "--choose-on", dataset,
+        "--population-size", "12", "--checks", "0.5", "--risks", "0.1",
+    )  # fmt: skip
+    assert code == 2
+    assert "other tables" in err
+
+
+def test_a_policy_that_would_have_stopped_a_best_is_refused(
+    oracle: Any, model: str, dataset: str
+) -> None:
+    args = ("check-policy", "--model", model, "--dataset", dataset, "--population-size", "12")
+    harmless = json.dumps({"name": "threshold", "threshold": 1e6, "caution": 1e5})
+    code, out, _ = oracle(*args, "--policy", harmless, "--json")
+    assert code == 0
+    assert json.loads(out)["accepted"]
+    # A stop at the least provocation, without the protections.
+    greedy = json.dumps(
+        {"name": "population", "risk": 0.999, "ramp": 0, "min_support": 0, "good": 0.05,
+         "startup_runs": 1, "control": 0}
+    )  # fmt: skip
+    code, out, _ = oracle(*args, "--policy", greedy)
+    assert code == 1
+    assert "Refused" in out

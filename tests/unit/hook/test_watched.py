@@ -1,0 +1,263 @@
+"""A watched run from its start to its end."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stand_in import StandIn
+
+from oracle.decision.policy import is_control
+from oracle.errors import OracleWarning
+from oracle.hook import Population, WatchedRun, policy_for, watch
+from oracle.types import Action, Forecast, History, Outcome, Policy, Reason
+
+Report = Callable[[WatchedRun, float], bool]
+
+
+def good(run: WatchedRun, epoch: float, mqe: float = 0.1) -> bool:
+    """Report a checkpoint of a run that nothing is wrong with."""
+    return run.report(epoch, mqe=mqe, topographic_error=0.1, dead_neuron_ratio=0.1).stop
+
+
+def bad(run: WatchedRun, epoch: float) -> bool:
+    """Report a checkpoint far above the threshold of 1.0."""
+    return good(run, epoch, mqe=3.0)
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Population:
+    shared = Population(tmp_path / "runs.db")
+    for i in range(8):
+        shared.end(
+            "table",
+            Outcome(
+                run_id=f"old-{i}",
+                final_mqe=0.1 + i / 100,
+                final_topographic_error=0.1,
+                final_dead_neuron_ratio=0.1,
+            ),
+        )
+    return shared
+
+
+def test_a_bad_run_is_stopped_and_its_fitness_is_the_forecast() -> None:
+    with watch(total_epochs=10, model=StandIn(), control=0) as run:
+        assert not bad(run, 1)  # one checkpoint is too few
+        assert bad(run, 2)
+    assert run.state == "stopped"
+    fitness = run.fitness()
+    assert fitness.censored
+    assert fitness.mqe == run.decision.forecast.median("final_mqe")  # type: ignore[union-attr]
+    assert run.decision is not None
+    assert run.decision.expected_saving == 0.8
+    assert "stopped at 20% of its budget (above_threshold); 2 reports:" in run.summary()
+
+
+def test_a_good_run_goes_to_its_end_and_has_its_own_values() -> None:
+    with watch(total_epochs=10, model=StandIn()) as run:
+        for epoch in range(1, 11):
+            assert not good(run, epoch)
+    assert run.state == "finished"
+    assert run.fitness().mqe == 0.1
+    assert not run.fitness().censored
+    assert "not stopped, at the last check because: Continue: the run has used" in run.summary()
+    assert "abstain (too_few_checkpoints 1)" in run.summary()
+
+
+def test_the_last_checkpoint_need_not_be_the_end() -> None:
+    with watch(total_epochs=1000, model=StandIn()) as run:
+        good(run, 960)
+    assert run.state == "finished"
+    with watch(total_epochs=1000, model=StandIn()) as run:
+        good(run, 400)
+    assert run.state == "abandoned"
+    assert run.fitness().censored
+
+
+def test_final_values_can_be_given() -> None:
+    with watch(total_epochs=1000, model=StandIn()) as run:
+        good(run, 400)
+        fitness = run.finish(mqe=np.float32(0.25))
+    assert (fitness.mqe, fitness.topographic_error, fitness.censored) == (0.25, 0.1, False)
+    assert run.finish(mqe=0.1).mqe == 0.25  # only the first end counts
+    assert run.state == "finished"
+
+
+def test_without_a_budget_a_run_that_ends_is_finished() -> None:
+    with watch(model=StandIn()) as run:
+        good(run, 5)
+    assert run.state == "finished"
+
+
+def test_a_run_that_never_reported_is_worth_nothing() -> None:
+    with watch(total_epochs=10, model=StandIn()) as run:
+        pass
+    assert run.fitness().objectives() == (math.inf, math.inf, math.inf)
+    assert "nothing was reported" in run.summary()
+
+
+def test_a_run_left_by_an_exception_is_given_up(filled: Population) -> None:
+    run = watch(total_epochs=10, population=filled, population_name="table", model=StandIn())
+    with contextlib.suppress(KeyboardInterrupt), run:
+        good(run, 5)
+        raise KeyboardInterrupt
+    assert run.state == "abandoned"
+    reference = filled.reference("table")
+    assert (len(reference.outcomes), reference.live) == (8, 0)
+
+
+def test_a_stop_that_is_obeyed_by_an_exception_is_a_stop() -> None:
+    run = watch(total_epochs=10, model=StandIn(), control=0)
+    with contextlib.suppress(LookupError), run:
+        bad(run, 1)
+        if bad(run, 2):
+            raise LookupError("pruned")
+    assert run.state == "stopped"
+
+
+def test_who_goes_on_after_a_stop_is_not_stopped() -> None:
+    with watch(total_epochs=10, model=StandIn(), control=0) as run:
+        for epoch in range(1, 11):
+            bad(run, epoch)
+    assert run.state == "finished"
+
+
+def test_runs_of_a_population_are_ranked_and_marked(filled: Population) -> None:
+    with watch(
+        total_epochs=10,
+        population=filled,
+        population_name="table",
+        model=StandIn(),
+        control=0,
+        run_id="hopeless",
+        context={"mqe_of_mean": 1.0},
+    ) as run:
+        good(run, 1, mqe=0.9)
+        assert good(run, 2, mqe=0.9)
+    assert run.decision is not None
+    assert run.decision.policy.name == "population"
+    last = filled.reference("table").outcomes[-1]
+    assert last.run_id == "hopeless"
+    assert last.censored
+    assert last.spread > 0
+    assert filled.tally("table").saved == pytest.approx(0.8 / 9)
+
+
+def test_a_control_run_goes_on_and_measures_wrong_stops(filled: Population) -> None:
+    control = next(f"c{i}" for i in range(1000) if _drawn(f"c{i}", 0.05))
+    with watch(
+        total_epochs=10,
+        population=filled,
+        population_name="table",
+        model=StandIn(),
+        run_id=control,
+    ) as run:
+        for epoch in range(1, 11):
+            assert not good(run, epoch, mqe=0.9)
+        assert run.state == "live"
+    assert (Action.CONTINUE, Reason.PROTECTED) in run._counts
+    wrong = filled.wrong_stops("table")
+    assert (wrong.controls, wrong.wrong) == (1, 0)
+
+
+def _drawn(run_id: str, share: float) -> bool:
+    history = History(
+        run_id=run_id, epochs=(1,), mqe=(1,), topographic_error=(0,), dead_neuron_ratio=(0,)
+    )
+    return is_control(history, share)
+
+
+def test_the_population_is_named_after_the_table(tmp_path: Path) -> None:
+    path, context = tmp_path / "runs.db", {"n_samples": 569, "n_features": 30, "mqe_of_mean": 1.31}
+    for settings in ({"context": context}, {"dataset": "wdbc"}, {}):
+        with watch(total_epochs=10, population=path, model=StandIn(), **settings) as run:  # type: ignore[arg-type]
+            good(run, 10)
+    names = ("569x30-1.31", "wdbc", "default")
+    assert [Population(path).tally(name).finished for name in names] == [1, 1, 1]
+
+
+def test_dense_reports_are_judged_at_steps_of_a_hundredth() -> None:
+    asked = []
+
+    class Counting(StandIn):
+        def forecast(self, history: History) -> Forecast:
+            asked.append(history.epochs[-1])
+            return super().forecast(history)
+
+    with watch(total_epochs=10_000, model=Counting()) as run:
+        for epoch in range(10_001):
+            good(run, epoch)
+    assert 95 <= len(asked) <= 102
+    assert asked[-1] == 10_000
+    assert run.fitness().mqe == 0.1
+
+
+def test_numbers_of_numpy_do_as_well() -> None:
+    with watch(total_epochs=np.int64(10), model=StandIn()) as run:
+        decision = run.report(
+            np.int32(1),
+            mqe=np.float32(0.5),
+            topographic_error=np.float64(0.1),
+            dead_neuron_ratio=np.array(0.1),
+            learning_rate=np.float16(0.5),
+            radius=np.int8(2),
+        )
+    assert decision.reason is Reason.TOO_FEW_CHECKPOINTS
+    assert not run.problems.counts
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"policy": "populaton"},
+        {"policy": "threshold", "control": 2},
+        {"total_epochs": math.nan},
+        {"total_epochs": 0},
+        {"total_epochs": "many"},
+        {"run_id": "../../etc"},
+        {"context": {"map_rows": -1}},
+        {"context": {"unknown": 1}},
+        {"url": "not an address"},
+    ],
+    ids=str,
+)
+def test_settings_that_do_not_fit_leave_the_run_unwatched(settings: dict[str, object]) -> None:
+    with pytest.warns(OracleWarning, match="could not set up the watch.*`.*` must be"):
+        run = watch(**{"total_epochs": 10, "model": StandIn(), **settings})  # type: ignore[arg-type]
+    with run:
+        for epoch in range(1, 11):
+            assert not bad(run, epoch)
+    assert run.fitness().mqe == 3.0
+    assert not run.fitness().censored
+    assert "problems: settings 1" in run.summary()
+
+
+def test_reports_after_the_end_are_ignored() -> None:
+    with watch(total_epochs=10, model=StandIn()) as run:
+        good(run, 10)
+    with pytest.warns(OracleWarning, match="after the end of the run"):
+        assert run.report(11, mqe=9).reason is Reason.FINISHED
+    assert run.fitness().mqe == 0.1
+
+
+def test_the_policy_follows_from_the_objectives() -> None:
+    one = policy_for(("score",))
+    assert (one.name, one.weights) == ("population", Policy().weights)
+    assert one.risk > Policy().risk  # a search still ranks what it stops
+    assert one.good < Policy().good
+    mqe = policy_for(("mqe",), risk=0.01)
+    assert (mqe.weights, mqe.risk, mqe.good) == ((1.0, 0.0, 0.0), 0.01, one.good)
+    several = policy_for(("mqe", "dead_neuron_ratio"))
+    assert (several.name, several.objectives) == ("pareto", ("mqe", "dead_neuron_ratio"))
+
+
+def test_global_randomness_stays_as_it_is() -> None:
+    before = np.random.get_state()[1].copy()
+    with watch(total_epochs=10, model=StandIn()) as run:
+        good(run, 5)
+    assert np.array_equal(before, np.random.get_state()[1])

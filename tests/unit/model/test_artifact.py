@@ -1,0 +1,253 @@
+"""Model folders: whole or refused, found by name, activated in one step."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oracle.errors import ArtifactCorrupt, ArtifactError, ArtifactIncompatible, ArtifactNotFound
+from oracle.model import artifact as module
+from oracle.model.artifact import (
+    MAX_BYTES,
+    Artifact,
+    activate,
+    active,
+    list_artifacts,
+    read_artifact,
+    resolve,
+    write_artifact,
+)
+from oracle.model.manifest import Manifest
+from oracle.model.runtime import open_artifact
+
+Write = Callable[..., Any]
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty models/ in a folder of its own, no shipped ones."""
+    monkeypatch.setenv("ORACLE_MODELS", str(tmp_path / "models"))
+    monkeypatch.setattr(module, "shipped_dir", lambda: tmp_path / "shipped")
+    return tmp_path / "models"
+
+
+def redigest(folder: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
+    """Edit the manifest as somebody who also writes the digests would."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    edit(manifest)
+    for name, entry in manifest["files"].items():
+        data = (folder / name).read_bytes() if (folder / name).exists() else b""
+        entry |= {"size_bytes": len(data), "sha256": module._sha256(data)}
+    path.write_text(json.dumps(manifest))
+    (folder / "manifest.sha256").write_bytes(module._digest_line(path.read_bytes()))
+
+
+def test_written_and_read_back(models: Path, write_stand_in: Write) -> None:
+    written = write_stand_in(models / "one", name="one", calibration={"offset": [0.1]})
+    read = read_artifact(models / "one")
+    assert read == written
+    assert read.calibration == {"offset": [0.1]}
+    assert read.info.name == "one"
+    assert {f.name for f in (models / "one").iterdir()} == set(MAX_BYTES)
+    assert open_artifact(read).streams
+
+
+def test_the_digest_files_suit_the_usual_tool(models: Path, write_stand_in: Write) -> None:
+    info = write_stand_in(models / "one").info
+    assert (models / "one" / "manifest.sha256").read_text() == f"{info.sha256}  manifest.json\n"
+
+
+def test_the_same_contents_give_the_same_bytes(models: Path, write_stand_in: Write) -> None:
+    one, two = (write_stand_in(models / name) for name in ("one", "two"))
+    assert one.info == two.info
+
+
+def test_a_bidirectional_model_has_no_step(models: Path, write_stand_in: Write) -> None:
+    artifact = write_stand_in(models / "both", bidirectional=True)
+    assert artifact.step is None
+    assert not (models / "both" / "step.onnx").exists()
+    session = open_artifact(artifact)
+    assert not session.streams
+    with pytest.raises(ValueError, match="bidirectional"):
+        session.start()
+
+
+def test_an_existing_folder_stays_unless_told(models: Path, write_stand_in: Write) -> None:
+    first = write_stand_in(models / "one", seed=1)
+    with pytest.raises(ArtifactError, match="does not exist yet"):
+        write_stand_in(models / "one", seed=2)
+    assert read_artifact(models / "one") == first
+    second = write_stand_in(models / "one", seed=2, replace=True)
+    assert read_artifact(models / "one") == second != first
+    assert [p.name for p in models.iterdir()] == ["one"]
+
+
+@pytest.mark.parametrize("name", [".hidden", "active", "a b", "-x", "a..b", "x" * 90])
+def test_a_folder_needs_a_plain_name(models: Path, write_stand_in: Write, name: str) -> None:
+    with pytest.raises(ArtifactError, match="name"):
+        write_stand_in(models / name)
+    assert not models.exists() or not any(models.iterdir())
+
+
+def test_contents_that_would_be_refused_are_not_written(
+    models: Path, write_stand_in: Write
+) -> None:
+    good = write_stand_in(models / "good")
+    with pytest.raises(ArtifactCorrupt, match=r"oracle\.onnx"):
+        write_artifact(
+            models / "bad",
+            good.manifest,
+            forward=good.forward[:-1],
+            step=good.step,
+            calibration={},
+            golden=good.golden,
+            card="",
+        )
+    assert [p.name for p in models.iterdir()] == ["good"]
+
+
+EDITS: dict[str, tuple[type[ArtifactError], Callable[[dict[str, Any]], Any]]] = {
+    "format": (ArtifactIncompatible, lambda m: m.update(format=2)),
+    "features_version": (ArtifactIncompatible, lambda m: m.update(features_version=999)),
+    "features": (ArtifactIncompatible, lambda m: m["features"].reverse()),
+    "targets": (ArtifactIncompatible, lambda m: m["targets"].reverse()),
+    "levels": (ArtifactIncompatible, lambda m: m["levels"].__setitem__(0, 0.02)),
+    "mean": (ArtifactCorrupt, lambda m: m["scaling"]["mean"].pop()),
+    "std": (ArtifactCorrupt, lambda m: m["scaling"]["std"].__setitem__(0, 0.0)),
+    "name": (ArtifactCorrupt, lambda m: m.update(name="../up")),
+    "unknown": (ArtifactCorrupt, lambda m: m.update(run_this="code")),
+    "units": (ArtifactCorrupt, lambda m: m["network"].update(recurrent=[10**9])),
+    "other units": (ArtifactCorrupt, lambda m: m["network"].update(recurrent=[6, 6])),
+    "direction": (ArtifactCorrupt, lambda m: m["network"].update(bidirectional=True)),
+    "unlisted": (ArtifactCorrupt, lambda m: m["files"].pop("card.md")),
+    "listed": (ArtifactCorrupt, lambda m: m["files"].update({"/etc/passwd": {}})),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_manifest_that_does_not_fit_is_refused_though_its_digests_do(
+    models: Path, write_stand_in: Write, edit: str
+) -> None:
+    folder = write_stand_in(models / "one").path
+    error, change = EDITS[edit]
+    redigest(folder, change)
+    with pytest.raises(error):
+        read_artifact(folder)
+
+
+def test_other_weights_fail_the_self_test(models: Path, write_stand_in: Write) -> None:
+    good, other = (write_stand_in(models / name, seed=i) for i, name in enumerate(("a", "b")))
+
+    def with_other(name: str) -> Artifact:
+        kept = (good.path / name).read_bytes()
+        (good.path / name).write_bytes((other.path / name).read_bytes())
+        redigest(good.path, lambda m: None)
+        altered = read_artifact(good.path)
+        (good.path / name).write_bytes(kept)
+        return altered
+
+    with pytest.raises(ArtifactCorrupt, match="self-test"):
+        open_artifact(with_other("oracle.onnx"))
+    session = open_artifact(with_other("step.onnx"))  # opened when a run is first followed
+    for _ in range(2):
+        with pytest.raises(ArtifactCorrupt, match="self-test"):
+            session.start()
+    redigest(good.path, lambda m: None)
+    assert open_artifact(read_artifact(good.path)).start().shape[0] == 1
+
+
+def test_a_folder_that_is_not_there(models: Path) -> None:
+    with pytest.raises(ArtifactNotFound):
+        read_artifact(models / "none")
+
+
+def test_found_by_name_path_or_without_its_prefix(
+    models: Path, tmp_path: Path, write_stand_in: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = write_stand_in(models / "mine").path
+    shipped = write_stand_in(tmp_path / "shipped" / "shipped-default").path
+    elsewhere = write_stand_in(tmp_path / "elsewhere").path
+    assert resolve() == shipped
+    assert resolve("shipped") == resolve("default") == resolve("shipped-default") == shipped
+    assert resolve("mine").resolve() == mine
+    assert resolve(elsewhere) == elsewhere
+    assert list_artifacts() == [mine, shipped]
+    activate("mine")
+    assert active() == "mine"
+    assert resolve().resolve() == mine
+    monkeypatch.setenv("ORACLE_MODEL", str(elsewhere))
+    assert resolve() == elsewhere
+    monkeypatch.delenv("ORACLE_MODEL")
+    activate("shipped-default")
+    assert resolve() == shipped
+
+
+def test_an_unknown_name_is_told_with_the_known_ones(models: Path, write_stand_in: Write) -> None:
+    write_stand_in(models / "mine")
+    with pytest.raises(ArtifactNotFound, match="Known names: mine"):
+        resolve("yours")
+
+
+def test_a_bad_model_is_not_activated(models: Path, write_stand_in: Write) -> None:
+    write_stand_in(models / "good")
+    write_stand_in(models / "bad")
+    activate("good")
+    (models / "bad" / "card.md").write_text("altered")
+    with pytest.raises(ArtifactCorrupt):
+        activate("bad")
+    with pytest.raises(ArtifactNotFound):
+        activate("none")
+    assert active() == "good"
+
+
+def test_only_what_lies_in_models_is_activated(
+    models: Path, tmp_path: Path, write_stand_in: Write
+) -> None:
+    elsewhere = write_stand_in(tmp_path / "elsewhere").path
+    with pytest.raises(ArtifactNotFound, match="Move it there"):
+        activate(str(elsewhere))
+
+
+@pytest.mark.parametrize("text", ["", "../../etc", "a\nb", "/etc", "\x00", "\xff", "a" * 300])
+def test_a_pointer_that_holds_no_name_is_told(models: Path, text: str) -> None:
+    models.mkdir()
+    (models / "active").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ArtifactCorrupt, match="active"):
+        resolve()
+
+
+def test_what_a_killed_writer_left_is_cleared_and_brought_back(
+    models: Path, write_stand_in: Write
+) -> None:
+    whole = write_stand_in(models / "one", seed=1)
+    (models / "one").rename(models / ".one.0123abcd.old")  # killed between the two renames
+    (models / ".one.0123abcd.tmp").mkdir()
+    assert list_artifacts() == []
+    with pytest.raises(ArtifactError, match="does not exist yet"):
+        write_stand_in(models / "one", seed=2)
+    assert read_artifact(models / "one") == whole
+    assert [p.name for p in models.iterdir()] == ["one"]
+
+
+def test_reading_needs_neither_tensorflow_nor_onnx(models: Path, write_stand_in: Write) -> None:
+    folder = write_stand_in(models / "one").path
+    code = (
+        "import sys; from oracle.model.artifact import read_artifact; "
+        "from oracle.model.runtime import open_artifact; "
+        f"open_artifact(read_artifact({str(folder)!r})); "
+        "sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'onnx', 'pickle5')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_manifest_is_frozen(models: Path, write_stand_in: Write) -> None:
+    manifest: Manifest = write_stand_in(models / "one").manifest
+    with pytest.raises(ValueError, match="frozen"):
+        manifest.version = "2"  # type: ignore[misc]

@@ -1,0 +1,365 @@
+"""The rules of stored runs, on a real SQLite file and a real PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, select
+from stand_in import StandIn
+
+from oracle.decision.policy import decide
+from oracle.errors import InvalidHistory, RunConflict, RunNotFound
+from oracle.server.http.wire import CheckpointsRequest, FinishRequest
+from oracle.server.runs import listing, populations
+from oracle.server.runs.lifecycle import Runs
+from oracle.server.storage.schema import events
+from oracle.server.storage.store import Store
+from oracle.types import Action, Decision, Policy, Reason
+
+
+class Bench:
+    """Runs on a store, one transaction a call."""
+
+    def __init__(self, store: Store, **policy: Any) -> None:
+        self.store = store
+        self.policy = Policy(name="population", startup_runs=4, control=0.0, **policy)
+        self.runs = Runs(self.policy)
+        store.on_rollback = self.runs.references.forget_all
+
+    def append(
+        self, run_id: str, epochs: list[float], mqe: float = 0.5, change: Any = None, **fixed: Any
+    ) -> tuple[Decision, int]:
+        """Append checkpoints that all show the same values."""
+        n = len(epochs)
+        body = {
+            "epochs": epochs,
+            "mqe": [mqe] * n,
+            "topographic_error": [0.1] * n,
+            "dead_neuron_ratio": [0.1] * n,
+            "population": "p",
+            "total_epochs": 100,
+            **fixed,
+            **(change or {}),
+        }
+        piece = CheckpointsRequest.model_validate(body)
+        done = self.store.write_now(lambda c: self.runs.append(c, "", run_id, piece))
+        return done.decision, done.stored
+
+    def finish(self, run_id: str, owner: str = "", **how: Any) -> Any:
+        """Finish a run."""
+        request = FinishRequest(**how)
+        return self.store.write_now(lambda c: self.runs.finish(c, owner, run_id, request))
+
+    def override(self, run_id: str, word: Any) -> Any:
+        """Overrule."""
+        return self.store.write_now(lambda c: self.runs.override(c, "", run_id, word, "eve"))
+
+    def detail(self, run_id: str, owner: str = "") -> Any:
+        """Read a run."""
+        return self.store.read_now(lambda c: listing.detail(c, owner, run_id))
+
+    def replay(self, run_id: str, epoch: float) -> Any:
+        """Read a decision's inputs."""
+        return self.store.read_now(lambda c: listing.replay(c, "", run_id, epoch))
+
+    def population(self) -> Any:
+        """Read the population."""
+        return self.store.read_now(lambda c: populations.detail(c, "", "p", self.policy))
+
+    def fill(self, n: int = 8, mqe: float = 0.1) -> None:
+        """Finish `n` good runs."""
+        for i in range(n):
+            self.append(f"good-{i}", [10, 100], mqe + i / 1000)
+            self.finish(f"good-{i}")
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    store = Store(database_url, answer=StandIn().forecast_each)
+    yield store
+    store.close()
+
+
+def kinds(bench: Bench, run_id: str) -> list[str]:
+    """Kinds of the events that are kept of a run; deleted ones must hold its names only."""
+    found = select(events.c.body).where(events.c.run_id == run_id).order_by(events.c.id)
+    told = [json.loads(body) for body in bench.store.read_now(lambda c: c.scalars(found).all())]
+    names = {"run_id": run_id, "population": "p"}
+    assert all(event["run"] == names for event in told if event["kind"] == "deleted")
+    return [event["kind"] for event in told]
+
+
+@pytest.fixture
+def bench(store: Store) -> Bench:
+    return Bench(store)
+
+
+def test_an_append_creates_and_answers_with_a_decision(bench: Bench) -> None:
+    decision, stored = bench.append("a", [10])
+    assert stored == 1
+    assert decision.run_id == "a"
+    assert decision.reason is Reason.TOO_FEW_CHECKPOINTS
+    found = bench.detail("a")
+    assert found.run.state == "running"
+    assert found.run.progress == 0.1
+    assert found.decision.model_dump() == decision.model_dump()
+    assert found.track.epochs == (10.0,)
+
+
+def test_the_same_again_gives_the_same_answer_and_stores_nothing(bench: Bench) -> None:
+    first, _ = bench.append("a", [10, 20])
+    again, stored = bench.append("a", [10, 20])
+    assert stored == 0
+    assert again.model_dump() == first.model_dump()
+    assert len(bench.detail("a").track.epochs) == 1
+
+
+def test_a_client_that_was_cut_off_posts_all_it_has(bench: Bench) -> None:
+    bench.append("a", [10])
+    _, stored = bench.append("a", [10, 20, 30])
+    assert stored == 2
+    assert bench.detail("a").history.epochs == (10.0, 20.0, 30.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"mqe": [0.4]}, "`mqe.0` must be 0.5 as stored for epoch 10"),
+        ({"topographic_error": [None]}, "`topographic_error.0` must be 0.1"),
+        ({"epochs": [5]}, "`epochs.0` must come after the last stored one (10)"),
+        ({"total_epochs": 200}, "`total_epochs` must be as at the run's first checkpoint"),
+        ({"total_epochs": 200}, "Stored: 100.0."),
+        ({"population": "q"}, "`population`"),
+        ({"population": "q"}, "Stored: 'p'."),
+        ({"dataset": "iris"}, "`dataset`"),
+        ({"dataset": "iris"}, "Stored: None."),
+        ({"context": {"map_rows": 3}}, "`context.map_rows`"),
+        ({"context": {"map_rows": 3}}, "Stored: 4.0."),
+        ({"population_size": 9}, "`population_size`"),
+        ({"run_id": "b"}, "`run_id`"),
+        ({"radius": [3.0]}, "`radius.0` must be None"),
+    ],
+)
+def test_contradictions_name_the_value(bench: Bench, change: dict[str, Any], named: str) -> None:
+    bench.append("a", [10], context={"map_rows": 4})
+    before = bench.detail("a")
+    with pytest.raises(RunConflict) as error:
+        bench.append("a", [10], change=change)
+    assert named in str(error.value)
+    assert bench.detail("a") == before
+
+
+def test_contradictions_name_the_epoch_exactly(bench: Bench) -> None:
+    bench.append("a", [0.1, 1_234_567], total_epochs=2e6)
+    with pytest.raises(RunConflict, match="for epoch 1234567"):
+        bench.append("a", [1_234_567], mqe=0.4, total_epochs=2e6)
+    with pytest.raises(RunConflict, match=r"\(1234567\)"):
+        bench.append("a", [1_234_566], total_epochs=2e6)
+
+
+def test_what_breaks_a_rule_of_the_whole_history_is_undone(bench: Bench) -> None:
+    bench.append("a", [90])
+    with pytest.raises(InvalidHistory, match="total_epochs"):
+        bench.append("a", [101], total_epochs=None)
+    assert bench.detail("a").history.epochs == (90.0,)
+    with pytest.raises(InvalidHistory, match="printable"):
+        bench.append("b", [1], population="a\x00b")
+    with pytest.raises(RunNotFound):
+        bench.detail("b")
+
+
+def test_a_run_has_a_thousand_checkpoints_at_most(bench: Bench) -> None:
+    bench.append("a", [float(i) for i in range(1000)], total_epochs=5000)
+    with pytest.raises(InvalidHistory, match="at most 1000"):
+        bench.append("a", [1000.0], total_epochs=5000)
+
+
+def test_a_bad_run_is_stopped_and_stands_censored(bench: Bench) -> None:
+    bench.fill()
+    decision, _ = bench.append("bad", [10, 20], mqe=5.0)
+    assert decision.action is Action.STOP
+    run = bench.detail("bad").run
+    assert run.state == "stopped"
+    assert run.censored
+    assert run.final.final_mqe == decision.forecast.median("final_mqe")
+    assert run.final.spread > 0
+    assert bench.population().savings.saved_epochs == 80.0
+    # The client confirms: nothing changes.
+    assert bench.finish("bad", censored=True).run.final == run.final
+    # A client that goes on instead: the run is live again, and may end well.
+    bench.append("ignores", [10, 20], mqe=5.0)
+    assert bench.detail("ignores").run.state == "stopped"
+    _, stored = bench.append("ignores", [30], mqe=0.001)
+    assert stored == 1
+    assert bench.detail("ignores").run.state == "running"
+    bench.append("ignores-2", [10, 20], mqe=5.0)
+    assert not bench.finish("ignores-2", final_mqe=0.3).run.censored
+
+
+@pytest.mark.parametrize("mqe", [0.5, 5.0])  # going on; stopped by a decision
+def test_a_censored_finish_is_a_finish(bench: Bench, mqe: float) -> None:
+    bench.fill()
+    bench.append("a", [10, 20], mqe=mqe)
+    first = bench.finish("a", censored=True, final_mqe=0.4)
+    assert first.run.state == "stopped"
+    assert bench.finish("a", censored=True, final_mqe=0.4).run == first.run
+    with pytest.raises(RunConflict, match=r"`final_mqe` must be 0\.4 as stored"):
+        bench.finish("a", censored=True, final_mqe=0.3)
+    with pytest.raises(RunConflict, match="`censored` must be True as stored"):
+        bench.finish("a", final_mqe=0.4)
+    with pytest.raises(RunConflict, match="takes no more"):
+        bench.append("a", [30], mqe=mqe)
+    with pytest.raises(RunConflict, match="nothing to overrule"):
+        bench.override("a", "keep")
+    assert bench.detail("a").run == first.run
+
+
+def test_a_stopped_run_without_a_decision_stands_by_its_forecast(bench: Bench) -> None:
+    decision, _ = bench.append("a", [10, 20])
+    run = bench.finish("a", censored=True).run
+    assert run.state == "stopped"
+    assert run.censored
+    assert run.final.final_mqe == decision.forecast.median("final_mqe")
+
+
+def test_a_finish_is_repeatable_but_not_changeable(bench: Bench) -> None:
+    bench.append("a", [10, 100])
+    first = bench.finish("a", final_mqe=0.4)
+    assert first.run.state == "finished"
+    assert bench.finish("a", final_mqe=0.4).run == first.run
+    with pytest.raises(RunConflict, match=r"`final_mqe` must be 0\.4 as stored"):
+        bench.finish("a", final_mqe=0.3)
+    with pytest.raises(RunConflict, match="takes no more"):
+        bench.append("a", [10, 100])
+    with pytest.raises(RunConflict, match="nothing to overrule"):
+        bench.override("a", "keep")
+    with pytest.raises(RunNotFound):
+        bench.finish("nobody")
+
+
+def test_a_persons_word_holds_until_the_next(bench: Bench) -> None:
+    bench.fill()
+    bench.append("bad", [10], mqe=5.0)
+    bench.override("bad", "keep")
+    decision, _ = bench.append("bad", [20], mqe=5.0)
+    assert (decision.action, decision.reason) == (Action.CONTINUE, Reason.OVERRULED)
+    bench.override("bad", "stop")
+    decision, stored = bench.append("bad", [20], mqe=5.0)  # the same checkpoint, asked again
+    assert stored == 0
+    assert (decision.action, decision.reason) == (Action.STOP, Reason.OVERRULED)
+    assert bench.replay("bad", 20).inputs.override == "stop"
+    assert bench.detail("bad").run.state == "stopped"
+
+
+def test_a_decision_is_made_again_from_what_is_stored(bench: Bench) -> None:
+    bench.fill()
+    decision, _ = bench.append("bad", [10, 20], mqe=5.0)
+    bench.append("later", [10, 100], mqe=0.01)
+    bench.finish("later")
+    inputs = bench.replay("bad", 20).inputs
+    assert inputs.exact
+    assert len(inputs.reference.outcomes) == 8
+    again = decide(
+        inputs.history,
+        StandIn().forecast(inputs.history),
+        inputs.reference,
+        inputs.policy,
+        previous=inputs.previous,
+    )
+    assert again.model_dump() == decision.model_dump()
+
+
+def test_patience_counts_over_requests(store: Store) -> None:
+    bench = Bench(store, patience=3)
+    bench.fill()
+    actions = [bench.append("bad", [e], mqe=5.0)[0].reason for e in (10, 20, 30, 40)]
+    assert actions[1:] == [Reason.WAITING, Reason.WAITING, Reason.UNLIKELY_GOOD]
+
+
+def test_deleting_forgets_everything_and_says_what_is_no_longer_exact(bench: Bench) -> None:
+    bench.fill()
+    bench.append("bad", [10, 20], mqe=5.0)
+    bench.store.write_now(lambda c: bench.runs.delete(c, "", "good-0"))
+    with pytest.raises(RunNotFound):
+        bench.detail("good-0")
+    assert set(kinds(bench, "good-0")) == {"deleted"}
+    assert "deleted" not in kinds(bench, "good-1")
+    assert not bench.replay("bad", 20).inputs.exact
+    decision, _ = bench.append("bad-2", [10, 20], mqe=5.0)
+    assert decision.stop
+    assert len(bench.replay("bad-2", 20).inputs.reference.outcomes) == 8  # 7 and the censored
+
+
+def test_control_runs_measure_wrong_stops(store: Store) -> None:
+    bench = Bench(store)
+    bench.fill()
+    bench.runs.policy = bench.policy.model_copy(update={"control": 0.999999})
+    decision, _ = bench.append("kept", [10, 20], mqe=5.0)
+    assert decision.reason is Reason.PROTECTED
+    assert bench.detail("kept").run.control
+    assert bench.population().wrong_stops.waiting == 1
+    assert bench.finish("kept", final_mqe=5.0).wrong_stop is False
+    found = bench.population().wrong_stops
+    assert (found.controls, found.wrong, found.waiting) == (1, 0, 0)
+    assert found.upper == pytest.approx(0.95)
+
+
+def test_owners_see_their_own(bench: Bench) -> None:
+    bench.append("a", [10])
+    with pytest.raises(RunNotFound):
+        bench.detail("a", owner="other")
+    with pytest.raises(RunNotFound):
+        bench.finish("a", owner="other")
+
+
+def test_a_defect_inside_never_stops_a_run_nor_loses_a_checkpoint(bench: Bench) -> None:
+    bench.store._answer = lambda histories: [ZeroDivisionError()]
+    decision, stored = bench.append("a", [10, 20])
+    assert stored == 2
+    assert (decision.action, decision.reason) == (Action.ABSTAIN, Reason.ERROR)
+
+
+def test_without_a_model_the_checkpoint_is_stored_all_the_same(bench: Bench) -> None:
+    bench.store._answer = lambda histories: [None]
+    decision, stored = bench.append("a", [10, 20])
+    assert stored == 2
+    assert decision.reason is Reason.NO_MODEL
+    assert bench.finish("a", censored=True).run.final.final_mqe == 0.5
+
+
+def test_pages_follow_each_other(bench: Bench) -> None:
+    for i in range(5):
+        bench.append(f"r{i}", [10])
+
+    def page(cursor: str | None = None, **filters: Any) -> Any:
+        wanted = {"population": None, "dataset": None, "state": None, **filters}
+
+        def work(connection: Connection) -> Any:
+            return listing.page(connection, "", limit=2, cursor=cursor, **wanted)
+
+        return bench.store.read_now(work)
+
+    seen, cursor = [], None
+    while True:
+        found = page(cursor)
+        seen += [run.run_id for run in found.runs]
+        cursor = found.next_cursor
+        if cursor is None:
+            break
+    assert seen == ["r4", "r3", "r2", "r1", "r0"]
+    assert page(state="finished").runs == ()
+    assert len(page(population="p").runs) == 2
+    with pytest.raises(InvalidHistory, match="cursor"):
+        page("x")
+
+
+def test_old_runs_are_retired(bench: Bench) -> None:
+    bench.append("old", [10])
+    assert bench.store.write_now(lambda c: bench.runs.retire(c, before=0.0)) == 0
+    assert bench.store.write_now(lambda c: bench.runs.retire(c, before=2e9)) == 1
+    with pytest.raises(RunNotFound):
+        bench.detail("old")
+    assert kinds(bench, "old") == ["deleted", "deleted"]
