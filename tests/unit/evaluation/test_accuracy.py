@@ -9,8 +9,7 @@ import pytest
 from made_runs import Insider, make_runs
 
 from oracle.errors import DatasetError
-from oracle.evaluation import score
-from oracle.evaluation.accuracy import SCORES, Scored, coverages, errors, report, stopping
+from oracle.evaluation.accuracy import SCORES, Scored, coverages, errors, report, score, stopping
 from oracle.evaluation.baselines import LastValue, TrainingMean
 from oracle.evaluation.intervals import clusters_of, correlation, interval, mean_of, measures
 
