@@ -70,6 +70,11 @@ COMMANDS = {
         "Refuse a policy that would have stopped past bests.",
     ),
     "show": Command("oracle.commands.show:show", "Draw one history and its forecast.", "train"),
+    "sequences": Command(
+        "oracle.commands.sequences:app",
+        "Forecast series whose answers are known, or your own.",
+        "train",
+    ),
     "models": Command(
         "oracle.commands.models:app", "List, verify, show and activate model artifacts."
     ),

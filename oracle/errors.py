@@ -2,6 +2,7 @@
 
     OracleError
     ├── InvalidHistory      422   a history, reference or policy that breaks a rule
+    ├── InvalidSeries       422   a series, window or setting of the workbench that breaks a rule
     ├── RunConflict         409   a report that contradicts what is stored
     ├── RunNotFound         404   no such run
     ├── NotAuthorized       401   missing or unknown API key
@@ -58,6 +59,12 @@ class OracleError(Exception):
 
 class InvalidHistory(OracleError):
     """A history, reference or policy that breaks a rule of its type."""
+
+    status = 422
+
+
+class InvalidSeries(OracleError):
+    """A series, window or setting of the workbench of sequences that breaks a rule."""
 
     status = 422
 

@@ -68,9 +68,12 @@ STYLE: dict[str, object] = {
 
 @contextmanager
 def canvas(
-    path: str | Path, columns: int = 1, *, width: float = 5.2, height: float = 4.2
+    path: str | Path, columns: int = 1, *, rows: int = 1, width: float = 5.2, height: float = 4.2
 ) -> Iterator[tuple[Figure, list[Axes]]]:
-    """Open a row of axes in our style and write them to `path` at the end."""
+    """Open axes in our style, row by row, and write them to `path` at the end.
+
+    `width` and `height`, in inches, are those of one panel.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -78,10 +81,14 @@ def canvas(
 
     with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
         figure, grid = pyplot.subplots(
-            1, columns, figsize=(width * columns, height), squeeze=False, layout="constrained"
+            rows,
+            columns,
+            figsize=(width * columns, height * rows),
+            squeeze=False,
+            layout="constrained",
         )
         try:
-            yield figure, list(grid[0])
+            yield figure, list(grid.flat)
             figure.savefig(path, dpi=DPI)
         finally:
             pyplot.close(figure)

@@ -54,6 +54,9 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle.errors", "oracle.types", "oracle.history", "oracle.model", "oracle.forecast",
         "oracle.pictures", "oracle.evaluation",
     ),
+    "oracle.sequences": (
+        "oracle.errors", "oracle.types", "oracle.forecast", "oracle.pictures",
+    ),
     "oracle.server.settings": ("oracle.errors", "oracle.types"),
     "oracle.server.storage": ("oracle.errors",),
     "oracle.server.http": ("oracle.errors", "oracle.types", "oracle.server.settings"),
@@ -75,7 +78,7 @@ USES: dict[str, tuple[str, ...]] = {
     "oracle.commands": (
         "oracle.errors", "oracle.types", "oracle.history", "oracle.model", "oracle.forecast",
         "oracle.decision", "oracle.pictures", "oracle.evaluation", "oracle.training",
-        "oracle.server.settings", "oracle.server.http", "oracle.server.runs", "oracle.server",
+        "oracle.sequences", "oracle.server.settings", "oracle.server.http", "oracle.server.runs", "oracle.server",
         "collector",
     ),
     "oracle.cli": ("oracle", "oracle.errors", "oracle.types", "oracle.commands"),
@@ -109,7 +112,9 @@ ONLY_IN = {
     ("minisom",): ("oracle.integrations.minisom", "collector"),
     ("numba",): ("collector",),
     ("sklearn",): ("oracle.evaluation", "oracle.training", "collector"),
-    ("matplotlib",): ("oracle.types", "oracle.pictures"),  # types: for type checkers alone
+    # types: for type checkers alone
+    ("matplotlib",): ("oracle.types", "oracle.pictures", "oracle.sequences"),
+    ("yaml",): ("oracle.sequences",),
     ("pickle", "joblib", "dill", "shelve", "marshal"): (),
 }  # fmt: skip
 
