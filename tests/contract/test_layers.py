@@ -78,8 +78,8 @@ USES: dict[str, tuple[str, ...]] = {
     "oracle.commands": (
         "oracle.errors", "oracle.types", "oracle.history", "oracle.model", "oracle.forecast",
         "oracle.decision", "oracle.pictures", "oracle.evaluation", "oracle.training",
-        "oracle.sequences", "oracle.server.settings", "oracle.server.http", "oracle.server.runs", "oracle.server",
-        "collector",
+        "oracle.sequences", "oracle.server.settings", "oracle.server.http", "oracle.server.runs",
+        "oracle.server", "collector",
     ),
     "oracle.cli": ("oracle", "oracle.errors", "oracle.types", "oracle.commands"),
     "oracle.__main__": ("oracle.cli",),
