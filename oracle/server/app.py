@@ -23,7 +23,7 @@ import oracle
 from oracle.server import routes_runs, routes_service, routes_stateless
 from oracle.server.http import openapi
 from oracle.server.http.answers import Invalid, error_answer, status_error
-from oracle.server.http.fast_path import Direct
+from oracle.server.http.fast_path import FastPath
 from oracle.server.http.guards import Cors, Guard
 from oracle.server.http.keys import Door, read_keys
 from oracle.server.http.logs import configure
@@ -76,7 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
-    app.add_middleware(Direct, router=routes_stateless.router)
+    app.add_middleware(FastPath, router=routes_stateless.router)
     app.add_middleware(Guard, settings=settings, door=Door(settings, keys), telemetry=telemetry)
     if settings.allowed_origins:
         app.add_middleware(Cors, origins=settings.allowed_origins)

@@ -1,4 +1,4 @@
-"""Requests that come together are forecast together.
+"""Micro-batching: requests that come together are forecast together.
 
 A busy event loop finds several requests at once, and the network answers sixteen histories in
 half the time of sixteen answers. Answers make clients ask again, so while every turn of the loop
@@ -20,7 +20,7 @@ MOST = 16
 _Waiting = tuple[History, asyncio.Future[Forecast | None]]
 
 
-class Gather:
+class MicroBatcher:
     """Collects histories while every turn of the event loop brings more.
 
     Args:

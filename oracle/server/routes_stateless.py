@@ -32,7 +32,7 @@ async def forecast(request: Request) -> Response:
     service = service_of(request)
     history = parse(History, await read_body(request, service.settings.max_body_bytes))
     service.models.require()
-    forecast = await service.gather.forecast(history)
+    forecast = await service.batcher.forecast(history)
     assert forecast is not None  # noqa: S101 (a loaded model stays loaded)
     return answer(forecast)
 
@@ -49,7 +49,7 @@ async def decide_one(request: Request) -> Response:
     asked = parse(DecideRequest, await read_body(request, service.settings.max_body_bytes))
     decision = decide(
         asked,
-        await service.gather.forecast(asked),
+        await service.batcher.forecast(asked),
         asked.reference,
         asked.policy or default_policy(asked.reference),
         previous=asked.previous,

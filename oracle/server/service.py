@@ -19,7 +19,7 @@ from oracle.server.http.answers import unavailable
 from oracle.server.http.guards import Cors
 from oracle.server.http.protocol import Limits
 from oracle.server.http.telemetry import Telemetry
-from oracle.server.micro_batching import Gather
+from oracle.server.micro_batching import MicroBatcher
 from oracle.server.models import ModelKeeper
 from oracle.server.runs.events import Feed, prune
 from oracle.server.runs.lifecycle import Runs
@@ -44,7 +44,7 @@ class Service:
     settings: Settings
     telemetry: Telemetry
     models: ModelKeeper
-    gather: Gather
+    batcher: MicroBatcher
     store: Store
     runs: Runs
     feed: Feed
@@ -66,7 +66,7 @@ class Service:
             settings=settings,
             telemetry=telemetry,
             models=models,
-            gather=Gather(models.forecast_each),
+            batcher=MicroBatcher(models.forecast_each),
             store=store,
             runs=runs,
             feed=Feed(store),

@@ -1,4 +1,4 @@
-"""A short way to the routes that take nothing but a body.
+"""A short way past FastAPI to the routes that take nothing but a body.
 
 FastAPI finds the route, resolves its parameters, and watches over its clean-up; of a decision's
 time that is a sixth. Routes that have one fixed path and read the request themselves need none of
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-class Direct:
+class FastPath:
     """The ASGI layer inside the guard, which turns our errors into answers.
 
     Args:

@@ -13,7 +13,7 @@ from inprocess import Answer, App
 
 from oracle.server import routes_stateless
 from oracle.server.http import examples
-from oracle.server.http.fast_path import Direct
+from oracle.server.http.fast_path import FastPath
 
 BATCH = {"histories": [examples.HISTORY, {"epochs": []}]}
 
@@ -54,10 +54,10 @@ def test_answers_are_those_of_the_long_way(
         short = answers(app, method, path, body)
         counted = requests_counted(app)
 
-    async def past(self: Direct, scope: Any, receive: Any, send: Any) -> None:
+    async def past(self: FastPath, scope: Any, receive: Any, send: Any) -> None:
         await self.app(scope, receive, send)
 
-    monkeypatch.setattr(Direct, "__call__", past)
+    monkeypatch.setattr(FastPath, "__call__", past)
     with App(tmp_path) as app:
         assert answers(app, method, path, body) == short
         assert requests_counted(app) == counted

@@ -10,7 +10,7 @@ import pytest
 
 from oracle import Oracle
 from oracle.server.http.telemetry import Telemetry
-from oracle.server.micro_batching import MOST, Gather
+from oracle.server.micro_batching import MOST, MicroBatcher
 from oracle.server.models import ModelKeeper
 from oracle.server.settings import Settings
 from oracle.types import Forecast, History
@@ -31,9 +31,9 @@ def history(mqe: float) -> History:
 HISTORIES = [history(0.4 + 0.01 * i) for i in range(MOST + 3)]
 
 
-def ask(gather: Gather, histories: Sequence[History]) -> list[Any]:
+def ask(batcher: MicroBatcher, histories: Sequence[History]) -> list[Any]:
     async def all_at_once() -> list[Any]:
-        waiting = (gather.forecast(h) for h in histories)
+        waiting = (batcher.forecast(h) for h in histories)
         return await asyncio.gather(*waiting, return_exceptions=True)
 
     return asyncio.run(all_at_once())
@@ -51,7 +51,7 @@ def test_each_gets_its_own_answer_and_few_calls_are_made(oracle: Oracle) -> None
         sizes.append(len(histories))
         return oracle.forecast_many(histories)
 
-    answers = ask(Gather(many), HISTORIES)
+    answers = ask(MicroBatcher(many), HISTORIES)
     assert sizes == [MOST, 3]
     for one, answer in zip(HISTORIES, answers, strict=True):
         assert answer.median("final_mqe") == pytest.approx(
@@ -66,12 +66,12 @@ def test_those_who_come_turn_by_turn_are_forecast_together(oracle: Oracle) -> No
         sizes.append(len(histories))
         return oracle.forecast_many(histories)
 
-    gather = Gather(many)
+    batcher = MicroBatcher(many)
 
     async def one_a_turn() -> None:
         asked = []
         for history in HISTORIES:
-            asked.append(asyncio.ensure_future(gather.forecast(history)))
+            asked.append(asyncio.ensure_future(batcher.forecast(history)))
             await asyncio.sleep(0)
         await asyncio.gather(*asked)
 
@@ -86,14 +86,14 @@ def test_one_that_fails_fails_alone(oracle: Oracle) -> None:
             for history in histories
         ]
 
-    good, bad, also_good = ask(Gather(each), HISTORIES[:3])
+    good, bad, also_good = ask(MicroBatcher(each), HISTORIES[:3])
     assert isinstance(good, Forecast)
     assert isinstance(also_good, Forecast)
     assert isinstance(bad, RuntimeError)
 
 
 def test_without_a_model_nobody_gets_a_forecast() -> None:
-    assert ask(Gather(lambda histories: [None] * 3), HISTORIES[:3]) == [None, None, None]
+    assert ask(MicroBatcher(lambda histories: [None] * 3), HISTORIES[:3]) == [None, None, None]
 
 
 @pytest.fixture
