@@ -17,6 +17,7 @@ from oracle.forecast.calibration import KNOTS, Calibration, along, rotated, seed
 from oracle.forecast.quantiles import between, quantiles_of
 from oracle.forecast.score_calibration import QualityCalibration, scores_of, weights_of
 from oracle.forecast.support import Support
+from oracle.forks import uncut
 from oracle.history.features import (
     Float32,
     columns_of,
@@ -88,6 +89,7 @@ class Oracle:
     def __repr__(self) -> str:
         return f"Oracle({self.info.name!r}, version={self.info.version!r})"
 
+    @uncut()
     def forecast(self, history: History) -> Forecast:
         """Forecast the three final values of one run from its checkpoints so far."""
         thinned = thin(history)
@@ -96,6 +98,7 @@ class Oracle:
         quantiles = self._session.run(self._scale(rows), columns.length.astype(np.int32))
         return self._forecasts([history], [thinned], list(rows), quantiles)[0]
 
+    @uncut()
     def forecast_many(self, histories: Sequence[History]) -> list[Forecast]:
         """Forecast many runs at once: the same answers as one by one, several times faster."""
         if not histories:
@@ -213,6 +216,7 @@ class Follower:
         self._last_kept: float | None = None
         self.history: History | None = None
 
+    @uncut()
     def update(
         self,
         epoch: float,

@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from oracle.errors import InvalidHistory, OracleWarning, must_be
+from oracle.forks import uncut
 from oracle.types import FloatArray, RunContext, Schedule, explain
 
 #: Attributes that tell a library's map -> the module whose `context_of` reads it.
@@ -94,7 +95,9 @@ def _read(
         (m for names, m in ADAPTERS.items() if all(hasattr(som, n) for n in names)), None
     )
     if adapter:
-        plan = import_module(adapter).planned(som, samples, num_iteration, use_epochs)
+        with uncut():  # an import has locks, too
+            planned = import_module(adapter).planned
+        plan = planned(som, samples, num_iteration, use_epochs)
         found.update({name: value for name, value in plan.items() if value is not None})
     return found
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
+
+from oracle.forks import Lock
 
 #: Failures in a row that open a circuit.
 FAILURES = 3
@@ -17,7 +18,7 @@ class Circuit:
     def __init__(self, failures: int = FAILURES, open_s: float = OPEN_S) -> None:
         self._limit, self._open_s = failures, open_s
         self._failed, self._until = 0, 0.0
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def closed(self) -> bool:
         """Tell whether an attempt may be made now; of several threads one probes an open one."""
@@ -42,7 +43,7 @@ class Circuit:
 
 
 _circuits: dict[str, Circuit] = {}
-_lock = threading.Lock()
+_lock = Lock()
 
 
 def circuit_of(resource: str) -> Circuit:

@@ -7,7 +7,6 @@ only what it cannot answer at all is raised, and the watched run then abstains.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -17,6 +16,7 @@ import numpy as np
 from oracle.decision.log import DecisionLog
 from oracle.decision.policy import decide, outcome_of
 from oracle.errors import InvalidHistory, must_be
+from oracle.forks import UncutLock
 from oracle.hook.circuit import circuit_of
 from oracle.hook.population import Population
 from oracle.hook.warn_once import Problems
@@ -164,17 +164,18 @@ class LocalJudge:
 
 
 _models: dict[Path | None, Oracle | Exception] = {}
-_models_lock = threading.Lock()
+_models_lock = UncutLock()
 
 
 def loaded(model: str | os.PathLike[str] | Forecaster | None) -> Forecaster:
     """Give the model, loaded once a process; one that failed to load is not tried again."""
     if model is not None and not isinstance(model, str | os.PathLike):
         return model
-    from oracle.forecast.forecaster import Oracle  # onnxruntime: only where this process forecasts
-
     path = None if model is None else Path(model).absolute()
     with _models_lock:
+        # onnxruntime: only where this process forecasts; here, for an import has locks, too.
+        from oracle.forecast.forecaster import Oracle
+
         if path not in _models:
             try:
                 _models[path] = Oracle.load(path)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from typing import Any
 
 from oracle.decision.wrong_stops import Tally, WrongStops, score_of, upper_bound
 from oracle.errors import StoreUnavailable, must_be
+from oracle.forks import UncutLock, renew_in_child
 from oracle.types import (
     MAX_REFERENCE_RUNS,
     QUALITY_WEIGHTS,
@@ -74,12 +74,12 @@ class Population:
     def __init__(self, path: str | os.PathLike[str], *, timeout_s: float = TIMEOUT_S) -> None:
         self.path = Path(path).absolute()
         self._timeout_s = timeout_s
-        self._lock = threading.RLock()
+        self._lock = UncutLock()
         self._forget()
+        renew_in_child(self)
 
     def _forget(self) -> None:
         self._connection: sqlite3.Connection | None = None
-        self._pid = os.getpid()
         self._seen_version: int | None = None
         self._seen: dict[str, _Seen] = {}
 
@@ -200,10 +200,16 @@ class Population:
         wrong = sum(score <= bar for score in held)
         return WrongStops(len(held), wrong, upper_bound(wrong, len(held)))
 
+    def renew(self) -> None:
+        """Leave the connection of the parent alone, in a child that was just forked."""
+        if self._connection is not None:
+            _inherited.append(self._connection)
+        self._forget()
+
     def close(self) -> None:
         """Close this process' connection; the next use opens it again."""
         with self._lock:
-            if self._connection is not None and self._pid == os.getpid():
+            if self._connection is not None:
                 self._connection.close()
             self._forget()
 
@@ -267,10 +273,8 @@ class Population:
                 seen.fresh = False
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is not None and self._pid == os.getpid():
-            return self._connection
         if self._connection is not None:
-            _inherited.append(self._connection)
+            return self._connection
         self._forget()
         db = sqlite3.connect(
             self.path, timeout=self._timeout_s, isolation_level=None, check_same_thread=False
@@ -343,7 +347,7 @@ class Population:
 
 
 _open: dict[Path, Population] = {}
-_open_lock = threading.Lock()
+_open_lock = UncutLock()
 
 
 def population_at(path: str | os.PathLike[str]) -> Population:

@@ -20,13 +20,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf, isfinite
-from threading import RLock
 from types import TracebackType
 from typing import Any, Self, SupportsFloat
 
 from pydantic import ValidationError
 
 from oracle.errors import InvalidHistory, must_be
+from oracle.forks import Lock
 from oracle.history.context import context_of
 from oracle.hook.checkpoints import Checkpoint, Checkpoints, Value, number
 from oracle.hook.fitness import Fitness
@@ -153,7 +153,7 @@ class WatchedRun:
         self._forecast: Forecast | None = None
         self._counts: Counter[tuple[Action, Reason]] = Counter()
         self._final: Checkpoint | None = None
-        self._lock = RLock()
+        self._lock = Lock()
 
     # -- what a training loop calls -------------------------------------------------------
 

@@ -37,13 +37,17 @@ MODULES = FILES.keys()
 USES: dict[str, tuple[str, ...]] = {
     "oracle": (),  # __init__ and _moved: they only name what is above, and load it on use
     "oracle.errors": (),
+    "oracle.forks": (),
     "oracle.types": ("oracle.errors",),
-    "oracle.history": ("oracle.errors", "oracle.types"),
+    "oracle.history": ("oracle.errors", "oracle.forks", "oracle.types"),
     "oracle.model": ("oracle.errors", "oracle.types", "oracle.history"),
-    "oracle.forecast": ("oracle.errors", "oracle.types", "oracle.history", "oracle.model"),
+    "oracle.forecast": (
+        "oracle.errors", "oracle.forks", "oracle.types", "oracle.history", "oracle.model",
+    ),
     "oracle.decision": ("oracle.errors", "oracle.types", "oracle.forecast"),
     "oracle.hook": (
-        "oracle.errors", "oracle.types", "oracle.history", "oracle.forecast", "oracle.decision",
+        "oracle.errors", "oracle.forks", "oracle.types", "oracle.history", "oracle.forecast",
+        "oracle.decision",
     ),
     "oracle.integrations": ("oracle.types", "oracle.history", "oracle.decision", "oracle.hook"),
     "oracle.pictures": ("oracle.errors", "oracle.types"),
@@ -58,7 +62,7 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle.errors", "oracle.types", "oracle.forecast", "oracle.pictures",
     ),
     "oracle.server.settings": ("oracle.errors", "oracle.types"),
-    "oracle.server.storage": ("oracle.errors",),
+    "oracle.server.storage": ("oracle.errors", "oracle.forks"),
     "oracle.server.http": ("oracle.errors", "oracle.types", "oracle.server.settings"),
     "oracle.server.runs": (
         "oracle.errors", "oracle.types", "oracle.decision", "oracle.server.storage",
@@ -201,6 +205,24 @@ def test_third_party_libraries_stay_in_their_packages(libraries: tuple[str, ...]
         if {name.partition(".")[0] for name in imports_of(file)} & set(libraries)
     }
     assert not {module for module in users if not within(module, ONLY_IN[libraries])}
+
+
+def test_every_lock_is_one_that_a_fork_renews() -> None:
+    kinds = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Barrier"}
+    made = {
+        module
+        for module, file in FILES.items()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if (
+            (isinstance(node, ast.ImportFrom) and node.module == "threading")
+            and kinds & {alias.name for alias in node.names}
+        )
+        or (
+            (isinstance(node, ast.Attribute) and node.attr in kinds)
+            and ast.unparse(node.value) == "threading"
+        )
+    }
+    assert made == {"oracle.forks"}
 
 
 def test_no_import_cycle() -> None:

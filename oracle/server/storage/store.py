@@ -24,6 +24,7 @@ from sqlalchemy import Connection, func, select, update
 from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from oracle.errors import OracleError, StoreUnavailable
+from oracle.forks import Lock
 from oracle.server.storage.database import (
     ALEMBIC_VERSION,
     connect,
@@ -98,7 +99,7 @@ class Store:
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._migrated = False
-        self._migrating = threading.Lock()
+        self._migrating = Lock()
         self._write_failed = False
         self.on_commit: Callable[[], None] = _nothing
         self.on_rollback: Callable[[], None] = _nothing
