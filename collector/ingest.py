@@ -20,7 +20,9 @@ from collector import nexussom
 from oracle.errors import DatasetError, InvalidHistory, must_be
 from oracle.history.context import mqe_of_mean as measure_mqe_of_mean
 from oracle.history.dataset import iter_dataset
-from oracle.types import FloatArray, History, Run, explain
+from oracle.history.files import read_text
+from oracle.history.sample_table import read_table
+from oracle.types import History, Run, explain
 
 Reader = Iterable[Run | DatasetError]
 
@@ -156,9 +158,9 @@ def read_json(path: str | Path) -> Iterator[Run | DatasetError]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        yield DatasetError(f"must be UTF-8 text, but: {error}.", file=str(path))
+        text = read_text(path)
+    except DatasetError as error:
+        yield error
         return
     try:
         whole = json.loads(text)
@@ -224,47 +226,10 @@ def mqe_of_mean_of(path: str | Path) -> float:
     Raises:
         DatasetError: naming the row and column that is no number.
     """
-    scale = measure_mqe_of_mean(_table(Path(path)))
+    scale = measure_mqe_of_mean(read_table(path).values)
     if scale is None:
         raise DatasetError("must have rows that differ, but all are equal.", file=str(path))
     return scale
-
-
-def _table(path: Path) -> FloatArray:
-    import csv
-
-    import numpy as np
-
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as text:
-            rows = [row for row in csv.reader(text) if row]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DatasetError(f"must be a readable CSV, but: {error}.", file=str(path)) from None
-    header = bool(rows) and not any(_is_number(cell) for cell in rows[0])
-    table = []
-    for number, row in enumerate(rows[header:], 1 + header):
-        for column, cell in enumerate(row, 1):
-            if not _is_number(cell):
-                raise DatasetError(
-                    must_be("cell", "a finite number", cell),
-                    file=str(path),
-                    row=number,
-                    column=str(column),
-                )
-        if len(row) != len(rows[0]):
-            rule = must_be("row", f"{len(rows[0])} cells wide", len(row))
-            raise DatasetError(rule, file=str(path), row=number)
-        table.append([float(cell) for cell in row])
-    if not table:
-        raise DatasetError("must hold a row of numbers, but holds none.", file=str(path))
-    return np.array(table)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return abs(float(cell)) < float("inf")
-    except ValueError:
-        return False
 
 
 def _is_json(text: str) -> bool:

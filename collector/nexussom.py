@@ -13,7 +13,6 @@ real as any other. Rows of one file may differ in width, because the header is w
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import math
@@ -29,9 +28,10 @@ from pydantic import ValidationError
 
 from oracle.errors import DatasetError, InvalidHistory, must_be
 from oracle.history.context import mqe_of_mean as measure_mqe_of_mean
+from oracle.history.files import Line, csv_lines, not_a_number, number_of, read_text
 from oracle.integrations.nexussom import PLAN_POINTS, decay, share, updates
+from oracle.types import CHECKPOINT, History, Run, RunContext, Schedule, explain
 from oracle.types import FloatArray as Floats
-from oracle.types import History, Run, RunContext, Schedule, explain
 
 RESULTS = "results.csv"
 #: Beyond this a logged number is a defect; it keeps counts and their ratios finite.
@@ -86,12 +86,9 @@ class Row:
             text = (self.cells.get(column) or "").strip()
             if not text:
                 continue
-            try:
-                value = float(text)
-            except ValueError:
-                value = math.nan
-            if not math.isfinite(value):
-                raise self.error(must_be(column, "a finite number", text), column)
+            value = number_of(text)
+            if value is None:
+                raise self.error(not_a_number(column, text, "a finite number"), column)
             return value
         return None
 
@@ -140,13 +137,9 @@ def read_rows(folder: Path) -> Iterator[Row | DatasetError]:
         DatasetError: where the file has no header or no column `uid`.
     """
     file = folder / RESULTS
-    try:
-        with file.open(encoding="utf-8", newline="") as text:
-            reader = csv.reader(text)
-            header = next(reader, [])
-            lines = [(reader.line_num, cells) for cells in reader if cells]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DatasetError(f"must be a readable CSV, but: {error}.", file=str(file)) from None
+    # Not strict: a row torn within quotes is one row lost, not the file.
+    (_, header), *lines = list(csv_lines(file, strict=False)) or [Line(1, [])]
+    header = [name.strip() for name in header]
     if "uid" not in header:
         raise DatasetError("must have the column uid, but it is missing.", file=str(file), row=1)
     # The first row holds the time it took: it tells one search from every other.
@@ -207,20 +200,13 @@ def run_of(row: Row, *, topology: Topology | None = None, mqe_of_mean: float | N
     ran = row.needed("epochs_ran")
     context = context_of(row, planned, checkpoints, topology=topology, mqe_of_mean=mqe_of_mean)
     try:
-        history = History.parse(
-            {
-                "run_id": row.run_id,
-                "dataset": row.dataset,
-                "population": row.search,
-                "epochs": [c["iteration"] for c in checkpoints],
-                "mqe": [c["mqe"] for c in checkpoints],
-                "topographic_error": [c["topographic_error"] for c in checkpoints],
-                "dead_neuron_ratio": [c["dead_neuron_ratio"] for c in checkpoints],
-                "learning_rate": [c.get("learning_rate") for c in checkpoints],
-                "radius": [c.get("radius") for c in checkpoints],
-                "total_epochs": float(planned),
-                "context": context,
-            }
+        history = History.of_rows(
+            [[c.get(name) for name in ("iteration", *CHECKPOINT[1:])] for c in checkpoints],
+            run_id=row.run_id,
+            dataset=row.dataset,
+            population=row.search,
+            total_epochs=float(planned),
+            context=context,
         )
     except InvalidHistory as error:
         raise DatasetError(str(error), file=str(row.checkpoints_file)) from None
@@ -252,7 +238,7 @@ def read_checkpoints(row: Row) -> list[dict[str, Any]]:
     needed = ("iteration", "progress", "mqe", "topographic_error", "dead_neuron_ratio")
     optional = ("learning_rate", "radius")
     try:
-        checkpoints = json.loads(file.read_text(encoding="utf-8"))
+        checkpoints = json.loads(read_text(file))
     except FileNotFoundError:
         why = (row.cells.get("penalty_reason") or "").strip()
         raise row.error(

@@ -11,10 +11,8 @@ from oracle.errors import InvalidHistory, must_be
 from oracle.history.context import context_of
 from oracle.history.metrics import measure
 from oracle.integrations.minisom import in_force, steps, updates_of
-from oracle.types import MAX_CHECKPOINTS, METRICS, History, Run
+from oracle.types import MAX_CHECKPOINTS, History, Run
 
-#: What is noted at a checkpoint, in this order.
-COLUMNS = ("epochs", *METRICS, "learning_rate", "radius")
 #: Share of the budget at which logarithmic checkpoints begin.
 FIRST_LOG_CHECKPOINT = 0.01
 
@@ -88,14 +86,8 @@ def som_run(
     rows: list[tuple[float | None, ...]] = []
 
     def history() -> History:
-        return History.parse(
-            {
-                "run_id": run_id,
-                "dataset": dataset,
-                "total_epochs": float(total),
-                "context": context,
-                **dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)),
-            }
+        return History.of_rows(
+            rows, run_id=run_id, dataset=dataset, total_epochs=float(total), context=context
         )
 
     stopped = False

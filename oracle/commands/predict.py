@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oracle.errors import InvalidHistory, must_be
-
 if TYPE_CHECKING:
-    from oracle.types import Decision
+    from oracle.types import Decision, History
 
-#: A history of the longest kind takes less than this.
-MAX_HISTORY_BYTES = 4_000_000
+#: How a command names the file of one history.
+HISTORY = "One history, as JSON or as a CSV with a row a checkpoint."
 
 
 def predict(
-    history: Annotated[Path, typer.Argument(help="History as JSON, e.g. the brief's arrays.")],
+    history: Annotated[Path, typer.Argument(help=HISTORY)],
     model: Annotated[Path | None, typer.Option(help="Model folder (default: the active).")] = None,
     threshold: Annotated[
         float, typer.Option(help="Stop above this predicted quality score.")
@@ -30,7 +28,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print the decision as JSON.")] = False,
 ) -> None:
     """Forecast how one history will end and say whether to stop it."""
-    decision = recommend(history, model, threshold, caution, relative)
+    _, decision = recommend(history, model, threshold, caution, relative)
     if as_json:
         print(json.dumps(decision.model_dump(mode="json"), indent=2))
     else:
@@ -39,21 +37,18 @@ def predict(
 
 def recommend(
     path: Path, model: Path | None, threshold: float, caution: float, relative: bool = False
-) -> Decision:
+) -> tuple[History, Decision]:
     """Read, forecast and decide by the threshold rule."""
     from oracle.decision.policy import decide
     from oracle.forecast.forecaster import Oracle
-    from oracle.types import History, Policy, Scale
+    from oracle.history.records import read_history
+    from oracle.types import Policy, Scale
 
-    if path.stat().st_size > MAX_HISTORY_BYTES:
-        raise InvalidHistory(
-            must_be("history", f"a file of {MAX_HISTORY_BYTES} bytes at most", path.stat().st_size)
-        )
     policy = Policy(
         threshold=threshold, caution=caution, scale=Scale.RELATIVE if relative else Scale.RAW
     )
-    seen = History.parse(path.read_bytes())
-    return decide(seen, Oracle.load(model).forecast(seen), None, policy)
+    seen = read_history(path)
+    return seen, decide(seen, Oracle.load(model).forecast(seen), None, policy)
 
 
 def told(decision: Decision) -> str:

@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from oracle.commands.predict import HISTORY, recommend, told
+
 
 def show(
-    history: Annotated[Path, typer.Argument(help="History as JSON, e.g. the brief's arrays.")],
+    history: Annotated[Path, typer.Argument(help=HISTORY)],
     png: Annotated[
         Path | None, typer.Option(help="Picture to write (default: beside the history).")
     ] = None,
@@ -21,15 +23,13 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the decision as JSON.")] = False,
 ) -> None:
     """Draw one history, the fan of its forecast, and tell the decision."""
-    from oracle.commands.predict import recommend, told
     from oracle.pictures.fan import save
-    from oracle.types import History
 
-    decision = recommend(history, model, 1.0, 0.5)
+    seen, decision = recommend(history, model, 1.0, 0.5)
     forecast = decision.forecast
     picture = png or history.with_suffix(".png")
     if forecast is not None:
-        save(forecast, History.parse(history.read_bytes()), picture)
+        save(forecast, seen, picture)
     if report is not None:
         from oracle.pictures.report import Section, picture_of, text, write_report
 

@@ -18,18 +18,17 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from oracle.errors import DatasetError, must_be
+from oracle.history.files import Line, csv_lines, not_a_number
 from oracle.history.tables import role_of
 from oracle.types import TARGETS, History, Run, explain
 
 COLUMNS = ("run_id", "source", "dataset", *TARGETS, "censored", "training_history")
-#: One cell holds a whole history; csv's default limit of 128 KiB is too small for 1,000 points.
-MAX_CELL_CHARS = 4_000_000
 TRUE, FALSE = ("true", "1"), ("false", "0", "")
 
 
@@ -42,12 +41,7 @@ def iter_dataset(path: str | Path) -> Iterator[Run]:
     path = Path(path)
     if not path.is_file():
         raise DatasetError("must be an existing file, but there is none.", file=str(path))
-    csv.field_size_limit(MAX_CELL_CHARS)
-    try:
-        with _open_text(path) as text:
-            yield from _rows(csv.reader(text, strict=True), str(path))
-    except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
-        raise DatasetError(f"must be a readable CSV, but: {error}.", file=str(path)) from None
+    yield from _rows(csv_lines(path), str(path))
 
 
 def read_dataset(path: str | Path) -> list[Run]:
@@ -257,24 +251,21 @@ def _enough(parts: dict[str, list[Run]], free: list[Run]) -> bool:
     return all(parts[p] or spare for p in parts)
 
 
-def _open_text(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
-
-
-def _rows(reader: Any, file: str) -> Iterator[Run]:
-    header = next(reader, None)
-    missing = [c for c in COLUMNS if c not in (header or ())]
-    if header is None or missing:
+def _rows(lines: Iterator[Line], file: str) -> Iterator[Run]:
+    header = [cell.strip() for cell in next(lines, Line(1, [])).cells]
+    missing = [c for c in COLUMNS if c not in header]
+    if missing:
+        found = f"{', '.join(missing)} is missing"
+        if len(missing) == len(COLUMNS):
+            found = f"the file begins with {', '.join(header[:3])!r}: it is no readable dataset"
         raise DatasetError(
-            f"must have the columns {', '.join(COLUMNS)}, but {', '.join(missing)} is missing.",
+            f"must have the columns {', '.join(COLUMNS)}, but {found}. "
+            "`oracle collect ingest` makes a dataset of other files.",
             file=file,
             row=1,
         )
     index = {c: header.index(c) for c in COLUMNS}
-    for cells in reader:
-        row = reader.line_num
+    for row, cells in lines:
         if len(cells) != len(header):
             raise DatasetError(
                 must_be("row", f"{len(header)} cells wide", len(cells)), file=file, row=row
@@ -290,7 +281,7 @@ def _run(cells: dict[str, str], file: str, row: int) -> Run:
             finals[target] = float(cell) if cell else None
         except ValueError:
             raise DatasetError(
-                must_be(target, "a number", cell), file=file, row=row, column=target
+                not_a_number(target, cell), file=file, row=row, column=target
             ) from None
     flag = cells["censored"].strip().lower()
     if flag not in TRUE + FALSE:

@@ -14,7 +14,7 @@ Value = SupportsFloat | None
 
 
 class Checkpoint(NamedTuple):
-    """One measurement; None where unknown or undefined."""
+    """One measurement, a row of `History.of_rows`; None where unknown or undefined."""
 
     epoch: float
     mqe: float
@@ -87,11 +87,7 @@ class Checkpoints:
         Raises:
             InvalidHistory: `fixed` does not fit.
         """
-        columns = dict(zip(_COLUMNS, zip(*self.kept, strict=True), strict=True))
-        for name in ("learning_rate", "radius"):
-            if not any(value is not None for value in columns[name]):
-                del columns[name]
-        return History.parse({**fixed, **columns, "total_epochs": self.total_epochs})
+        return History.of_rows(self.kept, **fixed, total_epochs=self.total_epochs)
 
     def _within(self, name: str, given: Value, most: float) -> float | None:
         value = number(given)  # NaN is how libraries say undefined: no problem
@@ -108,9 +104,6 @@ class Checkpoints:
         ):
             self.kept.pop()
         self.kept.append(newest)
-
-
-_COLUMNS = ("epochs", *Checkpoint._fields[1:])
 
 
 def number(value: Value) -> float | None:

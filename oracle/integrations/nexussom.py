@@ -22,7 +22,7 @@ import numpy as np
 
 from oracle.history.context import context_of
 from oracle.hook import WatchedRun, policy_for, watch
-from oracle.types import METRICS, Decision, FloatArray, Scale, Schedule
+from oracle.types import CHECKPOINT, Decision, FloatArray, Scale, Schedule
 
 #: Points at which a planned schedule is read; linear between them.
 PLAN_POINTS = 33
@@ -63,7 +63,7 @@ class EarlyStop:
         decision: Decision | None = None
         for checkpoint in checkpoints[self._reported :]:
             self._reported += 1
-            values = {name: checkpoint.get(name) for name in _REPORTED}
+            values = {name: checkpoint.get(name) for name in CHECKPOINT[1:]}
             decision = self.run.report(checkpoint.get("iteration"), **values)  # type: ignore[arg-type]
         # The newest judges, which has seen the most.
         if decision is not None and (decision.stop or self._is_last(checkpoints[-1])):
@@ -72,9 +72,6 @@ class EarlyStop:
 
     def _is_last(self, checkpoint: Mapping[str, Any]) -> bool:
         return self._total is not None and checkpoint.get("iteration") == self._total - 1
-
-
-_REPORTED = (*METRICS, "learning_rate", "radius")
 
 
 def early_stop(

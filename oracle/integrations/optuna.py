@@ -39,14 +39,12 @@ from oracle.hook.checkpoints import number
 from oracle.hook.fitness import Fitness
 from oracle.hook.local import Forecaster, loaded
 from oracle.hook.warn_once import Problems
-from oracle.types import METRICS, History, Outcome, Policy, Reference, RunContext
+from oracle.types import History, Outcome, Policy, Reference, RunContext
 
 #: User attribute of a trial that holds its history.
 HISTORY = "oracle_history"
 #: User attribute of a trial that was stopped and is told with its forecast.
 CENSORED = "censored"
-
-_COLUMNS = ("epochs", *METRICS, "learning_rate", "radius")
 
 
 def report(
@@ -152,18 +150,12 @@ class OraclePruner(BasePruner):
         rows = list({row[0]: row for row in rows if row[1] is not None and row[1] >= 0}.values())
         if not rows:
             return None
-        columns = dict(zip(_COLUMNS, zip(*sorted(rows), strict=True), strict=True))
-        for name in ("learning_rate", "radius"):
-            if None in columns[name]:
-                del columns[name]
-        return History.parse(
-            {
-                "run_id": _run_id(study, trial.number),
-                "population": study.study_name[:200],
-                "total_epochs": None if total is None else float(total),
-                "context": context,
-                **columns,
-            }
+        return History.of_rows(
+            sorted(rows),
+            run_id=_run_id(study, trial.number),
+            population=study.study_name[:200],
+            total_epochs=None if total is None else float(total),
+            context=context,
         )
 
     def _reference(self, study: Study, mqe_of_mean: float | None) -> Reference:

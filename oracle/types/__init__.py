@@ -18,11 +18,13 @@ from oracle.types.decision import (
 )
 from oracle.types.forecast import Forecast, ModelInfo, QualityForecast, Scale
 from oracle.types.history import (
+    CHECKPOINT,
     HEAD_LEVELS,
     LEVELS,
     MAX_CHECKPOINTS,
     MAX_SCHEDULE_POINTS,
     METRICS,
+    NULLABLE,
     RUN_ID_PATTERN,
     TARGETS,
     Count,
@@ -47,12 +49,14 @@ from oracle.types.history import (
 )
 
 __all__ = [
+    "CHECKPOINT",
     "HEAD_LEVELS",
     "LEVELS",
     "MAX_CHECKPOINTS",
     "MAX_REFERENCE_RUNS",
     "MAX_SCHEDULE_POINTS",
     "METRICS",
+    "NULLABLE",
     "QUALITY_WEIGHTS",
     "RUN_ID_PATTERN",
     "TARGETS",

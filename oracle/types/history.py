@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
@@ -22,6 +24,11 @@ METRICS = ("mqe", "topographic_error", "dead_neuron_ratio")
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 #: Levels that a network answers: LEVELS, and the tails on which decisions rest.
 HEAD_LEVELS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+#: What is known at a checkpoint, in the order of a row.
+CHECKPOINT = ("epochs", *METRICS, "learning_rate", "radius")
+#: ... and may be null there.
+NULLABLE = CHECKPOINT[2:]
+
 FloatArray = npt.NDArray[np.float64]
 
 # strict: "0.5" and true are not numbers.
@@ -144,7 +151,7 @@ class History(Frozen):
         n = len(self.epochs)
         if self.run_id in (".", ".."):
             raise ValueError(must_be("run_id", "a name, not a folder", self.run_id))
-        for name in (*METRICS, "learning_rate", "radius"):
+        for name in CHECKPOINT[1:]:
             column = getattr(self, name)
             if column is not None and len(column) != n:
                 raise ValueError(
@@ -188,8 +195,7 @@ class History(Frozen):
         """Cut to the first `n` checkpoints, 1..len."""
         if not 1 <= n <= len(self):
             raise InvalidHistory(must_be("n", f"within 1..{len(self)}", n))
-        columns = ("epochs", *METRICS, "learning_rate", "radius")
-        cut = {c: v[:n] for c in columns if (v := getattr(self, c)) is not None}
+        cut = {c: v[:n] for c in CHECKPOINT if (v := getattr(self, c)) is not None}
         return self.model_copy(update=cut)
 
     def until(self, progress: float) -> History | None:
@@ -199,6 +205,23 @@ class History(Frozen):
         limit = progress * self.total_epochs * (1 + 1e-9)
         n = sum(e <= limit for e in self.epochs)
         return self.prefix(n) if n else None
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[Sequence[float | None]], **fixed: Any) -> History:
+        """Make a history of its checkpoints, each a row of CHECKPOINT.
+
+        Args:
+            rows: in order of their epochs; a learning rate or radius that no row has is left out.
+            fixed: the other fields.
+
+        Raises:
+            InvalidHistory: naming every field, its rule and what came.
+        """
+        columns = dict(zip(CHECKPOINT, zip(*rows, strict=True), strict=False))
+        for name in CHECKPOINT[1 + len(METRICS) :]:
+            if not any(value is not None for value in columns.get(name, ())):
+                columns.pop(name, None)
+        return cls.parse({**fixed, **columns})
 
     @classmethod
     def parse(cls, raw: str | bytes | dict[str, Any]) -> History:
@@ -217,23 +240,38 @@ class History(Frozen):
 
 def explain(error: ValidationError) -> str:
     """Turn pydantic's error into our message form, at most five problems."""
+    items = error.errors(include_url=False)
+    unknown = [str(item["loc"][-1]) for item in items if item["type"] == "extra_forbidden"]
     problems = []
-    for item in error.errors(include_url=False)[:5]:
+    for item in items[:5]:
         field = ".".join(str(part) for part in item["loc"])
+        rule = item["msg"][0].lower() + item["msg"][1:]
         if item["type"] == "value_error":
             problems.append(str(item["ctx"]["error"]))
         elif item["type"] == "extra_forbidden":
             advice = "Remove it or correct its name."
             problems.append(must_be(field, "a known field", field, advice))
         elif item["type"] == "missing":
-            problems.append(f"`{field}` must be given, but is missing.")
+            problems.append(_missing(field, unknown))
         elif item["type"] == "json_invalid":
             problems.append(f"The text must be valid JSON: {item['msg']}.")
+        elif item["type"] == "finite_number" and item["loc"][0] in NULLABLE:
+            advice = "Write null where it is undefined or unknown."
+            problems.append(must_be(field, f"valid ({rule})", item["input"], advice))
         else:
-            rule = item["msg"][0].lower() + item["msg"][1:]
             problems.append(must_be(field or "history", f"valid ({rule})", item["input"]))
-    more = error.error_count() - len(problems)
+    more = len(items) - len(problems)
     return " ".join(problems) + (f" ({more} more.)" if more > 0 else "")
+
+
+def _missing(field: str, unknown: list[str]) -> str:
+    """Say that a field is missing, and which of the unknown ones is perhaps meant for it."""
+    advice = ""
+    if near := get_close_matches(field, unknown, 1):
+        advice = f" Name it so instead of `{near[0]}`."
+    elif field in NULLABLE:
+        advice = " Give [null, ...] where it is unknown."
+    return f"`{field}` must be given, but is missing.{advice}"
 
 
 class Run(Frozen):

@@ -160,7 +160,7 @@ def test_json_that_is_no_history_is_told(tmp_path: Path, content: str) -> None:
 
 
 def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
-    (tmp_path / "h.json").write_bytes(b"\xff\xfe\x00\x9c")
+    (tmp_path / "h.json").write_bytes(b'{"run_id": "\x9c\xff"}')
     assert "UTF-8" in read(tmp_path / "h.json")[1].skipped[0]
 
 
