@@ -59,7 +59,7 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle.pictures", "oracle.evaluation",
     ),
     "oracle.sequences": (
-        "oracle.errors", "oracle.types", "oracle.forecast", "oracle.pictures",
+        "oracle.errors", "oracle.types", "oracle.history", "oracle.forecast", "oracle.pictures",
     ),
     "oracle.server.settings": ("oracle.errors", "oracle.types"),
     "oracle.server.storage": ("oracle.errors", "oracle.forks"),

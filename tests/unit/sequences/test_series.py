@@ -172,7 +172,7 @@ def test_columns_are_chosen(tmp_path: Path) -> None:
     assert series.values.tolist() == [[4, 1], [5, 2], [7, 4]]
     assert series.period == 2
     assert series.time is None
-    with pytest.raises(DatasetError, match="named: a, name, b"):
+    with pytest.raises(DatasetError, match="one of a, name, b, but got None"):
         read_series(path)
 
 
