@@ -26,8 +26,6 @@ from oracle.types import History, Run, explain
 
 Reader = Iterable[Run | DatasetError]
 
-#: A history whose last checkpoint lies before this share of its budget was cut short.
-FINISHED_PROGRESS = 0.95
 #: One value tells nothing of a course.
 MIN_CHECKPOINTS = 2
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
@@ -153,8 +151,8 @@ def reader_of(
 def read_json(path: str | Path) -> Iterator[Run | DatasetError]:
     """Yield the histories of a JSON file: one, a list, or one a line.
 
-    The final values are those of the last checkpoint. A history that ends before
-    FINISHED_PROGRESS of its total_epochs is censored; without total_epochs it is taken to be whole.
+    The final values are those of the last checkpoint. A history that was not seen to its end is
+    censored (`History.is_whole`); without total_epochs it is taken to be whole.
     """
     path = Path(path)
     try:
@@ -207,7 +205,6 @@ def run_of(text: str, default_id: str, source: str = "json") -> Run:
         except ValidationError as error:
             raise InvalidHistory(explain(error)) from None
     history = History.parse(text)
-    progress = history.progress
     return Run(
         run_id=history.run_id or default_id,
         source=source,
@@ -215,7 +212,7 @@ def run_of(text: str, default_id: str, source: str = "json") -> Run:
         final_mqe=history.mqe[-1],
         final_topographic_error=history.topographic_error[-1],
         final_dead_neuron_ratio=history.dead_neuron_ratio[-1],
-        censored=progress is not None and progress < FINISHED_PROGRESS,
+        censored=history.total_epochs is not None and not history.is_whole,
         history=history,
     )
 

@@ -38,8 +38,6 @@ CORNER_MARGIN = 0.1
 #: Progress between two looks worth their cost grows with what was already seen.
 NEXT_CHECK_FACTOR = 1.5
 LAST_CHECK = 0.9
-#: A stop after this share of the budget saves next to nothing, and the run would count as censored.
-LAST_STOP = 0.95
 #: Part of every `threshold` message where the table's scale is unknown.
 SCALE_HINT = "; without `context.mqe_of_mean` such a threshold depends on the scale of the data"
 
@@ -165,7 +163,7 @@ def doubt(history: History, forecast: Forecast | None, policy: Policy) -> Verdic
     progress = history.progress
     if forecast is None:
         return _NO_MODEL
-    if progress is not None and progress >= LAST_STOP:
+    if progress is not None and history.is_whole:
         why = f"the run has used {progress:.0%} of its budget"
         return Verdict(Action.CONTINUE, Reason.FINISHED, why)
     if len(history) < policy.min_checkpoints:

@@ -105,7 +105,7 @@ class CurveFit:
     def predict(self, histories: Sequence[History]) -> Array:
         """Extrapolate to the end of the budget."""
         columns = columns_of(histories)
-        p = columns.step["epochs"] / columns.total_epochs[:, None]
+        p = np.minimum(columns.step["epochs"] / columns.total_epochs[:, None], 1.0)
         last = _last(histories)[0]
         result = last.copy()
         for i, metric in enumerate(METRICS):

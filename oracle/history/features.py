@@ -274,7 +274,7 @@ def encode_columns(c: Columns) -> Float32:
     put("mqe_relative", np.where(known_scale, level[..., 0], 0.0))
     put("mqe_known_scale", known_scale)
 
-    progress = c.step["epochs"] / c.total_epochs[:, None]
+    progress = np.minimum(c.step["epochs"] / c.total_epochs[:, None], 1.0)
     index = np.arange(time)
     put("index", index)
     put("progress", progress)

@@ -9,6 +9,7 @@ from oracle.errors import must_be
 from oracle.history.features import far_enough
 from oracle.hook.warn_once import Problems
 from oracle.types import METRICS, History
+from oracle.types.end_of_run import BUDGET_ADVICE, budget_rule, is_beyond_end, reaches_end
 
 Value = SupportsFloat | None
 
@@ -41,15 +42,14 @@ class Checkpoints:
         self, epoch: Value, mqe: Value, error: Value, dead: Value, rate: Value, radius: Value
     ) -> bool:
         """Take a report; False where it cannot be a checkpoint."""
-        at = number(epoch)
+        at, total = number(epoch), self.total_epochs
         last = self.kept[-1].epoch if self.kept else None
         if at is None or at < 0:
             rule, advice = "a finite number >= 0", ""
         elif last is not None and at <= last:
             rule, advice = f"larger than at the last report ({last:g})", ""
-        elif self.total_epochs is not None and at > self.total_epochs:
-            rule = f"at most total_epochs ({self.total_epochs:g})"
-            advice = " Count both in the same unit."
+        elif total and at > total and is_beyond_end([c.epoch for c in self.kept] + [at], total):
+            rule, advice = budget_rule(total), f" {BUDGET_ADVICE}"
         else:
             checkpoint = self.measured(at, mqe, error, dead, rate, radius)
             if checkpoint is not None:
@@ -80,6 +80,13 @@ class Checkpoints:
             self._within("learning_rate", rate, float("inf")),
             self._within("radius", radius, float("inf")),
         )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last checkpoint is the run's end; of an unknown budget each may be it."""
+        if not self.kept or self.total_epochs is None:
+            return bool(self.kept)
+        return reaches_end([c.epoch for c in self.kept], self.total_epochs)
 
     def history(self, fixed: dict[str, Any]) -> History:
         """Give the run so far, with what all its histories have in common.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from oracle.forecast.forecaster import Oracle
 
 T = TypeVar("T")
+#: Of a watched run.
+State = Literal["live", "finished", "stopped", "left", "abandoned"]
 
 
 class Judge(Protocol):
@@ -37,8 +39,8 @@ class Judge(Protocol):
     def decide(self, history: History, previous: int) -> Decision:
         """Answer for the run so far; `previous` is the last decision's `below_risk`."""
 
-    def end(self, outcome: Outcome | None, history: History | None) -> None:
-        """Say how the run ended; None where it was given up and tells nothing."""
+    def end(self, state: State, outcome: Outcome | None, history: History | None) -> None:
+        """Say how the run ended; no outcome where it was given up and tells nothing."""
 
 
 class Forecaster(Protocol):
@@ -101,7 +103,7 @@ class LocalJudge:
                 self._problems.note_error("log", "write the decision log", error)
         return decision
 
-    def end(self, outcome: Outcome | None, history: History | None) -> None:
+    def end(self, state: State, outcome: Outcome | None, history: History | None) -> None:
         """Enter how the run ended; a stopped one with the spread of its forecast."""
         if outcome is None or history is None:
             self._shared("drop the run", lambda shared: shared.drop(self._name, self._run_id))
@@ -110,7 +112,7 @@ class LocalJudge:
             if outcome.censored and self._forecast is not None:
                 estimate = outcome_of(self._forecast, self._policy, mqe_of_mean=scale)
                 outcome = outcome.model_copy(update={"spread": estimate.spread})
-            progress = history.progress if outcome.censored else 1.0
+            progress = 1.0 if state == "finished" else history.progress
             self._shared(
                 "enter how the run ended",
                 lambda shared: shared.end(

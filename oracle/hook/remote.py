@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from oracle.errors import InvalidHistory, OracleError, StoreUnavailable, must_be
 from oracle.hook.circuit import circuit_of
+from oracle.hook.local import State
 from oracle.types import TARGETS, Decision, History, Outcome, Policy, explain
 
 #: The longest answer that is read, bytes.
@@ -59,6 +60,7 @@ class RemoteJudge:
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
+        self._posted: float | None = None  # the last epoch that the service has
         self._connection: http.client.HTTPConnection | None = None
         self._circuit = circuit_of(f"{self._host}:{self._port}")
 
@@ -82,13 +84,17 @@ class RemoteJudge:
                 raise StoreUnavailable(must_be("progress", rule, decision.progress))
             return decision
 
-        return self._post("checkpoints", self._checkpoint(history), read)
+        decision = self._post("checkpoints", self._checkpoint(history), read)
+        self._posted = history.epochs[-1]
+        return decision
 
-    def end(self, outcome: Outcome | None, history: History | None) -> None:
+    def end(self, state: State, outcome: Outcome | None, history: History | None) -> None:
         """Tell the service how the run ended; a run given up is left to its retention."""
         try:
             if outcome is not None:
-                self._post("finish", _finish(outcome), lambda raw: raw)
+                if state == "left" and history is not None and self._posted != history.epochs[-1]:
+                    self.decide(history, 0)  # a run that was left ends with what it last reported
+                self._post("finish", _finish(state, outcome), lambda raw: raw)
         finally:
             self._give_up()
 
@@ -173,10 +179,16 @@ class RemoteJudge:
             connection.close()
 
 
-def _finish(outcome: Outcome) -> dict[str, Any]:
-    """Compose how the run ended; the service's own forecast stands for a stopped one."""
+def _finish(state: State, outcome: Outcome) -> dict[str, Any]:
+    """Compose how the run ended.
+
+    The service's own forecast stands for a stopped run, and its last checkpoint for one that was
+    left: values would say that it came to its end.
+    """
     if outcome.censored:
         return {"censored": True}
+    if state == "left":
+        return {}
     values = outcome.model_dump(mode="json", exclude_none=True)
     return {name: values[name] for name in TARGETS if name in values}
 

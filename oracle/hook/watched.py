@@ -30,7 +30,7 @@ from oracle.forks import Lock
 from oracle.history.context import context_of
 from oracle.hook.checkpoints import Checkpoint, Checkpoints, Value, number
 from oracle.hook.fitness import Fitness
-from oracle.hook.local import Forecaster, Judge, LocalJudge
+from oracle.hook.local import Forecaster, Judge, LocalJudge, State
 from oracle.hook.population import Population, population_at
 from oracle.hook.remote import TIMEOUT_S, RemoteJudge
 from oracle.hook.warn_once import Problems
@@ -52,13 +52,17 @@ __all__ = ["Fitness", "Population", "WatchedRun", "context_of", "policy_for", "w
 
 #: Reports closer together than this share of the budget are kept but not judged.
 CHECK_EVERY = 0.01
-#: A loop that is left without a stop from this share of the budget on has finished its run.
-FINISHED_FROM = 0.95
 #: Where an evolutionary search dares more than a policy's defaults: it moves on, so that the best
 #: tenth of all it ever tried is soon beaten; and a stop loses it little, for the run is still
 #: ranked by its forecast. Chosen by bench/ea.py on calibrate tables, see POLICY there.
 SEARCH_FOR_ONE = {"good": 0.03, "risk": 0.1}
 SEARCH_FOR_SEVERAL = {"risk": 0.35}
+
+
+_AFTER_STOP = (
+    "the run was told to stop, so the values given to `finish` are of a map cut short: its "
+    "fitness is the forecast."
+)
 
 
 def watch(
@@ -135,14 +139,15 @@ class WatchedRun:
         context: what is known of it since before it started.
         decision: the last one; None before the first report.
         problems: what went wrong, counted by kind.
-        state: live, finished, stopped or abandoned.
+        state: live; or how it ended: finished, stopped (as it was told), left (by a rule of the
+            caller's own, before its end) or abandoned (by an exception).
     """
 
     def __init__(self, *, check_every: float = CHECK_EVERY) -> None:
         self.run_id = uuid.uuid4().hex
         self.decision: Decision | None = None
         self.problems = Problems()
-        self.state = "live"
+        self.state: State = "live"
         self._policy = Policy()
         self._judge: Judge | None = None
         self._fixed: dict[str, Any] = {}  # what every history of the run has in common
@@ -203,26 +208,32 @@ class WatchedRun:
 
         Args:
             mqe, topographic_error, dead_neuron_ratio: measured at the end, where they are not
-                those of the last report; giving mqe says that the run was finished.
+                those of the last report; giving mqe says that the run was finished. After a
+                stop they are of a map cut short, and do not count.
         """
         with self._lock:
-            if mqe is not None and self.state == "live":
+            if mqe is not None and self._is_stopped:
+                self.problems.note("after_stop", _AFTER_STOP)
+            elif mqe is not None and self.state == "live":
                 self._take_final(mqe, topographic_error, dead_neuron_ratio)
             self._end(given_up=False)
             return self.fitness()
 
     def fitness(self) -> Fitness:
-        """Give the final values, or, of a run that was stopped, the forecast, marked censored."""
+        """Give the values of the map as it is, or, of a run that was stopped, the forecast.
+
+        The forecast is marked censored, and so are the last values of an abandoned run.
+        """
         with self._lock:
             scale = self.context.mqe_of_mean
             last = self._final or (self._seen.kept[-1] if self._seen.kept else None)
             if last is None:
                 return Fitness(inf, None, None, True, scale)
-            finished = self._is_finished()
             mqe, error, dead = last.mqe, last.topographic_error, last.dead_neuron_ratio
-            if not finished and self._forecast is not None:
+            if self._is_stopped and self._forecast is not None:
                 mqe, error, dead = (self._forecast.median(target) for target in TARGETS)
-            return Fitness(mqe, error, dead, not finished, scale)
+            censored = self._is_stopped or self.state == "abandoned"
+            return Fitness(mqe, error, dead, censored, scale)
 
     def summary(self) -> str:
         """Tell in one line what was decided, and why nothing was stopped when nothing was."""
@@ -233,6 +244,10 @@ class WatchedRun:
                 head = f"stopped{at} ({self.decision.reason.value})"
             elif self.decision is None:
                 head = "nothing was reported"
+            elif self.state in ("left", "abandoned"):
+                by = "an exception" if self.state == "abandoned" else "its own loop"
+                share = self.decision.progress
+                head = f"{self.state} by {by}" + (f" at {share:.0%} of its budget" if share else "")
             else:
                 head = f"not stopped, at the last check because: {self.decision.message}"
             told = [f"run {self.run_id}: {head.rstrip('.')}"]
@@ -329,16 +344,6 @@ class WatchedRun:
             return self.decision is not None and self.decision.stop
         return self.state == "stopped"
 
-    def _is_finished(self) -> bool:
-        if self.state != "live":
-            return self.state == "finished"
-        if self._final is not None:
-            return True
-        if self._is_stopped or not self._seen.kept:
-            return False
-        total = self._seen.total_epochs
-        return total is None or self._seen.kept[-1].epoch >= FINISHED_FROM * total
-
     def _take_final(self, mqe: Value, error: Value, dead: Value) -> None:
         with self._protected("finish", "take the final values"):
             last = self._seen.kept[-1] if self._seen.kept else Checkpoint(0.0, 0.0, None, None)
@@ -351,16 +356,19 @@ class WatchedRun:
             return
         with self._protected("end", "say how the run ended"):
             fitness = self.fitness()
-            if given_up:
+            if given_up or (not self._seen.kept and self._final is None):
                 self.state = "abandoned"
-            elif self._is_finished():
+            elif self._is_stopped:
+                self.state = "stopped"
+            elif self._final is not None or self._seen.is_whole:
                 self.state = "finished"
             else:
-                self.state = "stopped" if self._is_stopped else "abandoned"
+                self.state = "left"
             if self._judge is None:
                 return
             told = self.state != "abandoned" and isfinite(fitness.mqe)
             self._judge.end(
+                self.state,
                 _outcome(self.run_id, fitness) if told else None,
                 self._seen.history(self._fixed) if self._seen.kept else None,
             )

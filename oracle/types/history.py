@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from oracle.errors import InvalidHistory, must_be
+from oracle.types.end_of_run import BUDGET_ADVICE, budget_rule, is_beyond_end, reaches_end
 
 MAX_CHECKPOINTS = 1000
 MAX_SCHEDULE_POINTS = 64
@@ -126,9 +127,13 @@ class History(Frozen):
         topographic_error: 0..1, null where undefined (a 1x1 map).
         dead_neuron_ratio: 0..1, null where unknown.
         learning_rate, radius: in force at each checkpoint; null where unknown.
-        total_epochs: the budget in the unit of `epochs`; without it progress is unknown.
+        total_epochs: the budget in the unit of `epochs`; without it progress is unknown. It may
+            be approximate: the last checkpoint may lie a step beyond it.
         context: what is known before the run starts.
     """
+
+    #: Whether it is a piece of a history, whose earlier checkpoints are elsewhere.
+    _piece: ClassVar[bool] = False
 
     run_id: RunId | None = None
     dataset: Name | None = None
@@ -167,15 +172,9 @@ class History(Frozen):
                 raise ValueError(
                     must_be("epochs", "strictly increasing", [a, b], "Sort the checkpoints.")
                 )
-        if self.total_epochs is not None and self.epochs[-1] > self.total_epochs:
-            raise ValueError(
-                must_be(
-                    "epochs",
-                    f"at most total_epochs ({self.total_epochs:g})",
-                    self.epochs[-1],
-                    "Count both in the same unit.",
-                )
-            )
+        total = self.total_epochs
+        if total is not None and not self._piece and is_beyond_end(self.epochs, total):
+            raise ValueError(must_be("epochs", budget_rule(total), self.epochs[-1], BUDGET_ADVICE))
         return self
 
     def __len__(self) -> int:
@@ -184,7 +183,13 @@ class History(Frozen):
     @property
     def progress(self) -> float | None:
         """Share of the budget used at the last checkpoint, 0..1; None without total_epochs."""
-        return None if self.total_epochs is None else self.epochs[-1] / self.total_epochs
+        total = self.total_epochs
+        return None if total is None else min(1.0, self.epochs[-1] / total)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last checkpoint is the run's end, see `reaches_end`."""
+        return self.total_epochs is not None and reaches_end(self.epochs, self.total_epochs)
 
     @property
     def population_name(self) -> str | None:
@@ -202,6 +207,8 @@ class History(Frozen):
         """Cut to the checkpoints at or before `progress` (0..1); None where none is."""
         if self.total_epochs is None:
             raise InvalidHistory(must_be("total_epochs", "known to cut by progress", None))
+        if progress >= 1.0:
+            return self
         limit = progress * self.total_epochs * (1 + 1e-9)
         n = sum(e <= limit for e in self.epochs)
         return self.prefix(n) if n else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue
 
@@ -95,6 +95,8 @@ class CheckpointsRequest(History):
         policy: rule for this decision; None = the service's (ORACLE_POLICY).
         population_size: runs the whole search is planned to have.
     """
+
+    _piece: ClassVar[bool] = True
 
     policy: Policy | None = None
     population_size: Annotated[int, Field(strict=True, ge=1, le=10_000_000)] | None = None

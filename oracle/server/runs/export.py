@@ -81,10 +81,10 @@ def _stored(
     run_id = row.run_id if owner is not None or not row.owner else f"{row.owner}.{row.run_id}"
     if end is None:
         return Skipped(run_id, "stopped by a person before there was a forecast")
-    progress = row.epoch / row.total_epochs if row.total_epochs else 1.0
-    if not end.censored and progress < MIN_PROGRESS:
-        return Skipped(run_id, f"no whole history: finished at {progress:.0%} of its budget")
     history = history_of(connection, row)
+    progress = 1.0 if history.progress is None else history.progress
+    if not end.censored and progress < MIN_PROGRESS and not history.is_whole:
+        return Skipped(run_id, f"no whole history: finished at {progress:.0%} of its budget")
     run = Run(
         run_id=run_id[:64],
         source="service",

@@ -99,7 +99,7 @@ def summary_of(row: Row[Any], outcome: Outcome | Row[Any] | None) -> RunSummary:
         n_checkpoints=row.n_checkpoints,
         epoch=row.epoch,
         total_epochs=total,
-        progress=row.epoch / total if total else None,
+        progress=min(1.0, row.epoch / total) if total else None,
         mqe=row.mqe,
         topographic_error=row.topographic_error,
         dead_neuron_ratio=row.dead_neuron_ratio,

@@ -67,6 +67,20 @@ def test_the_full_history_cut_short_is_censored(tmp_path: Path) -> None:
     assert report.censored == 1
 
 
+@pytest.mark.parametrize(
+    ("epochs", "total", "censored"),
+    [(range(10), 10, False), (range(1, 10), 10, True), ((30, 60, 90, 120), 100, False)],
+)
+def test_a_history_is_whole_as_the_hook_has_it(
+    tmp_path: Path, epochs: list[int], total: int, censored: bool
+) -> None:
+    columns = {n: [0.5] * len(epochs) for n in ("mqe", "topo_error", "dead_ratio")}
+    content = {"epochs": list(epochs), "total_epochs": total, **columns}
+    (run,), report = read(written(tmp_path, "h.json", content))
+    assert run.censored is censored
+    assert report.censored == censored
+
+
 @pytest.mark.parametrize("name", ["many.json", "many.jsonl", "lines.jsonl", "lines.json"])
 def test_lists_and_lines(tmp_path: Path, name: str) -> None:
     items = [BRIEF, FULL, BRIEF]

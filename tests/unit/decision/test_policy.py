@@ -56,9 +56,15 @@ def test_the_briefs_rule_stops_beyond_its_threshold() -> None:
 
 
 def test_nothing_is_stopped_when_hardly_any_budget_is_left() -> None:
-    late = {total: decide(history(total_epochs=total), forecast(1.4)) for total in (32.0, 31.0)}
-    assert late[32.0].stop  # at 94 %
-    assert (late[31.0].action, late[31.0].reason) == (Action.CONTINUE, Reason.FINISHED)
+    def late(epochs: tuple[float, ...], total: float) -> Reason:
+        decision = decide(history(epochs=epochs, total_epochs=total), forecast(1.4))
+        assert decision.stop == (decision.reason is not Reason.FINISHED)
+        return decision.reason
+
+    assert late((28.0, 29.0, 30.0), 32.0) is Reason.ABOVE_THRESHOLD  # at 94 %
+    assert late((28.0, 29.0, 30.0), 31.0) is Reason.FINISHED
+    assert late((0.0, 10.0, 20.0), 30.0) is Reason.FINISHED  # counted from 0: the last one
+    assert late((10.0, 20.0, 30.0), 40.0) is Reason.ABOVE_THRESHOLD
 
 
 def test_the_briefs_rule_cautions_below_it_and_praises_the_good() -> None:

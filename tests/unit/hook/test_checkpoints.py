@@ -47,7 +47,7 @@ def test_numbers_of_any_library_become_floats(value: object, expected: float | N
     [
         (10, 0.4, "epoch"),  # twice
         (5, 0.4, "epoch"),  # out of order
-        (1001, 0.4, "epoch"),  # after the end
+        (1010.5, 0.4, "epoch"),  # more than a step after the end
         (math.nan, 0.4, "epoch"),
         (-1, 0.4, "epoch"),
         (20, math.nan, "mqe"),

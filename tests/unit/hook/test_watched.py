@@ -73,10 +73,71 @@ def test_the_last_checkpoint_need_not_be_the_end() -> None:
     with watch(total_epochs=1000, model=StandIn()) as run:
         good(run, 960)
     assert run.state == "finished"
-    with watch(total_epochs=1000, model=StandIn()) as run:
-        good(run, 400)
+
+
+@pytest.mark.parametrize(
+    ("total", "epochs"),
+    [
+        (10, range(10)),  # counted from 0
+        (100, range(0, 100, 10)),
+        (100, range(10, 100, 40)),  # steps that do not divide the budget
+        (10, range(1, 11)),
+        (60, (6.1, 12.4, 18.2, 24.9, 31.0, 37.4, 43.6, 49.9, 55.8, 61.9)),  # seconds
+        (1000, (300, 600, 900, 1200)),
+        (1000, (700, 1400)),
+    ],
+    ids=str,
+)
+def test_a_loop_that_came_to_its_end_is_finished_however_it_counts(
+    total: float, epochs: list[float], tmp_path: Path
+) -> None:
+    shared = Population(tmp_path / "runs.db")
+    with watch(total_epochs=total, population=shared, model=StandIn()) as run:
+        for n, epoch in enumerate(epochs):
+            assert not good(run, epoch, mqe=0.5 - n / 100)
+    fitness = run.fitness()
+    assert (run.state, fitness.mqe, fitness.censored) == ("finished", 0.5 - n / 100, False)
+    assert not run.problems.counts
+    assert shared.reference("default").outcomes[0].final_mqe == fitness.mqe
+
+
+def test_beyond_the_end_is_another_unit_and_nothing_follows_the_last(tmp_path: Path) -> None:
+    with watch(total_epochs=10, model=StandIn()) as run, pytest.warns(OracleWarning, match="unit"):
+        good(run, 150)  # updates, where epochs were planned
     assert run.state == "abandoned"
-    assert run.fitness().censored
+    with watch(total_epochs=10, model=StandIn()) as run:
+        for epoch in (4, 8, 12):
+            good(run, epoch)
+        with pytest.warns(OracleWarning, match=r"at most total_epochs \(10\)"):
+            good(run, 13)
+    assert run.state == "finished"
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_loop_left_by_its_own_rule_is_worth_the_map_that_is_there(
+    ended: bool, tmp_path: Path
+) -> None:
+    shared = Population(tmp_path / "runs.db")
+    with watch(total_epochs=1000, population=shared, model=StandIn()) as run:
+        for epoch in range(50, 401, 50):
+            good(run, epoch, mqe=1 / epoch)
+        if ended:
+            run.finish()
+    fitness = run.fitness()
+    assert (run.state, fitness.mqe, fitness.censored) == ("left", 1 / 400, False)
+    assert "left by its own loop at 40% of its budget" in run.summary()
+    assert shared.reference("default").outcomes[0].final_mqe == 1 / 400
+
+
+def test_values_given_after_a_stop_are_of_a_map_cut_short() -> None:
+    with watch(total_epochs=10, model=StandIn(), control=0) as run:
+        bad(run, 1)
+        assert bad(run, 2)
+        with pytest.warns(OracleWarning, match="told to stop.*its fitness is the forecast"):
+            fitness = run.finish(mqe=0.1)
+    assert run.state == "stopped"
+    assert fitness.censored
+    assert fitness.mqe == run.decision.forecast.median("final_mqe")  # type: ignore[union-attr]
 
 
 def test_final_values_can_be_given() -> None:

@@ -163,7 +163,7 @@ def test_contradictions_name_the_epoch_exactly(bench: Bench) -> None:
 def test_what_breaks_a_rule_of_the_whole_history_is_undone(bench: Bench) -> None:
     bench.append("a", [90])
     with pytest.raises(InvalidHistory, match="total_epochs"):
-        bench.append("a", [101], total_epochs=None)
+        bench.append("a", [190.5], total_epochs=None)
     assert bench.detail("a").history.epochs == (90.0,)
     with pytest.raises(InvalidHistory, match="printable"):
         bench.append("b", [1], population="a\x00b")
