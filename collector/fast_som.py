@@ -24,7 +24,7 @@ from oracle.errors import OracleError, must_be
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Grid = Literal["rectangular", "hexagonal", "hexagonal-cube", "torus"]
+Grid = Literal["rectangular", "hexagonal", "hexagonal-cube", "torus", "hexagonal-torus"]
 
 #: Neighbourhood functions of grid distance d and radius r; the number is the kernel's code.
 NEIGHBORHOODS = {
@@ -38,7 +38,6 @@ NEIGHBORHOODS = {
     "exponential": 7,  # exp(-d / r)
     "narrow_gaussian": 8,  # exp(-d^2 / r^2)
     "cone": 9,  # (1 - d / r)+
-    "half_gaussian": 10,  # exp(-2 d^2 / r^2): XPySom's and Somoclu's
 }
 #: What a batch does to a neuron that the neighbourhood h gives the samples x the mass sum(h).
 BATCH_RULES = {
@@ -61,7 +60,7 @@ def _jit(function: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Geometry:
+class Lattice:
     """Distances on a grid of neurons, as classes of equal offset.
 
     Attributes:
@@ -84,12 +83,12 @@ class Geometry:
     adjacent: npt.NDArray[np.bool_]
 
 
-@lru_cache(maxsize=64)
-def geometry(rows: int, cols: int, grid: Grid = "rectangular") -> Geometry:
+@lru_cache(maxsize=16)
+def lattice(rows: int, cols: int, grid: Grid = "rectangular") -> Lattice:
     """Describe a grid; hexagonal shifts every other column as MiniSom does.
 
-    `hexagonal-cube` counts steps on the hexagonal grid instead of plane distance, `torus` is a
-    rectangle without borders (its topographic error is still the rectangle's).
+    `hexagonal-cube` counts steps on the hexagonal grid instead of plane distance; a torus has no
+    borders, the hexagonal one an even number of columns.
     """
     hexagonal = grid.startswith("hexagonal")
     row, col = np.divmod(np.arange(rows * cols), cols)
@@ -104,22 +103,21 @@ def geometry(rows: int, cols: int, grid: Grid = "rectangular") -> Geometry:
         x_squared, y_squared = np.arange(steps.max() + 1.0) ** 2, np.zeros(1)
         x_of, y_of = steps, np.zeros((1, 1), dtype=int)
     else:
-        wrap = grid == "torus"
+        wrap = grid.endswith("torus")
+        height = float(_HEX_ROW_HEIGHT) if hexagonal else 1.0
         x_squared, x_of = _squared_offsets(x, rows if wrap else None)
-        y_squared, y_of = _squared_offsets(y, cols if wrap else None)
+        y_squared, y_of = _squared_offsets(y, cols * height if wrap else None)
     pair = x_of * len(y_squared) + y_of
     used = np.bincount(pair.ravel()) > 0
     pair_class = (np.cumsum(used) - 1)[pair]
     x_offset, y_offset = np.divmod(np.flatnonzero(used), len(y_squared))
     squared = x_squared[x_offset] + y_squared[y_offset]
-    if grid == "torus":
-        adjacent = geometry(rows, cols, "rectangular").adjacent
-    elif hexagonal:
+    if hexagonal:
         adjacent = np.isclose(squared, 1.0)[pair_class]
     else:
         near = (x_squared[x_offset] <= 1) & (y_squared[y_offset] <= 1) & (squared > 0)
         adjacent = near[pair_class]
-    return Geometry(
+    return Lattice(
         rows,
         cols,
         pair_class.astype(np.int32),
@@ -132,7 +130,7 @@ def geometry(rows: int, cols: int, grid: Grid = "rectangular") -> Geometry:
     )
 
 
-def _squared_offsets(places: Floats, around: int | None) -> tuple[Floats, Ints]:
+def _squared_offsets(places: Floats, around: float | None) -> tuple[Floats, Ints]:
     """Find the distinct squared offsets along one direction and each pair's, [neuron, neuron].
 
     Args:
@@ -143,7 +141,7 @@ def _squared_offsets(places: Floats, around: int | None) -> tuple[Floats, Ints]:
     offset = abs(distinct[:, None] - distinct)
     if around is not None:
         offset = np.minimum(offset, around - offset)
-    squared, of = np.unique(offset * offset, return_inverse=True)
+    squared, of = np.unique(np.round(offset * offset, 9) if around else offset * offset, return_inverse=True)
     return squared, of.reshape(offset.shape)[place[:, None], place]
 
 
@@ -229,8 +227,6 @@ def _influence(
             h = np.exp(-p / r2)
         elif kind == 9:
             h = max(0.0, 1.0 - np.sqrt(p / r2))
-        elif kind == 10:
-            h = np.exp(-2.0 * p / r2)
         out[k] = h * factor
 
 
@@ -396,12 +392,17 @@ class FastSom:
 
     Args:
         weights: [rows, cols, feature], copied.
-        grid: shape of the neighbourhood (`Geometry`).
+        grid: shape of the neighbourhood (`lattice`).
         neighborhood: one of NEIGHBORHOODS.
+        flat_measure: measure a torus' topographic error as if it had borders.
     """
 
     def __init__(
-        self, weights: Floats, grid: Grid = "rectangular", neighborhood: str = "gaussian"
+        self,
+        weights: Floats,
+        grid: Grid = "rectangular",
+        neighborhood: str = "gaussian",
+        flat_measure: bool = False,
     ) -> None:
         if neighborhood not in NEIGHBORHOODS:
             raise OracleError(
@@ -409,16 +410,17 @@ class FastSom:
             )
         rows, cols, features = weights.shape
         # MiniSom's triangle looks at indices alone, also on a hexagonal grid.
-        self.geometry = geometry(rows, cols, "rectangular" if neighborhood == "triangle" else grid)
-        self._adjacent = geometry(rows, cols, grid).adjacent
+        self.lattice = lattice(rows, cols, "rectangular" if neighborhood == "triangle" else grid)
+        flat: Grid = "hexagonal" if grid.startswith("hexagonal") else "rectangular"
+        self._adjacent = lattice(rows, cols, flat if flat_measure else grid).adjacent
         self._kind = NEIGHBORHOODS[neighborhood]
-        flat = np.asarray(weights, dtype=np.float64).reshape(-1, features)
-        self._weights = np.array(flat.T, order="C", copy=True)  # [feature, neuron]
+        neurons = np.asarray(weights, dtype=np.float64).reshape(-1, features)
+        self._weights = np.array(neurons.T, order="C", copy=True)  # [feature, neuron]
 
     @property
     def weights(self) -> Floats:
         """A copy, [rows, cols, feature]."""
-        shape = (self.geometry.rows, self.geometry.cols, -1)
+        shape = (self.lattice.rows, self.lattice.cols, -1)
         return np.ascontiguousarray(self._weights.T).reshape(shape)
 
     def _tables(self, radius: Floats) -> tuple[Floats, Floats]:
@@ -429,7 +431,7 @@ class FastSom:
         if self._kind >= _SEPARABLE:
             nothing = np.zeros((1, 1))
             return nothing, nothing
-        where = self.geometry
+        where = self.lattice
         if self._kind == NEIGHBORHOODS["gaussian"]:
             width = (2 * radius * radius)[:, None]
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -458,7 +460,7 @@ class FastSom:
             return
         first, last = int(step_of[0]), int(step_of[-1])
         x_tables, y_tables = self._tables(radius[first : last + 1])
-        g = self.geometry
+        g = self.lattice
         _online(
             self._weights, data, order, step_of, first, rate, radius, self._kind, g.cols,
             x_tables, y_tables, g.pair_class, g.x_offset, g.y_offset, g.squared,
@@ -475,7 +477,7 @@ class FastSom:
             rule: one of BATCH_RULES.
         """
         x_table, y_table = self._tables(np.array([radius]))
-        g = self.geometry
+        g = self.lattice
         _batch(
             self._weights, data, order, rate, radius, self._kind, BATCH_RULES[rule], g.cols,
             x_table[0], y_table[0], g.pair_class, g.x_offset, g.y_offset, g.squared,

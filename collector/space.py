@@ -32,6 +32,20 @@ class Decay:
 
 
 @dataclass(frozen=True)
+class Phase:
+    """A later part of a training, with schedules of its own.
+
+    Attributes:
+        begins: share of the run at which it begins.
+        rate, radius: from there to the next phase or the end.
+    """
+
+    begins: float
+    rate: Decay
+    radius: Decay
+
+
+@dataclass(frozen=True)
 class Configuration:
     """One run of the compiled core.
 
@@ -49,12 +63,17 @@ class Configuration:
         by_epoch: online schedules stand still within a pass over the table.
         rule: how a batch moves the map (`collector.fast_som.BATCH_RULES`).
         has_rate: False for Kohonen's batch map without a learning rate.
+        phases: what follows the first schedules, in order.
+        reach: radius of the kernel over the radius that the library is told.
+        clock: checkpoints are counted in seconds, which pass unevenly.
+        flat_measure: the topographic error of a torus is measured as if it had borders.
+        turned: the library calls rows what others call columns.
     """
 
     mode: Mode
     rows: int
     cols: int
-    grid: Literal["rectangular", "hexagonal", "hexagonal-cube", "torus"]
+    grid: Literal["rectangular", "hexagonal", "hexagonal-cube", "torus", "hexagonal-torus"]
     neighborhood: str
     initialization: str
     rate: Decay
@@ -67,6 +86,11 @@ class Configuration:
     by_epoch: bool = False
     rule: str = "mean"
     has_rate: bool = True
+    phases: tuple[Phase, ...] = ()
+    reach: float = 1.0
+    clock: bool = False
+    flat_measure: bool = False
+    turned: bool = False
 
     def cost(self, n_samples: int, n_features: int, n_checkpoints: int) -> float:
         """Estimate the run's work: neuron-feature operations, updates and measurements."""
@@ -76,11 +100,13 @@ class Configuration:
     def cheaper(self, rng: np.random.Generator) -> Configuration:
         """Shrink the map or shorten the run, at random."""
         if rng.random() < 0.5 and self.rows * self.cols > 64:
-            rows, cols = max(4, int(self.rows * 0.8)), max(4, int(self.cols * 0.8))
+            least = min(4, self.rows, self.cols) if 1 in (self.rows, self.cols) else 4
+            rows, cols = (max(least, int(side * 0.8)) for side in (self.rows, self.cols))
             factor = max(rows, cols) / max(self.rows, self.cols)
             start = self.radius.start * factor
             return replace(self, rows=rows, cols=cols, radius=replace(self.radius, start=start))
-        return replace(self, passes=max(0.5 if self.mode != "batch" else 10.0, self.passes * 0.7))
+        least = 0.5 if self.mode != "batch" else min(10.0, self.passes)
+        return replace(self, passes=max(least, self.passes * 0.7))
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -182,13 +208,13 @@ def sample_wide(rng: np.random.Generator, n_samples: int) -> Configuration:
     elif mode == "blocks":
         batch = log_uniform(rng, 1, max(2.0, 0.4 * n_samples))
         growth = log_uniform(rng, 1, 30) if rng.random() < 0.7 else 1.0
+    grid = pick(rng, {"rectangular": 53, "hexagonal": 22, "hexagonal-cube": 22, "torus": 3})
     return Configuration(
         mode=mode,
         rows=rows,
         cols=cols,
-        grid=pick(
-            rng, {"rectangular": 53, "hexagonal": 22, "hexagonal-cube": 22, "torus": 3}
-        ),
+        grid=grid,
+        flat_measure=grid == "torus",
         neighborhood=neighborhood,
         initialization=pick(
             rng,
@@ -207,25 +233,6 @@ def sample_wide(rng: np.random.Generator, n_samples: int) -> Configuration:
         rule=rule,
         has_rate=has_rate,
     )  # fmt: skip
-
-
-def sample_narrow(rng: np.random.Generator, n_samples: int) -> Configuration:
-    """Draw one run of a library whose Gaussian is narrower than its radius says.
-
-    XPySom and Somoclu weigh a neuron at distance d by exp(-2 d^2 / r^2), sklearn-som by
-    exp(-d^2 / r^2): the same radius reaches half as far as MiniSom's, and maps end with hardly any
-    neighbourhood. A third of the runs end as narrow with MiniSom's own Gaussian. Such libraries
-    train batch maps more often than `sample_wide` does.
-    """
-    while True:
-        drawn = sample_wide(rng, n_samples)
-        if drawn.neighborhood == "gaussian" and (drawn.mode == "batch" or rng.random() < 0.3):
-            break
-    neighborhood = pick(rng, {"half_gaussian": 45, "narrow_gaussian": 25, "gaussian": 30})
-    radius = drawn.radius
-    if neighborhood == "gaussian" or rng.random() < 0.4:
-        radius = replace(radius, end=min(radius.start, log_uniform(rng, 0.05, 0.5)))
-    return replace(drawn, neighborhood=neighborhood, radius=radius)
 
 
 @dataclass(frozen=True)

@@ -86,12 +86,50 @@ class Schedule(Frozen):
         return self
 
 
+class Geometry(Frozen):
+    """The shape of a table as the map sees it (`oracle.history.geometry`), never its data.
+
+    Distances are over the mean distance of the rows to their mean.
+
+    Attributes:
+        variance_1, variance_2, variance_5: share of the variance along the first, the first two,
+            the first five principal directions.
+        participation: (sum of variances)^2 / sum of their squares, 1..n_features.
+        dimension: intrinsic dimension by Levina and Bickel's estimate.
+        neighbor_distance: mean distance to the nearest other row.
+        distance_spread: standard deviation of the distances to the mean.
+        offset: distance of the rows' mean from the origin.
+        distinct: share of rows that equal no row before them.
+        row_step: mean step between consecutive rows over that between random ones; 1 = the rows
+            are in no order.
+        quantization_4, quantization_16, quantization_64: quantization error with so many random
+            rows as the codebook.
+        quantization_map: the same with as many rows as the map has neurons.
+    """
+
+    variance_1: Ratio | None = None
+    variance_2: Ratio | None = None
+    variance_5: Ratio | None = None
+    participation: Count | None = None
+    dimension: Count | None = None
+    neighbor_distance: NonNegative | None = None
+    distance_spread: NonNegative | None = None
+    offset: NonNegative | None = None
+    distinct: Ratio | None = None
+    row_step: NonNegative | None = None
+    quantization_4: NonNegative | None = None
+    quantization_16: NonNegative | None = None
+    quantization_64: NonNegative | None = None
+    quantization_map: NonNegative | None = None
+
+
 class RunContext(Frozen):
     """What is known of a run before its first checkpoint; every field may be missing.
 
     Attributes:
         map_rows, map_cols: neurons a side.
         topology: grid of the neurons.
+        toroidal: whether the grid has no borders.
         neighborhood: name of the neighbourhood function as the library calls it.
         n_samples, n_features: size of the table as the SOM sees it.
         initialization: how the weights began, e.g. random, sample, pca.
@@ -100,11 +138,13 @@ class RunContext(Frozen):
         total_updates: sample updates planned over the whole run.
         batch_size: samples an update averages over (mean over the run), 1 = online.
         schedule: planned learning rate and radius.
+        geometry: the shape of the table.
     """
 
     map_rows: Count | None = None
     map_cols: Count | None = None
     topology: Literal["rectangular", "hexagonal"] | None = None
+    toroidal: Flag | None = None
     neighborhood: Name | None = None
     n_samples: Count | None = None
     n_features: Count | None = None
@@ -113,6 +153,7 @@ class RunContext(Frozen):
     total_updates: Count | None = None
     batch_size: Count | None = None
     schedule: Schedule | None = None
+    geometry: Geometry | None = None
 
 
 class History(Frozen):
