@@ -87,8 +87,10 @@ def _values(c: Configuration, steps: int, each: int) -> tuple[Floats, Floats]:
     planned = [(c.rate, c.radius), *((p.rate, p.radius) for p in c.phases)]
     rate, radius = [], []
     for first, last, decays in zip(begins, begins[1:], planned, strict=False):
+        if last <= first:  # fewer steps than phases
+            continue
         for decay, values in zip(decays, (rate, radius), strict=True):
-            t = np.arange(max(0, last - first), dtype=np.float64)
+            t = np.arange(last - first, dtype=np.float64)
             values.append(schedule(decay.kind, t, len(t), decay.start, decay.end, decay.shape))
     joined = (np.repeat(np.maximum(np.concatenate(v), 0.0), each) for v in (rate, radius))
     return next(joined), next(joined)

@@ -1,12 +1,14 @@
 """History -> what the network sees, and its answer back: the only feature code there is.
 
 The same vectorised code encodes one history in a request and a hundred thousand in training.
-Every row depends on its own and earlier checkpoints only (a row never changes when later
-checkpoints come), so that a causal network can be followed checkpoint by checkpoint.
+Row 0 of every run is its plan: context and schedule, no metric measured. One row a checkpoint
+follows. Every row depends on its own and earlier checkpoints only.
 
-The target is the change from the last observed value: `log` ratio for mqe, difference for the
-two ratios. mqe enters relative to mqe_of_mean, which compares between tables and libraries;
-where it is missing, only its ratios to the run's own earlier values are left.
+A target is the change from the last observed value: `log` ratio for mqe, difference for the
+two ratios. Before the first checkpoint mqe_of_mean and UNKNOWN_RATIO stand in. mqe enters
+relative to mqe_of_mean, which compares between tables and libraries; where it is missing, only
+its ratios to the run's own earlier values are left. A ratio that a checkpoint does not tell is
+carried forward from the one that did.
 """
 
 from __future__ import annotations
@@ -25,12 +27,14 @@ Array = npt.NDArray[np.float64]
 Float32 = npt.NDArray[np.float32]
 
 #: Layout of the features; an artifact written for another one is refused.
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 
 #: Keeps log(mqe) finite, as a share of the scale: mqe may reach 0 on a large map.
 MQE_FLOOR = 1e-3
 #: Changes of mqe beyond this (log units) say no more than "very large".
 MAX_LOG = 8.0
+#: Shares of what is left of a run at which the metrics are forecast; the end itself stands first.
+HORIZONS = (1.0, 0.25, 0.5, 0.75)
 #: Added to both sides of mqe's log ratio, as a share of its scale.
 MQE_SHARE = 0.01
 #: Stands in for a ratio that no checkpoint has.
@@ -47,6 +51,28 @@ REST = (1 / 3, 2 / 3, 1.0)
 _WHEN = np.array((0.0, *REST))
 #: Columns that a schedule plans.
 PLANS = ("learning_rate", "radius")
+#: What is read of each plan, beside its values at _WHEN: mean and most of the rest, and the start.
+_READ = ("now", "first_third", "second_third", "end", "rest_mean", "rest_most", "start")
+#: What a `known` column says of a ratio that is carried forward from an earlier checkpoint.
+CARRIED = 0.5
+
+#: Numbers of `oracle.types.Geometry` -> floor under the logarithm that is taken of them.
+GEOMETRY: dict[str, float | None] = {
+    "variance_1": None,
+    "variance_2": None,
+    "variance_5": None,
+    "participation": 0.1,
+    "dimension": 0.1,
+    "neighbor_distance": 1e-3,
+    "distance_spread": 1e-2,
+    "offset": 0.1,
+    "distinct": None,
+    "row_step": 1e-2,
+    "quantization_4": 1e-2,
+    "quantization_16": 1e-2,
+    "quantization_64": 1e-2,
+    "quantization_map": 1e-2,
+}
 
 #: Columns of `encode` in order -> floor under the logarithm that is taken of them, None = as is.
 _FLOORS: dict[str, float | None] = {
@@ -70,11 +96,11 @@ _FLOORS: dict[str, float | None] = {
     "progress_log": 1e-3,
     "progress_to_previous": None,
     "progress_known": None,
-    # The plan: now, at 1/3, 2/3 and the end of what is left, and its mean over the rest.
+    # The plan: now, at 1/3, 2/3 and the end of what is left, its mean and most over the rest.
     **{
         f"{name}_{when}": floor
         for name, floor in (("learning_rate", 1e-5), ("radius", 1e-2))
-        for when in ("now", "first_third", "second_third", "end", "rest_mean", "start")
+        for when in _READ
     },
     "learning_rate_known": None,
     "learning_rate_planned": None,
@@ -101,6 +127,10 @@ _FLOORS: dict[str, float | None] = {
     "batch": 1.0,
     "batch_share": 1e-4,
     "batch_known": None,
+    # How far the table's scaling is from one that gives every feature a deviation of 1.
+    "deviation": 1e-3,
+    **GEOMETRY,
+    "geometry_known": None,
     "hexagonal": None,
     "topology_known": None,
     "gaussian": None,
@@ -110,16 +140,20 @@ _FLOORS: dict[str, float | None] = {
     "sample": None,
     "pca": None,
     "initialization_known": None,
+    "toroidal": None,
+    "toroidal_known": None,
 }
 #: Names of the columns of `encode`, in order.
 FEATURES = tuple(_FLOORS)
 
 _AT = {name: i for i, name in enumerate(FEATURES)}
 _METRIC = slice(_AT["mqe_relative"], _AT["mqe_relative"] + 15)
-_PLAN = slice(_AT["learning_rate_now"], _AT["learning_rate_now"] + 12)
+_PLAN = slice(_AT["learning_rate_now"], _AT["learning_rate_now"] + len(PLANS) * len(_READ))
 #: What does not change along a run stands last: its size, and its kind.
 _FIXED = slice(_AT["map_rows"], len(FEATURES))
 _KIND = slice(_AT["hexagonal"] - _FIXED.start, None)
+_FLAGS = FEATURES[_AT["hexagonal"] :]
+_SHAPE = slice(_AT["variance_1"] - _FIXED.start, _AT["geometry_known"] - _FIXED.start)
 
 
 def _floors(part: slice) -> tuple[npt.NDArray[np.int64], Array]:
@@ -142,6 +176,8 @@ _SIZES = (
     "total_updates",
     "batch_size",
 )
+#: Neighbourhoods with an edge, as libraries call them.
+_COMPACT = ("bubble", "cutgauss", "cut_gaussian", "ep", "epanechnikov", "triangle")
 _SCHEDULE_POINTS = 33
 _GRID = np.linspace(0.0, 1.0, _SCHEDULE_POINTS)
 
@@ -151,12 +187,13 @@ class Columns:
     """Many histories as padded arrays; NaN = missing or padding.
 
     Attributes:
-        step: epochs, the metrics, learning_rate, radius: each [run, time].
+        step: epochs, the metrics, learning_rate, radius: each [run, time]; row 0 is the plan's.
         total_epochs: [run].
         size: each of _SIZES, [run].
         plan: learning_rate and radius of the schedule on a fixed grid, [run, point].
-        kind: hexagonal, neighbourhood and initialisation flags, [run, flag].
-        length: real checkpoints of each run, [run].
+        kind: hexagonal, neighbourhood, initialisation and torus flags, [run, flag].
+        geometry: [run, number] the table's shape, after GEOMETRY.
+        length: rows of each run, its plan and its checkpoints, [run].
     """
 
     step: dict[str, Array]
@@ -164,6 +201,7 @@ class Columns:
     size: dict[str, Array]
     plan: dict[str, Array]
     kind: Array
+    geometry: Array
     length: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -177,6 +215,7 @@ class Columns:
             {k: v[rows] for k, v in self.size.items()},
             {k: v[rows] for k, v in self.plan.items()},
             self.kind[rows],
+            self.geometry[rows],
             self.length[rows],
         )
 
@@ -184,19 +223,21 @@ class Columns:
 def columns_of(histories: Sequence[History]) -> Columns:
     """Gather histories into padded columns."""
     n = len(histories)
-    longest = max((len(h) for h in histories), default=0)
+    longest = 1 + max((len(h) for h in histories), default=0)
     step = dict(zip(_STEP_COLUMNS, _missing(len(_STEP_COLUMNS), n, longest), strict=True))
     size = dict(zip(_SIZES, _missing(len(_SIZES), n), strict=True))
     plan = dict(zip(PLANS, _missing(len(PLANS), n, _SCHEDULE_POINTS), strict=True))
-    kind = np.zeros((n, 9))
+    kind = np.zeros((n, len(_FLAGS)))
+    geometry = _missing(n, len(GEOMETRY))
     total = np.full(n, np.nan)
     length = np.zeros(n, np.int64)
+    step["epochs"][:, 0] = 0.0
     for i, history in enumerate(histories):
-        t = length[i] = len(history)
+        t = length[i] = 1 + len(history)
         for column in _STEP_COLUMNS:
             values = getattr(history, column)
             if values is not None:
-                step[column][i, :t] = values  # None becomes NaN
+                step[column][i, 1:t] = values  # None becomes NaN
         if history.total_epochs is not None:
             total[i] = history.total_epochs
         context = history.context
@@ -207,8 +248,12 @@ def columns_of(histories: Sequence[History]) -> Columns:
             for p, grid in plan.items():
                 if (values := getattr(schedule, p)) is not None:
                     grid[i] = _on_grid(schedule.progress, values)
-        kind[i] = _kind(context.topology, context.neighborhood, context.initialization)
-    return Columns(step, total, size, plan, kind, length)
+        kind[i] = _kind(
+            context.topology, context.neighborhood, context.initialization, context.toroidal
+        )
+        if (shape := context.geometry) is not None:
+            geometry[i] = [np.nan if (v := getattr(shape, g)) is None else v for g in GEOMETRY]
+    return Columns(step, total, size, plan, kind, geometry, length)
 
 
 def _missing(*shape: int) -> Array:
@@ -225,7 +270,10 @@ def _on_grid(progress: tuple[float, ...], values: tuple[float, ...]) -> Array:
 
 @lru_cache(maxsize=256)
 def _kind(
-    topology: str | None, neighborhood: str | None, initialization: str | None
+    topology: str | None,
+    neighborhood: str | None,
+    initialization: str | None,
+    toroidal: bool | None,
 ) -> tuple[bool, ...]:
     near = (neighborhood or "").lower()
     start = (initialization or "").lower()
@@ -233,12 +281,14 @@ def _kind(
         topology == "hexagonal",
         topology is not None,
         "gauss" in near,
-        near in ("bubble", "cutgauss", "cut_gaussian", "ep", "epanechnikov", "triangle"),
+        near in _COMPACT,
         bool(near) and "gauss" not in near,
         "rand" in start or "uniform" in start,
         "sample" in start or "data" in start,
         "pca" in start or "linear" in start,
         bool(start),
+        toroidal is True,
+        toroidal is not None,
     )
 
 
@@ -260,21 +310,23 @@ def encode_columns(c: Columns) -> Float32:
     # the best checkpoint. Without the scale the first mqe stands in: its ratios stay right.
     scale = c.size["mqe_of_mean"][:, None]
     known_scale = scale == scale  # NaN is not equal to itself
-    unit = np.where(known_scale, scale, np.maximum(c.step["mqe"][:, :1], 1e-300))
-    level = np.empty((runs, time, len(METRICS)))
-    level[..., 0] = np.log(np.minimum(c.step["mqe"] / unit, 1e6) + MQE_FLOOR)
-    level[..., 1], level[..., 2] = c.step[METRICS[1]], c.step[METRICS[2]]
+    measured = np.stack([c.step[m] for m in METRICS], axis=-1)
+    level = carried(measured)
+    first_mqe = level[:, min(1, time - 1), None, 0]
+    unit = np.where(known_scale, scale, np.maximum(first_mqe, 1e-300))
+    level[..., 0] = np.log(np.minimum(level[..., 0] / unit, 1e6) + MQE_FLOOR)
     metric = out[:, :, _METRIC].reshape(runs, time, len(METRICS), 5, copy=False)
-    metric[..., 0] = level
-    metric[..., 1] = level - level[:, :1]
+    metric[..., 0] = np.where(level == level, level, (0.0, UNKNOWN_RATIO, UNKNOWN_RATIO))
+    metric[..., 1] = level - _first_known(level)
     metric[:, :1, :, 2] = 0.0
     metric[:, 1:, :, 2] = level[:, 1:] - level[:, :-1]
     metric[..., 3] = level - np.fmin.accumulate(level, axis=1)
-    metric[..., 4] = level == level
+    metric[..., 4] = np.where(measured == measured, 1.0, CARRIED * (level == level))
     put("mqe_relative", np.where(known_scale, level[..., 0], 0.0))
     put("mqe_known_scale", known_scale)
 
     progress = np.minimum(c.step["epochs"] / c.total_epochs[:, None], 1.0)
+    progress[:, 0] = 0.0  # whatever the budget is
     index = np.arange(time)
     put("index", index)
     put("progress", progress)
@@ -319,9 +371,12 @@ def encode_columns(c: Columns) -> Float32:
             batch,
             batch / samples,
             batch == batch,
+            c.size["mqe_of_mean"] / np.sqrt(c.size["n_features"]),
         )
     ):
         fixed[:, i] = values
+    fixed[:, _SHAPE] = c.geometry
+    fixed[:, _SHAPE.stop] = np.isfinite(c.geometry).any(axis=1)
     fixed[:, _KIND] = c.kind
     fixed[:, _FIXED_LOG] = np.log(np.maximum(fixed[:, _FIXED_LOG], 0.0) + _FIXED_FLOOR)
     out[:, :, _FIXED] = fixed[:, None, :]
@@ -336,7 +391,7 @@ def encode_columns(c: Columns) -> Float32:
 
 
 def encode(history: History) -> Float32:
-    """Encode one history: [time, feature] float32, unscaled; thinned, see `thin`."""
+    """Encode one history: [1 + time, feature] float32, unscaled; thinned, see `thin`."""
     rows: Float32 = encode_columns(columns_of([thin(history)]))[0]
     return rows
 
@@ -347,6 +402,8 @@ def thin(history: History) -> History:
     Which earlier ones stay depends on earlier ones alone, so that a run followed checkpoint by
     checkpoint and a whole history give the same rows.
     """
+    if not len(history):
+        return history
     keep, last = [], None
     for i, epoch in enumerate(history.epochs[:-1]):
         if last is None or far_enough(last, epoch, history.total_epochs):
@@ -374,35 +431,37 @@ def far_enough(last: float, epoch: float, total_epochs: float | None) -> bool:
 
 
 def anchors(c: Columns) -> tuple[Array, Array]:
-    """What a forecast is a change from, at every checkpoint.
+    """What a forecast is a change from, at every row.
 
     Returns:
-        values [run, time, 3]: last known value of each metric (UNKNOWN_RATIO if never known).
+        values [run, time, 3]: last known value of each metric; mqe_of_mean (NaN where that is
+            unknown) and UNKNOWN_RATIO where there is none.
         floor [run, time]: added to both sides of mqe's log ratio, input-space units.
     """
-    mqe = c.step["mqe"]
     scale = c.size["mqe_of_mean"][:, None]
-    floor = MQE_SHARE * np.where(np.isfinite(scale), scale, np.fmax.accumulate(mqe, axis=1))
-    floor = np.maximum(floor, 1e-300)
-    ratios = [_last_known(c.step[m], UNKNOWN_RATIO) for m in METRICS[1:]]
-    return np.stack([mqe, *ratios], axis=-1), floor
+    values = carried(np.stack([c.step[m] for m in METRICS], axis=-1))
+    floor = MQE_SHARE * np.where(
+        np.isfinite(scale), scale, np.fmax.accumulate(values[..., 0], axis=1)
+    )
+    instead = np.full((len(c), 1, len(METRICS)), UNKNOWN_RATIO)
+    instead[..., 0] = scale
+    return np.where(np.isfinite(values), values, instead), np.maximum(floor, 1e-300)
 
 
-def last_anchors(histories: Sequence[History]) -> tuple[Array, Array]:
-    """`anchors` at the last checkpoint of each: values [3, run] and the floor of mqe [run]."""
-    last = [
-        (
-            h.mqe[-1],
-            *(
-                next((v for v in reversed(getattr(h, m)) if v is not None), UNKNOWN_RATIO)
-                for m in METRICS[1:]
-            ),
-            max(MQE_SHARE * (h.context.mqe_of_mean or max(h.mqe)), 1e-300),
-        )
-        for h in histories
-    ]
-    table = np.array(last).T
-    return table[: len(METRICS)], table[len(METRICS)]
+def carried(values: Array) -> Array:
+    """Carry the last finite value forward along time, [run, time, metric]; NaN before the first."""
+    known = np.isfinite(values)
+    if known[:, 1:].all() and not known[:, :1].any():
+        return values.copy()
+    time = np.arange(values.shape[1])[None, :, None]
+    index = np.maximum.accumulate(np.where(known, time, 0), axis=1)
+    return np.take_along_axis(values, index, axis=1)
+
+
+def _first_known(level: Array) -> Array:
+    """First finite value along time, [run, 1, metric]; NaN where there is none."""
+    at = np.isfinite(level).argmax(axis=1)[:, None]
+    return np.take_along_axis(level, at, axis=1)
 
 
 def encode_outcomes(final: Array, values: Array, floor: Array) -> Array:
@@ -457,14 +516,6 @@ def _nan(value: float | None) -> float:
     return np.nan if value is None else value
 
 
-def _last_known(values: Array, default: float) -> Array:
-    """Carry the last finite value forward along time."""
-    known = np.isfinite(values)
-    index = np.maximum.accumulate(np.where(known, np.arange(values.shape[1]), -1), axis=1)
-    carried = np.take_along_axis(values, np.maximum(index, 0), axis=1)
-    return np.where(index >= 0, carried, default)
-
-
 def _read_plan(plan: dict[str, Array], progress: Array) -> Array:
     """Read learning rate and radius now and along what is left of the plan.
 
@@ -473,7 +524,7 @@ def _read_plan(plan: dict[str, Array], progress: Array) -> Array:
         progress: [run, time].
 
     Returns:
-        [run, time, plan, when]: now, at the shares REST of what is left, mean of the rest, start.
+        [run, time, plan, what]: after _READ.
     """
     runs, time = progress.shape
     unknown = progress != progress
@@ -496,12 +547,14 @@ def _read_plan(plan: dict[str, Array], progress: Array) -> Array:
         below = grid.take(place)
         return np.asarray(below + share * (grid.take(place + 1) - below))
 
-    out = np.empty((runs, time, len(PLANS), 6))
+    most = np.maximum.accumulate(values[:, :, ::-1], axis=2)[:, :, ::-1]
+    out = np.empty((runs, time, len(PLANS), len(_READ)))
     out[..., :4] = at(values, place, share)
     done = at(area, place[..., 0], share[..., 0])
     end = values[:, None, :, -1]
     left = left[:, :, None]
     out[..., 4] = np.where(left > 1e-6, (area[:, None, :, -1] - done) / np.maximum(left, 1e-6), end)
+    out[..., 5] = np.maximum(out[..., 0], most.take(place[..., 0] + 1))
     out[unknown] = np.nan
-    out[..., 5] = values[:, None, :, 0]
+    out[..., 6] = values[:, None, :, 0]
     return out

@@ -1,8 +1,8 @@
-"""Training batches: recorded runs seen through random checkpoint grids, with inputs dropped.
+"""Training batches: recorded runs seen through random checkpoint grids, with inputs hidden.
 
 A user's checkpoints may be even, quadratic, logarithmic or irregular, few or many, and any
 context may be missing. Each batch therefore re-samples every run's checkpoints and hides inputs
-at random; the network never sees the same prefix twice.
+as they are missing in life; the network never sees the same prefix twice.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oracle.history.features import (
+    HORIZONS,
     MIN_STEP,
     Array,
     Columns,
@@ -24,40 +25,33 @@ from oracle.history.features import (
     encode_outcomes,
     finals_of,
 )
-from oracle.types import QUALITY_WEIGHTS, Run
+from oracle.training.hidden import hide_inputs
+from oracle.types import METRICS, QUALITY_WEIGHTS, Run
 
 #: Checkpoints a run in one batch; one length a batch, so nothing is padded and TensorFlow
 #: traces each once.
 LENGTHS = (4, 8, 12, 20, 32, 48)
 LENGTH_SHARES = (0.05, 0.2, 0.25, 0.25, 0.15, 0.1)
 
-#: How often an input is hidden in training. `only_metrics` leaves the brief's four arrays.
-HIDE = {
-    "only_metrics": 0.05,
-    "mqe_of_mean": 0.08,
-    "schedule": 0.10,
-    "rates": 0.06,
-    "total_epochs": 0.04,
-    "map": 0.04,
-    "samples": 0.04,
-    "updates": 0.04,
-    "batch": 0.08,
-    "kind": 0.05,
-}
+#: Share of a run's loss that falls on its plan row, before any checkpoint.
+PLAN_SHARE = 0.15
+#: Weight of a horizon before the end, the end's being 1.
+HORIZON_WEIGHT = 0.15
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One training batch.
+    """One training batch; `time` counts the plan row and the checkpoints.
 
     Attributes:
         sequence: [run, time, feature] unscaled features.
-        target: [run, time, 3] change from each step's last value, 0 where undefined.
-        weight: [run, time, 3] of the pinball loss; 0 where undefined or padding.
-        length: [run] real steps.
-        progress: [run, time] share of the run; NaN beyond the real steps.
+        target: [run, time, horizon * 3] change from each row's last value to the values at
+            HORIZONS, 0 where undefined.
+        weight: [run, time, horizon * 3] of the pinball loss; 0 where undefined or padding.
+        length: [run] real rows.
+        progress: [run, time] share of the run; NaN beyond the real rows.
         told: [run] whether the features tell the progress.
-        values, floor: anchors of each step, [run, time, 3] and [run, time].
+        values, floor: anchors of each row, [run, time, 3] and [run, time].
         unit: [run] mqe_of_mean, 1 where it is hidden.
     """
 
@@ -95,67 +89,102 @@ class Windows:
 
     def batch(self, rows: npt.NDArray[np.int64], length: int, rng: np.random.Generator) -> Batch:
         """Draw one window of at most `length` checkpoints for each of `rows`."""
-        columns = self._resample(self.columns.take(rows), length, rng)
-        _hide_inputs(columns, self.hide, rng)
-        epochs = columns.step["epochs"]
+        whole = self.columns.take(rows)
+        columns = _resample(whole, length, rng)
+        unit = columns.size["mqe_of_mean"].copy()
+        hide_inputs(columns, self.hide, rng)
+        progress = columns.step["epochs"] / self.last_epoch[rows][:, None]
         sequence = encode_columns(columns)
         values, floor = anchors(columns)
-        target = encode_outcomes(self.finals[rows][:, None, :], values, floor)
-        weight = step_weights(columns, values)
+        outcomes = _outcomes(whole, self.finals[rows], progress)
+        target = encode_outcomes(outcomes, values[:, :, None], floor[:, :, None])
+        weight = _horizon_weights(row_weights(columns, values, progress))
+        target = target.reshape(*target.shape[:2], -1)
         weight[~np.isfinite(target)] = 0.0
+        hidden = np.isnan(columns.size["mqe_of_mean"])
         return Batch(
             sequence,
             np.nan_to_num(target).astype(np.float32),
             weight.astype(np.float32),
             columns.length.astype(np.int32),
-            epochs / self.last_epoch[rows][:, None],
+            progress,
             np.isfinite(columns.total_epochs),
             values,
             floor,
-            np.nan_to_num(columns.size["mqe_of_mean"], nan=1.0),
+            np.where(hidden, 1.0, np.nan_to_num(unit, nan=1.0)),
         )
 
-    def _resample(self, c: Columns, length: int, rng: np.random.Generator) -> Columns:
-        """Keep of each run the checkpoints next after a random grid's points."""
-        runs = len(c)
-        at = c.step["epochs"] / np.maximum(np.nanmax(c.step["epochs"], axis=1), 1e-12)[:, None]
-        grid = _grids(runs, length, rng)
-        index = np.sum(at[:, None, :] < grid[:, :, None] - 1e-9, axis=2)  # NaN is never less
-        index = np.minimum(index, c.length[:, None] - 1)
-        picked = np.take_along_axis(at, index, axis=1)
-        # The rule of `features.thin`: what stands closer to the one before is not kept.
-        keep = np.zeros((runs, length), bool)
-        last = np.full(runs, -1.0)
-        for t in range(length):
-            keep[:, t] = picked[:, t] - last >= MIN_STEP
-            last = np.where(keep[:, t], picked[:, t], last)
-        index = np.take_along_axis(index, np.argsort(~keep, axis=1, kind="stable"), axis=1)
-        counts = keep.sum(axis=1)
-        beyond = np.arange(length) >= counts[:, None]
-        step = {k: np.take_along_axis(v, index, axis=1) for k, v in c.step.items()}
-        for values in step.values():
-            values[beyond] = np.nan
-        return replace(c, step=step, length=counts)
+
+def _resample(c: Columns, length: int, rng: np.random.Generator) -> Columns:
+    """Keep of each run its plan row and the checkpoints next after a random grid's points."""
+    runs = len(c)
+    epochs = c.step["epochs"][:, 1:]
+    at = epochs / np.maximum(np.nanmax(epochs, axis=1), 1e-12)[:, None]
+    grid = _grids(runs, length, rng)
+    index = np.sum(at[:, None, :] < grid[:, :, None] - 1e-9, axis=2)  # NaN is never less
+    index = np.minimum(index, c.length[:, None] - 2)
+    picked = np.take_along_axis(at, index, axis=1)
+    # The rule of `oracle.history.features.thin`: what stands closer to the one before is not kept.
+    keep = np.zeros((runs, length), bool)
+    last = np.full(runs, -1.0)
+    for t in range(length):
+        keep[:, t] = picked[:, t] - last >= MIN_STEP
+        last = np.where(keep[:, t], picked[:, t], last)
+    index = np.take_along_axis(index, np.argsort(~keep, axis=1, kind="stable"), axis=1)
+    counts = 1 + keep.sum(axis=1)
+    index = np.concatenate([np.zeros((runs, 1), np.int64), index + 1], axis=1)
+    beyond = np.arange(length + 1) >= counts[:, None]
+    step = {k: np.take_along_axis(v, index, axis=1) for k, v in c.step.items()}
+    for values in step.values():
+        values[beyond] = np.nan
+    return replace(c, step=step, length=counts)
 
 
-def step_weights(c: Columns, values: Array) -> Array:
-    """Weight of each step's loss, [run, time, 3].
+def _outcomes(c: Columns, finals: Array, progress: Array) -> Array:
+    """The metrics at HORIZONS of what is left at each row, [run, time, horizon, 3].
 
-    Steps count by the progress they stand for (dense early checkpoints are no more prefixes),
-    half even. Targets are weighed in units of the quality score: a log ratio of mqe by the mqe
-    it multiplies.
+    Between recorded checkpoints they are linear; the end is the run's final values.
     """
-    progress = c.step["epochs"] / np.nanmax(c.step["epochs"], axis=1, keepdims=True)
+    runs, time = progress.shape
+    out = np.empty((runs, time, len(HORIZONS), len(METRICS)))
+    out[:, :, 0] = finals[:, None]
+    shares = np.array(HORIZONS[1:])
+    asked = progress[..., None] + shares * (1 - progress[..., None])
+    for i in range(runs):
+        part = slice(1, c.length[i])
+        epochs = c.step["epochs"][i, part]
+        at = epochs / epochs[-1]
+        for k, metric in enumerate(METRICS):
+            out[i, :, 1:, k] = np.interp(asked[i], at, c.step[metric][i, part])
+    return out
+
+
+def row_weights(c: Columns, values: Array, progress: Array) -> Array:
+    """Weight of each row's loss, [run, time, 3].
+
+    Checkpoints count by the progress they stand for (dense early ones are no more prefixes),
+    half even; the plan row has a share of its own. Targets are weighed in units of the quality
+    score: a log ratio of mqe by the mqe it multiplies.
+    """
     real = np.isfinite(progress)
+    real[:, 0] = False
     gap = np.diff(progress, axis=1, append=1.0)
     gap = np.where(real, np.nan_to_num(np.clip(gap, 0.0, 0.2)), 0.0)
     gap /= np.maximum(gap.sum(axis=1, keepdims=True), 1e-9)
     even = real / np.maximum(real.sum(axis=1, keepdims=True), 1)
     # A forecast at the very end is no forecast.
     share = (0.5 * gap + 0.5 * even) * np.where(np.nan_to_num(progress, nan=1.0) > 0.97, 0.1, 1.0)
+    share[:, 0] = PLAN_SHARE
     share *= c.length[:, None] / 4
     weight = share[..., None] * target_weights(c, values)
-    return np.where(real[..., None], weight, 0.0)
+    return np.where(np.isfinite(progress)[..., None], weight, 0.0)
+
+
+def _horizon_weights(weight: Array) -> Array:
+    """[run, time, 3] -> [run, time, horizon * 3]."""
+    each = np.array([1.0] + [HORIZON_WEIGHT] * (len(HORIZONS) - 1))
+    spread = weight[:, :, None, :] * each[:, None]
+    return spread.reshape(*weight.shape[:2], -1)
 
 
 def target_weights(c: Columns, values: Array) -> Array:
@@ -169,7 +198,7 @@ def target_weights(c: Columns, values: Array) -> Array:
     """
     several = (slice(None),) + (None,) * (values.ndim - 2)
     scale = c.size["mqe_of_mean"][several]
-    first = c.step["mqe"][:, 0][several]
+    first = c.step["mqe"][:, min(1, c.step["mqe"].shape[1] - 1)][several]
     relative = np.where(scale == scale, values[..., 0] / scale, 0.6 * values[..., 0] / first)
     weight = np.empty_like(values)
     weight[..., 0] = np.clip(np.nan_to_num(relative), 0.1, 2.0) * QUALITY_WEIGHTS[0]
@@ -192,29 +221,3 @@ def _grids(runs: int, length: int, rng: np.random.Generator) -> Array:
         irregular,
     )
     return np.asarray(start + (1 - start) * shape)
-
-
-def _hide_inputs(c: Columns, scale: float, rng: np.random.Generator) -> None:
-    """Set inputs of random runs to NaN, in place."""
-    runs = len(c)
-    hidden = {name: rng.random(runs) < scale * rate for name, rate in HIDE.items()}
-    everything = hidden["only_metrics"]
-
-    def rows(name: str) -> npt.NDArray[np.bool_]:
-        return hidden[name] | everything
-
-    c.size["mqe_of_mean"][rows("mqe_of_mean")] = np.nan
-    for plan in c.plan.values():
-        plan[rows("schedule")] = np.nan
-    for name in ("learning_rate", "radius"):
-        c.step[name][rows("rates")] = np.nan
-    c.total_epochs[rows("total_epochs")] = np.nan
-    for name, sizes in (
-        ("map", ("map_rows", "map_cols")),
-        ("samples", ("n_samples", "n_features")),
-        ("updates", ("total_updates",)),
-        ("batch", ("batch_size",)),
-    ):
-        for size in sizes:
-            c.size[size][rows(name)] = np.nan
-    c.kind[rows("kind")] = 0.0
