@@ -14,7 +14,7 @@ carried forward from the one that did.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -35,6 +35,8 @@ MQE_FLOOR = 1e-3
 MAX_LOG = 8.0
 #: Shares of what is left of a run at which the metrics are forecast; the end itself stands first.
 HORIZONS = (1.0, 0.25, 0.5, 0.75)
+#: Values that a network forecasts: each metric at each horizon, [horizon, metric] in a row.
+OUTPUTS = len(HORIZONS) * len(METRICS)
 #: Added to both sides of mqe's log ratio, as a share of its scale.
 MQE_SHARE = 0.01
 #: Stands in for a ratio that no checkpoint has.
@@ -256,6 +258,29 @@ def columns_of(histories: Sequence[History]) -> Columns:
     return Columns(step, total, size, plan, kind, geometry, length)
 
 
+def until(c: Columns, share: float) -> Columns:
+    """Cut every run after its last checkpoint at or before `share` of the budget, thinned.
+
+    Where the budget is unknown its last checkpoint stands for it.
+    """
+    epochs = c.step["epochs"]
+    budget = np.where(c.total_epochs == c.total_epochs, c.total_epochs, np.nanmax(epochs, axis=1))
+    limit = share * budget * (1 + 1e-9) if share > 0 else -np.ones(len(c))
+    counts = 1 + (epochs[:, 1:] <= limit[:, None]).sum(axis=1)
+    index = np.zeros((len(c), int(counts.max())), np.int64)
+    length = np.ones(len(c), np.int64)
+    for i, n in enumerate(counts):
+        total = c.total_epochs[i]
+        kept = kept_of(epochs[i, 1:n].tolist(), total if total == total else None)
+        index[i, 1 : 1 + len(kept)] = np.array(kept, np.int64) + 1
+        length[i] += len(kept)
+    step = {k: np.take_along_axis(v, index, axis=1) for k, v in c.step.items()}
+    for values in step.values():
+        values[np.arange(index.shape[1]) >= length[:, None]] = np.nan
+    longest = int(length.max())
+    return replace(c, step={k: v[:, :longest] for k, v in step.items()}, length=length)
+
+
 def _missing(*shape: int) -> Array:
     return np.full(shape, np.nan)
 
@@ -402,14 +427,7 @@ def thin(history: History) -> History:
     Which earlier ones stay depends on earlier ones alone, so that a run followed checkpoint by
     checkpoint and a whole history give the same rows.
     """
-    if not len(history):
-        return history
-    keep, last = [], None
-    for i, epoch in enumerate(history.epochs[:-1]):
-        if last is None or far_enough(last, epoch, history.total_epochs):
-            keep.append(i)
-            last = epoch
-    keep.append(len(history) - 1)
+    keep = kept_of(history.epochs, history.total_epochs)
     if len(keep) == len(history):
         return history
     cut = {
@@ -418,6 +436,15 @@ def thin(history: History) -> History:
         if (values := getattr(history, c)) is not None
     }
     return history.model_copy(update=cut)
+
+
+def kept_of(epochs: Sequence[float], total_epochs: float | None) -> list[int]:
+    """Which checkpoints are seen, by index: those far enough from the one before, and the last."""
+    keep: list[int] = []
+    for i, epoch in enumerate(epochs[:-1]):
+        if not keep or far_enough(epochs[keep[-1]], epoch, total_epochs):
+            keep.append(i)
+    return [*keep, len(epochs) - 1] if epochs else []
 
 
 def far_enough(last: float, epoch: float, total_epochs: float | None) -> bool:

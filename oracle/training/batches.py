@@ -9,10 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 
-from oracle.history.features import FEATURES, Float32
+from oracle.history.features import FEATURES, OUTPUTS, Float32
 from oracle.training.windows import Windows
-from oracle.types import TARGETS
-
 #: Steps an epoch at least: few runs are seen several times, through other windows.
 MIN_STEPS = 16
 
@@ -61,7 +59,7 @@ def fit_scaling(windows: Windows, rng: np.random.Generator) -> Scaling:
     """Mean and spread of every feature over real steps of random windows."""
     rows = rng.choice(len(windows), min(len(windows), 4000), replace=False)
     batch = windows.batch(rows, 20, rng)
-    real = batch.sequence[np.arange(20)[None, :] < batch.length[:, None]]
+    real = batch.sequence[np.arange(batch.sequence.shape[1]) < batch.length[:, None]]
     return Scaling(
         real.mean(axis=0).astype(np.float32),
         np.maximum(real.std(axis=0), 0.05).astype(np.float32),
@@ -106,7 +104,7 @@ class TrainingBatches:
                 "sequence": tf.TensorSpec((None, None, len(FEATURES)), tf.float32),
                 "length": tf.TensorSpec((None,), tf.int32),
             },
-            tf.TensorSpec((None, *time, len(TARGETS), 2), tf.float32),
+            tf.TensorSpec((None, *time, OUTPUTS, 2), tf.float32),
         )
         made = tf.data.Dataset.from_generator(self.__iter__, output_signature=signature)
         return made.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from oracle.forecast.quantiles import pinball
 from oracle.history.features import (
     FEATURES,
+    OUTPUTS,
     Array,
     Float32,
     anchors,
@@ -23,19 +24,19 @@ from oracle.history.features import (
     encode_columns,
     encode_outcomes,
     finals_of,
-    thin,
+    until,
 )
 from oracle.training.architectures import ARCHITECTURES, build
 from oracle.training.batches import Scaling, Settings, TrainingBatches, fit_scaling
 from oracle.training.callbacks import callbacks
 from oracle.training.losses import WeighedPinball
 from oracle.training.windows import Windows, target_weights
-from oracle.types import HEAD_LEVELS, TARGETS, History, Run
+from oracle.types import HEAD_LEVELS, TARGETS, Run
 
 #: The learning curve, beside TensorBoard's files.
 CURVE = "curve.json"
 #: Where validation cuts its runs.
-VALIDATION_SHARES = (0.1, 0.3, 0.6)
+VALIDATION_SHARES = (0.0, 0.1, 0.3, 0.6)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Fitted:
     """What `fit` gives.
 
     Attributes:
-        model: answers at the last step: {"sequence", "length"} -> [batch, 3, level].
+        model: answers at the last step: {"sequence", "length"} -> [batch, OUTPUTS, level].
         scaling: of its input.
         settings: that it was trained with.
         best, final: the files written.
@@ -82,44 +83,45 @@ class Prefixes:
 
 
 def prefixes_of(runs: Sequence[Run], shares: Sequence[float], scaling: Scaling) -> Prefixes:
-    """Cut every run at each of `shares` of its budget, with all its inputs, as it is served."""
-    cut = [
-        (i, share, prefix)
-        for i, run in enumerate(runs)
-        for share in shares
-        if (prefix := _until(run.history, share)) is not None
-    ]
-    columns = columns_of([thin(prefix) for _, _, prefix in cut])
-    example, last = np.arange(len(cut)), columns.length - 1
-    values, floor = anchors(columns)
-    values, floor = values[example, last], floor[example, last]
-    run = np.array([i for i, _, _ in cut])
-    outcome = encode_outcomes(finals_of(runs)[run], values, floor)
-    weight = target_weights(columns, values)
+    """Cut every run at each of `shares` of its budget, with all its inputs, as it is served.
+
+    Share 0 is the plan alone.
+    """
+    whole, finals = columns_of([run.history for run in runs]), finals_of(runs)
+    parts = []
+    for share in shares:
+        cut = until(whole, share)
+        rows = np.arange(len(runs))
+        # Not before the first checkpoint, and not where nothing is left to forecast.
+        use = rows[(cut.length < whole.length) & ((cut.length > 1) | (share == 0))]
+        cut = cut.take(use)
+        last = np.arange(len(use)), cut.length - 1
+        values, floor = anchors(cut)
+        values, floor = values[last], floor[last]
+        outcome = encode_outcomes(finals[use], values, floor)
+        weight = np.where(np.isfinite(outcome), target_weights(cut, values), 0.0)
+        sequence = scaling.apply(encode_columns(cut))
+        parts.append((use, np.full(len(use), share), sequence, cut.length, values, floor, outcome, weight))
+    run, progress, sequences, length, values, floor, outcome, weight = zip(*parts, strict=True)
+    longest = max(s.shape[1] for s in sequences)
+    padded = [np.pad(s, ((0, 0), (0, longest - s.shape[1]), (0, 0))) for s in sequences]
     return Prefixes(
-        run=run,
-        progress=np.array([share for _, share, _ in cut]),
-        sequence=scaling.apply(encode_columns(columns)),
-        length=columns.length.astype(np.int32),
-        values=values,
-        floor=floor,
-        outcome=outcome,
-        weight=np.where(np.isfinite(outcome), weight, 0.0),
+        np.concatenate(run),
+        np.concatenate(progress),
+        np.concatenate(padded),
+        np.concatenate(length).astype(np.int32),
+        np.concatenate(values),
+        np.concatenate(floor),
+        np.concatenate(outcome),
+        np.concatenate(weight),
     )
 
 
-def _until(history: History, share: float) -> History | None:
-    """The checkpoints up to `share` of the budget, or of what is recorded where it is unknown."""
-    budget = history.total_epochs or history.epochs[-1]
-    n = sum(epoch <= share * budget * (1 + 1e-9) for epoch in history.epochs)
-    return history.prefix(n) if 0 < n < len(history) else None
-
-
 def predict(model: keras.Model, prefixes: Prefixes, batch_size: int = 512) -> Array:
-    """Quantiles in change space, [example, 3, level], of the last-step model."""
+    """Quantiles of the end in change space, [example, 3, level], of the last-step model."""
     inputs = {"sequence": prefixes.sequence, "length": prefixes.length}
     answers = model.predict(inputs, batch_size=batch_size, verbose=0)
-    return np.asarray(answers, np.float64)
+    return np.asarray(answers[:, : len(TARGETS)], np.float64)
 
 
 def fit(
@@ -160,7 +162,7 @@ def fit(
         build,
         settings.architecture,
         len(FEATURES),
-        len(TARGETS),
+        OUTPUTS,
         len(HEAD_LEVELS),
         dropout=settings.dropout,
         skip=settings.skip,
