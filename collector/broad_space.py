@@ -1,4 +1,4 @@
-"""What users of all libraries run: the space that the shipped oracles are trained and calibrated on.
+"""What users of all libraries run: the space of the shipped oracles' training and calibration.
 
 `sample_broad` takes the core of `collector.space.sample_wide` and goes on where searches of real
 libraries go: a thousand passes over a small table, batch maps of 5 to 500 epochs, trainings in
@@ -18,7 +18,15 @@ from collector.space import Configuration, Decay, Phase, log_uniform, pick, samp
 _REACHING = ("gaussian", "disc", "exponential", "epanechnikov", "cone")
 #: Reach of the kernel over the radius that is told -> how often. XPySom and Somoclu: 0.5;
 #: sklearn-som: 0.71; R's kohonen: 0.33; the rest: users who told half or twice the radius.
-REACHES = {"1": 62, "0.5": 13, "0.7071": 7, "0.3333": 5, "1.4142": 4, "2": 4, "between": 5}
+REACHES: dict[str, float] = {
+    "1": 62,
+    "0.5": 13,
+    "0.7071": 7,
+    "0.3333": 5,
+    "1.4142": 4,
+    "2": 4,
+    "between": 5,
+}
 #: Most neurons of a map.
 MAX_NEURONS = 4000
 PASSES = (20.0, 1000.0)
@@ -86,9 +94,7 @@ def _in_phases(rng: np.random.Generator, c: Configuration) -> Configuration:
             start, rate_start = log_uniform(rng, 0.5, 2.0), rate.start * 0.1
         start = max(start, 0.3)
         kinds = ("linear", "exponential", "cosine", "constant")
-        radius = Decay(
-            kinds[rng.integers(4)], start, min(start, log_uniform(rng, 0.15, 1.5)), 1.0
-        )
+        radius = Decay(kinds[rng.integers(4)], start, min(start, log_uniform(rng, 0.15, 1.5)), 1.0)
         rate = Decay(
             kinds[rng.integers(4)], rate_start, rate_start * log_uniform(rng, 1e-2, 1.0), 1.0
         )
@@ -98,7 +104,9 @@ def _in_phases(rng: np.random.Generator, c: Configuration) -> Configuration:
 
 def _extreme(rng: np.random.Generator, c: Configuration) -> Configuration:
     """Settings at the rim: growing rates, no rate at the end, wide radii, odd maps."""
-    kind = pick(rng, {"growing": 22, "wide_radius": 28, "chain": 14, "tiny": 14, "huge": 14, "bubble": 8})
+    kind = pick(
+        rng, {"growing": 22, "wide_radius": 28, "chain": 14, "tiny": 14, "huge": 14, "bubble": 8}
+    )
     if kind == "growing":
         start = log_uniform(rng, 0.005, 0.3)
         end = min(1.0, start * log_uniform(rng, 1.2, 10))
@@ -142,7 +150,11 @@ def _varied(rng: np.random.Generator, c: Configuration) -> Configuration:
     if rng.random() < 0.15:
         kind = ("linear", "power", "cosine")[rng.integers(3)]
         c = replace(c, rate=Decay(kind, c.rate.start, 0.0, log_uniform(rng, 0.5, 2.0)))
-    if rng.random() < 0.1 and c.neighborhood not in ("bubble", "triangle") and min(c.rows, c.cols) > 3:
+    if (
+        rng.random() < 0.1
+        and c.neighborhood not in ("bubble", "triangle")
+        and min(c.rows, c.cols) > 3
+    ):
         hexagonal = c.grid.startswith("hexagonal")
         # Rows wrap around a hexagonal torus only in pairs of columns.
         c = replace(

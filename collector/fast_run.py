@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from collector.broad_space import sample_broad
 from collector.fast_som import FastSom
 from collector.random_tables import random_table
 from collector.schedules import schedule
 from collector.sources import dataset_names, load_dataset
-from collector.broad_space import sample_broad
-from collector.space import Configuration, Decay, log_uniform, sample_wide
+from collector.space import Configuration, log_uniform, sample_wide
 from oracle.errors import OracleError, must_be
 from oracle.history.geometry import geometry_of
 from oracle.history.tables import PRETRAINING_PREFIX, Role
@@ -85,7 +86,8 @@ def _values(c: Configuration, steps: int, each: int) -> tuple[Floats, Floats]:
     count = steps // each
     begins = [0, *(min(count - 1, max(1, round(p.begins * count))) for p in c.phases), count]
     planned = [(c.rate, c.radius), *((p.rate, p.radius) for p in c.phases)]
-    rate, radius = [], []
+    rate: list[Floats] = []
+    radius: list[Floats] = []
     for first, last, decays in zip(begins, begins[1:], planned, strict=False):
         if last <= first:  # fewer steps than phases
             continue
@@ -300,7 +302,7 @@ def _counter(
         speed = np.exp(0.15 * rng.standard_normal(len(updates)))
         passed = np.cumsum(np.diff(updates, prepend=0) / speed) * log_uniform(rng, 1e-5, 1e-2)
         seconds = _rounded(passed)
-        if all(b > a for a, b in zip(seconds, seconds[1:], strict=False)):
+        if all(b > a for a, b in pairwise(seconds)):
             return seconds, seconds[-1]
     if c.mode != "online" and rng.random() < 0.5 and len(np.unique(at)) == len(at):
         return tuple(float(s) for s in at), float(len(plan.bounds) - 1)

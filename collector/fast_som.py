@@ -141,7 +141,9 @@ def _squared_offsets(places: Floats, around: float | None) -> tuple[Floats, Ints
     offset = abs(distinct[:, None] - distinct)
     if around is not None:
         offset = np.minimum(offset, around - offset)
-    squared, of = np.unique(np.round(offset * offset, 9) if around else offset * offset, return_inverse=True)
+    squared, of = np.unique(
+        np.round(offset * offset, 9) if around else offset * offset, return_inverse=True
+    )
     return squared, of.reshape(offset.shape)[place[:, None], place]
 
 

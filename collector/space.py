@@ -15,6 +15,7 @@ from collector.schedules import RADIUS_ONLY, RATE_ONLY
 
 T = TypeVar("T", bound=str)
 Mode = Literal["online", "blocks", "minibatch", "batch"]
+Grid = Literal["rectangular", "hexagonal", "hexagonal-cube", "torus", "hexagonal-torus"]
 
 MIN_SIDE, MAX_SIDE = 4, 30
 #: Share of the compiled core's runs that are MiniSom's as `sample_ea` draws them.
@@ -73,7 +74,7 @@ class Configuration:
     mode: Mode
     rows: int
     cols: int
-    grid: Literal["rectangular", "hexagonal", "hexagonal-cube", "torus", "hexagonal-torus"]
+    grid: Grid
     neighborhood: str
     initialization: str
     rate: Decay
@@ -100,8 +101,8 @@ class Configuration:
     def cheaper(self, rng: np.random.Generator) -> Configuration:
         """Shrink the map or shorten the run, at random."""
         if rng.random() < 0.5 and self.rows * self.cols > 64:
-            least = min(4, self.rows, self.cols) if 1 in (self.rows, self.cols) else 4
-            rows, cols = (max(least, int(side * 0.8)) for side in (self.rows, self.cols))
+            side = min(4, self.rows, self.cols) if 1 in (self.rows, self.cols) else 4
+            rows, cols = max(side, int(self.rows * 0.8)), max(side, int(self.cols * 0.8))
             factor = max(rows, cols) / max(self.rows, self.cols)
             start = self.radius.start * factor
             return replace(self, rows=rows, cols=cols, radius=replace(self.radius, start=start))
@@ -208,7 +209,7 @@ def sample_wide(rng: np.random.Generator, n_samples: int) -> Configuration:
     elif mode == "blocks":
         batch = log_uniform(rng, 1, max(2.0, 0.4 * n_samples))
         growth = log_uniform(rng, 1, 30) if rng.random() < 0.7 else 1.0
-    grid = pick(rng, {"rectangular": 53, "hexagonal": 22, "hexagonal-cube": 22, "torus": 3})
+    grid: Grid = pick(rng, {"rectangular": 53, "hexagonal": 22, "hexagonal-cube": 22, "torus": 3})
     return Configuration(
         mode=mode,
         rows=rows,

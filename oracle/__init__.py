@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from oracle.decision.policy import decide_population as decide_population
     from oracle.errors import OracleError as OracleError
     from oracle.errors import OracleWarning as OracleWarning
-    from oracle.forecast.forecaster import Follower as Follower
     from oracle.forecast.forecaster import Oracle as Oracle
     from oracle.history.context import context_of as context_of
     from oracle.history.dataset import iter_dataset as iter_dataset
@@ -56,7 +55,6 @@ _HOME = {
     "OracleError": "oracle.errors",
     "OracleWarning": "oracle.errors",
     "Fitness": "oracle.hook.fitness",
-    "Follower": "oracle.forecast.forecaster",
     "Oracle": "oracle.forecast.forecaster",
     "watch": "oracle.hook",
     "Metrics": "oracle.history.metrics",

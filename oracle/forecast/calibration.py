@@ -2,7 +2,8 @@
 
 Two corrections are learned on runs of tables that the network never saw:
 
-- conformal offsets, one for each target, level and stretch of progress: the level-quantile of
+- conformal offsets, one for each target, level, stretch of progress and class of what is known
+  (`oracle.forecast.knowledge`): the level-quantile of
   (outcome - quantile) / spread, added back in units of the same spread (one-sided CQR; Romano,
   Patterson & Candes 2019, doi:10.48550/arXiv.1905.03222). Tails beyond the network's outer levels
   are knots of the same kind. A ratio that ends at exactly 0 or 1 says only that the change went
@@ -26,18 +27,17 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from oracle.forecast.knowledge import KNOWLEDGE, learn_by_knowledge
 from oracle.forecast.quantiles import between
-from oracle.history.features import Array
+from oracle.history.features import HORIZONS, OUTPUTS, Array
 from oracle.types import HEAD_LEVELS, LEVELS, TARGETS
 
 #: Levels beyond the head, reached from its outermost ones by conformal offsets alone.
 LOW_TAIL = (0.0005, 0.002)
 HIGH_TAIL = (0.998, 0.9995)
 KNOTS = (*LOW_TAIL, *HEAD_LEVELS, *HIGH_TAIL)
-#: Progress at which offsets are learned; linear between. Unknown progress has its own.
-STRETCHES = (0.02, 0.06, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 #: Smallest spread, in change units: (log mqe, topographic error, dead-neuron ratio).
-MIN_SPREAD = (0.005, 0.002, 0.002)
+MIN_SPREAD = (0.005, 0.002, 0.002) * len(HORIZONS)
 #: Joint draws of one forecast. Risks of 0.01 rest on ten of them.
 DRAWS = 1024
 #: Times the offsets are learned where outcomes lie at a bound; more change no figure.
@@ -52,7 +52,7 @@ _MIN_SPREAD = np.array(MIN_SPREAD)
 
 
 def spread_of(quantiles: Array) -> Array:
-    """Width of the central half, [..., 3, level] -> [..., 3], in change units."""
+    """Width of the central half, [..., output, level] -> [..., output], in change units."""
     spread: Array = np.maximum(quantiles[..., _HIGH] - quantiles[..., _LOW], _MIN_SPREAD)
     return spread
 
@@ -62,26 +62,24 @@ class Calibration:
     """What was learned on held-out tables; plain numbers.
 
     Attributes:
-        offsets: [stretch, target, knot] in units of the spread.
-        offsets_unknown: [target, knot] where progress is unknown.
+        offsets: [knowledge, output, knot] in units of the spread.
         ranks: [draw, target] uniform ranks of the copula.
     """
 
     offsets: Array
-    offsets_unknown: Array
     ranks: Array
 
-    def knots(self, quantiles: Array, progress: Array) -> Array:
+    def knots(self, quantiles: Array, knowledge: Array) -> Array:
         """Correct the network's quantiles and extend them into the tails.
 
         Args:
-            quantiles: [run, 3, len(HEAD_LEVELS)] in change space, non-decreasing.
-            progress: [run, stretch + 1] from `along`.
+            quantiles: [run, output, len(HEAD_LEVELS)] in change space, non-decreasing.
+            knowledge: [run, len(KNOWLEDGE)] from `oracle.forecast.knowledge.weights_of`.
 
         Returns:
-            [3, run, len(KNOTS)] in change space, non-decreasing.
+            [output, run, len(KNOTS)] in change space, non-decreasing.
         """
-        knots = (progress @ self._table).reshape(-1, len(TARGETS), len(KNOTS))
+        knots = (knowledge @ self._table).reshape(-1, OUTPUTS, len(KNOTS))
         knots *= spread_of(quantiles)[..., None]
         knots += quantiles.take(_HEAD, axis=2)
         knots.sort(axis=2)
@@ -89,9 +87,7 @@ class Calibration:
 
     @cached_property
     def _table(self) -> Array:
-        """Offsets by stretch, those of unknown progress last: [stretch + 1, target and knot]."""
-        table = np.concatenate((self.offsets, self.offsets_unknown[None]))
-        return np.asarray(table.reshape(len(table), -1))
+        return self.offsets.reshape(len(self.offsets), -1)
 
     def draws(self, knots: Array) -> Array:
         """Draw jointly: [3, run, knot] -> [3, run, draw] in change space.
@@ -120,9 +116,8 @@ class Calibration:
         """As plain numbers, rounded to what matters."""
         return {
             "knots": list(KNOTS),
-            "stretches": list(STRETCHES),
-            "offsets": np.round(self.offsets, 5).tolist(),
-            "offsets_unknown": np.round(self.offsets_unknown, 5).tolist(),
+            "knowledge": list(KNOWLEDGE),
+            "offsets": np.round(self.offsets, 4).tolist(),
             "ranks": np.round(self.ranks, 5).tolist(),
         }
 
@@ -131,22 +126,18 @@ class Calibration:
         """Read what `to_json` gave.
 
         Raises:
-            ValueError: where levels, stretches or shapes are not this version's.
+            ValueError: where levels, classes of knowledge or shapes are not this version's.
         """
-        if tuple(numbers["knots"]) != KNOTS or tuple(numbers["stretches"]) != STRETCHES:
-            raise ValueError("calibration was made for other levels or stretches")
+        if tuple(numbers["knots"]) != KNOTS or tuple(numbers["knowledge"]) != KNOWLEDGE:
+            raise ValueError("calibration was made for other levels or classes of knowledge")
         made = cls(
-            np.asarray(numbers["offsets"], np.float64),
-            np.asarray(numbers["offsets_unknown"], np.float64),
-            np.asarray(numbers["ranks"], np.float64),
+            np.asarray(numbers["offsets"], np.float64), np.asarray(numbers["ranks"], np.float64)
         )
-        one = (len(TARGETS), len(KNOTS))
         right = (
-            made.offsets.shape == (len(STRETCHES), *one)
-            and made.offsets_unknown.shape == one
+            made.offsets.shape == (len(KNOWLEDGE), OUTPUTS, len(KNOTS))
             and made.ranks.ndim == 2
             and made.ranks.shape[1] == len(TARGETS)
-            and all(np.isfinite(a).all() for a in (made.offsets, made.offsets_unknown, made.ranks))
+            and all(np.isfinite(a).all() for a in (made.offsets, made.ranks))
         )
         if not right:
             raise ValueError("calibration has arrays of the wrong shape")
@@ -173,41 +164,37 @@ def seed_of(history_json: bytes) -> int:
 def fit_calibration(
     quantiles: Array,
     outcomes: Array,
-    progress: Array,
-    progress_known: npt.NDArray[np.bool_],
+    knowledge: Array,
+    early: npt.NDArray[np.bool_],
     bounds: tuple[Array, Array],
     seed: int = 0,
 ) -> Calibration:
     """Learn offsets and copula from forecasts on tables held out from training.
 
     Args:
-        quantiles: [example, 3, level] the network's, change space.
-        outcomes: [example, 3] change that came, NaN where undefined.
-        progress: [example] true progress of each prefix, 0..1.
-        progress_known: [example] whether the network was told it.
-        bounds: smallest and largest change that was possible, [example, 3] each, from
+        quantiles: [example, output, level] the network's, change space.
+        outcomes: [example, output] change that came, NaN where undefined.
+        knowledge: [example, len(KNOWLEDGE)] what was known, as it will be served.
+        early: [example] whether the copula learns from it.
+        bounds: smallest and largest change that was possible, [example, output] each, from
             `oracle.history.features.change_bounds`.
         seed: of the draws beyond the bounds and the randomised ranks.
     """
     base = quantiles[..., _HEAD]
     spread = spread_of(quantiles)[..., None]
-    told = along(
-        [at if known else None for at, known in zip(progress.tolist(), progress_known, strict=True)]
-    )
     at_bound = [np.abs(outcomes - bound) < AT_BOUND for bound in bounds]  # NaN is at none
     rng = np.random.default_rng(seed)
     drawn = outcomes
     for _ in range(ROUNDS if np.any(at_bound) else 1):
-        surprise = (drawn[..., None] - base) / spread  # [example, 3, knot]
-        offsets, unknown = learn_offsets(surprise, progress, progress_known)
-        partial = Calibration(offsets, unknown, np.full((1, len(TARGETS)), 0.5))
-        knots = partial.knots(quantiles, told)
+        surprise = (drawn[..., None] - base) / spread  # [example, output, knot]
+        offsets = learn_by_knowledge(surprise, knowledge, KNOTS)
+        partial = Calibration(offsets, np.full((1, len(TARGETS)), 0.5))
+        knots = partial.knots(quantiles, knowledge)
         drawn = _drawn_beyond(outcomes, at_bound, knots, rng)
-    known = np.asarray(np.isfinite(drawn))
+    known = np.asarray(np.isfinite(drawn[:, : len(TARGETS)]))
     # A target without any outcome is drawn independently of the others.
     learned = np.flatnonzero(known.any(axis=0))
-    whole = known[:, learned].all(axis=1) & progress_known & (progress < 0.75)
-    rows = rng.permutation(np.flatnonzero(whole))
+    rows = rng.permutation(np.flatnonzero(known[:, learned].all(axis=1) & early))
     rows = rows[: 8 * DRAWS]
     pits = np.array(
         [
@@ -218,7 +205,7 @@ def fit_calibration(
             for i in rows
         ]
     )
-    return Calibration(offsets, unknown, _copula(pits, rng))
+    return Calibration(offsets, _copula(pits, rng))
 
 
 def _drawn_beyond(
@@ -230,9 +217,9 @@ def _drawn_beyond(
     """Draw outcomes at a bound from the forecast at or beyond it; the others stay.
 
     Args:
-        outcomes: [example, 3].
+        outcomes: [example, output].
         at_bound: whether each is at its lower, and at its upper bound.
-        knots: [3, example, knot] the forecasts, in change space: they know no bounds.
+        knots: [output, example, knot] the forecasts, in change space: they know no bounds.
         rng: source of the draws.
     """
     drawn = outcomes.copy()
@@ -245,41 +232,6 @@ def _drawn_beyond(
             elif not upper and level > KNOTS[0]:
                 drawn[i, k] = between(rng.uniform(0.0, level), KNOTS, forecast)
     return drawn
-
-
-def along(progress: Sequence[float | None]) -> Array:
-    """What the offsets of each stretch, and last those of unknown progress, weigh for each run.
-
-    Returns:
-        [run, stretch + 1]: linear between the stretches.
-    """
-    weights = np.zeros((len(progress), len(STRETCHES) + 1))
-    for row, at in zip(weights, progress, strict=True):
-        if at is None:
-            row[-1] = 1.0
-        else:
-            x = between(at, STRETCHES, range(len(STRETCHES)))
-            low = min(int(x), len(STRETCHES) - 2)
-            row[low], row[low + 1] = 1 - x + low, x - low
-    return weights
-
-
-def learn_offsets(
-    surprise: Array, progress: Array, progress_known: npt.NDArray[np.bool_]
-) -> tuple[Array, Array]:
-    """Learn conformal offsets for each stretch, and for unknown progress.
-
-    Args:
-        surprise: [example, target, knot] (outcome - quantile) / spread, NaN where undefined.
-        progress: [example] true progress.
-        progress_known: [example] whether the forecast was told it.
-
-    Returns:
-        [stretch, target, knot] and [target, knot].
-    """
-    known = progress_known.astype(float)
-    stretches = [_offsets(surprise, _near(progress, i) * known) for i in range(len(STRETCHES))]
-    return np.stack(stretches), _offsets(surprise, 1 - known)
 
 
 def pit(outcome: float, knots: Array, levels: tuple[float, ...], rng: np.random.Generator) -> float:
@@ -300,29 +252,6 @@ def pit(outcome: float, knots: Array, levels: tuple[float, ...], rng: np.random.
         return float(rng.uniform(levels[-1], 1.0))
     share = (outcome - knots[low - 1]) / (knots[low] - knots[low - 1])
     return float(levels[low - 1] + share * (levels[low] - levels[low - 1]))
-
-
-def _near(progress: Array, stretch: int) -> Array:
-    """Weight of each example for one stretch: 1 at it, 0 at the next ones."""
-    at = np.interp(progress, STRETCHES, np.arange(len(STRETCHES)))
-    weight: Array = np.maximum(0.0, 1 - np.abs(at - stretch))
-    return weight
-
-
-def _offsets(score: Array, weight: Array) -> Array:
-    """Weighted level-quantiles of the scores, [3, knot]; 0 where nothing can be learned."""
-    out = np.zeros(score.shape[1:])
-    for k in range(score.shape[1]):
-        use = (weight > 0.05) & np.isfinite(score[:, k, 0])
-        if use.sum() < 50:
-            continue
-        w = weight[use]
-        for j, level in enumerate(KNOTS):
-            values = score[use, k, j]
-            order = np.argsort(values)
-            share = (np.cumsum(w[order]) - 0.5 * w[order]) / w.sum()
-            out[k, j] = np.interp(level, share, values[order])
-    return out
 
 
 def _copula(pits: Array, rng: np.random.Generator) -> Array:

@@ -7,37 +7,43 @@ features -> network -> conformal correction -> joint draws -> `Forecast`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
-from oracle.errors import ArtifactIncompatible, must_be
-from oracle.forecast.calibration import KNOTS, Calibration, along, rotated, seed_of, shown
+from oracle.errors import ArtifactIncompatible, InvalidHistory, must_be
+from oracle.forecast import knowledge
+from oracle.forecast.calibration import KNOTS, Calibration, rotated, seed_of, shown
 from oracle.forecast.quantiles import between, quantiles_of
 from oracle.forecast.score_calibration import QualityCalibration, scores_of, weights_of
 from oracle.forecast.support import Support
 from oracle.forks import uncut
 from oracle.history.features import (
+    HORIZONS,
+    OUTPUTS,
+    Columns,
     Float32,
+    anchors,
     columns_of,
     decode,
     encode_columns,
-    far_enough,
-    last_anchors,
     thin,
 )
 from oracle.model.artifact import Artifact, read_artifact, resolve
 from oracle.model.runtime import open_artifact
 from oracle.types import (
     LEVELS,
+    METRICS,
     QUALITY_WEIGHTS,
     TARGETS,
+    Curve,
     Forecast,
     History,
     ModelInfo,
     QualityForecast,
-    RunContext,
     Scale,
 )
 
@@ -91,58 +97,42 @@ class Oracle:
 
     @uncut()
     def forecast(self, history: History) -> Forecast:
-        """Forecast the three final values of one run from its checkpoints so far."""
-        thinned = thin(history)
-        columns = columns_of([thinned])
-        rows = encode_columns(columns)
-        quantiles = self._session.run(self._scale(rows), columns.length.astype(np.int32))
-        return self._forecasts([history], [thinned], list(rows), quantiles)[0]
+        """Forecast the three final values of one run from its plan and its checkpoints so far.
+
+        Raises:
+            InvalidHistory: no checkpoint yet, and `context.mqe_of_mean` is unknown.
+        """
+        seen = self._see([history])
+        quantiles = self._session.run(self._scale(seen.rows), seen.columns.length.astype(np.int32))
+        return self._forecasts(seen, quantiles)[0]
 
     @uncut()
     def forecast_many(self, histories: Sequence[History]) -> list[Forecast]:
         """Forecast many runs at once: the same answers as one by one, several times faster."""
-        if not histories:
-            return []
-        thinned = [thin(history) for history in histories]
-        columns = columns_of(thinned)
-        rows = encode_columns(columns)
-        scaled = self._scale(rows)
-        quantiles = self._session.run_many([scaled[i, :n] for i, n in enumerate(columns.length)])
         forecasts: list[Forecast] = []
-        real = [rows[i, :n] for i, n in enumerate(columns.length)]
+        if not histories:
+            return forecasts
+        seen = self._see(histories)
+        scaled = self._scale(seen.rows)
+        lengths = seen.columns.length
+        quantiles = self._session.run_many([scaled[i, :n] for i, n in enumerate(lengths)])
         for at in range(0, len(histories), TOGETHER):
-            part = slice(at, at + TOGETHER)
-            forecasts += self._forecasts(
-                histories[part], thinned[part], real[part], quantiles[part]
-            )
+            rows = np.arange(at, min(at + TOGETHER, len(histories)))
+            forecasts += self._forecasts(seen.take(rows), quantiles[rows])
         return forecasts
 
-    def follow(
-        self,
-        context: RunContext | None = None,
-        *,
-        total_epochs: float | None = None,
-        run_id: str | None = None,
-        dataset: str | None = None,
-        population: str | None = None,
-    ) -> Follower:
-        """Follow one run whose checkpoints come one by one.
-
-        Args:
-            context: what is known before the run starts.
-            total_epochs: the budget, in the unit of the epochs that will be reported.
-            run_id, dataset, population: names, see `History`.
-        """
-        return Follower(
-            self,
-            {
-                "context": context or RunContext(),
-                "total_epochs": total_epochs,
-                "run_id": run_id,
-                "dataset": dataset,
-                "population": population,
-            },
-        )
+    def _see(self, histories: Sequence[History]) -> _Seen:
+        for history in histories:
+            if not len(history) and history.context.mqe_of_mean is None:
+                raise InvalidHistory(
+                    must_be(
+                        "context.mqe_of_mean", "known where there is no checkpoint yet", None,
+                        "It is the mean distance of the samples to their mean: `context_of` reads "
+                        "it. Without it mqe has no unit to be forecast in.",
+                    )
+                )  # fmt: skip
+        columns = columns_of([thin(history) for history in histories])
+        return _Seen(list(histories), columns, encode_columns(columns))
 
     def _scale(self, rows: Float32) -> Float32:
         scaled: Float32 = rows - self._mean
@@ -150,33 +140,28 @@ class Oracle:
         np.minimum(scaled, 8.0, out=scaled)
         return np.maximum(scaled, -8.0, out=scaled)
 
-    def _forecasts(
-        self,
-        histories: Sequence[History],
-        thinned: Sequence[History],
-        rows: Sequence[Float32],
-        quantiles: Float32,
-    ) -> list[Forecast]:
-        """Turn the network's answers into forecasts.
-
-        Args:
-            histories: as they came.
-            thinned: what the network saw of them.
-            rows: [time, feature] of each, unscaled.
-            quantiles: [run, 3, level] the network's, change space.
-        """
-        values, floor = (a[..., None] for a in last_anchors(thinned))
-        progress = along([h.progress for h in histories])
+    def _forecasts(self, seen: _Seen, quantiles: Float32) -> list[Forecast]:
+        """Turn the network's answers [run, output, level] in change space into forecasts."""
+        run, last = np.arange(len(seen.histories)), seen.columns.length - 1
+        values, floor = anchors(seen.columns)
+        values, floor = values[run, last].T[..., None], floor[run, last][:, None]
+        histories = seen.histories
+        known = knowledge.weights_of(seen.rows[run, last], [h.progress for h in histories])
         unit = np.array([h.context.mqe_of_mean or 1.0 for h in histories])
-        changes = self._calibration.knots(quantiles.astype(np.float64), progress)
-        knots = decode(changes, values, floor)
-        draws = decode(self._calibration.draws(changes), values, floor)
-        draws, score = self._quality.adjust(draws, unit, progress)
-        final = shown(knots).transpose(1, 0, 2).tolist()
+        changes = self._calibration.knots(quantiles.astype(np.float64), known)
+        knots = [
+            decode(changes[at : at + len(TARGETS)], values, floor)
+            for at in range(0, OUTPUTS, len(TARGETS))
+        ]
+        draws = decode(self._calibration.draws(changes[: len(TARGETS)]), values, floor)
+        draws, score = self._quality.adjust(draws, unit, known)
+        # [run, horizon, target, level]
+        shown_knots = np.stack([shown(k) for k in knots]).transpose(2, 0, 1, 3).tolist()
         raw = quantiles_of(scores_of(draws, weights_of(np.ones_like(unit))), LEVELS).tolist()
         relative = quantiles_of(score, LEVELS).tolist()
+        rows = [seen.rows[i, : n + 1] for i, n in enumerate(last)]
         support = self._support.score(rows, histories)
-        mqe_knots = knots[0].tolist()
+        mqe_knots = knots[0][0].tolist()
         forecasts = []
         for i, history in enumerate(histories):
             mqe_of_mean = history.context.mqe_of_mean
@@ -184,14 +169,16 @@ class Oracle:
             if mqe_of_mean is not None:
                 quality.append(_quality(Scale.RELATIVE, relative[i]))
             # P(final mqe <= WORSE * best), read off the calibrated quantiles.
-            not_worse = between(WORSE * min(history.mqe), mqe_knots[i], KNOTS)
+            best = min(history.mqe, default=np.inf)
+            not_worse = between(WORSE * best, mqe_knots[i], KNOTS) if history.mqe else 1.0
             seed = seed_of(np.array([history.epochs, history.mqe]).tobytes())
             forecast = Forecast(
                 run_id=history.run_id,
                 progress=history.progress,
                 n_checkpoints=len(history),
                 model=self.info,
-                final=dict(zip(TARGETS, map(tuple, final[i]), strict=True)),
+                final=dict(zip(TARGETS, map(tuple, shown_knots[i][0]), strict=True)),
+                curve=_curve(shown_knots[i]),
                 quality=tuple(quality),
                 coverage=COVERAGE,
                 support=support[i],
@@ -202,69 +189,32 @@ class Oracle:
         return forecasts
 
 
-class Follower:
-    """One run followed checkpoint by checkpoint: each forecast costs one step of the network.
+@dataclass(frozen=True)
+class _Seen:
+    """Histories as the network sees them.
 
-    Forecasts equal those of `Oracle.forecast` on the history so far. A bidirectional trunk has no
-    state to keep, so it reads the whole history again each time.
+    Attributes:
+        histories: as they came.
+        columns: thinned.
+        rows: [run, time, feature] unscaled.
     """
 
-    def __init__(self, oracle: Oracle, fixed: dict[str, object]) -> None:
-        self._oracle, self._fixed = oracle, fixed
-        session = oracle._session
-        self._state: Float32 | None = session.start() if session.streams else None
-        self._last_kept: float | None = None
-        self.history: History | None = None
+    histories: list[History]
+    columns: Columns
+    rows: Float32
 
-    @uncut()
-    def update(
-        self,
-        epoch: float,
-        *,
-        mqe: float,
-        topographic_error: float | None,
-        dead_neuron_ratio: float | None,
-        learning_rate: float | None = None,
-        radius: float | None = None,
-    ) -> Forecast:
-        """Add one checkpoint and forecast.
+    def take(self, rows: npt.NDArray[np.int64]) -> _Seen:
+        """Select runs."""
+        return _Seen([self.histories[i] for i in rows], self.columns.take(rows), self.rows[rows])
 
-        Raises:
-            InvalidHistory: where the checkpoint breaks a rule; the run stays as it was.
-        """
-        new = {
-            "epochs": epoch,
-            "mqe": mqe,
-            "topographic_error": topographic_error,
-            "dead_neuron_ratio": dead_neuron_ratio,
-            "learning_rate": learning_rate,
-            "radius": radius,
-        }
-        old = self.history
-        columns = {
-            name: (*((getattr(old, name) or ()) if old else ()), value)
-            for name, value in new.items()
-        }
-        history = History.parse({**self._fixed, **columns})
-        forecast = self._forecast(history)
-        self.history = history
-        return forecast
 
-    def _forecast(self, history: History) -> Forecast:
-        oracle = self._oracle
-        if self._state is None:
-            return oracle.forecast(history)
-        thinned = thin(history)
-        rows = encode_columns(columns_of([thinned]))
-        row = oracle._scale(rows[:, -1])
-        quantiles, state = oracle._session.step(self._state, row)
-        forecast = oracle._forecasts([history], [thinned], list(rows), quantiles)[0]
-        # A checkpoint that stands too close to the one before is seen only while it is last.
-        if self._last_kept is None or far_enough(
-            self._last_kept, history.epochs[-1], history.total_epochs
-        ):
-            self._state, self._last_kept = state, history.epochs[-1]
-        return forecast
+def _curve(knots: Sequence[Sequence[Sequence[float]]]) -> Curve:
+    """Order what [horizon, target, level] says of the way, the end last."""
+    order = sorted(range(len(HORIZONS)), key=HORIZONS.__getitem__)
+    return Curve(
+        of_the_rest=tuple(HORIZONS[h] for h in order),
+        **{metric: tuple(tuple(knots[h][k]) for h in order) for k, metric in enumerate(METRICS)},
+    )
 
 
 def _quality(scale: Scale, values: Sequence[float]) -> QualityForecast:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from oracle.forecast.calibration import KNOTS, STRETCHES, learn_offsets
+from oracle.forecast.calibration import KNOTS
+from oracle.forecast.knowledge import KNOWLEDGE, learn_by_knowledge
 from oracle.forecast.quantiles import quantiles_of
 from oracle.history.features import Array
 from oracle.types import QUALITY_WEIGHTS
@@ -58,14 +57,12 @@ class QualityCalibration:
     """Offsets of the score's quantiles, in units of its spread.
 
     Attributes:
-        offsets: [stretch, knot].
-        offsets_unknown: [knot] where progress is unknown.
+        offsets: [knowledge, knot].
     """
 
     offsets: Array
-    offsets_unknown: Array
 
-    def adjust(self, draws: Array, unit: Array, progress: Array) -> tuple[Array, Array]:
+    def adjust(self, draws: Array, unit: Array, knowledge: Array) -> tuple[Array, Array]:
         """Move joint draws so that their quality score is calibrated.
 
         Each draw moves along the metrics in proportion to how much they vary, so that a metric
@@ -75,7 +72,7 @@ class QualityCalibration:
         Args:
             draws: [3, run, draw], raw units.
             unit: [run] of mqe inside the score: mqe_of_mean, or 1 where it is unknown.
-            progress: [run, stretch + 1] from `oracle.forecast.calibration.along`.
+            knowledge: [run, len(KNOWLEDGE)] from `oracle.forecast.knowledge.weights_of`.
 
         Returns:
             The draws [3, run, draw] and their scores [run, draw].
@@ -83,7 +80,7 @@ class QualityCalibration:
         weights = weights_of(unit)
         score = scores_of(draws, weights)
         base, spread = score_knots(score)
-        change = progress @ self._table
+        change = knowledge @ self.offsets
         change *= spread
         change += base
         np.maximum.accumulate(change, axis=1, out=change)
@@ -101,17 +98,9 @@ class QualityCalibration:
         np.copyto(moved[1:], draws[1:], where=at_bound)
         return moved, scores_of(moved, weights)
 
-    @cached_property
-    def _table(self) -> Array:
-        """Offsets by stretch, those of unknown progress last: [stretch + 1, knot]."""
-        return np.concatenate((self.offsets, self.offsets_unknown[None]))
-
     def to_json(self) -> dict[str, Any]:
         """As plain numbers."""
-        return {
-            "offsets": np.round(self.offsets, 5).tolist(),
-            "offsets_unknown": np.round(self.offsets_unknown, 5).tolist(),
-        }
+        return {"offsets": np.round(self.offsets, 5).tolist()}
 
     @classmethod
     def from_json(cls, numbers: dict[str, Any]) -> Self:
@@ -120,16 +109,12 @@ class QualityCalibration:
         Raises:
             ValueError: where the shapes are not this version's.
         """
-        made = cls(
-            np.asarray(numbers["offsets"], np.float64),
-            np.asarray(numbers["offsets_unknown"], np.float64),
-        )
-        shapes = (made.offsets.shape, made.offsets_unknown.shape)
-        if shapes != ((len(STRETCHES), len(KNOTS)), (len(KNOTS),)):
+        offsets = np.asarray(numbers["offsets"], np.float64)
+        if offsets.shape != (len(KNOWLEDGE), len(KNOTS)):
             raise ValueError("quality calibration has arrays of the wrong shape")
-        if not (np.isfinite(made.offsets).all() and np.isfinite(made.offsets_unknown).all()):
+        if not np.isfinite(offsets).all():
             raise ValueError("quality calibration has numbers that are not finite")
-        return made
+        return cls(offsets)
 
 
 def _std(draws: Array) -> Array:
@@ -140,22 +125,17 @@ def _std(draws: Array) -> Array:
 
 
 def fit_quality(
-    examples: Iterable[tuple[Array, Array, Array]],
-    progress: Array,
-    progress_known: npt.NDArray[np.bool_],
+    examples: Iterable[tuple[Array, Array, Array]], knowledge: Array
 ) -> QualityCalibration:
     """Learn the offsets on held-out runs; 0 where there are none with every outcome.
 
     Args:
         examples: draws [3, run, draw], outcomes [3, run] and units [run] of prefixes, in parts.
-        progress: [example] true progress.
-        progress_known: [example] whether the forecast was told it.
+        knowledge: [example, len(KNOWLEDGE)] what was known of each.
     """
     none = np.empty((0, len(KNOTS)))
     surprise = np.concatenate([none, *(_surprise(*part) for part in examples)])[:, None, :]
-    return QualityCalibration(
-        *(o[..., 0, :] for o in learn_offsets(surprise, progress, progress_known))
-    )
+    return QualityCalibration(learn_by_knowledge(surprise, knowledge, KNOTS)[:, 0])
 
 
 def _surprise(draws: Array, outcome: Array, unit: Array) -> Array:

@@ -26,7 +26,12 @@ SUPPORT_VERSION = 1
 _AT = {name: i for i, name in enumerate(FEATURES)}
 _CHANGES = slice(_AT["mqe_to_previous"], _AT["dead_neuron_ratio_to_previous"] + 1, 5)
 _SINCE_FIRST = slice(_AT["mqe_to_first"], _AT["dead_neuron_ratio_to_first"] + 1, 5)
-_PLAN_NOW = slice(_AT["learning_rate_now"], _AT["radius_now"] + 1, 6)
+_PLAN_NOW = slice(
+    _AT["learning_rate_now"],
+    _AT["radius_now"] + 1,
+    _AT["radius_now"] - _AT["learning_rate_now"],
+)
+_INDEX = _AT["index"]
 _PROGRESS_KNOWN = _AT["progress_known"]
 _SCALE_KNOWN = _AT["mqe_known_scale"]
 _MAP_KNOWN = _AT["map_known"]
@@ -39,9 +44,12 @@ _MAGNITUDES = 24
 _SPIKE = math.log(3)
 #: What each spread beyond the range seen costs: the network itself never sees it (logits).
 _OUTSIDE = 5.0
+#: Spreads beyond the range that cost nothing: one number a little out of range does not make a
+#: run unlike any other.
+_SLACK = 1.0
 
-#: Checkpoints at which the next group of calibration begins; histories of 1, 2, 3..4, 5..9, more.
-_LENGTHS = (2, 3, 5, 10)
+#: Checkpoints at which the next group of calibration begins: 0, 1, 2, 3..4, 5..9, more.
+_LENGTHS = (1, 2, 3, 5, 10)
 #: Groups of calibration: length, and what is known of progress, scale and map.
 GROUPS = (len(_LENGTHS) + 1) * 4
 #: Levels at which each group's distribution is kept; fine where policies cut.
@@ -51,6 +59,14 @@ KNOT_LEVELS = (
 )
 #: Answers this far below the lowest level have no support at all (logits).
 _FALL = 6.0
+
+
+def described_rows(rows: Float32) -> Float32:
+    """The rows [time, feature] of one encoded history that are described.
+
+    These are the checkpoints; the plan, where there is none.
+    """
+    return rows[1:] if len(rows) > 1 else rows
 
 
 def describe(rows: Float32) -> Float32:
@@ -128,7 +144,8 @@ def group_of(rows: Float32) -> int:
     known = 0
     if last[_PROGRESS_KNOWN]:
         known = 1 + (last[_SCALE_KNOWN] > 0) + (last[_MAP_KNOWN] > 0)
-    return int(bisect(_LENGTHS, len(rows)) * 4 + known)
+    checkpoints = len(rows) if last[_INDEX] > 0 else 0
+    return int(bisect(_LENGTHS, checkpoints) * 4 + known)
 
 
 class Support:
@@ -183,13 +200,15 @@ class Support:
     def answer(self, inputs: Float32) -> Float32:
         """The network's logit of being real for [..., input] descriptions."""
         inside = np.minimum(np.maximum(inputs, self.low), self.high)
-        beyond = np.abs(inputs - inside) @ self.scale
+        beyond = np.abs(inputs - inside) * self.scale
+        beyond -= _SLACK
+        np.maximum(beyond, 0, out=beyond)
         inside -= self.mean
         inside *= self.scale
         h = inside @ self.hidden
         h += self.hidden_bias
         np.maximum(h, 0, out=h)
-        logit: Float32 = h @ self.out + self.out_bias - _OUTSIDE * beyond
+        logit: Float32 = h @ self.out + self.out_bias - _OUTSIDE * beyond.sum(axis=-1)
         return logit
 
     def score(
@@ -204,6 +223,7 @@ class Support:
         """
         if not encoded:
             return []
+        encoded = [described_rows(rows) for rows in encoded]
         logits = self.answer(describe_each(encoded)).tolist()
         scores = [
             self._level(logit, group_of(rows)) for logit, rows in zip(logits, encoded, strict=True)

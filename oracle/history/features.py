@@ -505,14 +505,18 @@ def encode_outcomes(final: Array, values: Array, floor: Array) -> Array:
 
 
 def change_bounds(values: Array) -> tuple[Array, Array]:
-    """Smallest and largest change of each target that ends within what is possible, [..., 3] each.
+    """Smallest and largest change of each output that ends within what is possible.
 
     Args:
         values: [..., 3] from `anchors`. A ratio ends within 0..1; mqe has no bound that is met.
+
+    Returns:
+        [..., OUTPUTS] each.
     """
     low, high = -values, 1.0 - values
     low[..., 0], high[..., 0] = -np.inf, np.inf
-    return low, high
+    several = (1,) * (values.ndim - 1) + (len(HORIZONS),)
+    return np.tile(low, several), np.tile(high, several)
 
 
 def decode(change: Array, values: Array, floor: float | Array) -> Array:

@@ -105,7 +105,8 @@ def _squared(rows: FloatArray, others: FloatArray) -> FloatArray:
 
 def _neighbours(rows: FloatArray) -> dict[str, float | None]:
     """Nearest neighbours: share of distinct rows, how near the next one is, Levina and Bickel's
-    dimension (2004, with MacKay and Ghahramani's average)."""
+    dimension (2004, with MacKay and Ghahramani's average).
+    """
     squared = _squared(rows[:NEAR_ROWS], rows)
     np.fill_diagonal(squared, np.inf)
     # Below the rounding of the matrix product two rows are the same.

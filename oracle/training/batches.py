@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from oracle.history.features import FEATURES, OUTPUTS, Float32
 from oracle.training.windows import Windows
+
 #: Steps an epoch at least: few runs are seen several times, through other windows.
 MIN_STEPS = 16
 

@@ -20,14 +20,6 @@ from oracle.types import METRICS
 #: Checkpoints a drawn prefix has at most (closer ones are thinned away anyway).
 MAX_LENGTH = 40
 RATIOS = METRICS[1:]
-#: Context that is given or left out together.
-CONTEXT = (
-    ("mqe_of_mean",),
-    ("map_rows", "map_cols"),
-    ("n_samples", "n_features"),
-    ("total_updates",),
-    ("batch_size",),
-)
 #: Sizes that may be absurd, and the smallest value that is (recorded runs stay far below).
 ABSURD = {
     "map_rows": 150.0,
@@ -47,7 +39,8 @@ Corruption = Callable[[Columns, Rng], None]
 def draw_prefixes(c: Columns, count: int, shortest: int, rng: Rng) -> Columns:
     """Draw `count` prefixes: a run each, `shortest`..MAX_LENGTH checkpoints, up to any progress.
 
-    Fewer checkpoints than `shortest` remain only where the run has no more.
+    Fewer checkpoints than `shortest` remain only where the run has no more. The plan rows are left
+    out: corruptions break checkpoints. `with_plan` puts them back.
     """
     rows = rng.integers(len(c), size=count)
     picks = np.zeros((count, MAX_LENGTH), np.int64)
@@ -57,8 +50,8 @@ def draw_prefixes(c: Columns, count: int, shortest: int, rng: Rng) -> Columns:
     bend = np.where(rng.random(count) < 0.5, 1.0, rng.uniform(0.6, 2.5, count))
     start = np.where(rng.random(count) < 0.6, 0.0, rng.uniform(0.0, 0.1, count))
     for i, row in enumerate(rows):
-        n = c.length[row]
-        at = c.step["epochs"][row, :n]
+        n = c.length[row] - 1
+        at = c.step["epochs"][row, 1 : 1 + n]
         total = c.total_epochs[row]
         at = at / (total if total == total else max(at[-1], 1e-12))
         end = max(ends[i], at[min(shortest, n) - 1])
@@ -71,10 +64,17 @@ def draw_prefixes(c: Columns, count: int, shortest: int, rng: Rng) -> Columns:
         lengths[i] = len(index)
     beyond = np.arange(MAX_LENGTH) >= lengths[:, None]
     taken = c.take(rows)
-    step = {k: np.take_along_axis(v, picks, axis=1) for k, v in taken.step.items()}
+    step = {k: np.take_along_axis(v, picks + 1, axis=1) for k, v in taken.step.items()}
     for values in step.values():
         values[beyond] = np.nan
     return replace(taken, step=step, length=lengths)
+
+
+def with_plan(c: Columns) -> Columns:
+    """Put the plan rows before the checkpoints, as `columns_of` does."""
+    step = {k: np.pad(v, ((0, 0), (1, 0)), constant_values=np.nan) for k, v in c.step.items()}
+    step["epochs"][:, 0] = 0.0
+    return replace(c, step=step, length=c.length + 1)
 
 
 def spread_out(index: npt.NDArray[np.int64], at: Array) -> npt.NDArray[np.int64]:
@@ -84,30 +84,6 @@ def spread_out(index: npt.NDArray[np.int64], at: Array) -> npt.NDArray[np.int64]
         if not keep or at[i] - at[keep[-1]] >= MIN_STEP:
             keep.append(int(i))
     return np.array([*keep, int(index[-1])], np.int64)
-
-
-def hide_context(c: Columns, rng: Rng) -> None:
-    """Leave out context as users do: nothing, this and that, or all; in place."""
-    runs = len(c)
-    kind = rng.random(runs)
-    some, everything = (kind > 0.4) & (kind < 0.7), kind >= 0.7
-
-    def hidden() -> Flags:
-        return (some & (rng.random(runs) < 0.35)) | everything
-
-    for group in CONTEXT:
-        rows = hidden()
-        for size in group:
-            c.size[size][rows] = np.nan
-    planned, measured = hidden(), hidden()
-    for name in PLANS:
-        c.plan[name][planned] = np.nan
-        c.step[name][measured] = np.nan
-    c.kind[hidden()] = 0.0
-    # The brief's four arrays alone: with the budget, or without it.
-    c.total_epochs[(some & (rng.random(runs) < 0.15)) | (kind >= 0.85)] = np.nan
-    for metric in RATIOS:
-        c.step[metric][rng.random(runs) < 0.01] = np.nan
 
 
 def _real(c: Columns) -> Flags:

@@ -101,7 +101,9 @@ def prefixes_of(runs: Sequence[Run], shares: Sequence[float], scaling: Scaling) 
         outcome = encode_outcomes(finals[use], values, floor)
         weight = np.where(np.isfinite(outcome), target_weights(cut, values), 0.0)
         sequence = scaling.apply(encode_columns(cut))
-        parts.append((use, np.full(len(use), share), sequence, cut.length, values, floor, outcome, weight))
+        parts.append(
+            (use, np.full(len(use), share), sequence, cut.length, values, floor, outcome, weight)
+        )
     run, progress, sequences, length, values, floor, outcome, weight = zip(*parts, strict=True)
     longest = max(s.shape[1] for s in sequences)
     padded = [np.pad(s, ((0, 0), (0, longest - s.shape[1]), (0, 0))) for s in sequences]

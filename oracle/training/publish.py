@@ -12,8 +12,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from oracle.forecast.calibration import Calibration, along, fit_calibration
+from oracle.forecast.calibration import Calibration, fit_calibration
 from oracle.forecast.forecaster import TOGETHER
+from oracle.forecast.knowledge import weights_of
 from oracle.forecast.score_calibration import QualityCalibration, fit_quality
 from oracle.history.features import (
     FEATURES,
@@ -32,15 +33,17 @@ from oracle.training.export import export_forward, export_step, forecast, golden
 from oracle.training.fit import Fitted
 from oracle.training.support_fit import fit_support
 from oracle.training.windows import LENGTHS, Windows
-from oracle.types import ModelInfo, Run
+from oracle.types import TARGETS, ModelInfo, Run
 
 #: Version of the artifacts written here.
 VERSION = "1.0.0"
 #: Checkpoints of the self-test's inputs.
 GOLDEN_LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34)
 #: Windows drawn of each calibration run: with all inputs, and with inputs hidden.
-CALIBRATION_WINDOWS = 16
-CALIBRATION_HIDDEN = 8
+CALIBRATION_WINDOWS = 14
+CALIBRATION_HIDDEN = 18
+#: Factor on the rates at which inputs are hidden there: every class needs examples.
+HIDDEN_OFTEN = 2.0
 #: Fewer calibration runs than this cannot replace a fine-tuned oracle's own calibration.
 MIN_CALIBRATION_RUNS = 100
 
@@ -59,20 +62,20 @@ def calibrate_network(
     rng = np.random.default_rng(seed)
     parts = defaultdict[str, list[npt.NDArray[Any]]](list)
     for repeat in range(CALIBRATION_WINDOWS + CALIBRATION_HIDDEN):
-        windows = Windows(runs, hide=0.0 if repeat < CALIBRATION_WINDOWS else 1.0)
-        if repeat >= CALIBRATION_WINDOWS:
-            windows.columns.total_epochs[rng.random(len(windows)) < 0.5] = np.nan
+        windows = Windows(runs, hide=0.0 if repeat < CALIBRATION_WINDOWS else HIDDEN_OFTEN)
         rows = np.arange(len(windows))
         batch = windows.batch(rows, int(rng.choice(LENGTHS)), rng)
-        # Cut evenly in progress, not in checkpoints: users' checks are.
+        # Cut evenly in progress, not in checkpoints: users' checks are. A tenth is the plan.
         cut = rng.uniform(0.0, 0.95, len(rows))[:, None]
-        length = np.maximum(1, np.sum(batch.progress <= cut, axis=1)).astype(np.int32)
+        length = np.maximum(2, np.sum(batch.progress <= cut, axis=1)).astype(np.int32)
+        length[rng.random(len(rows)) < 0.1] = 1
         at = rows, length - 1
         answers = forecast(models, scaling.apply(batch.sequence), length)
+        told = [p if t else None for p, t in zip(batch.progress[at], batch.told, strict=True)]
         parts["quantiles"].append(answers.astype(np.float64))
         parts["outcomes"].append(np.where(batch.weight[at] > 0, batch.target[at], np.nan))
-        parts["progress"].append(batch.progress[at])
-        parts["known"].append(batch.told)
+        parts["knowledge"].append(weights_of(batch.sequence[at], told))
+        parts["early"].append(batch.told & (batch.progress[at] < 0.75))
         parts["values"].append(batch.values[at])
         parts["floor"].append(batch.floor[at])
         parts["unit"].append(batch.unit)
@@ -81,28 +84,24 @@ def calibrate_network(
     calibration = fit_calibration(
         seen["quantiles"],
         seen["outcomes"],
-        seen["progress"],
-        seen["known"],
+        seen["knowledge"],
+        seen["early"],
         change_bounds(seen["values"]),
         seed,
     )
-    whole = np.isfinite(seen["final"]).all(axis=1)
+    # Without its scale a plan alone has no mqe to forecast.
+    whole = np.isfinite(seen["final"]).all(axis=1) & np.isfinite(seen["values"]).all(axis=1)
     seen = {name: column[whole] for name, column in seen.items()}
 
-    told = [
-        at if known else None
-        for at, known in zip(seen["progress"].tolist(), seen["known"], strict=True)
-    ]
-
     def joint() -> Iterator[tuple[Array, Array, Array]]:
-        for at in range(0, len(told), TOGETHER):
+        for at in range(0, len(seen["unit"]), TOGETHER):
             part = slice(at, at + TOGETHER)
-            knots = calibration.knots(seen["quantiles"][part], along(told[part]))
+            knots = calibration.knots(seen["quantiles"][part], seen["knowledge"][part])
             values, floor = seen["values"][part].T[..., None], seen["floor"][part, None]
-            draws = decode(calibration.draws(knots), values, floor)
+            draws = decode(calibration.draws(knots[: len(TARGETS)]), values, floor)
             yield draws, seen["final"][part].T, seen["unit"][part]
 
-    return calibration, fit_quality(joint(), seen["progress"], seen["known"])
+    return calibration, fit_quality(joint(), seen["knowledge"])
 
 
 def draft(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from oracle.forecast.support import (
     SUPPORT_VERSION,
     Support,
     describe_each,
+    described_rows,
     group_of,
 )
 from oracle.history.features import (
@@ -24,13 +26,19 @@ from oracle.history.features import (
     columns_of,
     encode_columns,
 )
-from oracle.training.corruptions import CORRUPTIONS, draw_prefixes, hide_context
+from oracle.training.corruptions import CORRUPTIONS, absurd_sizes, draw_prefixes, with_plan
+from oracle.training.hidden import hide_inputs
 from oracle.types import Run
 
 #: Fewer calibration histories of a group than this: all groups' stand in.
 _ENOUGH = 300
 #: Histories encoded at a time.
 _CHUNK = 1000
+
+#: Share of the examples that have no checkpoint yet.
+_PLANS = 0.05
+#: Factor on the rates at which inputs are hidden: every group needs examples.
+_HIDDEN_OFTEN = 1.6
 
 _HIDDEN = 64
 _BATCH = 512
@@ -101,8 +109,10 @@ def _describe_columns(c: Columns) -> tuple[Float32, list[int]]:
         part = c.take(np.arange(begin, min(begin + _CHUNK, len(c))))
         longest = int(part.length.max())
         part.step = {k: v[:, :longest] for k, v in part.step.items()}
+        part = with_plan(part)
         encoded = [
-            rows[:length] for rows, length in zip(encode_columns(part), part.length, strict=True)
+            described_rows(rows[:length])
+            for rows, length in zip(encode_columns(part), part.length, strict=True)
         ]
         described.append(describe_each(encoded))
         groups += map(group_of, encoded)
@@ -112,19 +122,34 @@ def _describe_columns(c: Columns) -> tuple[Float32, list[int]]:
 def _draw_real(
     c: Columns, count: int, rng: np.random.Generator
 ) -> tuple[Float32, npt.NDArray[np.int64]]:
-    prefixes = draw_prefixes(c, count, 1, rng)
-    hide_context(prefixes, rng)
-    inputs, groups = _describe_columns(prefixes)
-    return inputs, np.array(groups)
+    inputs, groups = [], list[int]()
+    for part, shortest in ((round(count * (1 - _PLANS)), 1), (round(count * _PLANS), 0)):
+        prefixes = draw_prefixes(c, part, max(shortest, 1), rng)
+        if not shortest:
+            prefixes = _plans(prefixes)
+        hide_inputs(prefixes, _HIDDEN_OFTEN, rng)
+        described, of = _describe_columns(prefixes)
+        inputs.append(described)
+        groups += of
+    return np.concatenate(inputs), np.array(groups)
+
+
+def _plans(c: Columns) -> Columns:
+    """The plans alone, no checkpoint."""
+    step = {k: v[:, :0] for k, v in c.step.items()}
+    return replace(c, step=step, length=np.zeros(len(c), np.int64))
 
 
 def _draw_fake(c: Columns, count: int, rng: np.random.Generator) -> Float32:
     parts = []
     for corrupt, (share, shortest) in CORRUPTIONS.items():
         prefixes = draw_prefixes(c, round(share * count), shortest, rng)
-        hide_context(prefixes, rng)
+        hide_inputs(prefixes, _HIDDEN_OFTEN, rng)
         corrupt(prefixes, rng)
         parts.append(_describe_columns(prefixes)[0])
+    plans = _plans(draw_prefixes(c, round(_PLANS * count), 1, rng))
+    absurd_sizes(plans, rng)
+    parts.append(_describe_columns(plans)[0])
     return np.concatenate(parts)
 
 

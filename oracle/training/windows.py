@@ -184,7 +184,7 @@ def _horizon_weights(weight: Array) -> Array:
     """[run, time, 3] -> [run, time, horizon * 3]."""
     each = np.array([1.0] + [HORIZON_WEIGHT] * (len(HORIZONS) - 1))
     spread = weight[:, :, None, :] * each[:, None]
-    return spread.reshape(*weight.shape[:2], -1)
+    return np.asarray(spread.reshape(*weight.shape[:2], -1))
 
 
 def target_weights(c: Columns, values: Array) -> Array:

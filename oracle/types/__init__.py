@@ -16,7 +16,7 @@ from oracle.types.decision import (
     Reason,
     Reference,
 )
-from oracle.types.forecast import Forecast, ModelInfo, QualityForecast, Scale
+from oracle.types.forecast import Curve, Forecast, ModelInfo, QualityForecast, Scale
 from oracle.types.history import (
     CHECKPOINT,
     HEAD_LEVELS,
@@ -63,6 +63,7 @@ __all__ = [
     "TARGETS",
     "Action",
     "Count",
+    "Curve",
     "Decision",
     "Finite",
     "Flag",

@@ -51,12 +51,27 @@ class QualityForecast(Frozen):
     values: tuple[Finite, ...]
 
 
+class Curve(Frozen):
+    """The way to the end: the metrics' quantiles at shares of what is left of the run.
+
+    Attributes:
+        of_the_rest: shares of what is left, increasing; 1 = the end, as in `Forecast.final`.
+        mqe, topographic_error, dead_neuron_ratio: [share][level], the run's own units.
+    """
+
+    of_the_rest: tuple[Ratio, ...]
+    mqe: tuple[tuple[Finite, ...], ...]
+    topographic_error: tuple[tuple[Finite, ...], ...]
+    dead_neuron_ratio: tuple[tuple[Finite, ...], ...]
+
+
 class Forecast(Frozen):
     """The three final values with their uncertainty, in the history's own units.
 
     Attributes:
         progress: share of the budget seen, None where unknown.
         final: target -> value at each of `levels`, non-decreasing.
+        curve: the way there; None from a service that does not tell it.
         quality: the joint quality score, raw always, relative where mqe_of_mean is known.
         coverage: share of outcomes expected within the outer levels (0.90).
         support: how much the history resembles the training data, 0..1.
@@ -70,6 +85,7 @@ class Forecast(Frozen):
     model: ModelInfo
     levels: tuple[float, ...] = LEVELS
     final: dict[str, tuple[Finite, ...]]
+    curve: Curve | None = None
     quality: tuple[QualityForecast, ...]
     coverage: float
     support: Ratio

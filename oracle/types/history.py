@@ -157,7 +157,7 @@ class RunContext(Frozen):
 
 
 class History(Frozen):
-    """A run's checkpoints so far, by column, and its context.
+    """A run's checkpoints so far, by column, and its context; before the first, its context alone.
 
     Attributes:
         run_id: name of the run; optional where nothing is stored.
@@ -179,13 +179,13 @@ class History(Frozen):
     run_id: RunId | None = None
     dataset: Name | None = None
     population: Name | None = None
-    epochs: Many[NonNegative] = Field(min_length=1, max_length=MAX_CHECKPOINTS)
-    mqe: Many[Mqe]
+    epochs: Many[NonNegative] = Field((), max_length=MAX_CHECKPOINTS)
+    mqe: Many[Mqe] = ()
     topographic_error: Many[Ratio | None] = Field(
-        validation_alias=AliasChoices("topographic_error", "topo_error")
+        (), validation_alias=AliasChoices("topographic_error", "topo_error")
     )
     dead_neuron_ratio: Many[Ratio | None] = Field(
-        validation_alias=AliasChoices("dead_neuron_ratio", "dead_ratio")
+        (), validation_alias=AliasChoices("dead_neuron_ratio", "dead_ratio")
     )
     learning_rate: Many[NonNegative | None] | None = None
     radius: Many[NonNegative | None] | None = None
@@ -213,8 +213,16 @@ class History(Frozen):
                 raise ValueError(
                     must_be("epochs", "strictly increasing", [a, b], "Sort the checkpoints.")
                 )
+        if not n and self.context == RunContext():
+            raise ValueError(
+                must_be(
+                    "epochs", "of one checkpoint at least", 0,
+                    "Without any, `context` must tell the plan and the table: there is nothing "
+                    "else to go by.",
+                )
+            )  # fmt: skip
         total = self.total_epochs
-        if total is not None and not self._piece and is_beyond_end(self.epochs, total):
+        if n and total is not None and not self._piece and is_beyond_end(self.epochs, total):
             raise ValueError(must_be("epochs", budget_rule(total), self.epochs[-1], BUDGET_ADVICE))
         return self
 
@@ -223,14 +231,20 @@ class History(Frozen):
 
     @property
     def progress(self) -> float | None:
-        """Share of the budget used at the last checkpoint, 0..1; None without total_epochs."""
+        """Share of the budget used at the last checkpoint, 0..1; None without total_epochs.
+
+        Before the first checkpoint it is 0.
+        """
+        if not self.epochs:
+            return 0.0
         total = self.total_epochs
         return None if total is None else min(1.0, self.epochs[-1] / total)
 
     @property
     def is_whole(self) -> bool:
         """Whether the last checkpoint is the run's end, see `reaches_end`."""
-        return self.total_epochs is not None and reaches_end(self.epochs, self.total_epochs)
+        total = self.total_epochs
+        return bool(self.epochs) and total is not None and reaches_end(self.epochs, total)
 
     @property
     def population_name(self) -> str | None:
@@ -238,9 +252,9 @@ class History(Frozen):
         return self.population or self.dataset
 
     def prefix(self, n: int) -> History:
-        """Cut to the first `n` checkpoints, 1..len."""
-        if not 1 <= n <= len(self):
-            raise InvalidHistory(must_be("n", f"within 1..{len(self)}", n))
+        """Cut to the first `n` checkpoints, 0..len; 0 leaves the plan."""
+        if not 0 <= n <= len(self):
+            raise InvalidHistory(must_be("n", f"within 0..{len(self)}", n))
         cut = {c: v[:n] for c in CHECKPOINT if (v := getattr(self, c)) is not None}
         return self.model_copy(update=cut)
 

@@ -91,9 +91,7 @@ def test_one_sample_at_a_time_is_online(neighborhood: str) -> None:
     np.testing.assert_allclose(batch.weights, online.weights, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize(
-    ("neighborhood", "factor"), [("narrow_gaussian", 0.5**0.5)]
-)
+@pytest.mark.parametrize(("neighborhood", "factor"), [("narrow_gaussian", 0.5**0.5)])
 def test_narrower_gaussians(neighborhood: str, factor: float) -> None:
     """What a library calls the radius r reaches as far as a standard deviation of factor * r."""
     rng = np.random.default_rng(5)

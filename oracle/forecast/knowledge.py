@@ -1,0 +1,107 @@
+"""What is known of a run when it is forecast: the classes that calibration keeps apart.
+
+How wrong a network is depends on how much of the run it has seen and on what it was told. Offsets
+are learned for each class of knowledge: histories without a plan are calibrated on histories
+without a plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from oracle.forecast.quantiles import between
+from oracle.history.features import FEATURES, Array, Float32
+
+#: Shares of the run at which offsets are learned; linear between. `plan`: no checkpoint yet.
+STRETCHES = (0.02, 0.06, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+#: What may be told, where the progress is known.
+TOLD = ("all", "no scale", "no plan", "no plan, no scale", "no ratios")
+#: Every class, in the order of the offsets.
+KNOWLEDGE = (
+    *(f"{told} at {at}" for told in TOLD for at in ("plan", *STRETCHES)),
+    "no progress",
+)
+#: Fewer examples of a class than this lean on all classes of their stretch.
+ENOUGH = 400
+
+_AT = {name: i for i, name in enumerate(FEATURES)}
+_RATIOS = [_AT["topographic_error_known"], _AT["dead_neuron_ratio_known"]]
+_PER_TOLD = 1 + len(STRETCHES)
+
+
+def told_by(last: Float32) -> npt.NDArray[np.int64]:
+    """Tell what each run's last row [run, feature] knows: an index of TOLD, -1 = no progress."""
+    scale = last[:, _AT["mqe_known_scale"]] > 0
+    plan = last[:, _AT["radius_planned"]] > 0
+    begun = last[:, _AT["index"]] > 0
+    ratios = (last[:, _RATIOS] == 1.0).all(axis=1) | ~begun
+    told = np.where(plan, np.where(scale, 0, 1), np.where(scale, 2, 3))
+    told = np.where(ratios, told, 4)
+    return np.where(last[:, _AT["progress_known"]] > 0, told, -1)
+
+
+def weights_of(last: Float32, progress: Sequence[float | None]) -> Array:
+    """What the offsets of each class weigh for each run, [run, len(KNOWLEDGE)].
+
+    Args:
+        last: [run, feature] the last encoded row of each.
+        progress: share of the budget at the last checkpoint; None = unknown.
+    """
+    weights = np.zeros((len(last), len(KNOWLEDGE)))
+    begun = (last[:, _AT["index"]] > 0).tolist()
+    rows = zip(weights, told_by(last).tolist(), begun, progress, strict=True)
+    for row, told, has_begun, at in rows:
+        first = told * _PER_TOLD
+        if not has_begun:
+            row[max(first, 0)] = 1.0
+        elif told < 0 or at is None:
+            row[-1] = 1.0
+        else:
+            x = between(at, STRETCHES, range(len(STRETCHES)))
+            low = min(int(x), len(STRETCHES) - 2)
+            row[first + 1 + low], row[first + 2 + low] = 1 - x + low, x - low
+    return weights
+
+
+def learn_by_knowledge(surprise: Array, knowledge: Array, levels: tuple[float, ...]) -> Array:
+    """Learn conformal offsets for each class.
+
+    Args:
+        surprise: [example, output, knot] (outcome - quantile) / spread, NaN where undefined.
+        knowledge: [example, len(KNOWLEDGE)] from `weights_of`.
+        levels: of the knots.
+
+    Returns:
+        [len(KNOWLEDGE), output, knot]; 0 where nothing can be learned.
+    """
+    # All classes of a stretch together stand in where one has too few examples.
+    stretch = [*list(range(_PER_TOLD)) * len(TOLD), _PER_TOLD]
+    pooled = np.zeros((len(knowledge), _PER_TOLD + 1))
+    for i, at in enumerate(stretch):
+        pooled[:, at] += knowledge[:, i]
+    together = [_offsets(surprise, pooled[:, at], levels) for at in range(_PER_TOLD + 1)]
+    learned = []
+    for i, at in enumerate(stretch):
+        share = min(1.0, knowledge[:, i].sum() / ENOUGH)
+        own = _offsets(surprise, knowledge[:, i], levels) if share > 0 else 0.0
+        learned.append(share * own + (1 - share) * together[at])
+    return np.stack(learned)
+
+
+def _offsets(surprise: Array, weight: Array, levels: tuple[float, ...]) -> Array:
+    """Weighed level-quantiles of the surprises, [output, knot]."""
+    out = np.zeros(surprise.shape[1:])
+    for k in range(surprise.shape[1]):
+        use = (weight > 0.05) & np.isfinite(surprise[:, k, 0])
+        if use.sum() < 50:
+            continue
+        w = weight[use]
+        for j, level in enumerate(levels):
+            values = surprise[use, k, j]
+            order = np.argsort(values)
+            share = (np.cumsum(w[order]) - 0.5 * w[order]) / w.sum()
+            out[k, j] = np.interp(level, share, values[order])
+    return out
