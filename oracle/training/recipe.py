@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from oracle.errors import DatasetError, OracleError, must_be
 from oracle.evaluation.score import Score, score
@@ -23,6 +24,7 @@ from oracle.history.dataset import (
     usable,
     without_outcomes,
 )
+from oracle.history.features import OUTPUTS
 from oracle.model.artifact import Artifact, read_artifact, resolve
 from oracle.pictures.learning_curve import plot_learning_curve
 from oracle.training.architectures import ARCHITECTURES
@@ -274,9 +276,9 @@ def _keep_last(model: keras.Model, targets: Collection[str]) -> None:
     """
     output = model.get_layer("output")
     kernel, bias = output.get_weights()
-    levels = len(bias) // len(TARGETS)
+    outputs = np.arange(len(bias)).reshape(OUTPUTS, -1)  # [horizon and metric, level]
     for target in targets:
-        columns = slice(TARGETS.index(target) * levels, (TARGETS.index(target) + 1) * levels)
+        columns = outputs[TARGETS.index(target) :: len(TARGETS)].ravel()
         kernel[:, columns] = bias[columns] = 0.0
     output.set_weights([kernel, bias])
 
