@@ -12,7 +12,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from collector.space import Configuration, Decay, Phase, log_uniform, pick, sample_wide
+from collector.space import (
+    Configuration,
+    Decay,
+    Phase,
+    log_uniform,
+    pick,
+    sample_ea,
+    sample_wide,
+)
 
 #: Kernels whose radius a library may mean in another way. Bubbles of MiniSom mean what they say.
 _REACHING = ("gaussian", "disc", "exponential", "epanechnikov", "cone")
@@ -53,6 +61,91 @@ def sample_broad(rng: np.random.Generator, n_samples: int) -> Configuration:
         flat_measure=c.grid.endswith("torus") and rng.random() < 0.5,
         turned=c.grid.startswith("hexagonal") and rng.random() < 0.5,
     )
+
+
+def sample_searches(rng: np.random.Generator, n_samples: int) -> Configuration:
+    """Draw one run of what searches and libraries most often train on a table of `n_samples` rows.
+
+    `sample_broad` covers the space; this gives its busiest places the runs they deserve.
+    """
+    kind = pick(rng, {"nexussom": 45, "batch": 40, "minisom": 15})
+    if kind == "nexussom":
+        return _nexussom(rng, n_samples)
+    if kind == "minisom":
+        return sample_ea(rng, n_samples).compiled(n_samples)
+    return _library_batch(rng, n_samples)
+
+
+def _nexussom(rng: np.random.Generator, n_samples: int) -> Configuration:
+    """As NexusSOM's evolutionary search proposes: batches that grow, over hundreds of steps."""
+    side = np.sqrt(5 * np.sqrt(n_samples)) * log_uniform(rng, 0.6, 1.6)
+    rows = max(3, round(side))
+    cols = rows if rng.random() < 0.8 else max(3, round(side * rng.uniform(0.6, 1.2)))
+    first, last = rng.uniform(0.02, 5.0), rng.uniform(0.5, 15.0)  # percent of the table
+    steps = log_uniform(rng, 120, 1000)
+    passes = float(np.clip(steps * (first + last) / 200 * log_uniform(rng, 0.7, 4.0), 2, 600))
+    drops = ("linear", "exp_drop", "log_drop", "step_down")
+    rate = log_uniform(rng, 0.2, 1.0)
+    longer = max(rows, cols)
+    return Configuration(
+        mode="blocks",
+        rows=rows,
+        cols=cols,
+        grid="hexagonal-cube" if rng.random() < 0.8 else "rectangular",
+        neighborhood="gaussian",
+        initialization=pick(rng, {"unit_interval": 60, "data_range": 20, "sample": 20}),
+        rate=Decay(
+            pick(rng, {"linear": 40, "exp_drop": 40, "log_drop": 12, "step_down": 8}),
+            rate,
+            rate * log_uniform(rng, 1e-3, 0.7),
+            rng.uniform(0.5, 45),
+        ),
+        radius=Decay(
+            drops[rng.choice(4, p=(0.4, 0.4, 0.12, 0.08))],
+            longer * rng.uniform(0.25, 1.0),
+            1.0 if rng.random() < 0.7 else log_uniform(rng, 0.5, 2.0),
+            rng.uniform(0.5, 45),
+        ),
+        passes=passes,
+        batch=passes * n_samples / steps,
+        growth=float(np.clip(last / first, 1.0, 30.0)),
+        sections=int(rng.integers(1, 6)),
+        order="replacement" if rng.random() < 0.7 else "shuffled",
+    )
+
+
+def _library_batch(rng: np.random.Generator, n_samples: int) -> Configuration:
+    """As Somoclu, XPySom, IntraSOM, SimpSOM and their like train: whole passes, narrow kernels."""
+    c = sample_wide(rng, n_samples)
+    while c.neighborhood not in _REACHING:
+        c = sample_wide(rng, n_samples)
+    kind = pick(rng, {"linear": 50, "exponential": 45, "asymptotic_decay": 5})
+    longer = max(c.rows, c.cols)
+    has_rate = rng.random() < 0.4
+    rate = log_uniform(rng, 0.05, 1.0)
+    end = rate * log_uniform(rng, 1e-2, 1.0) if rng.random() < 0.8 else min(1.0, rate * np.e)
+    start = max(0.6, longer * (rng.uniform(0.2, 0.6) if rng.random() < 0.75 else 1.0))
+    c = replace(
+        c,
+        mode="batch",
+        rule="normalized",
+        batch=float(n_samples),
+        growth=1.0,
+        sections=1,
+        by_epoch=False,
+        neighborhood=pick(rng, {"gaussian": 85, "disc": 15}),
+        passes=float(round(log_uniform(rng, 5, 300))),
+        rate=Decay("exponential" if end > rate else kind, rate, end, 1.0),
+        radius=Decay(kind, start, min(start, log_uniform(rng, 0.3, 1.2)), 1.0),
+        has_rate=has_rate,
+        reach=float(pick(rng, {"0.5": 45, "1": 40, "0.7071": 10, "0.3333": 5})),
+        grid=pick(rng, {"rectangular": 45, "hexagonal": 35, "torus": 10, "hexagonal-torus": 10}),
+    )
+    if c.grid == "hexagonal-torus":
+        c = replace(c, cols=c.cols + c.cols % 2)
+    if rng.random() < 0.25:
+        c = _in_phases(rng, c)
+    return replace(c, flat_measure=c.grid.endswith("torus") and rng.random() < 0.5)
 
 
 def _long(rng: np.random.Generator, c: Configuration) -> Configuration:

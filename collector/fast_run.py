@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from collector.broad_space import sample_broad
+from collector.broad_space import sample_broad, sample_searches
 from collector.fast_som import FastSom
 from collector.random_tables import random_table
 from collector.schedules import schedule
@@ -340,6 +340,7 @@ def presets() -> dict[str, Preset]:
     """Name every collection that the compiled core makes."""
     return {
         "pretraining": Preset(160_000, None),
+        "searches": Preset(60_000, None, sample=sample_searches),
         "choose": Preset(CHOOSE_TABLES * CHOOSE_POPULATION, None, CHOOSE_POPULATION),
         "calibrate": Preset(CALIBRATE_POPULATION * len(dataset_names("calibrate")), "calibrate"),
         # As narrow as it always was, so that its figures compare with earlier ones; `broad` is

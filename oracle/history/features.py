@@ -37,6 +37,8 @@ MAX_LOG = 8.0
 HORIZONS = (1.0, 0.25, 0.5, 0.75)
 #: Values that a network forecasts: each metric at each horizon, [horizon, metric] in a row.
 OUTPUTS = len(HORIZONS) * len(METRICS)
+#: Their names: the final values, then the metrics at the other horizons.
+OUTPUT_NAMES = (*TARGETS, *(f"{metric}_at_{h}" for h in HORIZONS[1:] for metric in METRICS))
 #: Added to both sides of mqe's log ratio, as a share of its scale.
 MQE_SHARE = 0.01
 #: Stands in for a ratio that no checkpoint has.

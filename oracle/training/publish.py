@@ -19,6 +19,7 @@ from oracle.forecast.score_calibration import QualityCalibration, fit_quality
 from oracle.history.features import (
     FEATURES,
     FEATURES_VERSION,
+    OUTPUT_NAMES,
     Array,
     Float32,
     change_bounds,
@@ -136,6 +137,7 @@ def draft(
         network=network_of(models),
         features_version=FEATURES_VERSION,
         features=FEATURES,
+        targets=OUTPUT_NAMES,
         scaling=ScalingNumbers(mean=tuple(scaling.mean.tolist()), std=tuple(scaling.std.tolist())),
     )
     return Artifact(
