@@ -1,8 +1,7 @@
 """What `oracle train --preset shipped` does: the oracles in models/, from collected files alone.
 
-Networks are trained in two legs. The first runs over the pretraining collection; the second goes on
-over it and the runs of libraries whose Gaussian is narrower than their radius says, after which a
-radius is taken for what the curves say it is.
+The default is trained in legs over growing collections: what is learned of few runs is there
+early, and is made right by many. The others are there to be compared with, and see all runs in one.
 """
 
 from __future__ import annotations
@@ -15,17 +14,32 @@ from oracle.errors import DatasetError, OracleError, must_be
 from oracle.history.dataset import read_dataset, usable
 from oracle.training.batches import Settings
 from oracle.training.fit import Fitted, fit
-from oracle.training.recipe import Request, Result, gather, judge_and_publish, train_seeds
+from oracle.training.recipe import Request, Result, gather, judge_and_publish
 from oracle.types import Run
 
-#: What is read; docs/training.md tells the commands that collect it.
-PRETRAINING, NARROW = Path("data/pretraining.csv.gz"), Path("data/narrow.csv.gz")
+#: What is read; `make oracle` collects it, docs/training.md tells the commands.
+PRETRAINING = tuple(Path(f"data/pretraining-{i}.csv.gz") for i in range(1, 6))
+SEARCHES = tuple(Path(f"data/searches-{i}.csv.gz") for i in range(1, 3))
+ALL = (*PRETRAINING, *SEARCHES)
 CALIBRATE, TEST = Path("data/calibrate.csv.gz"), Path("data/test.csv.gz")
 #: Runs of one random table each, about as many as CALIBRATE has: a few whole tables alone would
 #: have the calibration learn what is peculiar to them. They have no say in when training stops.
 CALIBRATE_RANDOM = Path("data/calibrate-random.csv.gz")
-#: Learning rate at the start of the second leg, half of the first's.
-SECOND_RATE = 1e-3
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A part of a training.
+
+    Attributes:
+        files: collections that it sees.
+        epochs: over all their runs.
+        learning_rate: at its start; it falls as a cosine.
+    """
+
+    files: tuple[Path, ...]
+    epochs: int
+    learning_rate: float = 2e-3
 
 
 @dataclass(frozen=True)
@@ -34,34 +48,22 @@ class Shipped:
 
     Attributes:
         architecture: a key of `oracle.training.architectures.ARCHITECTURES`.
-        epochs, second_epochs: of the two legs; 0 = no second one.
+        legs: of its training, in order.
         seeds: networks averaged in it.
     """
 
     architecture: str
-    epochs: int
-    second_epochs: int = 0
+    legs: tuple[Leg, ...]
     seeds: int = 1
 
-    def settings(self, epochs: int | None) -> Settings:
-        """How the first leg is trained, for `epochs` where they are given."""
-        return Settings(
-            architecture=self.architecture,
-            epochs=epochs or self.epochs,
-            batch_size=96,
-            learning_rate=2e-3,
-            decay="cosine",
-            dropout=0.0,
-            hide=0.5,
-        )
 
-
-#: Equal networks are trained once; lite and bidirectional are there to be compared with.
 SHIPPED = {
-    "default": Shipped("standard", 20, 8, seeds=3),
-    "standard": Shipped("standard", 20, 8),
-    "lite": Shipped("lite", 8),
-    "bidirectional": Shipped("bidirectional", 5),
+    "default": Shipped(
+        "wide", (Leg(PRETRAINING[:1], 14), Leg(PRETRAINING[:3], 12, 1.5e-3), Leg(ALL, 16, 1.2e-3))
+    ),
+    "standard": Shipped("standard", (Leg(ALL, 10),)),
+    "lite": Shipped("lite", (Leg(ALL, 6),)),
+    "bidirectional": Shipped("bidirectional", (Leg(ALL, 4),)),
 }
 
 
@@ -77,59 +79,52 @@ def train_shipped(request: Request) -> list[Result]:
     wanted = [request.name] if request.name else list(SHIPPED)
     if unknown := [n for n in wanted if n not in SHIPPED]:
         raise OracleError(must_be("--name", f"one of {', '.join(SHIPPED)}", unknown[0]))
-    for path in (PRETRAINING, NARROW, CALIBRATE, CALIBRATE_RANDOM, TEST):
+    for path in (*ALL, CALIBRATE, CALIBRATE_RANDOM, TEST):
         if not path.is_file():
             raise DatasetError(
-                "must be collected first. docs/training.md gives the command.", file=str(path)
+                "must be collected first. `make oracle` does it.", file=str(path)
             )
-    request = replace(request, datasets=(PRETRAINING,), calibrate=CALIBRATE, test=TEST)
-    data = gather(request)
-    narrow, random = (usable(read_dataset(path))[0] for path in (NARROW, CALIBRATE_RANDOM))
-    one_leg = replace(
+    data = gather(replace(request, datasets=ALL, calibrate=CALIBRATE, test=TEST))
+    random = usable(read_dataset(CALIBRATE_RANDOM))[0]
+    used = replace(
         data,
         calibrate=[*data.calibrate, *random],
         files={**data.files, CALIBRATE_RANDOM.name: len(random)},
     )
-    two_legs = replace(
-        one_leg,
-        train=[*data.train, *narrow],
-        files={**one_leg.files, NARROW.name: len(narrow)},
-    )
-    results, trained = [], dict[str, list[Fitted]]()
+    results = []
     for key in wanted:
         made = SHIPPED[key]
-        fitted = trained.get(made.architecture, [])
-        if len(fitted) < made.seeds:
-            stem, settings = f"shipped_{made.architecture}", made.settings(request.epochs)
-            fitted = train_seeds(request, data, stem, settings, made.seeds)
-            if made.second_epochs:
-                epochs = min(made.second_epochs, settings.epochs)
-                fitted = [
-                    second_leg(request, two_legs.train, data.calibrate, first, epochs)
-                    for first in fitted
-                ]
-            trained[made.architecture] = fitted
+        fitted = [_in_legs(request, made, data.calibrate, seed) for seed in range(made.seeds)]
         name = f"shipped-{key}"
-        used = two_legs if made.second_epochs else one_leg
-        results.append(
-            judge_and_publish(request, used, name, fitted[: made.seeds], request.out / name)
-        )
+        results.append(judge_and_publish(request, used, name, fitted, request.out / name))
     return results
 
 
-def second_leg(
-    request: Request, train: Sequence[Run], validation: Sequence[Run], first: Fitted, epochs: int
-) -> Fitted:
-    """Go on with one network, over more runs."""
-    second = fit(
-        train,
-        validation,
-        replace(first.settings, epochs=epochs, learning_rate=SECOND_RATE),
-        request.out,
-        first.final.stem.removesuffix("_final") + "_narrow",
-        resume=request.resume,
-        start_from=first.model,
-        scaling=first.scaling,
-        verbose=request.verbose,
-    )
-    return replace(second, settings=first.settings, history=[*first.history, *second.history])
+def _in_legs(request: Request, made: Shipped, validation: Sequence[Run], seed: int) -> Fitted:
+    """Train one network; a leg begins with the weights in which the one before ended."""
+    fitted: Fitted | None = None
+    for number, leg in enumerate(made.legs, 1):
+        runs = [run for path in leg.files for run in usable(read_dataset(path))[0]]
+        settings = Settings(
+            architecture=made.architecture,
+            epochs=request.epochs or leg.epochs,
+            batch_size=96,
+            learning_rate=leg.learning_rate,
+            decay="cosine",
+            dropout=0.0,
+            seed=seed,
+        )
+        fitted = fit(
+            runs,
+            validation,
+            settings,
+            request.out,
+            f"shipped_{made.architecture}_seed{seed}_leg{number}",
+            resume=request.resume,
+            start_from=fitted.model if fitted else None,
+            scaling=fitted.scaling if fitted else None,
+            verbose=request.verbose,
+        )
+    if fitted is None:
+        raise OracleError(must_be("legs", "one at least", 0))
+    return fitted
