@@ -80,9 +80,14 @@ __all__ = ["__version__", *_HOME]
 lead_old_paths()
 
 
+#: Public name that went -> what to do instead.
+_GONE = {"Follower": "Oracle.forecast on the history so far gives the same forecasts."}
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module 'oracle' has no attribute {name!r}")
+        instead = f": {_GONE[name]}" if name in _GONE else ""
+        raise AttributeError(f"module 'oracle' has no attribute {name!r}{instead}")
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value  # the next access does not come here
     return value

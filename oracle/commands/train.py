@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-from oracle.commands.command_line import command_line
 from oracle.errors import OracleError, must_be
+from oracle.history.dataset import command_line
 from oracle.types import Run
 
 

@@ -1,6 +1,6 @@
 """Oracle: a loaded model that turns a history into a forecast.
 
-The same few steps for one history, for a thousand and for a run that is followed:
+The same few steps for one history and for a thousand:
 features -> network -> conformal correction -> joint draws -> `Forecast`.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oracle.errors import ArtifactIncompatible, InvalidHistory, must_be
-from oracle.forecast import knowledge
+from oracle.forecast import knowledge, self_test
 from oracle.forecast.calibration import KNOTS, Calibration, rotated, seed_of, shown
 from oracle.forecast.quantiles import between, quantiles_of
 from oracle.forecast.score_calibration import QualityCalibration, scores_of, weights_of
@@ -65,17 +65,17 @@ class Oracle:
         self.info: ModelInfo = artifact.info
         self.manifest, self.card = artifact.manifest, artifact.card
         self._session = open_artifact(artifact)
-        self._mean = np.asarray(artifact.manifest.scaling.mean, np.float32)
-        self._std = np.asarray(artifact.manifest.scaling.std, np.float32)
+        self._scaling = artifact.manifest.scaling
         numbers = artifact.calibration
         try:
             self._calibration = Calibration.from_json(numbers["calibration"])
             self._quality = QualityCalibration.from_json(numbers["quality"])
             self._support = Support.from_json(numbers["support"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ArtifactIncompatible(
                 must_be("calibration.json", "as this version writes it", str(error), "Train again.")
             ) from error
+        self_test.check(self.forecast_many, artifact.golden.forecasts)
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Self:
@@ -87,7 +87,7 @@ class Oracle:
 
         Raises:
             ArtifactNotFound: nothing is there.
-            ArtifactCorrupt: a file is missing or altered, or the golden self-test fails.
+            ArtifactCorrupt: a file is missing or altered, or the self-test fails.
             ArtifactIncompatible: made for another version.
         """
         return cls(read_artifact(resolve(path)))
@@ -103,7 +103,9 @@ class Oracle:
             InvalidHistory: no checkpoint yet, and `context.mqe_of_mean` is unknown.
         """
         seen = self._see([history])
-        quantiles = self._session.run(self._scale(seen.rows), seen.columns.length.astype(np.int32))
+        quantiles = self._session.run(
+            self._scaling.apply(seen.rows), seen.columns.length.astype(np.int32)
+        )
         return self._forecasts(seen, quantiles)[0]
 
     @uncut()
@@ -113,7 +115,7 @@ class Oracle:
         if not histories:
             return forecasts
         seen = self._see(histories)
-        scaled = self._scale(seen.rows)
+        scaled = self._scaling.apply(seen.rows)
         lengths = seen.columns.length
         quantiles = self._session.run_many([scaled[i, :n] for i, n in enumerate(lengths)])
         for at in range(0, len(histories), TOGETHER):
@@ -133,12 +135,6 @@ class Oracle:
                 )  # fmt: skip
         columns = columns_of([thin(history) for history in histories])
         return _Seen(list(histories), columns, encode_columns(columns))
-
-    def _scale(self, rows: Float32) -> Float32:
-        scaled: Float32 = rows - self._mean
-        scaled /= self._std
-        np.minimum(scaled, 8.0, out=scaled)
-        return np.maximum(scaled, -8.0, out=scaled)
 
     def _forecasts(self, seen: _Seen, quantiles: Float32) -> list[Forecast]:
         """Turn the network's answers [run, output, level] in change space into forecasts."""

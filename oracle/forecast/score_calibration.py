@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from oracle.forecast.calibration import KNOTS
+from oracle.forecast.calibration import KNOTS, array_of
 from oracle.forecast.knowledge import KNOWLEDGE, learn_by_knowledge
 from oracle.forecast.quantiles import quantiles_of
 from oracle.history.features import Array
@@ -109,12 +109,7 @@ class QualityCalibration:
         Raises:
             ValueError: where the shapes are not this version's.
         """
-        offsets = np.asarray(numbers["offsets"], np.float64)
-        if offsets.shape != (len(KNOWLEDGE), len(KNOTS)):
-            raise ValueError("quality calibration has arrays of the wrong shape")
-        if not np.isfinite(offsets).all():
-            raise ValueError("quality calibration has numbers that are not finite")
-        return cls(offsets)
+        return cls(array_of(numbers, "offsets", len(KNOWLEDGE), len(KNOTS)))
 
 
 def _std(draws: Array) -> Array:

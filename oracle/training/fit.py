@@ -26,8 +26,10 @@ from oracle.history.features import (
     finals_of,
     until,
 )
-from oracle.training.architectures import ARCHITECTURES, build
-from oracle.training.batches import Scaling, Settings, TrainingBatches, fit_scaling
+from oracle.model.manifest import Scaling
+from oracle.model.network import Network
+from oracle.training.architectures import Architecture, architecture, build
+from oracle.training.batches import Settings, TrainingBatches, fit_scaling
 from oracle.training.callbacks import callbacks
 from oracle.training.losses import WeighedPinball
 from oracle.training.windows import Windows, target_weights
@@ -45,6 +47,7 @@ class Fitted:
 
     Attributes:
         model: answers at the last step: {"sequence", "length"} -> [batch, OUTPUTS, level].
+        network: its shape.
         scaling: of its input.
         settings: that it was trained with.
         best, final: the files written.
@@ -52,6 +55,7 @@ class Fitted:
     """
 
     model: keras.Model
+    network: Network
     scaling: Scaling
     settings: Settings
     best: Path
@@ -133,6 +137,7 @@ def fit(
     folder: Path,
     name: str,
     *,
+    spec: Architecture | None = None,
     resume: bool = False,
     start_from: keras.Model | None = None,
     scaling: Scaling | None = None,
@@ -149,6 +154,7 @@ def fit(
         settings: see `Settings`.
         folder: created where missing.
         name: stem of the files.
+        spec: None = the architecture that the settings name.
         resume: go on where an interrupted call of the same name stopped.
         start_from: network to begin with (fine-tuning), together with its `scaling`.
         scaling: None learns it from `train`.
@@ -159,16 +165,9 @@ def fit(
     windows = Windows(train, hide=settings.hide)
     if scaling is None:
         scaling = fit_scaling(windows, np.random.default_rng(settings.seed))
-    per_step = not ARCHITECTURES[settings.architecture].bidirectional
-    make = partial(
-        build,
-        settings.architecture,
-        len(FEATURES),
-        OUTPUTS,
-        len(HEAD_LEVELS),
-        dropout=settings.dropout,
-        skip=settings.skip,
-    )
+    spec = spec or architecture(settings.architecture)
+    per_step = spec.network.trunk.causal
+    make = partial(build, spec, len(FEATURES), OUTPUTS, dropout=settings.dropout)
     server = make()
     best, final = folder / f"{name}_best.keras", folder / f"{name}_final.keras"
     logs, backup = folder / "logs" / name, folder / f".{name}_backup"
@@ -207,7 +206,7 @@ def fit(
         shutil.rmtree(backup)
     curve = json.loads((logs / CURVE).read_text())
     server.set_weights(keras.saving.load_model(best, compile=False).get_weights())
-    return Fitted(server, scaling, settings, best, final, curve)
+    return Fitted(server, spec.network, scaling, settings, best, final, curve)
 
 
 def validation_loss(quantiles: Array, held_out: Prefixes) -> float:

@@ -81,9 +81,7 @@ def train_shipped(request: Request) -> list[Result]:
         raise OracleError(must_be("--name", f"one of {', '.join(SHIPPED)}", unknown[0]))
     for path in (*ALL, CALIBRATE, CALIBRATE_RANDOM, TEST):
         if not path.is_file():
-            raise DatasetError(
-                "must be collected first. `make oracle` does it.", file=str(path)
-            )
+            raise DatasetError("must be collected first. `make oracle` does it.", file=str(path))
     data = gather(replace(request, datasets=ALL, calibrate=CALIBRATE, test=TEST))
     random = usable(read_dataset(CALIBRATE_RANDOM))[0]
     used = replace(
