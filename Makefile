@@ -5,8 +5,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
+# What `make oracle` collects; oracle/training/shipped.py reads it.
+COLLECTIONS := $(patsubst %,data/%.csv.gz,pretraining-1 pretraining-2 pretraining-3 pretraining-4 \
+               searches-1 calibrate calibrate-random test broad choose)
+
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format bench fuzz fault soak docs demo e2e quality lock build clean
+.PHONY: help serve test lint format bench fuzz fault soak docs demo e2e oracle quality lock build clean
 
 help:  ## list the verbs
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -47,6 +51,10 @@ e2e: $(VENV)/dev  ## the live page in a real browser, the README's blocks, a rea
 demo: $(VENV)/demo  ## a real search over MiniSom, live on http://127.0.0.1:8000
 	$(BIN)/python examples/demo.py $(ARGS)
 
+oracle: $(VENV)/dev $(COLLECTIONS)  ## from a bare machine to the shipped oracles: collect, train, calibrate, publish
+	time $(BIN)/oracle train --preset shipped --resume $(ARGS)
+	time $(BIN)/python -m bench.quality
+
 quality: $(VENV)/dev  ## write docs/quality.md anew from the shipped oracle
 	$(BIN)/python -m bench.quality $(ARGS)
 
@@ -68,6 +76,23 @@ LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --
 
 clean:  ## remove what the verbs made, data and models excepted
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# --- what the shipped oracles are made from; each goes on where it was interrupted ---------------
+
+data/pretraining-%.csv.gz: | $(VENV)/dev
+	time $(BIN)/oracle collect run --preset pretraining --runs 30000 --seed 10$* --out $@
+
+data/searches-%.csv.gz: | $(VENV)/dev
+	time $(BIN)/oracle collect run --preset searches --runs 30000 --seed 20$* --out $@
+
+data/calibrate-random.csv.gz: | $(VENV)/dev
+	time $(BIN)/oracle collect run --preset pretraining --runs 1500 --seed 7 --out $@
+
+data/calibrate.csv.gz data/test.csv.gz data/broad.csv.gz: data/%.csv.gz: | $(VENV)/dev
+	time $(BIN)/oracle collect run --preset $* --seed 0 --out $@
+
+data/choose.csv.gz: | $(VENV)/dev
+	time $(BIN)/oracle collect run --preset choose --runs 6750 --seed 0 --out $@
 
 # --- the environment: one stamp a lock file -------------------------------------------------------
 
