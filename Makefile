@@ -1,5 +1,6 @@
 # One verb a line; `make help` lists them. Every verb works from a fresh clone: it makes .venv and
 # installs the hash-locked versions first. Needed: Python 3.11 to 3.13 with venv, and make.
+SHELL  := /bin/bash
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -7,7 +8,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 # What `make oracle` collects; oracle/training/shipped.py reads it.
 COLLECTIONS := $(patsubst %,data/%.csv.gz,pretraining-1 pretraining-2 pretraining-3 pretraining-4 \
-               searches-1 calibrate calibrate-random test broad choose)
+               searches-1 calibrate calibrate-random \
+               calibrate-searches test broad choose)
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test lint format bench fuzz fault soak docs demo e2e oracle quality lock build clean
@@ -87,6 +89,9 @@ data/searches-%.csv.gz: | $(VENV)/dev
 
 data/calibrate-random.csv.gz: | $(VENV)/dev
 	time $(BIN)/oracle collect run --preset pretraining --runs 1500 --seed 7 --out $@
+
+data/calibrate-searches.csv.gz: | $(VENV)/dev
+	time $(BIN)/oracle collect run --preset searches --runs 1500 --seed 9 --out $@
 
 data/calibrate.csv.gz data/test.csv.gz data/broad.csv.gz: data/%.csv.gz: | $(VENV)/dev
 	time $(BIN)/oracle collect run --preset $* --seed 0 --out $@

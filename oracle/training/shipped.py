@@ -22,9 +22,10 @@ PRETRAINING = tuple(Path(f"data/pretraining-{i}.csv.gz") for i in range(1, 6))
 SEARCHES = tuple(Path(f"data/searches-{i}.csv.gz") for i in range(1, 3))
 ALL = (*PRETRAINING, *SEARCHES)
 CALIBRATE, TEST = Path("data/calibrate.csv.gz"), Path("data/test.csv.gz")
-#: Runs of one random table each, about as many as CALIBRATE has: a few whole tables alone would
-#: have the calibration learn what is peculiar to them. They have no say in when training stops.
-CALIBRATE_RANDOM = Path("data/calibrate-random.csv.gz")
+#: Runs of one random table each, in all twice as many as CALIBRATE has: a few whole tables alone
+#: would have the calibration learn what is peculiar to them. They have no say in when training
+#: stops.
+CALIBRATE_MORE = (Path("data/calibrate-random.csv.gz"), Path("data/calibrate-searches.csv.gz"))
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,15 @@ def train_shipped(request: Request) -> list[Result]:
     wanted = [request.name] if request.name else list(SHIPPED)
     if unknown := [n for n in wanted if n not in SHIPPED]:
         raise OracleError(must_be("--name", f"one of {', '.join(SHIPPED)}", unknown[0]))
-    for path in (*ALL, CALIBRATE, CALIBRATE_RANDOM, TEST):
+    for path in (*ALL, CALIBRATE, *CALIBRATE_MORE, TEST):
         if not path.is_file():
             raise DatasetError("must be collected first. `make oracle` does it.", file=str(path))
     data = gather(replace(request, datasets=ALL, calibrate=CALIBRATE, test=TEST))
-    random = usable(read_dataset(CALIBRATE_RANDOM))[0]
+    more = {path.name: usable(read_dataset(path))[0] for path in CALIBRATE_MORE}
     used = replace(
         data,
-        calibrate=[*data.calibrate, *random],
-        files={**data.files, CALIBRATE_RANDOM.name: len(random)},
+        calibrate=[*data.calibrate, *(run for runs in more.values() for run in runs)],
+        files={**data.files, **{name: len(runs) for name, runs in more.items()}},
     )
     results = []
     for key in wanted:
