@@ -177,6 +177,7 @@ def fit_calibration(
     knowledge: Array,
     early: npt.NDArray[np.bool_],
     bounds: tuple[Array, Array],
+    ways: npt.NDArray[np.int64] | None = None,
     seed: int = 0,
 ) -> Calibration:
     """Learn offsets and copula from forecasts on tables held out from training.
@@ -188,6 +189,7 @@ def fit_calibration(
         early: [example] whether the copula learns from it.
         bounds: smallest and largest change that was possible, [example, output] each, from
             `oracle.history.features.change_bounds`.
+        ways: [example] how each run was trained, see `learn_by_knowledge`.
         seed: of the draws beyond the bounds and the randomised ranks.
     """
     base = quantiles[..., _HEAD]
@@ -197,7 +199,7 @@ def fit_calibration(
     drawn = outcomes
     for _ in range(ROUNDS if np.any(at_bound) else 1):
         surprise = (drawn[..., None] - base) / spread  # [example, output, knot]
-        offsets = learn_by_knowledge(surprise, knowledge, KNOTS)
+        offsets = learn_by_knowledge(surprise, knowledge, KNOTS, ways)
         partial = Calibration(offsets, np.full((1, len(TARGETS)), 0.5))
         knots = partial.knots(quantiles, knowledge)
         drawn = _drawn_beyond(outcomes, at_bound, knots, rng)

@@ -26,6 +26,11 @@ KNOWLEDGE = (
 )
 #: Fewer examples of a class than this lean on all classes of their stretch.
 ENOUGH = 400
+#: Classes that do not tell how a map is trained: what is honest on the whole may be far too sure
+#: for one library, so these lean towards the widest of the ways to train, by this share.
+UNSURE, CAUTION = ("no plan", "no plan, no scale", "no ratios", "no progress"), 0.7
+#: Fewer examples of one way than this say nothing of it.
+ENOUGH_OF_A_WAY = 100
 
 _AT = {name: i for i, name in enumerate(FEATURES)}
 _RATIOS = [_AT["topographic_error_known"], _AT["dead_neuron_ratio_known"]]
@@ -66,13 +71,19 @@ def weights_of(last: Float32, progress: Sequence[float | None]) -> Array:
     return weights
 
 
-def learn_by_knowledge(surprise: Array, knowledge: Array, levels: tuple[float, ...]) -> Array:
+def learn_by_knowledge(
+    surprise: Array,
+    knowledge: Array,
+    levels: tuple[float, ...],
+    ways: npt.NDArray[np.int64] | None = None,
+) -> Array:
     """Learn conformal offsets for each class.
 
     Args:
         surprise: [example, output, knot] (outcome - quantile) / spread, NaN where undefined.
         knowledge: [example, len(KNOWLEDGE)] from `weights_of`.
         levels: of the knots.
+        ways: [example] how each run was trained, any numbers; None = all alike.
 
     Returns:
         [len(KNOWLEDGE), output, knot]; 0 where nothing can be learned.
@@ -86,9 +97,33 @@ def learn_by_knowledge(surprise: Array, knowledge: Array, levels: tuple[float, .
     learned = []
     for i, at in enumerate(stretch):
         share = min(1.0, knowledge[:, i].sum() / ENOUGH)
-        own = _offsets(surprise, knowledge[:, i], levels) if share > 0 else 0.0
-        learned.append(share * own + (1 - share) * together[at])
+        own = _offsets(surprise, knowledge[:, i], levels) if share > 0 else np.zeros(1)
+        own = share * own + (1 - share) * together[at]
+        if ways is not None and KNOWLEDGE[i].startswith(UNSURE):
+            own = _cautious(own, surprise, knowledge[:, i], levels, ways)
+        learned.append(own)
     return np.stack(learned)
+
+
+def _cautious(
+    own: Array,
+    surprise: Array,
+    weight: Array,
+    levels: tuple[float, ...],
+    ways: npt.NDArray[np.int64],
+) -> Array:
+    """Lean offsets [output, knot] towards those of the way to train that needs the widest."""
+    each = [
+        _offsets(surprise[at], weight[at], levels)
+        for way in np.unique(ways)
+        if weight[at := ways == way].sum() >= ENOUGH_OF_A_WAY
+    ]
+    if not each:
+        return own
+    level = np.array(levels)
+    lowest, highest = np.minimum(own, np.min(each, axis=0)), np.maximum(own, np.max(each, axis=0))
+    widest = np.where(level < 0.5, lowest, np.where(level > 0.5, highest, own))
+    return np.asarray(own + CAUTION * (widest - own))
 
 
 def _offsets(surprise: Array, weight: Array, levels: tuple[float, ...]) -> Array:

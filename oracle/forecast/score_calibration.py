@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from oracle.forecast.calibration import KNOTS, array_of
 from oracle.forecast.knowledge import KNOWLEDGE, learn_by_knowledge
@@ -120,17 +121,20 @@ def _std(draws: Array) -> Array:
 
 
 def fit_quality(
-    examples: Iterable[tuple[Array, Array, Array]], knowledge: Array
+    examples: Iterable[tuple[Array, Array, Array]],
+    knowledge: Array,
+    ways: npt.NDArray[np.int64] | None = None,
 ) -> QualityCalibration:
     """Learn the offsets on held-out runs; 0 where there are none with every outcome.
 
     Args:
         examples: draws [3, run, draw], outcomes [3, run] and units [run] of prefixes, in parts.
         knowledge: [example, len(KNOWLEDGE)] what was known of each.
+        ways: [example] how each run was trained, see `learn_by_knowledge`.
     """
     none = np.empty((0, len(KNOTS)))
     surprise = np.concatenate([none, *(_surprise(*part) for part in examples)])[:, None, :]
-    return QualityCalibration(learn_by_knowledge(surprise, knowledge, KNOTS)[:, 0])
+    return QualityCalibration(learn_by_knowledge(surprise, knowledge, KNOTS, ways)[:, 0])
 
 
 def _surprise(draws: Array, outcome: Array, unit: Array) -> Array:

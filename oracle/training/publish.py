@@ -62,6 +62,8 @@ def calibrate_network(
         seed: of the windows.
     """
     rng = np.random.default_rng(seed)
+    sources = sorted({run.source for run in runs})
+    ways = np.array([sources.index(run.source) for run in runs])
     parts = defaultdict[str, list[npt.NDArray[Any]]](list)
     for repeat in range(CALIBRATION_WINDOWS + CALIBRATION_HIDDEN):
         windows = Windows(runs, hide=0.0 if repeat < CALIBRATION_WINDOWS else HIDDEN_OFTEN)
@@ -82,6 +84,7 @@ def calibrate_network(
         parts["floor"].append(batch.floor[at])
         parts["unit"].append(batch.unit)
         parts["final"].append(windows.finals)
+        parts["ways"].append(ways)
     seen = {name: np.concatenate(columns) for name, columns in parts.items()}
     calibration = fit_calibration(
         seen["quantiles"],
@@ -89,6 +92,7 @@ def calibrate_network(
         seen["knowledge"],
         seen["early"],
         change_bounds(seen["values"]),
+        seen["ways"],
         seed,
     )
     # Without its scale a plan alone has no mqe to forecast.
@@ -103,7 +107,7 @@ def calibrate_network(
             draws = decode(calibration.draws(knots[: len(TARGETS)]), values, floor)
             yield draws, seen["final"][part].T, seen["unit"][part]
 
-    return calibration, fit_quality(joint(), seen["knowledge"])
+    return calibration, fit_quality(joint(), seen["knowledge"], seen["ways"])
 
 
 def draft(
