@@ -27,8 +27,9 @@ KNOWLEDGE = (
 #: Fewer examples of a class than this lean on all classes of their stretch.
 ENOUGH = 400
 #: Classes that do not tell how a map is trained: what is honest on the whole may be far too sure
-#: for one library, so these lean towards the widest of the ways to train, by this share.
-UNSURE, CAUTION = ("no plan", "no plan, no scale", "no ratios", "no progress"), 0.7
+#: for one library, so these lean towards the widest of the ways to train: by this share in the
+#: tails, half as much in the middle.
+UNSURE, CAUTION = ("no plan", "no plan, no scale", "no ratios", "no progress"), 0.8
 #: Fewer examples of one way than this say nothing of it.
 ENOUGH_OF_A_WAY = 100
 
@@ -123,7 +124,8 @@ def _cautious(
     level = np.array(levels)
     lowest, highest = np.minimum(own, np.min(each, axis=0)), np.maximum(own, np.max(each, axis=0))
     widest = np.where(level < 0.5, lowest, np.where(level > 0.5, highest, own))
-    return np.asarray(own + CAUTION * (widest - own))
+    share = np.where(np.abs(level - 0.5) > 0.3, CAUTION, CAUTION / 2)
+    return np.asarray(own + share * (widest - own))
 
 
 def _offsets(surprise: Array, weight: Array, levels: tuple[float, ...]) -> Array:

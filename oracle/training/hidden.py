@@ -28,15 +28,17 @@ GROUPS = {
     "torus": 0.10,
 }
 EVERYTHING = tuple(GROUPS)
+_PLAN = ("schedule", "rates", "updates", "batch", "kind", "torus")
 #: Profile -> how often, and the groups that it leaves out.
 PROFILES: dict[str, tuple[float, tuple[str, ...]]] = {
-    "all": (0.58, ()),
+    "all": (0.50, ()),
     "no geometry": (0.08, ("geometry",)),
     # What a recorded folder without its table tells.
     "no table": (0.07, ("scale", "geometry", "torus")),
     # What can be read from a map and its data: no plan.
-    "no plan": (0.10, ("schedule", "rates", "updates", "batch", "kind", "torus")),
-    "scale alone": (0.05, ("schedule", "rates", "updates", "batch", "kind", "map", "torus")),
+    "no plan": (0.12, _PLAN),
+    "no plan, no table": (0.06, (*_PLAN, "scale", "geometry")),
+    "scale alone": (0.05, (*_PLAN, "map")),
     "plan alone": (0.03, ("scale", "geometry", "updates", "batch", "kind", "samples", "torus")),
     "four arrays": (0.09, tuple(g for g in EVERYTHING if g != "budget")),
 }
