@@ -32,7 +32,8 @@ class App:
     """The running application."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        values = {"data_dir": folder, "model": MODEL, "model_poll_s": 3600, **settings}
+        quiet = {"model_poll_s": 3600, "store_timeout_s": 30}  # a busy machine migrates slowly
+        values = {"data_dir": folder, "model": MODEL, **quiet, **settings}
         self.app = create_app(Settings.model_validate(values))
         self.service = self.app.state.service
         self._loop = asyncio.new_event_loop()
@@ -76,7 +77,7 @@ class App:
         method: str,
         path: str,
         body: bytes = b"",
-        headers: dict[str, str] | None = None,
+        headers: dict[str, str] | list[tuple[str, str]] | None = None,
         query: bytes = b"",
         *,
         stays: bool = True,
@@ -84,9 +85,13 @@ class App:
         """Send one request; `path` is taken as it is, decoded.
 
         Args:
+            headers: beside Host and Content-Type; as pairs, all there are.
             stays: the client waits for the answer; else it is gone once all is sent.
         """
-        given = {"host": "127.0.0.1", "content-type": "application/json"} | (headers or {})
+        pairs = headers
+        if not isinstance(headers, list):
+            given = {"host": "127.0.0.1", "content-type": "application/json"} | (headers or {})
+            pairs = list(given.items())
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -98,7 +103,7 @@ class App:
             "query_string": query,
             "root_path": "",
             "headers": [
-                (name.encode("latin-1"), value.encode("latin-1")) for name, value in given.items()
+                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs
             ],
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 80),

@@ -13,6 +13,9 @@ from typing import Annotated
 
 import typer
 
+#: A worker that says nothing for so long is killed and replaced. A busy machine imports for 10 s.
+WORKER_PATIENCE_S = 60
+
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
@@ -110,6 +113,7 @@ def _run(listening: socket.socket, workers: int) -> None:
         workers=workers,
         timeout_keep_alive=math.ceil(settings.keep_alive_s),  # uvicorn takes whole seconds
         timeout_graceful_shutdown=math.ceil(settings.shutdown_timeout_s),
+        timeout_worker_healthcheck=WORKER_PATIENCE_S,
         backlog=2048,
     )
     host, port = listening.getsockname()[:2]

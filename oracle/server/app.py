@@ -25,8 +25,8 @@ from oracle.server.http import openapi
 from oracle.server.http.answers import Invalid, error_answer, status_error
 from oracle.server.http.fast_path import FastPath
 from oracle.server.http.guards import Cors, Guard
-from oracle.server.http.keys import Door, read_keys
 from oracle.server.http.logs import configure
+from oracle.server.http.places import Lanes
 from oracle.server.http.telemetry import Telemetry
 from oracle.server.service import Service
 from oracle.server.settings import Settings, refuse_public_without_keys
@@ -48,10 +48,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings.from_environment()
     configure(settings.log_level)
-    keys = read_keys(settings)
-    refuse_public_without_keys(settings, has_keys=bool(keys))
     telemetry = Telemetry()
     service = Service.build(settings, telemetry)
+    door = service.door
+    refuse_public_without_keys(settings, has_keys=bool(door.keys))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -77,7 +77,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.service = service
     app.add_middleware(FastPath, router=routes_stateless.router)
-    app.add_middleware(Guard, settings=settings, door=Door(settings, keys), telemetry=telemetry)
+    app.add_middleware(Lanes, places=service.lanes)
+    app.add_middleware(Guard, settings=settings, door=door, telemetry=telemetry)
     if settings.allowed_origins:
         app.add_middleware(Cors, origins=settings.allowed_origins)
     for routes in (routes_stateless, routes_runs, routes_service):
@@ -86,7 +87,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     mimetypes.init()
     if DASHBOARD.is_dir():
         app.mount("/", StaticFiles(directory=DASHBOARD, html=True), name="page")
-    openapi.install(app, with_keys=bool(keys))
+    openapi.install(app, with_keys=bool(door.keys))
 
     @app.exception_handler(HTTPException)
     async def on_status(request: Request, error: HTTPException) -> Response:

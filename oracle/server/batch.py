@@ -42,28 +42,33 @@ class _Rest(BatchRequest):
 
 
 async def answer_batch(
-    service: Service, raw: bytes, is_gone: Callable[[], Awaitable[bool]]
+    service: Service, owner: str, raw: bytes, is_gone: Callable[[], Awaitable[bool]]
 ) -> bytes:
     """Decide on all histories of a body.
 
     Args:
         service: what answers.
+        owner: whose rate each history counts against.
         raw: the body.
         is_gone: tells whether the client has closed the connection.
 
     Raises:
         Invalid: the body breaks a rule; a history that does gets its error in its place.
+        Refused: 413, 429.
         Overloaded: not done within the time of a batch.
         ClientDisconnect: nobody is left to answer.
     """
     limit_s = service.settings.batch_timeout_s
     loop = asyncio.get_running_loop()
-    pieces = _pieces(service, raw)
     done: list[bytes] = []
     try:
         async with asyncio.timeout(limit_s):
+            lane = service.batch_lane
+            rest, bodies = await loop.run_in_executor(lane, split, raw, service.settings)
+            service.door.charge(owner, len(bodies) - 1)  # the door has counted the request
+            pieces = _pieces(service, rest, bodies)
             while True:
-                piece = await loop.run_in_executor(service.batch_lane, next, pieces, None)
+                piece = await loop.run_in_executor(lane, next, pieces, None)
                 if piece is None:
                     break
                 done += piece
@@ -133,9 +138,8 @@ def _first(raw: bytes, largest: int) -> int:
     return len(raw)
 
 
-def _pieces(service: Service, raw: bytes) -> Iterator[list[bytes]]:
+def _pieces(service: Service, rest: bytes, bodies: list[bytes]) -> Iterator[list[bytes]]:
     """Answer the histories, PIECE of them at each step; a generation is ranked in the last."""
-    rest, bodies = split(raw, service.settings)
     asked = parse(_Rest, rest)
     policy = asked.policy or default_policy(asked.reference)
     oracle = service.models.oracle  # one model from the first piece to the last

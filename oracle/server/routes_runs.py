@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
-from oracle.errors import InvalidHistory, Overloaded
+from oracle.errors import InvalidHistory
 from oracle.server.http import examples
 from oracle.server.http.answers import Json, answer, parse, read_body
 from oracle.server.http.openapi import body, described
@@ -205,9 +205,7 @@ async def stream_events(
 ) -> Response:
     """Stream what happens, live; resume with Last-Event-ID."""
     service = service_of(request)
-    if service.limits.streams >= service.settings.max_event_streams:
-        raise Overloaded("Too many event streams are open. Try again soon.")
     wanted = Wanted(request.scope["owner"], population, run_id)
     since = last_event_id if last_event_id is not None else after
     frames = service.feed.stream(wanted, since, service.model_news())
-    return EventStream(frames, service.stream_opened)
+    return EventStream(frames, service.streams, service.telemetry.streams.set)

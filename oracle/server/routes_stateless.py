@@ -10,10 +10,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from oracle.decision.policy import decide
-from oracle.errors import Overloaded
 from oracle.server.batch import answer_batch, default_policy
 from oracle.server.http import examples
-from oracle.server.http.answers import BUSY, Json, answer, parse, read_body
+from oracle.server.http.answers import Json, answer, parse, read_body
 from oracle.server.http.openapi import body, described
 from oracle.server.http.wire import BatchAnswer, BatchRequest, DecideRequest
 from oracle.server.service import service_of
@@ -67,8 +66,7 @@ async def decide_one(request: Request) -> Response:
 async def decide_batch(request: Request) -> Response:
     """Decide on many histories at once; a bad one gets its error, the others their answers."""
     service = service_of(request)
-    if service.batches.locked():
-        raise Overloaded(BUSY)
-    async with service.batches:  # before the body is read, so that few of them are in memory
+    owner = request.scope["owner"]
+    with service.batches.held(owner):  # before the body is read: few of them are in memory
         raw = await read_body(request, service.settings.max_batch_body_bytes)
-        return Json(await answer_batch(service, raw, request.is_disconnected))
+        return Json(await answer_batch(service, owner, raw, request.is_disconnected))

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.types import ASGIApp
 
 from oracle.errors import StoreUnavailable
-from oracle.server.http.answers import unavailable
-from oracle.server.http.guards import Cors
+from oracle.server.http.keys import Door, read_keys
+from oracle.server.http.places import LANES, Places
 from oracle.server.http.protocol import Limits
 from oracle.server.http.telemetry import Telemetry
 from oracle.server.micro_batching import MicroBatcher
@@ -39,10 +38,13 @@ class Service:
     Attributes:
         batch_lane: one thread for batches, so that they never hold up single requests.
         batches: places for batches, from their first byte to their answer.
+        streams: places for event streams.
+        lanes: places of every other kind of work, see places.py.
     """
 
     settings: Settings
     telemetry: Telemetry
+    door: Door
     models: ModelKeeper
     batcher: MicroBatcher
     store: Store
@@ -50,7 +52,9 @@ class Service:
     feed: Feed
     limits: Limits
     batch_lane: ThreadPoolExecutor
-    batches: asyncio.Semaphore
+    batches: Places
+    streams: Places
+    lanes: dict[str, Places]
 
     @classmethod
     def build(cls, settings: Settings, telemetry: Telemetry) -> Service:
@@ -59,12 +63,12 @@ class Service:
         store = Store(settings.store_url, settings.store_timeout_s, telemetry, models.forecast_each)
         runs = Runs(settings.policy)
         store.on_rollback = runs.references.forget_all
-        refuse: ASGIApp = unavailable(settings.retry_after_s)
-        if settings.allowed_origins:
-            refuse = Cors(refuse, settings.allowed_origins)
+        keys = read_keys(settings)
+        callers = len({key.owner for key in keys})
         return cls(
             settings=settings,
             telemetry=telemetry,
+            door=Door(settings, keys),
             models=models,
             batcher=MicroBatcher(models.forecast_each),
             store=store,
@@ -73,13 +77,13 @@ class Service:
             limits=Limits(
                 receive_timeout_s=settings.receive_timeout_s,
                 write_timeout_s=settings.write_timeout_s,
-                max_waiting=settings.max_waiting_requests,
                 max_connections=settings.max_connections,
                 retry_after_s=settings.retry_after_s,
-                refuse=refuse,
             ),
             batch_lane=ThreadPoolExecutor(1, thread_name_prefix="oracle-batch"),
-            batches=asyncio.Semaphore(settings.max_waiting_batches),
+            batches=Places(settings.max_waiting_batches, callers),
+            streams=Places(settings.max_event_streams, callers, "Too many event streams are open."),
+            lanes={lane: Places(settings.max_waiting_requests, callers) for lane in LANES},
         )
 
     def start(self) -> None:
@@ -107,11 +111,6 @@ class Service:
     def _retire(self, connection: Connection) -> int:
         before = time.time() - self.settings.retention_days * DAY_S
         return self.runs.retire(connection, before)
-
-    def stream_opened(self, change: int) -> None:
-        """Count event streams, which the protocol does not count as waiting requests."""
-        self.limits.streams += change
-        self.telemetry.streams.set(self.limits.streams)
 
     def model_news(self) -> Callable[[], str | None]:
         """Make a function that gives the models' report once after each change."""

@@ -58,7 +58,10 @@ class Settings(BaseModel):
         None, "file", "File of API keys, one `NAME:SHA256` a line."
     )
     rate_limit_per_s: float = _setting(
-        500.0, "requests/s", "Sustained requests of one key, counted by each worker.", gt=0
+        500.0,
+        "requests/s",
+        "Sustained requests of one key, each history of a batch one; counted by each worker.",
+        gt=0,
     )
     rate_limit_burst: int = _setting(
         1000, "requests", "Requests of one key at once, counted by each worker.", ge=1
@@ -85,7 +88,11 @@ class Settings(BaseModel):
         30.0, "s", "Time for a batch, waiting included; beyond it the answer is 503."
     )
     max_waiting_requests: int = _setting(
-        64, "requests", "Requests in work at once, each worker; beyond it the answer is 503.", ge=1
+        64,
+        "requests",
+        "Requests in work at once, of each kind (stateless, reading, writing, probes) and each "
+        "worker; beyond it the answer is 503.",
+        ge=1,
     )
     max_connections: int = _setting(4_000, "connections", "Open connections, each worker.", ge=1)
     max_event_streams: int = _setting(64, "streams", "Open event streams, each worker.", ge=1)

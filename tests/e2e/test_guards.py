@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from inprocess import Answer, App
@@ -86,22 +85,24 @@ def test_a_probe_by_address_is_answered_whatever_hosts_are_allowed(app: App, pat
 
 
 def test_a_page_can_read_that_the_service_is_busy(app: App) -> None:
-    sent: list[Any] = []
+    places = app.service.lanes["answers"]
+    for _ in range(places.total):
+        places.take("ann")
+    answer = call(app, "GET", "/v1/models", origin=PAGE, authorization=f"Bearer {SECRET}")
+    for _ in range(places.total):
+        places.give_back("ann")
+    assert answer.status == 503
+    assert answer.headers["access-control-allow-origin"] == PAGE
+    assert "retry-after" in answer.headers
 
-    async def receive() -> Any:
-        pytest.fail("a refused request is not read")
 
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/v1/decide",
-        "headers": [(b"origin", PAGE.encode())],
-    }
-    app.run(app.service.limits.refuse(scope, receive, send))
-    assert sent[0]["status"] == 503
-    head = dict(sent[0]["headers"])
-    assert head[b"access-control-allow-origin"] == PAGE.encode()
-    assert b"retry-after" in head
+@pytest.mark.parametrize("name", ["host", "authorization", "origin", "content-type"])
+def test_what_must_be_one_is_refused_twice(app: App, name: str) -> None:
+    """A proxy in front may have looked at the other of the two."""
+    given = {"host": "oracle.example", "authorization": f"Bearer {SECRET}", "origin": PAGE}
+    given["content-type"] = "application/json"
+    headers = [*given.items(), (name.title(), given[name])]
+    answer = app.run(app.call("GET", "/v1/models", headers=headers))
+    assert answer.status == 400
+    assert f"{name.title()} header must be sent once" in answer.json()["error"]["message"]
+    assert app.run(app.call("GET", "/v1/models", headers=[*given.items()])).status == 200

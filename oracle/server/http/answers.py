@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -12,7 +12,6 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from oracle.errors import (
     ArtifactError,
@@ -210,18 +209,6 @@ def raw_answer(status: int, code: str, message: str, retry_after_s: int | None =
     return head.encode() + body
 
 
-def unavailable(
-    retry_after_s: int,
-) -> Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]:
-    """Make an ASGI application that refuses every request at once."""
-
-    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
-        error = Overloaded(BUSY)
-        await error_answer(error, new_request_id(), retry_after_s)(scope, receive, send)
-
-    return refuse
-
-
 async def read_body(request: Request, limit: int) -> bytes:
     """Read a JSON body of at most `limit` bytes.
 
@@ -257,6 +244,11 @@ async def read_body(request: Request, limit: int) -> bytes:
     if len(body) > limit:
         raise too_large(limit)
     return body
+
+
+def too_often(wait_s: float) -> Refused:
+    """Refuse a caller that has used up its rate."""
+    return Refused(429, "Fewer requests must be sent.", math.ceil(wait_s))
 
 
 def too_large(limit: int, what: str = "The body") -> Refused:

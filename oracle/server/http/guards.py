@@ -7,8 +7,8 @@ goes wrong inside.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import math
 import re
 import time
 from urllib.parse import urlsplit
@@ -17,8 +17,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from oracle.errors import OracleError
-from oracle.server.http.answers import Refused, error_answer, new_request_id
+from oracle.errors import OracleError, Overloaded
+from oracle.server.http.answers import Refused, error_answer, new_request_id, too_often
 from oracle.server.http.keys import Door
 from oracle.server.http.telemetry import Telemetry
 from oracle.server.settings import LOOPBACK, Settings
@@ -30,6 +30,9 @@ _REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{1,64}$")
 PROTECTED = ("/v1/", "/metrics")
 #: Asked by address, whatever the service is called: by containers, balancers, supervisors.
 PROBES = ("/healthz", "/readyz")
+#: Headers of which a request may have one.
+SINGLE = (b"host", b"authorization", b"origin", b"content-type", b"content-encoding")
+ENDING = "The service is ending. Try again soon."
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -78,6 +81,10 @@ class Guard:
             await self.app(scope, receive, send_guarded)
         except ClientDisconnect:
             pass  # nobody is left to answer
+        except asyncio.CancelledError:  # told to end, and the time for open requests is over
+            if not status:
+                response = error_answer(Overloaded(ENDING), request_id, self.settings.retry_after_s)
+                await response(scope, receive, send_guarded)
         except OracleError as error:
             response = error_answer(error, request_id, self.settings.retry_after_s)
             await response(scope, receive, send_guarded)
@@ -93,6 +100,8 @@ class Guard:
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         path = scope["path"]
+        if len(headers) < len(scope["headers"]):  # some header is there twice
+            _refuse_two(scope)
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if self.hosts and _without_port(host) not in self.hosts and path not in PROBES:
             raise Refused(400, "The Host header must name this service (ORACLE_ALLOWED_HOSTS).")
@@ -103,7 +112,7 @@ class Guard:
             address = (scope.get("client") or ("",))[0]
             owner, wait_s = self.door.enter(headers.get(b"authorization"), address)
             if wait_s:
-                raise Refused(429, "Fewer requests must be sent.", math.ceil(wait_s))
+                raise too_often(wait_s)
             scope["owner"] = owner
 
     def _hosts(self) -> frozenset[str]:
@@ -157,6 +166,14 @@ class Cors(CORSMiddleware):
         origin = dict(scope.get("headers", ())).get(b"origin", b"").decode("latin-1")
         ours = origin in self.allow_origins
         await (super().__call__ if ours else self.app)(scope, receive, send)
+
+
+def _refuse_two(scope: Scope) -> None:
+    """Refuse two of what must be one: a proxy in front may have looked at the other."""
+    names = [name for name, _ in scope["headers"]]
+    for name in SINGLE:
+        if names.count(name) > 1:
+            raise Refused(400, f"The {name.decode().title()} header must be sent once.")
 
 
 def _without_port(host: str) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from oracle.errors import InvalidHistory, NotAuthorized
+from oracle.server.http.answers import too_often
 from oracle.server.settings import Settings
 
 #: Owner of what is stored where there are no keys.
@@ -82,11 +83,15 @@ class Buckets:
         self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, caller: str, tokens: float = 1.0) -> float:
-        """Take tokens; returns 0.0, or the seconds to wait when there are too few."""
+        """Take tokens; returns 0.0, or the seconds to wait when there are too few.
+
+        What is more than a burst is taken from a full bucket, and owed.
+        """
         now = self.clock()
         level, then = self._levels.pop(caller, (self.burst, now))
         level = min(self.burst, level + (now - then) * self.per_s)
-        wait = 0.0 if level >= tokens else (tokens - level) / self.per_s
+        needed = min(tokens, self.burst)
+        wait = 0.0 if level >= needed else (needed - level) / self.per_s
         self._levels[caller] = (level - tokens if wait == 0.0 else level, now)
         if len(self._levels) > MAX_BUCKETS:
             self._levels.popitem(last=False)  # the longest unseen has refilled the most
@@ -100,6 +105,15 @@ class Door:
         self.keys = keys
         self.rates = Buckets(settings.rate_limit_per_s, settings.rate_limit_burst)
         self.wrong = Buckets(settings.wrong_keys_per_s, max(1, 10 * settings.wrong_keys_per_s))
+
+    def charge(self, owner: str, more: int) -> None:
+        """Count more against an owner's rate than the one request that came in.
+
+        Raises:
+            Refused: 429, its rate is used up.
+        """
+        if self.keys and more > 0 and (wait_s := self.rates.take(owner, more)):
+            raise too_often(wait_s)
 
     def enter(self, authorization: bytes | None, address: str) -> tuple[str, float]:
         """Find the owner of a request.

@@ -1,61 +1,50 @@
 """Deadlines and bounds on a connection, which uvicorn leaves open.
 
 uvicorn waits for ever for a request that never comes and for a client that never reads. This
-protocol closes both, bounds the head of a request, and answers 503 at once when more requests are
-in work than the service accepts.
+protocol closes both, bounds the head of a request, ignores offers to speak another protocol, and
+gives every caller a share of the connections.
 """
 
 from __future__ import annotations
 
 import asyncio
 from asyncio import TimerHandle
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from starlette.types import ASGIApp
+import httptools
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from oracle.errors import Overloaded
-from oracle.server.http.answers import BUSY, raw_answer
+from oracle.server.http.answers import raw_answer
 
 #: Longest request line and headers together, bytes.
 MAX_HEAD_BYTES = 32_768
-#: A body on its way counts as a request in work once so much of it takes memory here.
-MAX_UNCOUNTED_BYTES = 16_384
+#: What a head holds besides its names and values, bytes: `: ` and a line's end.
+_SEPARATORS = 4
+#: Headers that only make sense to whoever takes up an offered protocol.
+_OFFERS = (b"upgrade", b"http2-settings")
 #: More than this is sent without waiting for the end of the turn, bytes.
 MAX_HELD_BYTES = 16_384
 
 
-@dataclass
+@dataclass(frozen=True)
 class Limits:
     """What the protocol needs to know; shared by all connections of a worker.
 
     Attributes:
         receive_timeout_s: for a whole request, and for the first byte of a connection.
         write_timeout_s: for a client to go on reading.
-        max_waiting: requests in work, event streams not counted.
         max_connections: open connections.
         retry_after_s: told with a 503.
-        refuse: the application that answers when one of these is reached.
-        accepted: requests in work now, event streams included; those whose body is still on
-            its way are not in work.
-        streams: event streams open now.
     """
 
     receive_timeout_s: float
     write_timeout_s: float
-    max_waiting: int
     max_connections: int
     retry_after_s: int
-    refuse: ASGIApp
-    accepted: int = 0
-    streams: int = 0
-
-    @property
-    def are_reached(self) -> bool:
-        """Whether one more request is one too many."""
-        return self.accepted - self.streams >= self.max_waiting
 
 
 class JoinedWrites:
@@ -104,15 +93,16 @@ class DeadlineProtocol(HttpToolsProtocol):
         self.limits: Limits = self.app_state["limits"]
         self.receive_deadline: TimerHandle | None = None
         self.write_deadline: TimerHandle | None = None
-        self.in_head = False
+        self.in_head = self.ended = False
         self.head_bytes = 0
+        self.offered: bytes | None = None
 
     # A connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request, or refuse where too many are open."""
         super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
-        if len(self.connections) > self.limits.max_connections:
+        if len(self.connections) > self.limits.max_connections and not self._make_room():
             answer = raw_answer(
                 503,
                 "overloaded",
@@ -124,6 +114,50 @@ class DeadlineProtocol(HttpToolsProtocol):
             return
         self._expect_request()
 
+    def _make_room(self) -> bool:
+        """Close the connection that waits longest for whoever holds the most of them.
+
+        Otherwise a crowd of idle connections, which cost their owner nothing, would keep everybody
+        else out. False where none of that caller's waits.
+        """
+        others: list[DeadlineProtocol] = [
+            c
+            for c in self.connections
+            if isinstance(c, DeadlineProtocol) and c is not self and not c.transport.is_closing()
+        ]
+        if len(others) < self.limits.max_connections:
+            return True
+        held = Counter(one.caller for one in others)
+        most = held.most_common(1)[0][1]
+        waiting = [
+            (until, i)
+            for i, one in enumerate(others)
+            if held[one.caller] == most and (until := one.waits_until) is not None
+        ]
+        if waiting:
+            others[min(waiting)[1]].transport.close()
+        return bool(waiting)
+
+    @property
+    def caller(self) -> str:
+        """Whose connection this is: the key's owner once it was shown, else the address."""
+        owner = self._scope.get("owner")
+        return f"key {owner}" if owner else f"address {self.client[0] if self.client else ''}"
+
+    @property
+    def _scope(self) -> Scope:
+        """Of the latest request; empty before the first."""
+        found: Scope = getattr(self.cycle, "scope", {})
+        return found
+
+    @property
+    def waits_until(self) -> tuple[bool, float] | None:
+        """When it is closed unless its client sends: (amid a request, time); None while in work."""
+        for receiving, timer in enumerate((self.timeout_keep_alive_task, self.receive_deadline)):
+            if timer is not None:
+                return bool(receiving), timer.when()
+        return None
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget every deadline."""
         self._cancel_receive_deadline()
@@ -134,7 +168,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """End event streams too when the server is told to end: they never end by themselves."""
-        if getattr(self.cycle, "chunked_encoding", False):  # only streams are, see answers.py
+        if "endless" in self._scope:  # an event stream, see events.py
             self.transport.close()
         else:
             super().shutdown()
@@ -145,79 +179,100 @@ class DeadlineProtocol(HttpToolsProtocol):
         """Begin to wait for the whole request."""
         self.in_head = True
         self.head_bytes = 0
+        self.offered = None
         if self.receive_deadline is None:
             self._expect_request()
         super().on_message_begin()
 
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the request line."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header."""
+        self._count(len(name) + len(value) + _SEPARATORS)
+        super().on_header(name, value)
+
+    def _count(self, more: int) -> None:
+        self.head_bytes += more
+        if self.head_bytes > MAX_HEAD_BYTES:
+            raise ValueError("head too long")  # in the parser's call: it becomes the 400
+
     def on_headers_complete(self) -> None:
         """The head is here; the body may follow."""
         self.in_head = False
-        super().on_headers_complete()
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self.offered = self._head_without_offer()
+        else:
+            super().on_headers_complete()
+
+    def _head_without_offer(self) -> bytes:
+        """Write the head again without the protocol that it offers.
+
+        A server may ignore an offer (RFC 9110, 7.8), but this parser then takes the body for
+        whatever was offered.
+        """
+        version = self.parser.get_http_version().encode()
+        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
+        for name, value in self.headers:
+            if name == b"connection":
+                kept = (token.strip() for token in value.split(b","))
+                value = b", ".join(token for token in kept if token.lower() not in _OFFERS)
+            if name not in _OFFERS:
+                lines.append(name + b": " + value)
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Hand the request to the application, or refuse it where too many are in work.
-
-        Refused ones are not counted: otherwise a crowd would keep everybody out.
-        """
-        super()._start_asgi_task(cycle, partial(self._serve, cycle))
-
-    async def _serve(
-        self, cycle: RequestResponseCycle, scope: Any, receive: Any, send: Any
-    ) -> None:
-        if self.limits.are_reached:
-            await self.limits.refuse(scope, receive, send)
-        elif cycle.more_body:
-            await self._serve_when_whole(cycle, scope, receive, send)
-        else:
-            self.limits.accepted += 1
-            try:
-                await self.app(scope, receive, send)
-            finally:
-                self.limits.accepted -= 1
-
-    async def _serve_when_whole(
-        self, cycle: RequestResponseCycle, scope: Any, receive: Any, send: Any
-    ) -> None:
-        """Count a request when its body is here: one that trickles in keeps nobody out."""
-        limits = self.limits
-        counted = size = 0
-
-        async def receive_and_count() -> Any:
-            nonlocal counted, size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if not counted and (not cycle.more_body or size > MAX_UNCOUNTED_BYTES):
-                if limits.are_reached:
-                    raise Overloaded(BUSY)
-                limits.accepted += 1
-                counted = 1
-            return message
-
-        try:
-            await self.app(scope, receive_and_count, send)
-        finally:
-            limits.accepted -= counted
+        """Hand the request to the application."""
+        if cycle.scope["http_version"] == "1.0":
+            app = partial(_without_chunks, cycle, app)
+        super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
         """The whole request is here."""
-        self._cancel_receive_deadline()
-        super().on_message_complete()
+        if self.offered is None:
+            self._cancel_receive_deadline()
+            self.ended = True
+            super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
         """Parse, and bound a head that does not end."""
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self.ended = False
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.send_400_response("")
+            return
         self._wait_for_next()
-        # The parser collects an unfinished head without bound.
-        if self.in_head and self.parser is not None:
+        # The parser collects an unfinished head without bound. Where a request ended in the same
+        # piece, nobody knows how much of it belongs to the next one's head.
+        if self.in_head and not self.ended and self.parser is not None:
             self.head_bytes += len(data)
             if self.head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self.send_400_response("")
 
+    def _parse(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while True:
+            try:
+                self.parser.feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as offer:
+                if self.offered is None:  # CONNECT: what follows it is nobody's
+                    return
+                rest = rest[offer.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.parser.feed_data(self.offered)
+
     def send_400_response(self, msg: str) -> None:
         """Answer in the service's error shape; uvicorn's own is plain text."""
-        text = "The request must be valid HTTP/1.1 with a head of 32 kB at most."
-        self.transport.write(raw_answer(400, "bad_request", text))
-        self.transport.close()
+        if not self.transport.is_closing():
+            text = "The request must be valid HTTP/1.1 with a head of 32 kB at most."
+            self.transport.write(raw_answer(400, "bad_request", text))
+            self.transport.close()
 
     # Clients that do not read
 
@@ -264,3 +319,22 @@ class DeadlineProtocol(HttpToolsProtocol):
         self.receive_deadline = None
         if not self.transport.is_closing():
             self.transport.close()
+
+
+async def _without_chunks(
+    cycle: RequestResponseCycle, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer a client of HTTP/1.0, which knows no chunks: the end of the connection ends it."""
+    announced = True
+
+    async def send_plain(message: Message) -> None:
+        nonlocal announced
+        if message["type"] == "http.response.start":
+            announced = any(name == b"content-length" for name, _ in message.get("headers", ()))
+            if not announced:
+                cycle.chunked_encoding = False
+        elif not announced:
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    await app(scope, receive, send_plain)

@@ -19,6 +19,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from oracle.errors import StoreUnavailable
+from oracle.server.http.places import Places
 from oracle.server.storage.schema import events
 from oracle.server.storage.store import Store
 
@@ -193,18 +194,29 @@ def _after(connection: Connection, after: int) -> list[StoredEvent]:
 
 
 class EventStream(StreamingResponse):
-    """An answer that streams events, counted while it is open."""
+    """An answer that streams events, and holds a place while it is open.
+
+    Args:
+        frames: what is sent.
+        places: of all streams.
+        told: how many are open, after each change.
+    """
 
     media_type = "text/event-stream"
 
-    def __init__(self, frames: AsyncIterator[bytes], opened: Callable[[int], None]) -> None:
-        super().__init__(frames)
-        self._opened = opened
+    def __init__(
+        self, frames: AsyncIterator[bytes], places: Places, told: Callable[[int], None]
+    ) -> None:
+        # nginx would collect events before it hands them on.
+        super().__init__(frames, headers={"x-accel-buffering": "no"})
+        self._places, self._told = places, told
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream until the client or the server ends it."""
-        self._opened(+1)
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._opened(-1)
+        scope["endless"] = True  # told to end, the protocol ends it
+        with self._places.held(scope["owner"]):
+            self._told(self._places.taken)
+            try:
+                await super().__call__(scope, receive, send)
+            finally:
+                self._told(self._places.taken - 1)

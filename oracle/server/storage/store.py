@@ -45,6 +45,8 @@ MAX_BATCH = 64
 #: Threads, and connections, that read.
 READERS = 4
 _STOP = object()
+#: Alembic keeps its state in globals of the process.
+_migrating = Lock()
 
 
 class Meter(Protocol):
@@ -99,7 +101,6 @@ class Store:
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._migrated = False
-        self._migrating = Lock()
         self._write_failed = False
         self.on_commit: Callable[[], None] = _nothing
         self.on_rollback: Callable[[], None] = _nothing
@@ -136,7 +137,7 @@ class Store:
 
     def _prepare(self) -> None:
         if not self._migrated:
-            with self._migrating:
+            with _migrating:
                 if not self._migrated:
                     self.migrate()
         self._reopen_if_replaced()
