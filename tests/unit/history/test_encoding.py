@@ -1,4 +1,4 @@
-"""The vectorised encoding says what its formulas, written out for one checkpoint, say."""
+"""The vectorised encoding says what its formulas, written out for one row, say."""
 
 from __future__ import annotations
 
@@ -10,12 +10,25 @@ from hypothesis import strategies as st
 
 from oracle.history.dataset import read_dataset
 from oracle.history.features import FEATURES, columns_of, encode_columns
-from oracle.types import METRICS, History, Run, RunContext, Schedule
+from oracle.history.geometry import geometry_of
+from oracle.types import METRICS, Geometry, History, Run, RunContext, Schedule
 
 SAMPLE = Path(__file__).parents[3] / "data" / "sample.csv.gz"
 RUNS = read_dataset(SAMPLE)[::7]
 #: Plans are read on this grid.
 GRID = [i / 32 for i in range(33)]
+#: Numbers of the table's shape: shares stand as they are, of the others the logarithm is taken.
+AS_THEY_ARE = ("variance_1", "variance_2", "variance_5", "distinct")
+GEOMETRY_FLOORS = {
+    **{"participation": 0.1, "dimension": 0.1, "offset": 0.1, "neighbor_distance": 1e-3},
+    **{"distance_spread": 1e-2, "row_step": 1e-2},
+    **{f"quantization_{size}": 1e-2 for size in ("4", "16", "64", "map")},
+}
+_TABLES = np.random.default_rng(0)
+SHAPES = [
+    geometry_of(_TABLES.normal(size=(60, 3)), 20),
+    geometry_of(np.repeat(_TABLES.uniform(size=(9, 2)) + 7, 3, axis=0)),
+]
 
 
 def known(value: float | None) -> float:
@@ -32,28 +45,36 @@ def plan(context: RunContext, name: str) -> list[float]:
     return [np.nan] * 33 if not values else list(np.interp(GRID, schedule.progress, values))
 
 
+def carried(values: list[float | None]) -> list[float]:
+    """The plan row, where nothing is measured, then each value or the last one told."""
+    level = [np.nan]
+    for value in values:
+        level.append(level[-1] if value is None else float(value))
+    return level
+
+
 def row(h: History, t: int) -> dict[str, float]:
-    """Every feature of checkpoint `t`, missing = NaN."""
+    """Every feature of row `t`, missing = NaN: 0 is the plan, `t` the t-th checkpoint."""
     c, out = h.context, {}
     scale = known(c.mqe_of_mean)
-    unit = scale if scale == scale else max(h.mqe[0], 1e-300)
+    unit = scale if scale == scale else max([*h.mqe, np.nan][0], 1e-300)
     levels = {
-        "mqe": [float(np.log(min(v / unit, 1e6) + 1e-3)) for v in h.mqe[: t + 1]],
-        **{m: [known(v) for v in getattr(h, m)[: t + 1]] for m in METRICS[1:]},
+        "mqe": carried([float(np.log(min(v / unit, 1e6) + 1e-3)) for v in h.mqe[:t]]),
+        **{m: carried(getattr(h, m)[:t]) for m in METRICS[1:]},
     }
     for name, level in levels.items():
         now, seen = level[-1], [v for v in level if v == v]
-        out[name if name != "mqe" else "mqe_relative"] = now
-        out[f"{name}_to_first"] = now - level[0]
-        out[f"{name}_to_previous"] = now - level[-2] if t else 0.0
+        measured = bool(t) and getattr(h, name)[t - 1] is not None
+        out[f"{name}_to_first"] = now - seen[0] if seen else np.nan
+        out[f"{name}_to_previous"] = now - level[-2] if t else np.nan
         out[f"{name}_to_best"] = now - min(seen) if seen else np.nan
-        out[f"{name}_known"] = float(now == now)
-    del out["mqe_known"]  # always
+        out[f"{name}_known"] = 1.0 if measured else 0.5 if seen else 0.0
+        out[name] = now if seen else 0.5
+    del out["mqe_known"], out["mqe"]  # always known
     out["mqe_known_scale"] = float(scale == scale)
-    if scale != scale:
-        out["mqe_relative"] = 0.0
+    out["mqe_relative"] = levels["mqe"][-1] if scale == scale else np.nan
 
-    progress = [e / known(h.total_epochs) for e in h.epochs[: t + 1]]
+    progress = [0.0, *(e / known(h.total_epochs) for e in h.epochs[:t])]
     p = progress[-1]
     out |= {
         "index": log(t, 1.0),
@@ -72,8 +93,10 @@ def row(h: History, t: int) -> dict[str, float]:
         area = [float(np.trapezoid(values[: i + 1], GRID[: i + 1])) for i in range(33)]
         done = float(np.interp(p, GRID, area)) if p == p else np.nan
         read[f"{name}_rest_mean"] = (area[-1] - done) / (1 - p) if p != 1 else values[-1]
+        still = [v for at, v in zip(GRID, values, strict=True) if at > p] or [values[-1]]
+        read[f"{name}_rest_most"] = max(read[f"{name}_now"], *still) if p == p else np.nan
         read[f"{name}_start"] = values[0]
-        given_now = (getattr(h, name) or [None] * len(h))[t]
+        given_now = (None, *(getattr(h, name) or [None] * len(h)))[t]
         if given_now is not None:
             read[f"{name}_now"] = float(given_now)
         out[f"{name}_known"] = float(read[f"{name}_now"] == read[f"{name}_now"])
@@ -107,6 +130,7 @@ def row(h: History, t: int) -> dict[str, float]:
         "batch": log(batch, 1.0),
         "batch_share": log(batch / samples, 1e-4),
         "batch_known": float(batch == batch),
+        "deviation": log(scale / np.sqrt(known(c.n_features)), 1e-3),
         "hexagonal": float(c.topology == "hexagonal"),
         "topology_known": float(c.topology is not None),
         "gaussian": float("gauss" in near),
@@ -116,7 +140,13 @@ def row(h: History, t: int) -> dict[str, float]:
         "sample": float("sample" in start or "data" in start),
         "pca": float("pca" in start),
         "initialization_known": float(bool(start)),
+        "toroidal": float(c.toroidal is True),
+        "toroidal_known": float(c.toroidal is not None),
     }
+    told = {g: known(getattr(c.geometry, g, None)) for g in (*AS_THEY_ARE, *GEOMETRY_FLOORS)}
+    out |= {g: told[g] for g in AS_THEY_ARE}
+    out |= {g: log(told[g], floor) for g, floor in GEOMETRY_FLOORS.items()}
+    out["geometry_known"] = float(any(v == v for v in told.values()))
     return out
 
 
@@ -125,8 +155,12 @@ def histories(draw: st.DrawFn) -> History:
     """A recorded prefix with parts of what is known taken away."""
     run: Run = draw(st.sampled_from(RUNS))
     whole = run.history
-    prefix = whole.prefix(draw(st.integers(1, len(whole))))
-    context = prefix.context
+    prefix = whole.prefix(draw(st.integers(0, len(whole))))
+    shape = draw(st.sampled_from(SHAPES))
+    if shape is not None:
+        some = draw(st.sets(st.sampled_from(sorted(Geometry.model_fields))))
+        shape = shape.model_copy(update=dict.fromkeys(some))
+    context = prefix.context.model_copy(update={"geometry": shape, "toroidal": draw(st.booleans())})
     hidden = draw(st.sets(st.sampled_from(sorted(RunContext.model_fields))))
     context = context.model_copy(update=dict.fromkeys(hidden))
     if context.schedule is not None and draw(st.booleans()):
@@ -148,10 +182,10 @@ def histories(draw: st.DrawFn) -> History:
 def test_every_feature_follows_its_formula(some: list[History]) -> None:
     encoded = encode_columns(columns_of(some))
     for i, history in enumerate(some):
-        for t in range(len(history)):
+        for t in range(1 + len(history)):
             expected = row(history, t)
             assert expected.keys() == set(FEATURES)
             values = np.nan_to_num([expected[name] for name in FEATURES], nan=0.0)
             values = np.clip(values, -25, 25)
             np.testing.assert_allclose(encoded[i, t], values, rtol=1e-6, atol=1e-6)
-        assert not encoded[i, len(history) :].any()
+        assert not encoded[i, 1 + len(history) :].any()

@@ -1,4 +1,4 @@
-"""Features: causal, bounded, the same for one history and for many; targets there and back."""
+"""Features: causal from the plan row on, bounded, the same for one and many; targets and back."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ import pytest
 
 from oracle.history.dataset import read_dataset
 from oracle.history.features import (
+    CARRIED,
     FEATURES,
+    HORIZONS,
     MAX_LOG,
     MIN_STEP,
+    MQE_SHARE,
+    UNKNOWN_RATIO,
     anchors,
+    change_bounds,
     columns_of,
     decode,
     encode,
     encode_columns,
     encode_outcomes,
     finals_of,
-    last_anchors,
     thin,
+    until,
 )
-from oracle.types import History, Run
+from oracle.history.geometry import geometry_of
+from oracle.types import METRICS, History, Run, RunContext
 
 SAMPLE = Path(__file__).parents[3] / "data" / "sample.csv.gz"
 
@@ -34,34 +40,129 @@ def runs() -> list[Run]:
     return read_dataset(SAMPLE)[:40]
 
 
-def test_a_row_never_changes_when_later_checkpoints_come(runs: list[Run]) -> None:
+def without(history: History, *names: str) -> History:
+    """The same run with parts of its context, or its budget, unknown."""
+    changed: dict[str, object] = {
+        "context": history.context.model_copy(
+            update=dict.fromkeys(set(names) & set(RunContext.model_fields))
+        )
+    }
+    return history.model_copy(update=changed | dict.fromkeys(set(names) & {"total_epochs"}))
+
+
+@pytest.mark.parametrize("unknown", [(), ("mqe_of_mean",), ("total_epochs",), ("schedule",)])
+def test_a_row_never_changes_when_later_checkpoints_come(
+    runs: list[Run], unknown: tuple[str, ...]
+) -> None:
     for run in runs[:10]:
-        history = thin(run.history)
+        history = thin(without(run.history, *unknown))
+        # A ratio that is told in between only is carried from there on, never back.
+        gone = tuple(v if i % 3 == 2 else None for i, v in enumerate(history.topographic_error))
+        history = history.model_copy(update={"topographic_error": gone})
         whole = encode(history)
-        for n in (1, 2, len(history) // 2, len(history) - 1):
-            np.testing.assert_array_equal(encode(history.prefix(n)), whole[:n])
+        assert len(whole) == 1 + len(history)
+        for n in (0, 1, 2, len(history) // 2, len(history) - 1):
+            np.testing.assert_array_equal(encode(history.prefix(n)), whole[: 1 + n])
+
+
+def test_the_plan_row_is_the_same_whatever_follows(runs: list[Run]) -> None:
+    """Row 0 tells context and schedule alone: no checkpoint, no counter, no budget."""
+    context = runs[0].history.context.model_copy(
+        update={"geometry": geometry_of(np.random.default_rng(0).normal(size=(50, 3)), 36)}
+    )
+    plans = [encode(History(context=context, total_epochs=7.0))]
+    plans += [encode(r.history.model_copy(update={"context": context}))[:1] for r in runs]
+    plans += [rows[:1] for rows in encode_columns(columns_of([r.history for r in runs[:1]] * 2))]
+    for plan in plans[1 : len(runs) + 1]:
+        np.testing.assert_array_equal(plan, plans[0])
+    at = dict(zip(FEATURES, plans[0][0], strict=True))
+    assert not any(at[f"{name}_{what}"] for name in METRICS for what in ("to_first", "to_best"))
+    assert (at["mqe_relative"], at["topographic_error"]) == (0.0, UNKNOWN_RATIO)
+    assert (at["topographic_error_known"], at["dead_neuron_ratio_known"]) == (0.0, 0.0)
+    assert (at["progress"], at["progress_known"], at["index"]) == (0.0, 1.0, 0.0)
+    assert (at["radius_planned"], at["geometry_known"]) == (1.0, 1.0)
+    other = context.model_copy(update={"map_rows": 2.0})
+    assert not np.array_equal(encode(History(context=other)), plans[0])
+
+
+def test_ratios_are_carried_forward_and_said_to_be() -> None:
+    history = History(
+        epochs=(1.0, 2.0, 3.0, 4.0, 5.0),
+        mqe=(0.5, 0.4, 0.3, 0.2, 0.1),
+        topographic_error=(None, 0.3, None, 0.1, None),
+        dead_neuron_ratio=(0.6, None, None, None, None),
+        total_epochs=10.0,
+    )
+    rows = encode(history)
+    at = {name: rows[:, i].astype(np.float64) for i, name in enumerate(FEATURES)}
+    error = at["topographic_error"]
+    np.testing.assert_allclose(error, [0.5, 0.5, 0.3, 0.3, 0.1, 0.1], atol=1e-7)
+    known = [0.0, 0.0, 1.0, CARRIED, 1.0, CARRIED]
+    np.testing.assert_array_equal(at["topographic_error_known"], known)
+    np.testing.assert_allclose(at["topographic_error_to_first"][2:], [0, 0, -0.2, -0.2], atol=1e-6)
+    np.testing.assert_allclose(
+        at["topographic_error_to_previous"], [0, 0, 0, 0, -0.2, 0], atol=1e-6
+    )
+    np.testing.assert_allclose(at["topographic_error_to_best"], 0.0, atol=1e-6)
+    np.testing.assert_allclose(at["dead_neuron_ratio"], [0.5] + [0.6] * 5, atol=1e-6)
+    values, _ = anchors(columns_of([history]))
+    assert values[0, :, 1].tolist() == [UNKNOWN_RATIO, UNKNOWN_RATIO, 0.3, 0.3, 0.1, 0.1]
+    assert values[0, :, 2].tolist() == [UNKNOWN_RATIO] + [0.6] * 5
+
+
+def test_before_the_first_checkpoint_the_scale_is_the_anchor(runs: list[Run]) -> None:
+    histories = [run.history for run in runs]
+    values, floor = anchors(columns_of([h.prefix(0) for h in histories]))
+    scale = np.array([h.context.mqe_of_mean for h in histories])
+    np.testing.assert_array_equal(values[:, 0, 0], scale)
+    np.testing.assert_array_equal(values[:, 0, 1:], UNKNOWN_RATIO)
+    np.testing.assert_allclose(floor[:, 0], MQE_SHARE * scale)
+    bare, _ = anchors(columns_of([without(h, "mqe_of_mean") for h in histories]))
+    assert np.isnan(bare[:, 0, 0]).all()
+    assert np.isfinite(bare[:, 1, 0]).all()
+
+
+def test_cutting_in_columns_is_cutting_histories(runs: list[Run]) -> None:
+    histories = [run.history for run in runs]
+    whole = columns_of(histories)
+    for share in (0.0, 0.1, 0.37, 1.0):
+        cut = until(whole, share)
+        rows = encode_columns(cut)
+        for i, history in enumerate(histories):
+            prefix = history.prefix(0) if share == 0 else history.until(share) or history.prefix(0)
+            expected = encode(prefix)
+            assert cut.length[i] == len(expected)
+            np.testing.assert_array_equal(rows[i, : len(expected)], expected)
+            assert not rows[i, len(expected) :].any()
+    # Where the budget is unknown the last checkpoint stands for it.
+    unknown = [without(h, "total_epochs") for h in histories]
+    half = until(columns_of(unknown), 0.5)
+    for i, history in enumerate(unknown):
+        n = sum(e <= 0.5 * history.epochs[-1] * (1 + 1e-9) for e in history.epochs)
+        assert half.length[i] == len(encode(history.prefix(n)))
 
 
 def test_one_and_many_give_the_same_rows(runs: list[Run]) -> None:
     histories = [thin(run.history) for run in runs]
     many = encode_columns(columns_of(histories))
     for history, rows in zip(histories, many, strict=True):
-        np.testing.assert_array_equal(encode(history), rows[: len(history)])
-        assert not rows[len(history) :].any()
+        np.testing.assert_array_equal(encode(history), rows[: 1 + len(history)])
+        assert not rows[1 + len(history) :].any()
 
 
 def test_the_brief_alone_is_finite_and_masked(brief_history: dict[str, object]) -> None:
     rows = encode(History.parse(brief_history))
-    assert rows.shape == (3, len(FEATURES))
+    assert rows.shape == (4, len(FEATURES))
     assert np.isfinite(rows).all()
     known = {name: rows[:, i] for i, name in enumerate(FEATURES) if name.endswith("_known")}
     assert not any(
-        known[name].any() for name in known if not name.startswith(("topographic", "dead"))
+        known[name][1:].any() for name in known if not name.startswith(("topographic", "dead"))
     )
-    assert known["topographic_error_known"].all()
+    assert known["topographic_error_known"].tolist() == [0, 1, 1, 1]
+    assert known["progress_known"].tolist() == [1, 0, 0, 0]
 
 
-def test_mqe_and_its_scale_may_be_in_any_unit(runs: list[Run]) -> None:
+def test_mqe_and_its_scale_may_be_in_any_unit_but_for_the_tables_own(runs: list[Run]) -> None:
     for factor in (1e-6, 1e6):
         for run in runs[:5]:
             context = run.history.context
@@ -73,7 +174,13 @@ def test_mqe_and_its_scale_may_be_in_any_unit(runs: list[Run]) -> None:
                     ),
                 }
             )
-            np.testing.assert_allclose(encode(rescaled), encode(run.history), atol=1e-5)
+            rows, expected = encode(rescaled), encode(run.history)
+            # How far the table is from standardised: the one number that is there to tell the unit.
+            deviation = factor * context.mqe_of_mean / context.n_features**0.5
+            column = FEATURES.index("deviation")
+            np.testing.assert_allclose(rows[:, column], np.log(deviation + 1e-3), rtol=1e-6)
+            expected[:, column] = rows[:, column]
+            np.testing.assert_allclose(rows, expected, atol=1e-5)
 
 
 def test_extreme_values_stay_bounded() -> None:
@@ -108,6 +215,13 @@ def test_thinning_depends_on_earlier_checkpoints_alone() -> None:
         assert shorter.epochs[:-1] == tuple(e for e in thinned.epochs if e < n - 1)
 
 
+def values_at(history: History, t: int, metric: str) -> float:
+    """What a forecast from row `t` is a change from; the sample's runs have every value."""
+    if t:
+        return float(getattr(history, metric)[t - 1])
+    return float(history.context.mqe_of_mean or 0) if metric == "mqe" else UNKNOWN_RATIO
+
+
 @pytest.mark.parametrize("mqe_of_mean", [True, False])
 def test_outcomes_go_there_and_back(runs: list[Run], mqe_of_mean: bool) -> None:
     histories = [run.history for run in runs]
@@ -121,14 +235,12 @@ def test_outcomes_go_there_and_back(runs: list[Run], mqe_of_mean: bool) -> None:
     finals = finals_of(runs)
     change = encode_outcomes(finals[:, None, :], values, floor)
     for i in range(len(runs)):
-        for t in range(int(columns.length[i])):
+        for t in range(0 if mqe_of_mean else 1, int(columns.length[i])):
             if abs(change[i, t, 0]) == MAX_LOG:  # from an mqe of 0, without its scale
                 continue
             back = decode(change[i, t], values[i, t], floor[i, t])
             np.testing.assert_allclose(back, finals[i], rtol=1e-9, atol=1e-12)
-        last_values, last_floor = (a[..., i] for a in last_anchors(histories))
-        np.testing.assert_array_equal(last_values, values[i, columns.length[i] - 1])
-        assert last_floor == floor[i, columns.length[i] - 1]
+            assert values[i, t].tolist() == [values_at(histories[i], t, m) for m in METRICS]
 
 
 def test_decoding_is_monotone_and_stays_possible() -> None:
@@ -137,6 +249,18 @@ def test_decoding_is_monotone_and_stays_possible() -> None:
     assert (np.diff(final, axis=1) >= 0).all()
     assert (final >= 0).all()
     assert (final[1:] <= 1).all()
+
+
+def test_changes_are_bound_where_a_ratio_ends() -> None:
+    values = np.array([[0.4, 0.1, 0.9]])
+    low, high = change_bounds(values)
+    assert low.shape == high.shape == (1, 3 * len(HORIZONS))
+    for horizon in range(len(HORIZONS)):
+        part = slice(3 * horizon, 3 * horizon + 3)
+        assert low[0, part].tolist() == pytest.approx([-np.inf, -0.1, -0.9])
+        assert high[0, part].tolist() == pytest.approx([np.inf, 0.9, 0.1])
+        np.testing.assert_allclose(decode(low[0, part], values[0], 0.004)[1:], 0.0, atol=1e-12)
+        np.testing.assert_allclose(decode(high[0, part], values[0], 0.004)[1:], 1.0, atol=1e-12)
 
 
 def test_the_sample_is_what_its_name_says() -> None:
