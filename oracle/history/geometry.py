@@ -10,40 +10,57 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from oracle.types import FloatArray, Geometry
+
+Flags = npt.NDArray[np.bool_]
 
 #: Rows looked at; of these, rows whose variances, neighbours and quantisation are measured.
 MAX_ROWS, SPECTRUM_ROWS, NEAR_ROWS, QUANTIZED_ROWS = 1024, 400, 100, 200
 #: Neighbours of the intrinsic dimension's estimate.
 NEIGHBORS = 10
+MAX_DIMENSION = 1e3
 #: Sizes of random codebooks; the smaller ones are averaged over disjoint draws of 64 rows.
 CODEBOOKS = (4, 16, 64)
 MAX_CODEBOOK = 768
+#: Squared distance below which two rows are the same: the rounding of a matrix product.
+SAME = 1e-10
 #: Columns above which the covariance is read from the rows' inner products.
 MANY_FEATURES = 64
 
 
-def geometry_of(samples: FloatArray, n_neurons: float | None = None) -> Geometry | None:
+def geometry_of(
+    samples: FloatArray, n_neurons: float | None = None, ignored: Flags | None = None
+) -> Geometry | None:
     """Measure a table's shape.
 
     Args:
         samples: [sample, feature] as the map sees them; rows with entries that are not finite
             are left out.
         n_neurons: neurons of the map; None leaves `quantization_map` unknown.
+        ignored: [sample, feature], True where the map ignores an entry: the mean stands there.
 
     Returns:
         None where there is no shape: fewer than two distinct rows.
     """
     with np.errstate(all="ignore"):
-        return _measured(samples, n_neurons)
+        return _measured(samples, n_neurons, ignored)
 
 
-def _measured(samples: FloatArray, n_neurons: float | None) -> Geometry | None:
+def _measured(
+    samples: FloatArray, n_neurons: float | None, ignored: Flags | None
+) -> Geometry | None:
     rng = np.random.default_rng(samples.shape)
     n = len(samples)
     at = rng.choice(n, min(n, MAX_ROWS), replace=False)  # in random order
-    rows = np.asarray(samples[at], dtype=np.float64)
+    rows = np.array(samples[at], dtype=np.float64)
+    instead = None
+    if ignored is not None:
+        gone = ignored[at]
+        known = np.where(gone, 0.0, rows)
+        instead = known.sum(axis=0) / np.maximum((~gone).sum(axis=0), 1)
+        rows = np.where(gone, instead, rows)
     finite = np.isfinite(rows).all(axis=1)
     at, rows = at[finite], rows[finite]
     if len(rows) < 2:
@@ -55,16 +72,19 @@ def _measured(samples: FloatArray, n_neurons: float | None) -> Geometry | None:
     if not (np.isfinite(unit) and unit > 0):
         return None
     rows /= unit
+    before = at[:NEAR_ROWS][at[:NEAR_ROWS] + 1 < n]
+    after = samples[before + 1]
+    if ignored is not None:
+        after = np.where(ignored[before + 1], instead, after)
+    follows = (after - mean) / unit - rows[:NEAR_ROWS][at[:NEAR_ROWS] + 1 < n]
     found: dict[str, Any] = {
         **_spectrum(rows[:SPECTRUM_ROWS]),
         "distance_spread": float(away.std() / unit),
         "offset": float(np.linalg.norm(mean) / unit),
-        "row_step": _row_step(samples, at[:NEAR_ROWS], rows[: NEAR_ROWS + 1] * unit),
+        "row_step": _row_step(follows, rows[: NEAR_ROWS + 1]),
         **_neighbours(rows),
-        **{f"quantization_{size}": _quantization(rows, n, size) for size in CODEBOOKS},
+        **_quantizations(rows, n, n_neurons),
     }
-    if n_neurons is not None:
-        found["quantization_map"] = _quantization(rows, n, round(n_neurons))
     return Geometry(**{name: _digits(value) for name, value in found.items()})
 
 
@@ -86,57 +106,76 @@ def _spectrum(rows: FloatArray) -> dict[str, float]:
     }
 
 
-def _row_step(samples: FloatArray, at: Any, random: FloatArray) -> float | None:
-    """Mean step from the rows `at` to the next one over that between random rows."""
-    at = at[at + 1 < len(samples)]
-    steps = np.linalg.norm(samples[at + 1] - samples[at], axis=1)
+def _row_step(follows: FloatArray, random: FloatArray) -> float | None:
+    """Mean length of the steps from rows to the next one over that between random rows."""
+    steps = np.linalg.norm(follows, axis=1)
     steps = steps[np.isfinite(steps)]
     apart = np.linalg.norm(random[1:] - random[:-1], axis=1).mean()
     return float(steps.mean() / apart) if len(steps) and apart > 0 else None
 
 
-def _squared(rows: FloatArray, others: FloatArray) -> FloatArray:
-    """Squared distances [row, other], by a matrix product; the rows are centred."""
-    squared = rows @ (-2.0 * others.T)
-    squared += np.einsum("ij,ij->i", rows, rows)[:, None]
-    squared += np.einsum("ij,ij->i", others, others)
-    return squared
+def _half_squared(rows: FloatArray, others: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Squared distances by one matrix product.
+
+    Returns:
+        [row, other] less the rows' own squares, and these, [row, 1].
+    """
+    wide = np.empty((others.shape[1] + 1, len(others)))
+    np.multiply(others.T, -2.0, out=wide[:-1])
+    np.einsum("ij,ij->i", others, others, out=wide[-1])
+    ones = np.ones((len(rows), 1))
+    own = np.einsum("ij,ij->i", rows, rows)[:, None]
+    return np.concatenate((rows, ones), axis=1) @ wide, own
 
 
 def _neighbours(rows: FloatArray) -> dict[str, float | None]:
     """Nearest neighbours: share of distinct rows, how near the next one is, Levina and Bickel's
     dimension (2004, with MacKay and Ghahramani's average).
     """
-    squared = _squared(rows[:NEAR_ROWS], rows)
+    squared, own = _half_squared(rows[:NEAR_ROWS], rows)
     np.fill_diagonal(squared, np.inf)
     # Below the rounding of the matrix product two rows are the same.
-    same = squared < 1e-10
-    # A row counts as distinct where no row before it is the same.
-    distinct = ~np.tril(same, -1).any(axis=1)
-    squared[same] = np.inf
+    same = squared < SAME - own
+    share = 1.0
+    if same.any():
+        # A row counts as distinct where no row before it is the same.
+        share = 1.0 - float(np.tril(same[:, : len(same)], -1).any(axis=1).mean())
+        squared[same] = np.inf
     k = min(NEIGHBORS, squared.shape[1] - 1)
-    nearest = np.sort(np.partition(squared, k - 1, axis=1)[:, :k], axis=1)
+    nearest = np.sort(np.partition(squared, k - 1, axis=1)[:, :k], axis=1) + own
     nearest = nearest[np.isfinite(nearest[:, -1])]
-    found: dict[str, float | None] = {"distinct": float(distinct.mean())}
+    found: dict[str, float | None] = {"distinct": share}
     if not len(nearest):
         return {**found, "neighbor_distance": None, "dimension": None}
     found["neighbor_distance"] = float(np.sqrt(nearest[:, 0]).mean())
-    inverse = np.log(nearest[:, -1:] / nearest[:, :-1]).mean() / 2 if k > 2 else np.nan
-    found["dimension"] = min(float(1 / inverse), 1e3) if inverse > 0 else None
+    # Equal distances have no slope: the largest dimension that is told.
+    inverse = float(np.log(nearest[:, -1:] / nearest[:, :-1]).mean() / 2) if k > 2 else None
+    found["dimension"] = None if inverse is None else 1 / max(inverse, 1 / MAX_DIMENSION)
     return found
 
 
-def _quantization(rows: FloatArray, n: int, size: int) -> float:
-    """Quantization error of a table of `n` rows with `size` of them as the codebook.
+def _quantizations(rows: FloatArray, n: int, n_neurons: float | None) -> dict[str, float]:
+    """Quantization errors of a table of `n` rows with so many of them as the codebook.
 
     Measured on rows outside the codebook; those inside have none.
     """
-    if size >= n:
-        return 0.0
-    inside = size / n
-    size = min(size, MAX_CODEBOOK, len(rows) - 1)
-    draws = max(1, min(CODEBOOKS[-1], len(rows) // 2) // size)
-    outside = rows[draws * size :][:QUANTIZED_ROWS]
-    squared = _squared(outside, rows[: draws * size])
-    nearest = squared.reshape(len(outside), draws, size).min(axis=2)
-    return float((1 - inside) * np.sqrt(np.maximum(nearest, 0.0)).mean())
+    sizes = {f"quantization_{size}": size for size in CODEBOOKS}
+    if n_neurons is not None:
+        sizes["quantization_map"] = round(n_neurons)
+    found, measured = {}, dict[int, tuple[FloatArray, FloatArray]]()
+    for name, wanted in sizes.items():
+        if wanted >= n:
+            found[name] = 0.0
+            continue
+        size = min(wanted, MAX_CODEBOOK, len(rows) - 1)
+        draws = max(1, min(CODEBOOKS[-1], len(rows) // 2) // size)
+        inside = draws * size
+        if inside not in measured:
+            outside = rows[inside : inside + QUANTIZED_ROWS]
+            squared, own = _half_squared(outside, rows[:inside])
+            measured[inside] = np.ascontiguousarray(squared.T), own[:, 0]
+        squared, own = measured[inside]  # [inside, outside]
+        nearest = squared.reshape(draws, size, -1).min(axis=1) + own
+        error = float(np.sqrt(np.maximum(nearest, 0.0)).mean())
+        found[name] = (1 - wanted / n) * error
+    return found
