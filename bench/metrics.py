@@ -1,7 +1,8 @@
 """Speed of `oracle.measure` against MiniSom's own three metrics: `python -m bench.metrics`.
 
 Both run on one thread, in turn, in one process; the ratio is the median over rounds. MiniSom's
-three are quantization_error, topographic_error and activation_response (dead neurons).
+three are quantization_error, topographic_error and activation_response (dead neurons). The last
+column is what the table's shape costs, which `context_of` reads once a run, in calls of `measure`.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 import numpy as np  # noqa: E402
 from minisom import MiniSom  # noqa: E402
 
+from oracle.history.geometry import geometry_of  # noqa: E402
 from oracle.history.metrics import measure  # noqa: E402
 
 SIDE = 20
 #: (samples, features) of each table.
-SIZES = ((1_000, 10), (1_000, 64), (10_000, 10), (10_000, 64))
+SIZES = ((200, 10), (1_000, 10), (1_000, 64), (10_000, 10), (10_000, 64))
 TARGET = 40.0
 
 
@@ -46,7 +48,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     print(f"{SIDE}x{SIDE} map, CPU ms, target {TARGET:.0f}x")
-    print(f"{'samples':>8} {'features':>8} {'MiniSom':>9} {'measure':>9} {'ratio':>7}")
+    print(f"{'samples':>8} {'features':>8} {'MiniSom':>9} {'measure':>9} {'ratio':>7} {'shape':>6}")
     for samples, features in SIZES:
         data = np.random.default_rng(0).normal(size=(samples, features))
         som = MiniSom(SIDE, SIDE, features, sigma=3, random_seed=0)
@@ -62,11 +64,18 @@ def main() -> None:
         def ours(weights: np.ndarray = weights, data: np.ndarray = data) -> None:
             measure(weights, data)
 
+        def shape(data: np.ndarray = data) -> None:
+            geometry_of(data, SIDE * SIDE)
+
         ours()
-        pairs = [(seconds(theirs), seconds(ours, CALLS)) for _ in range(rounds)]
-        slow, fast = (statistics.median(column) for column in zip(*pairs, strict=True))
-        ratio = statistics.median(a / b for a, b in pairs)
-        print(f"{samples:8} {features:8} {slow * 1e3:9.1f} {fast * 1e3:9.2f} {ratio:6.0f}x")
+        times = [
+            (seconds(theirs), seconds(ours, CALLS), seconds(shape, CALLS)) for _ in range(rounds)
+        ]
+        slow, fast, _ = (statistics.median(column) for column in zip(*times, strict=True))
+        ratio, calls = (statistics.median(t[i] / t[j] for t in times) for i, j in ((0, 1), (2, 1)))
+        print(
+            f"{samples:8} {features:8} {slow * 1e3:9.1f} {fast * 1e3:9.2f} {ratio:6.0f}x {calls:6.1f}"
+        )
 
 
 if __name__ == "__main__":

@@ -14,10 +14,12 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import ValidationError
 
 from oracle.errors import InvalidHistory, OracleWarning, must_be
 from oracle.forks import uncut
+from oracle.history.geometry import geometry_of
 from oracle.types import FloatArray, RunContext, Schedule, explain
 
 #: Attributes that tell a library's map -> the module whose `context_of` reads it.
@@ -41,6 +43,7 @@ def context_of(
     initialization: str | None = None,
     ignore_mask: Any = None,
     topology: str | None = None,
+    toroidal: bool | None = None,
     schedule: Schedule | dict[str, Any] | None = None,
     total_updates: int | None = None,
     batch_size: float | None = None,
@@ -57,7 +60,7 @@ def context_of(
         num_iteration, use_epochs: as in `MiniSom.train`; XPySom counts epochs always.
         initialization: how the weights began, e.g. random, sample, pca; no library keeps it.
         ignore_mask: [sample, feature], True where the map ignores an entry (NexusSOM).
-        topology, schedule, total_updates, batch_size: what the caller knows better.
+        topology, toroidal, schedule, total_updates, batch_size: what the caller knows better.
     """
     found: dict[str, Any] = {}
     try:
@@ -67,6 +70,7 @@ def context_of(
     given = {
         "initialization": initialization,
         "topology": topology,
+        "toroidal": toroidal,
         "schedule": schedule,
         "total_updates": total_updates,
         "batch_size": batch_size,
@@ -99,7 +103,17 @@ def _read(
             planned = import_module(adapter).planned
         plan = planned(som, samples, num_iteration, use_epochs)
         found.update({name: value for name, value in plan.items() if value is not None})
+    rows, cols = found.get("map_rows"), found.get("map_cols")
+    neurons = None if rows is None or cols is None else rows * cols
+    try:
+        found["geometry"] = geometry_of(samples, neurons, _flags(ignore_mask))
+    except Exception as error:  # the rest is worth more
+        _warn(f"the table's shape could not be read ({type(error).__name__}: {error})")
     return found
+
+
+def _flags(ignore_mask: Any) -> npt.NDArray[np.bool_] | None:
+    return None if ignore_mask is None else np.asarray(ignore_mask, dtype=bool)
 
 
 def table(data: Any) -> FloatArray:
@@ -120,7 +134,7 @@ def mqe_of_mean(samples: FloatArray, ignore_mask: Any = None) -> float | None:
     Ignored entries count neither for the mean nor for the distance. A table of equal rows has
     no scale, nor has one with entries that are not finite: None.
     """
-    ignored = None if ignore_mask is None else np.asarray(ignore_mask, dtype=bool)
+    ignored = _flags(ignore_mask)
     if ignored is None:
         mean = samples.mean(axis=0)
     else:

@@ -7,6 +7,7 @@ their mean, so they compare between tables and scalings. docs/data.md gives ever
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -157,13 +158,15 @@ def _neighbours(rows: FloatArray) -> dict[str, float | None]:
 def _quantizations(rows: FloatArray, n: int, n_neurons: float | None) -> dict[str, float]:
     """Quantization errors of a table of `n` rows with so many of them as the codebook.
 
-    Measured on rows outside the codebook; those inside have none.
+    Measured on rows outside the codebook; those inside have none. A larger codebook is drawn anew
+    and may by chance do worse than a smaller one: then it errs as the smaller one does.
     """
     sizes = {f"quantization_{size}": size for size in CODEBOOKS}
     if n_neurons is not None:
         sizes["quantization_map"] = round(n_neurons)
     found, measured = {}, dict[int, tuple[FloatArray, FloatArray]]()
-    for name, wanted in sizes.items():
+    error = np.inf
+    for name, wanted in sorted(sizes.items(), key=itemgetter(1)):
         if wanted >= n:
             found[name] = 0.0
             continue
@@ -176,6 +179,6 @@ def _quantizations(rows: FloatArray, n: int, n_neurons: float | None) -> dict[st
             measured[inside] = np.ascontiguousarray(squared.T), own[:, 0]
         squared, own = measured[inside]  # [inside, outside]
         nearest = squared.reshape(draws, size, -1).min(axis=1) + own
-        error = float(np.sqrt(np.maximum(nearest, 0.0)).mean())
-        found[name] = (1 - wanted / n) * error
+        drawn = (1 - wanted / n) * float(np.sqrt(np.maximum(nearest, 0.0)).mean())
+        found[name] = error = min(error, drawn)
     return found

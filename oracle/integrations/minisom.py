@@ -126,6 +126,7 @@ def planned(
     """
     found: dict[str, Any] = {
         "topology": som.topology,
+        "toroidal": False,
         "neighborhood": som.neighborhood.__name__.lstrip("_"),
         "batch_size": 1,
     }

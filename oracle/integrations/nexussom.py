@@ -120,6 +120,7 @@ def planned(
         "map_rows": som.m,
         "map_cols": som.n,
         "topology": "hexagonal" if som.map_type == "hex" else "rectangular",
+        "toroidal": False,
         "neighborhood": "gaussian",
         "initialization": "random",
         "batch_size": 1,  # an iteration takes a batch, but updates after each of its samples

@@ -42,6 +42,7 @@ def planned(
     """
     found: dict[str, Any] = {
         "topology": som.topology,
+        "toroidal": False,
         "neighborhood": som.neighborhood_func_name,
         "batch_size": len(samples),
     }

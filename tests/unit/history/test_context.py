@@ -10,6 +10,7 @@ from minisom import MiniSom
 
 from oracle.errors import OracleWarning
 from oracle.history.context import context_of, mqe_of_mean
+from oracle.history.geometry import geometry_of
 from oracle.types import RunContext
 
 
@@ -31,6 +32,7 @@ def test_minisom_tells_all_but_its_initialization(data: np.ndarray) -> None:
         map_rows=4,
         map_cols=5,
         topology="hexagonal",
+        toroidal=False,
         neighborhood="gaussian",
         n_samples=40,
         n_features=3,
@@ -39,7 +41,9 @@ def test_minisom_tells_all_but_its_initialization(data: np.ndarray) -> None:
         total_updates=100,
         batch_size=1,
         schedule=schedule,
+        geometry=geometry_of(data, 20),
     )
+    assert context.geometry is not None
 
 
 def test_minisom_in_epochs_with_a_decay_of_ones_own(data: np.ndarray) -> None:
@@ -105,6 +109,21 @@ def test_an_unknown_map_gives_the_table_at_least(data: np.ndarray) -> None:
     context = context_of(object(), data)
     assert context.n_samples == 40
     assert context.map_rows is None
+    assert context.geometry == geometry_of(data)
+    assert context.geometry is not None
+    assert context.geometry.quantization_map is None
+
+
+def test_the_shape_is_that_of_the_table_as_the_map_sees_it(data: np.ndarray) -> None:
+    som = np.zeros((3, 5, 3))
+    assert context_of(som, data).geometry == geometry_of(data, 15)
+    assert context_of(som, data.tolist(), toroidal=True).toroidal is True
+    mask = np.random.default_rng(1).random(data.shape) < 0.3
+    masked = context_of(som, np.where(mask, np.nan, data), ignore_mask=mask)
+    assert masked.geometry == geometry_of(data, 15, mask)
+    assert masked.geometry != geometry_of(data, 15)
+    for flat in (np.ones((40, 3)), data[:1], np.full((4, 3), np.nan)):
+        assert context_of(som, flat).geometry is None
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,9 @@ def test_an_ignored_entry_counts_as_the_mean_of_its_column() -> None:
     ignored = np.random.default_rng(2).random(x.shape) < 0.2
     means = np.where(ignored, 0, x).sum(axis=0) / (~ignored).sum(axis=0)
     filled = told(np.where(ignored, means, x), 20)
-    assert told(np.where(ignored, np.nan, x), 20, ignored=ignored) == pytest.approx(filled, rel=DIGITS)
+    assert told(np.where(ignored, np.nan, x), 20, ignored=ignored) == pytest.approx(
+        filled, rel=DIGITS
+    )
     assert told(np.where(ignored, 1e9, x), 20, ignored=ignored) == pytest.approx(filled, rel=DIGITS)
 
 
