@@ -74,7 +74,8 @@ def main() -> None:
         slow, fast, _ = (statistics.median(column) for column in zip(*times, strict=True))
         ratio, calls = (statistics.median(t[i] / t[j] for t in times) for i, j in ((0, 1), (2, 1)))
         print(
-            f"{samples:8} {features:8} {slow * 1e3:9.1f} {fast * 1e3:9.2f} {ratio:6.0f}x {calls:6.1f}"
+            f"{samples:8} {features:8} {slow * 1e3:9.1f} {fast * 1e3:9.2f} "
+            f"{ratio:6.0f}x {calls:6.1f}"
         )
 
 

@@ -56,7 +56,7 @@ def _measured(
     n = len(samples)
     at = rng.choice(n, min(n, MAX_ROWS), replace=False)  # in random order
     rows = np.array(samples[at], dtype=np.float64)
-    instead = None
+    instead = np.zeros(samples.shape[1])  # used where entries are ignored
     if ignored is not None:
         gone = ignored[at]
         known = np.where(gone, 0.0, rows)
