@@ -94,11 +94,12 @@ def learn_by_knowledge(
     pooled = np.zeros((len(knowledge), _PER_TOLD + 1))
     for i, at in enumerate(stretch):
         pooled[:, at] += knowledge[:, i]
-    together = [_offsets(surprise, pooled[:, at], levels) for at in range(_PER_TOLD + 1)]
+    nothing = np.zeros(surprise.shape[1:])
+    together = [_offsets(surprise, pooled[:, at], levels, nothing) for at in range(_PER_TOLD + 1)]
     learned = []
     for i, at in enumerate(stretch):
         share = min(1.0, knowledge[:, i].sum() / ENOUGH)
-        own = _offsets(surprise, knowledge[:, i], levels) if share > 0 else np.zeros(1)
+        own = _offsets(surprise, knowledge[:, i], levels, together[at])
         own = share * own + (1 - share) * together[at]
         if ways is not None and KNOWLEDGE[i].startswith(UNSURE):
             own = _cautious(own, surprise, knowledge[:, i], levels, ways)
@@ -115,7 +116,7 @@ def _cautious(
 ) -> Array:
     """Lean offsets [output, knot] towards those of the way to train that needs the widest."""
     each = [
-        _offsets(surprise[at], weight[at], levels)
+        _offsets(surprise[at], weight[at], levels, own)
         for way in np.unique(ways)
         if weight[at := ways == way].sum() >= ENOUGH_OF_A_WAY
     ]
@@ -128,9 +129,11 @@ def _cautious(
     return np.asarray(own + share * (widest - own))
 
 
-def _offsets(surprise: Array, weight: Array, levels: tuple[float, ...]) -> Array:
-    """Weighed level-quantiles of the surprises, [output, knot]."""
-    out = np.zeros(surprise.shape[1:])
+def _offsets(
+    surprise: Array, weight: Array, levels: tuple[float, ...], otherwise: Array
+) -> Array:
+    """Weighed level-quantiles of the surprises, [output, knot]; of too few, `otherwise`."""
+    out = otherwise.copy()
     for k in range(surprise.shape[1]):
         use = (weight > 0.05) & np.isfinite(surprise[:, k, 0])
         if use.sum() < 50:

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from oracle.forecast.calibration import KNOTS, along
+from oracle.forecast.calibration import KNOTS
+from oracle.forecast.knowledge import KNOWLEDGE, STRETCHES
 from oracle.forecast.score_calibration import QualityCalibration, fit_quality
 from oracle.types import LEVELS, QUALITY_WEIGHTS
 
@@ -15,8 +16,13 @@ from oracle.types import LEVELS, QUALITY_WEIGHTS
 Example = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
+def known(*names: str) -> np.ndarray:
+    """[run, class] a run each that belongs to one class of knowledge wholly."""
+    return np.eye(len(KNOWLEDGE))[[KNOWLEDGE.index(name) for name in names]]
+
+
 @pytest.fixture(scope="module")
-def world() -> tuple[list[Example], np.ndarray, np.ndarray]:
+def world() -> tuple[list[Example], np.ndarray]:
     """Draws with independent parts; outcomes whose parts rise together, off to one side."""
     rng = np.random.default_rng(0)
     examples = []
@@ -25,14 +31,15 @@ def world() -> tuple[list[Example], np.ndarray, np.ndarray]:
         draws = np.abs(center[..., None] + 0.05 * rng.standard_normal((3, 100, 512)))
         outcome = np.abs(center + 0.05 * rng.standard_normal(100) - 0.01)
         examples.append((draws, outcome, np.ones(100)))
-    return examples, rng.uniform(0, 0.95, 10_000), rng.random(10_000) > 0.1
+    names = [f"all at {at}" for at in STRETCHES] + ["no progress"]
+    return examples, known(*rng.choice(names, 10_000))
 
 
 def covered(examples: list[Example], **how: object) -> np.ndarray:
     below = []
     for draws, outcome, unit in examples:
         if how:
-            made = how["with"].adjust(draws, unit, along([0.3] * len(unit)))[1]
+            made = how["with"].adjust(draws, unit, known(*["all at 0.3"] * len(unit)))[1]
         else:
             made = np.einsum("k,kij->ij", QUALITY_WEIGHTS, draws)
         below.append(QUALITY_WEIGHTS @ outcome <= np.quantile(made, LEVELS, axis=1))
@@ -40,8 +47,8 @@ def covered(examples: list[Example], **how: object) -> np.ndarray:
 
 
 def test_the_sum_becomes_honest(world: tuple) -> None:
-    examples, progress, known = world
-    fitted = fit_quality(examples, progress, known)
+    examples, knowledge = world
+    fitted = fit_quality(examples, knowledge)
     assert np.abs(covered(examples) - LEVELS).max() > 0.08
     np.testing.assert_allclose(covered(examples, **{"with": fitted}), LEVELS, atol=0.025)
 
@@ -51,7 +58,7 @@ def test_draws_stay_possible_and_settled_metrics_stay(world: tuple) -> None:
     draws = np.abs(np.random.default_rng(1).normal(0.02, 0.03, (3, 2, 512)))
     draws[2, 0] = 0.25
     draws[:, 1] = 0.5
-    moved, score = fitted.adjust(draws, np.array([2.0, 1.0]), along([None, 0.2]))
+    moved, score = fitted.adjust(draws, np.array([2.0, 1.0]), known("no progress", "all at 0.2"))
     assert (moved >= 0).all()
     assert (moved[1:] <= 1).all()
     assert (moved[:2, 0] != draws[:2, 0]).any()
@@ -65,7 +72,7 @@ def test_a_ratio_drawn_at_a_bound_stays_there(world: tuple) -> None:
     fitted = fit_quality(*world)
     draws = np.abs(np.random.default_rng(1).normal(0.1, 0.1, (3, 1, 512)))
     draws[1, 0, ::3], draws[2, 0, ::5] = 0.0, 1.0
-    moved, _ = fitted.adjust(draws, np.ones(1), along([0.2]))
+    moved, _ = fitted.adjust(draws, np.ones(1), known("all at 0.2"))
     np.testing.assert_array_equal(moved[1, 0, ::3], 0.0)
     np.testing.assert_array_equal(moved[2, 0, ::5], 1.0)
     assert (moved[1, 0, 1::3] != draws[1, 0, 1::3]).any()
@@ -74,10 +81,12 @@ def test_a_ratio_drawn_at_a_bound_stays_there(world: tuple) -> None:
 def test_runs_together_are_moved_as_each_alone(world: tuple) -> None:
     fitted = fit_quality(*world)
     draws = world[0][0][0][:, :5]
-    unit, progress = np.linspace(0.5, 3, 5), along([0.0, 0.1, None, 0.55, 1.0])
-    together = fitted.adjust(draws, unit, progress)
+    names = ("all at plan", "all at 0.1", "no progress", "no scale at 0.5", "no ratios at 0.9")
+    unit, knowledge = np.linspace(0.5, 3, 5), known(*names)
+    knowledge[3] = (knowledge[3] + knowledge[4]) / 2
+    together = fitted.adjust(draws, unit, knowledge)
     for i in range(5):
-        alone = fitted.adjust(draws[:, [i]], unit[[i]], progress[[i]])
+        alone = fitted.adjust(draws[:, [i]], unit[[i]], knowledge[[i]])
         np.testing.assert_allclose(together[0][:, i], alone[0][:, 0], rtol=1e-12)
         np.testing.assert_allclose(together[1][i], alone[1][0], rtol=1e-12)
 
@@ -86,12 +95,27 @@ def test_json_there_and_back(world: tuple) -> None:
     fitted = fit_quality(*world)
     back = QualityCalibration.from_json(json.loads(json.dumps(fitted.to_json())))
     np.testing.assert_allclose(back.offsets, fitted.offsets, atol=1e-5)
-    assert back.offsets.shape[1] == len(KNOTS)
+    assert back.offsets.shape == (len(KNOWLEDGE), len(KNOTS))
     with pytest.raises(ValueError, match="finite numbers"):
-        QualityCalibration.from_json({"offsets": [[0.0]], "offsets_unknown": [0.0]})
+        QualityCalibration.from_json({"offsets": [[0.0]]})
+    with pytest.raises(ValueError, match="finite numbers"):
+        QualityCalibration.from_json({"offsets": np.full(back.offsets.shape, np.inf).tolist()})
 
 
 def test_without_any_whole_outcome_nothing_is_moved() -> None:
-    fitted = fit_quality([], np.empty(0), np.empty(0, bool))
+    fitted = fit_quality([], np.empty((0, len(KNOWLEDGE))))
+    assert fitted.offsets.shape == (len(KNOWLEDGE), len(KNOTS))
     assert not fitted.offsets.any()
-    assert not fitted.offsets_unknown.any()
+
+
+def test_each_class_is_moved_by_what_it_was_wrong_by(world: tuple) -> None:
+    """Histories without a scale end worse than forecast: theirs move up, nobody else's."""
+    examples, knowledge = world
+    worse = [(draws, outcome + 0.1 * (i % 2), unit) for i, (draws, outcome, unit) in enumerate(examples)]
+    told = known("all at 0.3", "no scale at 0.3")[np.repeat(np.arange(100) % 2, 100)]
+    fitted = fit_quality(worse, told)
+    draws = examples[0][0][:, :2]
+    moved, score = fitted.adjust(draws, np.ones(2), known("all at 0.3", "no scale at 0.3"))
+    before = np.einsum("k,kij->ij", QUALITY_WEIGHTS, draws)
+    shift = np.median(score - before, axis=1)
+    assert shift[1] - shift[0] == pytest.approx(0.1 * sum(QUALITY_WEIGHTS), abs=0.03)
