@@ -129,9 +129,7 @@ def _cautious(
     return np.asarray(own + share * (widest - own))
 
 
-def _offsets(
-    surprise: Array, weight: Array, levels: tuple[float, ...], otherwise: Array
-) -> Array:
+def _offsets(surprise: Array, weight: Array, levels: tuple[float, ...], otherwise: Array) -> Array:
     """Weighed level-quantiles of the surprises, [output, knot]; of too few, `otherwise`."""
     out = otherwise.copy()
     for k in range(surprise.shape[1]):

@@ -6,6 +6,11 @@ Lower is better for every metric and for the quality score, everywhere.
 
 from __future__ import annotations
 
+from oracle.types.context import (
+    Geometry,
+    RunContext,
+    Schedule,
+)
 from oracle.types.decision import (
     MAX_REFERENCE_RUNS,
     QUALITY_WEIGHTS,
@@ -16,8 +21,7 @@ from oracle.types.decision import (
     Reason,
     Reference,
 )
-from oracle.types.forecast import Curve, Forecast, ModelInfo, QualityForecast, Scale
-from oracle.types.history import (
+from oracle.types.fields import (
     CHECKPOINT,
     HEAD_LEVELS,
     LEVELS,
@@ -32,8 +36,6 @@ from oracle.types.history import (
     Flag,
     FloatArray,
     Frozen,
-    Geometry,
-    History,
     Many,
     Mqe,
     MqeOfMean,
@@ -41,11 +43,13 @@ from oracle.types.history import (
     NonNegative,
     Positive,
     Ratio,
-    Run,
-    RunContext,
     RunId,
-    Schedule,
     T,
+)
+from oracle.types.forecast import Curve, Forecast, ModelInfo, QualityForecast, Scale
+from oracle.types.history import (
+    History,
+    Run,
     explain,
 )
 

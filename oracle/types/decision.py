@@ -8,8 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from oracle.errors import must_be
-from oracle.types.forecast import Forecast, ModelInfo, Scale
-from oracle.types.history import (
+from oracle.types.fields import (
     MAX_CHECKPOINTS,
     METRICS,
     Flag,
@@ -23,6 +22,7 @@ from oracle.types.history import (
     Ratio,
     RunId,
 )
+from oracle.types.forecast import Forecast, ModelInfo, Scale
 
 MAX_REFERENCE_RUNS = 10_000
 #: quality_score = sum of weight * metric (after METRICS); lower is better.

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import PrivateAttr
 
-from oracle.types.history import (
+from oracle.types.fields import (
     LEVELS,
     Finite,
     FloatArray,
     Frozen,
-    History,
     NonNegative,
     Ratio,
     RunId,
 )
+from oracle.types.history import History
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -93,7 +93,7 @@ def test_who_is_told_less_gets_intervals_of_its_own(
         """Coverage of the half that errs more, and of the other."""
         fitted = fit_calibration(quantiles, worse, told, early, unbounded(worse))
         levels = shown(fitted.knots(quantiles, told))
-        within = (worse.T > levels[..., 0]) & (worse.T < levels[..., -1])
+        within = (levels[..., 0] < worse.T) & (levels[..., -1] > worse.T)
         return [float(within[:, known & (half == h)].mean()) for h in (True, False)]
 
     assert inside(split) == pytest.approx([0.9, 0.9], abs=0.04)

@@ -111,11 +111,13 @@ def test_without_any_whole_outcome_nothing_is_moved() -> None:
 def test_each_class_is_moved_by_what_it_was_wrong_by(world: tuple) -> None:
     """Histories without a scale end worse than forecast: theirs move up, nobody else's."""
     examples, knowledge = world
-    worse = [(draws, outcome + 0.1 * (i % 2), unit) for i, (draws, outcome, unit) in enumerate(examples)]
+    worse = [
+        (draws, outcome + 0.1 * (i % 2), unit) for i, (draws, outcome, unit) in enumerate(examples)
+    ]
     told = known("all at 0.3", "no scale at 0.3")[np.repeat(np.arange(100) % 2, 100)]
     fitted = fit_quality(worse, told)
     draws = examples[0][0][:, :2]
-    moved, score = fitted.adjust(draws, np.ones(2), known("all at 0.3", "no scale at 0.3"))
+    _, score = fitted.adjust(draws, np.ones(2), known("all at 0.3", "no scale at 0.3"))
     before = np.einsum("k,kij->ij", QUALITY_WEIGHTS, draws)
     shift = np.median(score - before, axis=1)
     assert shift[1] - shift[0] == pytest.approx(0.1 * sum(QUALITY_WEIGHTS), abs=0.03)

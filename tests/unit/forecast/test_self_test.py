@@ -22,8 +22,8 @@ from oracle.types import History
 Change = Callable[[dict[str, Any]], Any]
 
 ARRAYS = {
-    "calibration": ("offsets", "offsets_unknown", "ranks"),
-    "quality": ("offsets", "offsets_unknown"),
+    "calibration": ("offsets", "ranks"),
+    "quality": ("offsets",),
     "support": ("mean", "spread", "low", "high", "hidden", "hidden_bias", "out", "knots"),
 }
 EACH = [(part, name) for part, names in ARRAYS.items() for name in names]
@@ -90,7 +90,6 @@ BROKEN: dict[str, Change] = {
     "no quality": lambda n: n.pop("quality"),
     "offsets of 1e308": lambda n: n["calibration"].update(
         offsets=(1e308 * np.ones_like(n["calibration"]["offsets"])).tolist(),
-        offsets_unknown=(-1e308 * np.ones_like(n["calibration"]["offsets_unknown"])).tolist(),
     ),
     "support that is always whole": lambda n: n["support"].update(out_bias=1e300),
     "another support": lambda n: n["support"].update(out_bias=n["support"]["out_bias"] - 3),

@@ -112,7 +112,8 @@ def test_an_mqe_that_is_nan_gets_none(tmp_path: Path) -> None:
 def test_a_field_by_another_name_is_led_to_its_own() -> None:
     with pytest.raises(InvalidHistory) as error:
         History.parse('{"epoch": [1], "mqe": [0.5], "topographic_error": [0.1]}')
-    assert "`epochs` must be given, but is missing. Name it so instead of `epoch`." in str(
-        error.value
-    )
+    assert "`epoch` must be a known field" in str(error.value)
+    assert "If `epochs` is meant, name it so." in str(error.value)
+    with pytest.raises(InvalidHistory) as error:
+        History.parse('{"epochs": [1], "mqe": [0.5], "topographic_error": [0.1]}')
     assert "`dead_neuron_ratio` must be given, but is missing. Give [null, ...]" in str(error.value)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from oracle.errors import InvalidHistory
 from oracle.history.geometry import geometry_of
 from oracle.types import Geometry, History, RunContext
-from oracle.types.history import QUANTIZATION_SCATTER
+from oracle.types.context import QUANTIZATION_SCATTER
 
 PLAN: dict[str, Any] = {"context": {"map_rows": 4, "mqe_of_mean": 1.5}, "total_epochs": 100}
 

@@ -1,0 +1,50 @@
+"""What every type is made of: bounded numbers, names, and the order of metrics and targets."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_CHECKPOINTS = 1000
+MAX_SCHEDULE_POINTS = 64
+RUN_ID_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
+
+#: Order of the three targets wherever they stand in an array.
+TARGETS = ("final_mqe", "final_topographic_error", "final_dead_neuron_ratio")
+#: The metric of a checkpoint that each target is the final value of.
+METRICS = ("mqe", "topographic_error", "dead_neuron_ratio")
+#: Quantile levels of every forecast.
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+#: Levels that a network answers: LEVELS, and the tails on which decisions rest.
+HEAD_LEVELS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+#: What is known at a checkpoint, in the order of a row.
+CHECKPOINT = ("epochs", *METRICS, "learning_rate", "radius")
+#: ... and may be null there.
+NULLABLE = CHECKPOINT[2:]
+
+FloatArray = npt.NDArray[np.float64]
+
+# strict: "0.5" and true are not numbers.
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[float, Field(strict=True, gt=0, le=1e15, allow_inf_nan=False)]
+#: mqe in input-space units; the bounds keep sums and ratios of the two finite.
+Mqe = Annotated[float, Field(strict=True, ge=0, le=1e150, allow_inf_nan=False)]
+MqeOfMean = Annotated[float, Field(strict=True, ge=1e-150, le=1e150, allow_inf_nan=False)]
+Flag = Annotated[bool, Field(strict=True)]
+RunId = Annotated[str, Field(pattern=RUN_ID_PATTERN)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+T = TypeVar("T")
+#: Any number of values, up to the first bad one: to tell 300,000 of them takes seconds.
+Many = Annotated[tuple[T, ...], Field(fail_fast=True)]
+
+
+class Frozen(BaseModel):
+    """Immutable, strict about unknown fields, silent about nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
