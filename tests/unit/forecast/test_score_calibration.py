@@ -47,7 +47,7 @@ def covered(examples: list[Example], **how: object) -> np.ndarray:
 
 
 def test_the_sum_becomes_honest(world: tuple) -> None:
-    examples, knowledge = world
+    examples, _ = world
     fitted = fit_quality(examples, knowledge)
     assert np.abs(covered(examples) - LEVELS).max() > 0.08
     np.testing.assert_allclose(covered(examples, **{"with": fitted}), LEVELS, atol=0.025)
@@ -110,7 +110,7 @@ def test_without_any_whole_outcome_nothing_is_moved() -> None:
 
 def test_each_class_is_moved_by_what_it_was_wrong_by(world: tuple) -> None:
     """Histories without a scale end worse than forecast: theirs move up, nobody else's."""
-    examples, knowledge = world
+    examples, _ = world
     worse = [
         (draws, outcome + 0.1 * (i % 2), unit) for i, (draws, outcome, unit) in enumerate(examples)
     ]
