@@ -68,9 +68,11 @@ class History(Frozen):
         n = len(self.epochs)
         if self.run_id in (".", ".."):
             raise ValueError(must_be("run_id", "a name, not a folder", self.run_id))
-        for name in ("epochs", *METRICS):
-            if name not in self.model_fields_set and self.model_fields_set & {"epochs", *METRICS}:
-                raise ValueError(_missing(name))
+        needed = ("epochs", *METRICS)
+        if any(getattr(self, name) for name in needed):
+            for name in needed:
+                if name not in self.model_fields_set:
+                    raise ValueError(_missing(name))
         for name in CHECKPOINT[1:]:
             column = getattr(self, name)
             if column is not None and len(column) != n:

@@ -47,7 +47,7 @@ def covered(examples: list[Example], **how: object) -> np.ndarray:
 
 
 def test_the_sum_becomes_honest(world: tuple) -> None:
-    examples, _ = world
+    examples, knowledge = world
     fitted = fit_quality(examples, knowledge)
     assert np.abs(covered(examples) - LEVELS).max() > 0.08
     np.testing.assert_allclose(covered(examples, **{"with": fitted}), LEVELS, atol=0.025)
