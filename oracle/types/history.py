@@ -230,3 +230,9 @@ class Run(Frozen):
     final_dead_neuron_ratio: Ratio | None
     censored: bool = False
     history: History
+
+    @model_validator(mode="after")
+    def _ran(self) -> Self:
+        if not len(self.history):
+            raise ValueError(must_be("epochs", "of one checkpoint at least in a run", 0))
+        return self

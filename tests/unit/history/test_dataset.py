@@ -71,7 +71,12 @@ def broken(tmp_path: Path, column: str, value: str) -> Path:
         ("censored", "maybe", ["row 3", "censored", "maybe"]),
         ("run_id", "a b", ["row 3", "run_id"]),
         ("training_history", "{", ["row 3", "training_history", "JSON"]),
-        ("training_history", '{"epochs": []}', ["row 3", "training_history", "mqe"]),
+        ("training_history", '{"epochs": []}', ["row 3", "training_history", "epochs"]),
+        (
+            "training_history",
+            '{"context": {"map_rows": 3}}',
+            ["row 3", "training_history", "checkpoint"],
+        ),
     ],
 )
 def test_a_broken_row_is_named(tmp_path: Path, column: str, value: str, names: list[str]) -> None:
