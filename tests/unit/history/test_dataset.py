@@ -75,7 +75,7 @@ def broken(tmp_path: Path, column: str, value: str) -> Path:
         (
             "training_history",
             '{"context": {"map_rows": 3}}',
-            ["row 3", "training_history", "checkpoint"],
+            ["row 3", "checkpoint"],
         ),
     ],
 )
