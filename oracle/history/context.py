@@ -85,7 +85,7 @@ def _read(
     samples = table(data)
     found: dict[str, Any] = {
         "n_samples": samples.shape[0],
-        "n_features": samples.shape[1],
+        "n_features": _seen_features(samples, ignore_mask),
         "mqe_of_mean": mqe_of_mean(samples, ignore_mask),
     }
     weights = _weights_of(som)
@@ -100,6 +100,13 @@ def _read(
         plan = planned(som, samples, num_iteration, use_epochs)
         found.update({name: value for name, value in plan.items() if value is not None})
     return found
+
+
+def _seen_features(samples: FloatArray, ignore_mask: Any) -> int:
+    """Count the columns that the map sees; NexusSOM keeps an id column that it ignores."""
+    if ignore_mask is None:
+        return int(samples.shape[1])
+    return int((~np.asarray(ignore_mask, dtype=bool)).any(axis=0).sum())
 
 
 def table(data: Any) -> FloatArray:

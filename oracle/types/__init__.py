@@ -46,6 +46,7 @@ from oracle.types.history import (
     Schedule,
     T,
     explain,
+    run_id_of,
 )
 
 __all__ = [
@@ -89,4 +90,5 @@ __all__ = [
     "Schedule",
     "T",
     "explain",
+    "run_id_of",
 ]
