@@ -6,30 +6,80 @@ them; a further origin is one more reader. Nothing is padded, nothing is invente
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from collector import nexussom
-from oracle.errors import DatasetError, InvalidHistory, must_be
-from oracle.history.context import mqe_of_mean as measure_mqe_of_mean
-from oracle.history.dataset import iter_dataset
-from oracle.history.files import read_text
-from oracle.history.sample_table import read_table
-from oracle.types import History, Run, explain
+from collector.exports import EVENTS, Exports, event_files, mlflow_runs
+from collector.json_runs import ending, read_json
+from oracle.errors import DatasetError, must_be
+from oracle.history.context import mqe_of_mean
+from oracle.history.dataset import COLUMNS, iter_dataset
+from oracle.history.files import Line, csv_lines
+from oracle.history.sample_table import SampleTable
+from oracle.types import Run, run_id_of
 
 Reader = Iterable[Run | DatasetError]
 
 #: One value tells nothing of a course.
 MIN_CHECKPOINTS = 2
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
-DATASET_SUFFIXES = (".csv", ".csv.gz")
+CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the caller knows of runs that do not say it themselves.
+
+    Attributes:
+        topology: of NexusSOM's maps.
+        dataset: name of the one table that all runs are of.
+        total_epochs: budget of each run, in the unit of its epochs.
+        mqe_of_mean, n_samples, n_features: of the table, as the maps saw it.
+    """
+
+    topology: nexussom.Topology | None = None
+    dataset: str | None = None
+    total_epochs: float | None = None
+    mqe_of_mean: float | None = None
+    n_samples: float | None = None
+    n_features: float | None = None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Fields of a history that has none."""
+        told = {"dataset": self.dataset, "total_epochs": self.total_epochs}
+        return {name: value for name, value in told.items() if value is not None}
+
+    def with_table(self, table: SampleTable, file: str) -> Known:
+        """Learn what there is to know of the table, as the maps saw it.
+
+        Raises:
+            DatasetError: all of its rows are equal.
+        """
+        scale = mqe_of_mean(table.values)
+        if scale is None:
+            raise DatasetError("must have rows that differ, but all are equal.", file=file)
+        n_samples, n_features = map(float, table.values.shape)
+        return replace(self, mqe_of_mean=scale, n_samples=n_samples, n_features=n_features)
+
+    def complete(self, reader: Reader) -> Iterator[Run | DatasetError]:
+        """Fill in what a run's context lacks of the table."""
+        told = {name: getattr(self, name) for name in ("mqe_of_mean", "n_samples", "n_features")}
+        for item in reader:
+            if isinstance(item, DatasetError):
+                yield item
+                continue
+            context = item.history.context
+            lacks = {n: v for n, v in told.items() if v is not None and getattr(context, n) is None}
+            context = context.model_copy(update=lacks)
+            history = item.history.model_copy(update={"context": context})
+            yield item.model_copy(update={"history": history}) if lacks else item
 
 
 @dataclass
@@ -41,6 +91,8 @@ class Report:
         censored: runs read that were stopped early.
         tables: runs read by table.
         skipped: one sentence for each run left out.
+        reasons: the same without place and name -> how many.
+        again: runs that were read already, by an earlier path.
         final_progress: lowest and highest progress of a finished run's last checkpoint.
         without_total: runs without total_epochs, taken to end with their last checkpoint.
     """
@@ -49,6 +101,8 @@ class Report:
     tables: Counter[str] = field(default_factory=Counter)
     censored: int = 0
     skipped: list[str] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+    again: int = 0
     final_progress: tuple[float, float] | None = None
     without_total: int = 0
 
@@ -69,6 +123,11 @@ class Report:
             low, high = self.final_progress or (progress, progress)
             self.final_progress = min(low, progress), max(high, progress)
 
+    def skip(self, error: DatasetError) -> None:
+        """Note what was left out."""
+        self.skipped.append(str(error))
+        self.reasons[re.sub(r"^run \S+: ", "", str(error.message))] += 1
+
     def as_dict(self) -> dict[str, Any]:
         """Give the report as JSON values."""
         return {
@@ -78,6 +137,7 @@ class Report:
             "tables": dict(sorted(self.tables.items())),
             "final_progress": self.final_progress,
             "without_total_epochs": self.without_total,
+            "read_already": self.again,
             "skipped": self.skipped,
         }
 
@@ -92,172 +152,122 @@ def ingest(readers: Iterable[Reader]) -> tuple[list[Run], Report]:
     report = Report()
     for item in (item for reader in readers for item in reader):
         if isinstance(item, DatasetError):
-            report.skipped.append(str(item))
+            report.skip(item)
         elif item.run_id in runs:
-            report.skipped.append(f"run {item.run_id}: was read already, run_id must be unique.")
+            report.again += 1
         elif len(item.history) < MIN_CHECKPOINTS:
             rule = must_be("epochs", f"{MIN_CHECKPOINTS} checkpoints or more", len(item.history))
-            report.skipped.append(f"run {item.run_id}: {rule}")
+            report.skip(DatasetError(f"run {item.run_id}: {rule}"))
         else:
             runs[item.run_id] = item
             report.add(item)
     return list(runs.values()), report
 
 
-def reader_of(
-    path: str | Path,
-    *,
-    topology: nexussom.Topology | None = None,
-    mqe_of_mean: float | None = None,
-) -> Reader:
-    """Choose how to read `path`.
+def readers_of(
+    paths: Iterable[str | Path], known: Known | None = None, exports: Exports | None = None
+) -> list[Reader]:
+    """Choose how to read each path.
 
     Args:
-        path: a NexusSOM result folder (or any folder above some), its results.csv, a dataset
-            CSV, a JSON file with a history, a list of them or one a line, or a folder of such.
-        topology: of NexusSOM's maps where their results do not name it.
-        mqe_of_mean: quantization error of the mean of the one table all runs are of.
+        paths: NexusSOM result folders (or any folder above some), their results.csv, datasets,
+            tables of checkpoints, JSON histories (one, a list, one a line), exports of W&B, MLflow
+            and TensorBoard, and folders of such.
+        known: of runs that do not say it themselves.
+        exports: gathers what other tools wrote, knows their names of our fields, and can tell
+            afterwards how it was read.
 
     Raises:
         DatasetError: where there is nothing that can be read.
     """
-    path = Path(path)
+    known, exports = known or Known(), exports or Exports()
+    readers = [known.complete(r) for path in paths for r in _readers(Path(path), known, exports)]
+    return [*readers, known.complete(_exported(exports, known))]
+
+
+def reader_of(
+    path: str | Path, known: Known | None = None, exports: Exports | None = None
+) -> Reader:
+    """Choose how to read one path; see `readers_of`."""
+    return chain.from_iterable(readers_of([path], known, exports))
+
+
+def _readers(path: Path, known: Known, exports: Exports) -> list[Reader]:
+    """Readers of one path; what they hand to `exports` is read last, together."""
     if path.is_dir():
-        folders = nexussom.seed_folders(path)
-        if folders:
-            return _chain(
-                nexussom.read_runs(f, topology=topology, mqe_of_mean=mqe_of_mean) for f in folders
-            )
-        files = sorted(f for f in path.iterdir() if f.suffix in JSON_SUFFIXES and f.is_file())
-        if files:
-            return _with_scale(_chain(map(read_json, files)), mqe_of_mean)
-        raise DatasetError(
-            f"must hold NexusSOM's {nexussom.RESULTS} or histories as JSON, but holds neither.",
-            file=str(path),
-        )
+        return _readers_of_folder(path, known, exports)
     if not path.exists():
         raise DatasetError("must be a file or folder, but there is none.", file=str(path))
     if path.name == nexussom.RESULTS:
-        return nexussom.read_runs(path.parent, topology=topology, mqe_of_mean=mqe_of_mean)
-    if path.name.endswith(DATASET_SUFFIXES):
-        return _with_scale(iter_dataset(path), mqe_of_mean)
+        return [_nexussom(path.parent, known)]
+    if path.name.startswith(EVENTS):
+        return [_added(exports.add_events, path, path.parent)]
+    if path.name.endswith(CSV_SUFFIXES):
+        return [_read_csv(path, exports)]
     if path.suffix in JSON_SUFFIXES:
-        return _with_scale(read_json(path), mqe_of_mean)
-    raise DatasetError(
-        must_be("path", "a folder, .csv, .csv.gz, .json or .jsonl", path.name), file=str(path)
-    )
+        return [read_json(path, exports, known.fields)]
+    rule = f"a folder, {', '.join((*CSV_SUFFIXES, *JSON_SUFFIXES))} or {EVENTS}*"
+    raise DatasetError(must_be("path", rule, path.name), file=str(path))
 
 
-def read_json(path: str | Path) -> Iterator[Run | DatasetError]:
-    """Yield the histories of a JSON file: one, a list, or one a line.
+def _readers_of_folder(path: Path, known: Known, exports: Exports) -> list[Reader]:
+    if folders := nexussom.seed_folders(path):
+        return [_nexussom(folder, known) for folder in folders]
+    if runs := mlflow_runs(path):
+        return [_added(exports.add_mlflow, run) for run in runs]
+    if events := event_files(path):
+        return [_added(exports.add_events, file, path) for file in events]
+    files = [file for file in path.iterdir() if _is_readable(file)]
+    files = files or [file for file in path.rglob("*") if _is_readable(file)]
+    if not files:
+        raise DatasetError(
+            f"must hold NexusSOM's {nexussom.RESULTS}, histories as JSON, tables as CSV, or what "
+            "MLflow or TensorBoard wrote, but holds neither.",
+            file=str(path),
+        )
+    return [reader for file in sorted(files) for reader in _readers(file, known, exports)]
 
-    The final values are those of the last checkpoint. A history that was not seen to its end is
-    censored (`History.is_whole`); without total_epochs it is taken to be whole.
-    """
-    path = Path(path)
+
+def _is_readable(file: Path) -> bool:
+    return file.name.endswith((*CSV_SUFFIXES, *JSON_SUFFIXES)) and file.is_file()
+
+
+def _nexussom(folder: Path, known: Known) -> Reader:
+    return nexussom.read_runs(folder, topology=known.topology, mqe_of_mean=known.mqe_of_mean)
+
+
+def _read_csv(path: Path, exports: Exports) -> Iterator[Run | DatasetError]:
+    """Read a dataset, or hand a table to `exports`."""
     try:
-        text = read_text(path)
+        header = next(csv_lines(path), Line(1, [])).cells
     except DatasetError as error:
         yield error
         return
-    try:
-        whole = json.loads(text)
-    except (ValueError, RecursionError) as error:  # too deep, or a number of 5,000 digits
-        lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
-        if len(lines) < 2 or (path.suffix == ".json" and not _is_json(lines[0][1])):
-            yield DatasetError(f"must be valid JSON, but: {error}.", file=str(path))
-            return
-        single, items = False, lines
+    if 2 * len({cell.strip() for cell in header} & set(COLUMNS)) > len(COLUMNS):
+        yield from iter_dataset(path)
     else:
-        single = not isinstance(whole, list)
-        items = (
-            [(0, json.dumps(whole))]
-            if single
-            else [(n, json.dumps(item)) for n, item in enumerate(whole, 1)]
-        )
-        if not single and whole and isinstance(whole[0], dict) and "iteration" in whole[0]:
-            yield DatasetError(
-                "holds one NexusSOM run without its final values. "
-                f"Give the folder which holds its {nexussom.RESULTS}.",
-                file=str(path),
-            )
-            return
-    for number, item in items:
-        try:
-            yield run_of(item, default_id=_name(path.stem, "" if single else f"-{number}"))
-        except InvalidHistory as error:
-            yield DatasetError(str(error), file=str(path), row=None if single else number)
+        yield from _added(exports.add_csv, path)
 
 
-def run_of(text: str, default_id: str, source: str = "json") -> Run:
-    """Make a run of a history as JSON text, or of a run with its `history` inside.
-
-    Raises:
-        InvalidHistory: naming every field, its rule and what came.
-    """
+def _added(add: Callable[..., None], *arguments: Path) -> Iterator[DatasetError]:
+    """Hand something to `exports`, and say why it is not taken."""
     try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidHistory(f"must be valid JSON, but: {error}.") from None
-    if isinstance(fields, dict) and "history" in fields:
-        try:
-            return Run.model_validate(fields)
-        except ValidationError as error:
-            raise InvalidHistory(explain(error)) from None
-    history = History.parse(text)
-    return Run(
-        run_id=history.run_id or default_id,
-        source=source,
-        dataset=history.dataset or "unknown",
-        final_mqe=history.mqe[-1],
-        final_topographic_error=history.topographic_error[-1],
-        final_dead_neuron_ratio=history.dead_neuron_ratio[-1],
-        censored=history.total_epochs is not None and not history.is_whole,
-        history=history,
-    )
+        add(*arguments)
+    except DatasetError as error:
+        yield error
 
 
-def mqe_of_mean_of(path: str | Path) -> float:
-    """Compute mqe_of_mean of a table as the map saw it: a CSV of numbers, with or without header.
-
-    Raises:
-        DatasetError: naming the row and column that is no number.
-    """
-    scale = measure_mqe_of_mean(read_table(path).values)
-    if scale is None:
-        raise DatasetError("must have rows that differ, but all are equal.", file=str(path))
-    return scale
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _with_scale(reader: Reader, mqe_of_mean: float | None) -> Iterator[Run | DatasetError]:
-    """Fill in mqe_of_mean where a run has none."""
-    for item in reader:
-        if (
-            mqe_of_mean is None
-            or isinstance(item, DatasetError)
-            or item.history.context.mqe_of_mean is not None
-        ):
-            yield item
+def _exported(exports: Exports, known: Known) -> Iterator[Run | DatasetError]:
+    """Yield the runs that were gathered from all files."""
+    if exports.left and "mqe" not in exports.read:
+        metrics = ", ".join(sorted(exports.left)[:20])
+        message = f"must have a metric `mqe`, but has {metrics}. Say which: --columns mqe=NAME."
+        yield DatasetError(message)
+    for name, history, config in exports.runs(**known.fields):
+        if isinstance(history, DatasetError):
+            yield history
             continue
-        context = item.history.context.model_copy(update={"mqe_of_mean": mqe_of_mean})
-        history = item.history.model_copy(update={"context": context})
-        yield item.model_copy(update={"history": history})
-
-
-def _chain(readers: Iterable[Reader]) -> Iterator[Run | DatasetError]:
-    for reader in readers:
-        yield from reader
-
-
-def _name(stem: str, ending: str) -> str:
-    """Make a run_id of a file's name."""
-    clean = re.sub(r"[^A-Za-z0-9._-]", "_", stem).strip(".") or "run"
-    return clean[: 64 - len(ending)] + ending
+        run_id = run_id_of(name)
+        exports.given[run_id] = {"name": name, **({"config": dict(config)} if config else {})}
+        yield ending(history, run_id, "export", cut_short=name in exports.cut_short)
+    yield from exports.skipped

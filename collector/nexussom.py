@@ -32,8 +32,10 @@ from oracle.history.files import Line, csv_lines, not_a_number, number_of, read_
 from oracle.integrations.nexussom import PLAN_POINTS, decay, share, updates
 from oracle.types import CHECKPOINT, History, Run, RunContext, Schedule, explain
 from oracle.types import FloatArray as Floats
+from oracle.types.end_of_run import WHOLE_FROM
 
 RESULTS = "results.csv"
+CHECKPOINTS = "training_checkpoints.json"
 #: Beyond this a logged number is a defect; it keeps counts and their ratios finite.
 LARGEST = 1e15
 #: A reconstructed schedule further from a logged value than this is not the run's own.
@@ -114,7 +116,7 @@ class Row:
     @property
     def checkpoints_file(self) -> Path:
         """Where the individual's checkpoints are, if it was told to keep them."""
-        return self.folder / "individuals" / self.uid / "csv" / "training_checkpoints.json"
+        return self.folder / "individuals" / self.uid / "csv" / CHECKPOINTS
 
 
 def seed_folders(path: Path) -> list[Path]:
@@ -217,12 +219,18 @@ def run_of(row: Row, *, topology: Topology | None = None, mqe_of_mean: float | N
     for column, value in finals.items():
         if not 0 <= value <= 1:
             raise row.error(must_be(column, "within 0..1", value), column.removeprefix("final_"))
+    stopped = ran < planned
+    if not stopped and last["iteration"] < WHOLE_FROM * planned:
+        raise row.error(
+            f"must have an mqe from {WHOLE_FROM:.0%} of the run on to end with, but the "
+            "last one is mid-run. Set checkpoint_every_mqe: true in NexusSOM."
+        )
     return Run(
         run_id=row.run_id,
         source="nexussom",
         dataset=row.dataset,
         final_mqe=history.mqe[-1],
-        censored=ran < planned,
+        censored=stopped,
         history=history,
         **finals,
     )
@@ -292,7 +300,7 @@ def context_of(
             topology=named or topology or DEFAULT_TOPOLOGY,
             neighborhood="gaussian",
             n_samples=row.number("ds_n_samples"),
-            n_features=row.number("ds_n_active_dimensions", "ds_n_dimensions"),
+            n_features=_n_features(row),
             initialization="random",
             mqe_of_mean=mqe_of_mean,
             total_updates=_planned_updates(row, planned),
@@ -301,6 +309,14 @@ def context_of(
         )
     except ValidationError as error:
         raise row.error(explain(error)) from None
+
+
+def _n_features(row: Row) -> float | None:
+    """Count the columns that the map sees: NexusSOM masks the table's id."""
+    active, all_ = row.number("ds_n_active_dimensions"), row.number("ds_n_dimensions")
+    if active is not None or all_ is None:
+        return active
+    return all_ - (1 if row.number("ds_has_primary_id") else 0)
 
 
 def _schedule(row: Row, planned: int, checkpoints: Sequence[Mapping[str, Any]]) -> Schedule | None:

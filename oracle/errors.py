@@ -120,7 +120,7 @@ class DatasetError(OracleError):
         if column is not None:
             where.append(f"column {column}")
         super().__init__(f"{', '.join(where)}: {message}" if where else message)
-        self.file, self.row, self.column = file, row, column
+        self.message, self.file, self.row, self.column = message, file, row, column
 
 
 class ArtifactError(OracleError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from oracle.commands.served import Served
 from oracle.errors import DatasetError, OracleError, must_be
 from oracle.history.dataset import command_line
 
@@ -19,6 +20,16 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 Out = Annotated[Path, typer.Option(help="Dataset to write, .csv or .csv.gz.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed: the same one gives the same dataset.")]
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header", help="Whether the first line of --table names its columns."
+    ),
+]
+Without = Annotated[
+    str | None,
+    typer.Option(metavar="NAMES", help="Columns of --table to leave out, separated by commas."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 #: Trainings of MiniSom, and what the compiled core makes (`collector.fast_run.presets`).
@@ -137,13 +148,27 @@ def ingest(
         list[Path] | None,
         typer.Argument(
             metavar="PATH...",
-            help="NexusSOM result folders, JSON histories (one, a list, or one a line), "
-            "folders of such, or datasets.",
+            help="NexusSOM result folders, JSON histories (one, a list, or one a line), tables of "
+            "checkpoints as CSV, exports of W&B, MLflow and TensorBoard, folders of such, or "
+            "datasets.",
         ),
     ] = None,
     store: Annotated[
         str | None,
         typer.Option(metavar="URL|FILE", help="The service's store, e.g. data/oracle.db."),
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=COLUMN", help="How a file names a field, e.g. mqe=quantization_error."
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Name of the table, of runs that do not say it.")
+    ] = None,
+    total_epochs: Annotated[
+        float | None,
+        typer.Option(help="Budget of a run, counted as its epochs are, where it does not say it."),
     ] = None,
     topology: Annotated[
         str, typer.Option(help="hexagonal or rectangular, of NexusSOM maps that do not say.")
@@ -156,63 +181,72 @@ def ingest(
         Path | None,
         typer.Option(help="CSV of the table as the maps saw it, to compute mqe_of_mean from."),
     ] = None,
+    header: Header = None,
+    without: Without = None,
     as_json: Json = False,
 ) -> None:
     """Read recorded histories into a dataset and say what was left out, and why."""
     _check_out(out)
+    from collector.exports import Exports
+    from collector.ingest import Known, readers_of
     from collector.ingest import ingest as gather
-    from collector.ingest import mqe_of_mean_of, reader_of
     from collector.nexussom import TOPOLOGIES
     from oracle.history.dataset import write_dataset
+    from oracle.history.records import named_columns
+    from oracle.history.sample_table import read_table
 
-    known = {name: name for name in TOPOLOGIES.values()}
-    if topology not in known:
-        raise OracleError(must_be("--topology", f"one of {', '.join(sorted(known))}", topology))
+    topologies = {name: name for name in TOPOLOGIES.values()}
+    if topology not in topologies:
+        rule = f"one of {', '.join(sorted(topologies))}"
+        raise OracleError(must_be("--topology", rule, topology))
     if mqe_of_mean is not None and table is not None:
         raise OracleError(must_be("--table", "left out with --mqe-of-mean", str(table)))
-    if mqe_of_mean is not None and not 0 < mqe_of_mean < float("inf"):
-        raise OracleError(must_be("--mqe-of-mean", "a finite number above 0", mqe_of_mean))
-    if table is not None:
-        mqe_of_mean = mqe_of_mean_of(table)
+    for option, value in (("--mqe-of-mean", mqe_of_mean), ("--total-epochs", total_epochs)):
+        if value is not None and not 0 < value < float("inf"):
+            raise OracleError(must_be(option, "a finite number above 0", value))
     if not paths and store is None:
         raise OracleError("A PATH or `--store` must be given: there is nothing to read.")
-    weights: dict[str, float] = {}
-    readers: list[Reader] = [
-        reader_of(p, topology=known[topology], mqe_of_mean=mqe_of_mean) for p in paths or ()
-    ]
+    known = Known(
+        topology=topologies[topology],
+        dataset=dataset,
+        total_epochs=total_epochs,
+        mqe_of_mean=mqe_of_mean,
+    )
+    notes: list[str] = []
+    if table is not None:
+        samples = read_table(table, header=header, without=_names(without))
+        known, notes = known.with_table(samples, str(table)), [f"table {table}: {samples}"]
+    exports = Exports(named_columns(columns or ()))
+    readers: list[Reader] = readers_of(paths or (), known, exports)
+    served = Served()
     if store is not None:
-        readers.append(_served(store, weights))
+        readers.append(served.read(store))
     runs, report = gather(readers)
     _refuse_nothing(paths[0] if paths else Path("the store"), report)
-    if mqe_of_mean is not None and len(report.tables) > 1:
+    if known.mqe_of_mean is not None and len(report.tables) > 1:
         option = "--mqe-of-mean" if table is None else "--table"
         raise OracleError(
             must_be(option, "used for one table's runs", ", ".join(report.tables), "Ingest each.")
         )
-    facts: dict[str, Any] = {"command": command_line(), "ingest": report.as_dict()}
-    if weights:
-        facts["weights"] = weights
+    found = {**report.as_dict(), **exports.as_dict(), "table": notes}
+    facts: dict[str, Any] = {"command": command_line(), "ingest": found}
+    facts |= {
+        name: told for name, told in (("weights", served.weights), ("given", exports.given)) if told
+    }
     write_dataset(out, runs, facts)
-    _print({"out": str(out), **report.as_dict()}, _told(out, report), as_json)
-
-
-def _served(store: str, weights: dict[str, float]) -> Reader:
-    """Read the service's ended runs; control runs' weights go into `weights`."""
-    from oracle.server.runs.export import Skipped, read_store
-
-    for found in read_store(store):
-        if isinstance(found, Skipped):
-            yield DatasetError(f"run {found.run_id}: {found.reason}.")
-            continue
-        if found.weight != 1.0:
-            weights[found.run.run_id] = found.weight
-        yield found.run
+    text = "\n".join([_told(out, report), *exports.notes(), *notes])
+    _print({"out": str(out), **found}, text, as_json)
 
 
 def _refuse_nothing(path: Path | None, report: Report) -> None:
     """Write no empty dataset."""
     if not report.runs:
-        first = f" First reason: {report.skipped[0]}" if report.skipped else ""
+        first = ""
+        if report.reasons:
+            reason, count = report.reasons.most_common(1)[0]
+            first = f" First reason: {report.skipped[0]}"
+            if count > 1:
+                first = f" Most often ({count}): {reason}"
         raise DatasetError(
             f"must hold a run that can be read, but of {len(report.skipped)} none can.{first}",
             file=str(path),
@@ -233,9 +267,17 @@ def _told(out: Path, report: Report) -> str:
         lines.append(
             f"  without total_epochs, taken to end at the last checkpoint: {report.without_total}"
         )
+    if report.again:
+        lines.append(f"{report.again} read already, by an earlier path: left out")
     lines.append(f"{len(report.skipped)} skipped")
-    lines += [f"  {reason}" for reason in report.skipped]
+    for reason, count in report.reasons.most_common():
+        first = next(text for text in report.skipped if reason in text)
+        lines.append(f"  {first}" if count == 1 else f"  {count} times: {reason} First: {first}")
     return "\n".join(lines)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
 def _check_out(out: Path) -> None:

@@ -5,31 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from oracle.commands.served import Served
 from oracle.errors import OracleError, must_be
 from oracle.history.dataset import command_line
 from oracle.types import Run
-
-
-@dataclass(frozen=True)
-class Served:
-    """What a service's store holds for training.
-
-    Attributes:
-        runs: ended runs, the censored ones too.
-        weights: run_id of a control run -> runs that it stands for.
-        skipped: why others were left out -> how many.
-    """
-
-    runs: list[Run] = field(default_factory=list)
-    weights: dict[str, float] = field(default_factory=dict)
-    skipped: Counter[str] = field(default_factory=Counter)
 
 
 def train(
@@ -98,14 +82,16 @@ def train(
         raise OracleError("`--dataset` or `--store` must be given. `oracle collect run` makes one.")
     if store is not None and preset is not None:
         raise OracleError(must_be("--store", "left out with --preset", preset))
-    served = _served(store) if store is not None else Served()
+    served = Served()
+    found = served.read(store) if store is not None else ()
+    runs = tuple(item for item in found if isinstance(item, Run))
     from oracle.training.recipe import Request, run_request
     from oracle.training.shipped import train_shipped
 
     train = run_request if preset is None else train_shipped
     results = train(
         Request(
-            runs=tuple(served.runs),
+            runs=runs,
             weights=served.weights,
             excluded=served.skipped,
             datasets=tuple(dataset or ()),
@@ -132,17 +118,3 @@ def train(
         return
     for result in results:
         typer.echo(result.text())
-
-
-def _served(store: str) -> Served:
-    from oracle.server.runs.export import Skipped, read_store
-
-    served = Served()
-    for found in read_store(store):
-        if isinstance(found, Skipped):
-            served.skipped[found.reason.partition(":")[0]] += 1
-            continue
-        served.runs.append(found.run)
-        if found.weight != 1.0:
-            served.weights[found.run.run_id] = found.weight
-    return served

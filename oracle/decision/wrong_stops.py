@@ -35,18 +35,29 @@ class Tally:
     """A population in numbers.
 
     Attributes:
-        finished, stopped, live: runs by state.
+        finished, stopped, live, left, abandoned: runs by state.
         saved: share of all ended runs' budgets that the stops saved, 0..1.
+        name: of the population.
+        others: where it has no run: the populations that are there.
     """
 
     finished: int
     stopped: int
     live: int
     saved: float
+    left: int = 0
+    abandoned: int = 0
+    name: str = ""
+    others: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        runs = self.finished + self.stopped
-        return f"{self.stopped} of {runs} runs stopped, {self.saved:.0%} of all epochs saved"
+        runs = self.finished + self.left + self.stopped
+        if not runs + self.live + self.abandoned:
+            there = f"; there are {', '.join(self.others)}" if self.others else ""
+            return f"no run of a population {self.name!r}{there}"
+        told = f"{self.stopped} of {runs} runs stopped, {self.saved:.0%} of all epochs saved"
+        rest = ((self.live, "still live"), (self.abandoned, "abandoned"))
+        return told + "".join(f", {n} {what}" for n, what in rest if n)
 
 
 def score_of(row: tuple[Any, ...], weights: tuple[float, float, float]) -> float:

@@ -89,7 +89,7 @@ def _read(
     samples = table(data)
     found: dict[str, Any] = {
         "n_samples": samples.shape[0],
-        "n_features": samples.shape[1],
+        "n_features": _seen_features(samples, ignore_mask),
         "mqe_of_mean": mqe_of_mean(samples, ignore_mask),
     }
     weights = _weights_of(som)
@@ -114,6 +114,13 @@ def _read(
 
 def _flags(ignore_mask: Any) -> npt.NDArray[np.bool_] | None:
     return None if ignore_mask is None else np.asarray(ignore_mask, dtype=bool)
+
+
+def _seen_features(samples: FloatArray, ignore_mask: Any) -> int:
+    """Count the columns that the map sees; NexusSOM keeps an id column that it ignores."""
+    if ignore_mask is None:
+        return int(samples.shape[1])
+    return int((~np.asarray(ignore_mask, dtype=bool)).any(axis=0).sum())
 
 
 def table(data: Any) -> FloatArray:

@@ -146,10 +146,12 @@ class RunOfRecords(NamedTuple):
 
     Attributes:
         name: as its rows have it, any text.
+        config: what its rows say besides, the same in all of them: settings, tags.
     """
 
     name: str
     history: History | DatasetError
+    config: Mapping[str, str]
 
 
 @dataclass
@@ -157,6 +159,7 @@ class _Gathered:
     """What the rows of one run say; `file` holds the first of them."""
 
     file: str
+    config: dict[str, str | None] = field(default_factory=dict)
     once: dict[str, Any] = field(default_factory=dict)
     rows: dict[float, dict[str, float]] = field(default_factory=dict)
     fault: DatasetError | None = None
@@ -168,15 +171,28 @@ class Records:
     def __init__(self) -> None:
         self._runs: dict[str, _Gathered] = {}
 
-    def add(self, run: str, values: Mapping[str, Any], file: str, row: int | None = None) -> None:
+    def add(
+        self,
+        run: str,
+        values: Mapping[str, Any],
+        file: str,
+        row: int | None = None,
+        others: Mapping[str, Any] | None = None,
+    ) -> None:
         """Take one row.
 
         Args:
             run: name of the run, any text.
             values: field -> text, number or None.
             file, row: where it stands, for a message.
+            others: what else the row says, name -> value.
         """
         gathered = self._runs.setdefault(run, _Gathered(file))
+        for name, other in (others or {}).items():
+            if not _is_nothing(other):
+                text = str(other).strip()
+                # What changes from row to row is no setting.
+                gathered.config[name] = text if gathered.config.get(name, text) == text else None
         if gathered.fault is not None:
             return
         try:
@@ -194,7 +210,8 @@ class Records:
             known: fields for runs that do not say them, e.g. total_epochs.
         """
         for name, run in self._runs.items():
-            yield RunOfRecords(name, run.fault or _history(name, run, known))
+            config = {k: v for k, v in run.config.items() if v is not None}
+            yield RunOfRecords(name, run.fault or _history(name, run, known), config)
 
 
 def _history(name: str, run: _Gathered, known: Mapping[str, Any]) -> History | DatasetError:

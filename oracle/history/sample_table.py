@@ -36,6 +36,10 @@ class SampleTable:
     names: tuple[str, ...]
     notes: tuple[str, ...]
 
+    def __str__(self) -> str:
+        rows, columns = self.values.shape
+        return f"{rows} x {columns}; {'; '.join(self.notes)}"
+
 
 def read_table(
     path: str | Path, *, header: bool | None = None, without: Collection[str] = ()

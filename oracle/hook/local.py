@@ -15,7 +15,7 @@ import numpy as np
 
 from oracle.decision.log import DecisionLog
 from oracle.decision.policy import decide, outcome_of
-from oracle.errors import InvalidHistory, must_be
+from oracle.errors import InvalidHistory, StoreUnavailable, must_be
 from oracle.forks import UncutLock
 from oracle.hook.circuit import circuit_of
 from oracle.hook.population import Population
@@ -86,7 +86,15 @@ class LocalJudge:
 
     def start(self) -> None:
         """Enter the run into its population."""
-        self._shared("enter the run", lambda shared: shared.start(self._name, self._run_id))
+        earlier = self._shared(
+            "read the population", lambda shared: shared.earlier_search(self._name, self._policy)
+        )
+        if earlier is not None:
+            self._problems.note("earlier_search", earlier)
+        self._shared(
+            "enter the run",
+            lambda shared: shared.start(self._name, self._run_id, policy=self._policy),
+        )
 
     def decide(self, history: History, previous: int) -> Decision:
         """Forecast, read the population, decide, log."""
@@ -106,7 +114,9 @@ class LocalJudge:
     def end(self, state: State, outcome: Outcome | None, history: History | None) -> None:
         """Enter how the run ended; a stopped one with the spread of its forecast."""
         if outcome is None or history is None:
-            self._shared("drop the run", lambda shared: shared.drop(self._name, self._run_id))
+            self._shared(
+                "enter how the run ended", lambda shared: shared.abandon(self._name, self._run_id)
+            )
         else:
             scale = history.context.mqe_of_mean
             if outcome.censored and self._forecast is not None:
@@ -116,7 +126,11 @@ class LocalJudge:
             self._shared(
                 "enter how the run ended",
                 lambda shared: shared.end(
-                    self._name, outcome, progress=progress, mqe_of_mean=scale
+                    self._name,
+                    outcome,
+                    progress=progress,
+                    mqe_of_mean=scale,
+                    left=state == "left",
                 ),
             )
 
@@ -158,7 +172,8 @@ class LocalJudge:
         try:
             result = act(self._population)
         except Exception as error:
-            self._circuit.failed()
+            if isinstance(error, StoreUnavailable):  # else it is this run's own mistake
+                self._circuit.failed()
             self._problems.note_error("population", doing, error)
             return None
         self._circuit.succeeded()

@@ -32,6 +32,7 @@ from oracle.hook.checkpoints import Checkpoint, Checkpoints, Value, number
 from oracle.hook.fitness import Fitness
 from oracle.hook.local import Forecaster, Judge, LocalJudge, State
 from oracle.hook.population import Population, population_at
+from oracle.hook.population_file import stray
 from oracle.hook.remote import TIMEOUT_S, RemoteJudge
 from oracle.hook.warn_once import Problems
 from oracle.types import (
@@ -122,7 +123,7 @@ def watch(
                 chosen,
                 run.problems,
                 model=model,
-                population=_opened(population),
+                population=_opened(population, run.problems),
                 name=name,
                 size=population_size,
                 log=log,
@@ -399,8 +400,14 @@ def _policy_of(policy: str | Policy | None, control: float | None, has_populatio
         raise InvalidHistory(must_be("policy", rule, (policy, control))) from None
 
 
-def _opened(population: str | os.PathLike[str] | Population | None) -> Population | None:
-    return population_at(population) if isinstance(population, str | os.PathLike) else population
+def _opened(
+    population: str | os.PathLike[str] | Population | None, problems: Problems
+) -> Population | None:
+    if not isinstance(population, str | os.PathLike):
+        return population
+    if (word := stray(population)) is not None:
+        problems.note("relative_population", word)
+    return population_at(population)
 
 
 def _table_name(context: RunContext) -> str:

@@ -51,6 +51,7 @@ from oracle.types.history import (
     History,
     Run,
     explain,
+    run_id_of,
 )
 
 __all__ = [
@@ -96,4 +97,5 @@ __all__ = [
     "Schedule",
     "T",
     "explain",
+    "run_id_of",
 ]

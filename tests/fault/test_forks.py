@@ -172,7 +172,7 @@ def test_a_population_in_the_midst_of_a_transaction(tmp_path: Path) -> None:
     shared = population_at(tmp_path / "runs.db")
 
     def write(begun: Callable[[], None]) -> None:
-        with shared._writing() as db:
+        with shared._file.writing() as db:
             begun()
             db.execute("UPDATE clock SET n = n + 1")
             time.sleep(0.3)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector import nexussom
-from collector.ingest import read_json
+from collector.ingest import reader_of
 from oracle.errors import DatasetError
 from oracle.types import Run
 
@@ -39,7 +39,7 @@ same_folder = settings(
 
 
 def check(path: Path) -> None:
-    for item in read_json(path):
+    for item in reader_of(path):
         assert isinstance(item, Run | DatasetError)
 
 
@@ -63,7 +63,7 @@ def test_any_bytes(tmp_path: Path, content: bytes) -> None:
 def test_depth_and_digits(tmp_path: Path, text: str) -> None:
     path = tmp_path / "h.json"
     path.write_text(text)
-    assert [type(item) for item in read_json(path)] == [DatasetError]
+    assert [type(item) for item in reader_of(path)] == [DatasetError]
 
 
 NEXUSSOM = Path(__file__).parents[1] / "data" / "nexussom" / "seed_42"

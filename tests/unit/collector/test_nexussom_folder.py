@@ -74,6 +74,33 @@ def test_a_stopped_run_is_censored_and_a_penalised_one_is_not() -> None:
     assert cells(PENALISED)["is_penalized"] == "True"
 
 
+@pytest.mark.parametrize(("share", "is_label"), [(0.6, False), (0.949, False), (0.95, True)])
+def test_an_mqe_of_mid_run_is_no_label(copied: Path, share: float, is_label: bool) -> None:
+    file = copied / "individuals" / WHOLE / "csv" / "training_checkpoints.json"
+    logged = json.loads(file.read_text())
+    planned = round(logged[-1]["iteration"] / logged[-1]["progress"])
+    last = {**logged[-1], "iteration": share * planned, "progress": share}
+    before = [c for c in logged if c["progress"] < share]
+    file.write_text(json.dumps([*before, last]))
+    runs, skipped = read(copied)
+    assert (WHOLE in runs) is is_label
+    told = [text for text in skipped if "checkpoint_every_mqe: true" in text]
+    assert len(told) == (0 if is_label else 1)
+    if is_label:
+        assert not runs[WHOLE].censored
+
+
+def test_a_stopped_run_needs_no_late_mqe(copied: Path) -> None:
+    assert read(copied)[0][STOPPED].history.progress < 0.95
+
+
+def test_the_id_column_is_no_feature(copied: Path) -> None:
+    text = (copied / "results.csv").read_text()
+    (copied / "results.csv").write_text(text.replace("ds_n_active_dimensions", "ds_gone"))
+    assert cells(WHOLE)["ds_n_dimensions"] == "5"
+    assert read(copied)[0][WHOLE].history.context.n_features == 4
+
+
 def test_a_penalty_factor_is_not_in_the_label(copied: Path) -> None:
     text = (copied / "results.csv").read_text()
     row = cells(PENALISED)

@@ -46,6 +46,13 @@ def test_minisom_tells_all_but_its_initialization(data: np.ndarray) -> None:
     assert context.geometry is not None
 
 
+def test_a_column_that_the_map_ignores_is_no_feature(data: np.ndarray) -> None:
+    mask = np.zeros(data.shape, dtype=bool)
+    mask[:, 0] = True
+    mask[3, 1] = True  # a missing entry leaves its column a feature
+    assert context_of(None, data, ignore_mask=mask).n_features == 2
+
+
 def test_minisom_in_epochs_with_a_decay_of_ones_own(data: np.ndarray) -> None:
     def halve(rate: float, t: int, n: int) -> float:
         return rate * 0.5**t

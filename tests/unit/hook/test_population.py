@@ -5,14 +5,20 @@ from __future__ import annotations
 import pickle
 import sqlite3
 import threading
+import time
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from oracle.decision.wrong_stops import upper_bound
-from oracle.errors import StoreUnavailable
+from oracle.errors import InvalidHistory, StoreUnavailable
+from oracle.hook import population_file
 from oracle.hook.population import KEPT_OPEN, Population, population_at
-from oracle.types import Outcome
+from oracle.hook.population_file import stray
+from oracle.types import Outcome, Policy
 
 
 @pytest.fixture
@@ -61,11 +67,14 @@ def test_a_run_begun_anew_replaces_itself(shared: Population) -> None:
         assert [o.final_mqe for o in shared.reference("a").outcomes] == [mqe]
 
 
-def test_a_run_given_up_leaves_no_trace(shared: Population) -> None:
+def test_a_run_given_up_tells_the_others_nothing(shared: Population) -> None:
     shared.start("a", "r1")
-    shared.drop("a", "r1")
+    shared.abandon("a", "r1")
     assert shared.reference("a").live == 0
-    assert shared.tally("a").finished == 0
+    assert shared.reference("a").outcomes == ()
+    tally = shared.tally("a")
+    assert (tally.finished, tally.abandoned) == (0, 1)
+    assert str(tally) == "0 of 0 runs stopped, 0% of all epochs saved, 1 abandoned"
 
 
 def test_the_tally_counts_what_stops_saved(shared: Population) -> None:
@@ -75,7 +84,20 @@ def test_the_tally_counts_what_stops_saved(shared: Population) -> None:
     tally = shared.tally("a")
     assert (tally.finished, tally.stopped, tally.live) == (1, 1, 1)
     assert tally.saved == pytest.approx(0.375)
-    assert str(tally) == "1 of 2 runs stopped, 38% of all epochs saved"
+    assert str(tally) == "1 of 2 runs stopped, 38% of all epochs saved, 1 still live"
+    shared.end("a", outcome("r3"), progress=0.4, left=True)
+    tally = shared.tally("a")
+    assert (tally.left, tally.saved) == (1, 0.25)  # what its own rule saved is not the stops'
+
+
+def test_a_name_that_is_not_there_is_told_with_those_that_are(shared: Population) -> None:
+    assert shared.names() == ()
+    assert str(shared.tally("wine")) == "no run of a population 'wine'"
+    shared.start("178x13-3.5", "r1")
+    shared.start("a", "r1")
+    shared.start("178x13-3.5", "r2")
+    assert shared.names() == ("a", "178x13-3.5")
+    assert str(shared.tally("wine")) == "no run of a population 'wine'; there are a, 178x13-3.5"
 
 
 def test_wrong_stops_are_measured_on_held_runs_only(shared: Population) -> None:
@@ -147,7 +169,7 @@ def test_a_later_format_is_refused(shared: Population) -> None:
     with sqlite3.connect(shared.path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(StoreUnavailable, match=r"of format 1.*99"):
+    with pytest.raises(StoreUnavailable, match=r"of format 2 or older.*99"):
         Population(shared.path).reference("a")
 
 
@@ -170,6 +192,156 @@ def test_a_locked_file_is_waited_for_and_then_told(shared: Population) -> None:
     assert shared.reference("a").live == 2
 
 
+def test_a_run_begun_anew_is_no_outcome_until_it_ends_again(shared: Population) -> None:
+    theirs = Population(shared.path)
+    for n in ("r1", "r2"):
+        theirs.start("a", n)
+        theirs.end("a", outcome(n))
+    assert len(shared.reference("a").outcomes) == 2
+    theirs.start("a", "r1")  # resumed, in another process
+    theirs.end("a", outcome("r3"))
+    assert [o.run_id for o in shared.reference("a").outcomes] == ["r2", "r3"]
+    theirs.abandon("a", "r2")
+    assert [o.run_id for o in shared.reference("a").outcomes] == ["r3"]
+
+
+def test_another_worker_may_make_the_file_at_any_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = sqlite3.connect
+
+    class Interrupted:
+        """A connection whose process is put aside after the n-th statement."""
+
+        def __init__(self, db: sqlite3.Connection, after: int) -> None:
+            self._db, self._left = db, after
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._db, name)
+
+        def execute(self, *statement: Any) -> Any:
+            result = self._db.execute(*statement)
+            self._left -= 1
+            if self._left == 0:
+                rows = result.fetchall()
+                monkeypatch.setattr(sqlite3, "connect", real)
+                Population(path, timeout_s=0.01).start("t", "other")
+                return SimpleNamespace(fetchone=lambda: rows[0], fetchall=lambda: rows)
+            return result
+
+    for n in range(1, 4):
+        path = tmp_path / f"{n}.db"
+        slow = partial(Interrupted, after=n)
+        monkeypatch.setattr(sqlite3, "connect", lambda *a, slow=slow, **k: slow(real(*a, **k)))
+        try:
+            Population(path).start("t", "mine")
+        except StoreUnavailable as error:  # the other waits for a transaction of ours
+            assert "locked" in str(error)  # noqa: PT017
+            Population(path).start("t", "mine")
+            Population(path).start("t", "other")
+        assert Population(path).tally("t").live == 2
+
+
+def test_a_file_of_the_first_format_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with sqlite3.connect(path) as db:
+        db.executescript(FORMAT_1)
+    db.close()
+    shared = Population(path)
+    tally = shared.tally("a")
+    assert (tally.finished, tally.stopped, tally.live, tally.saved) == (1, 1, 1, 0.375)
+    shared.end("a", outcome("r4"), left=True)
+    assert [o.run_id for o in shared.reference("a").outcomes] == ["r1", "r2", "r4"]
+    assert Population(path).names() == ("a",)
+
+
+FORMAT_1 = """
+CREATE TABLE run (
+    population TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('live', 'finished', 'stopped')),
+    ended INTEGER,
+    progress REAL,
+    final_mqe REAL,
+    final_topographic_error REAL,
+    final_dead_neuron_ratio REAL,
+    spread REAL NOT NULL DEFAULT 0,
+    mqe_of_mean REAL,
+    held_at REAL,
+    PRIMARY KEY (population, run_id)
+) WITHOUT ROWID;
+CREATE TABLE clock (n INTEGER NOT NULL);
+CREATE INDEX run_ended ON run (population, ended);
+CREATE INDEX run_live ON run (population) WHERE state = 'live';
+INSERT INTO clock VALUES (2);
+INSERT INTO run VALUES ('a', 'r1', 'finished', 1, 1.0, 0.5, 0.1, 0.2, 0, 2.0, NULL);
+INSERT INTO run VALUES ('a', 'r2', 'stopped', 2, 0.25, 0.6, 0.1, 0.2, 0.1, 2.0, NULL);
+INSERT INTO run VALUES ('a', 'r3', 'live', NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL);
+PRAGMA application_id = 1397706064;
+PRAGMA user_version = 1;
+"""
+
+
+def test_runs_of_an_earlier_search_are_noticed_once(
+    shared: Population, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = Policy(name="population"), Policy(name="pareto")
+    assert shared.earlier_search("a", mine) is None  # nobody was there
+    shared.start("a", "r1", policy=mine)
+    assert Population(shared.path).earlier_search("a", mine) is None  # another worker
+    word = Population(shared.path).earlier_search("a", other)
+    assert word is not None
+    assert "holds 1 runs of a search by another policy, and this run is ranked" in word
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3 * 86_400)
+    late = Population(shared.path)
+    word = late.earlier_search("a", mine)
+    assert word is not None
+    assert "holds 1 runs from an earlier search, the last touched 3 days ago" in word
+    assert late.earlier_search("a", mine) is None  # said once
+    late.start("a", "r2", policy=mine)
+    assert Population(shared.path).earlier_search("a", mine) is None  # the search goes on
+
+
+@pytest.mark.parametrize("path", [":memory:", "file:x?mode=memory", ""])
+def test_what_is_no_file_cannot_be_shared(path: str) -> None:
+    with pytest.raises(InvalidHistory, match="`population` must be the path of a file"):
+        Population(path)
+
+
+def test_the_home_folder_has_its_short_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    Population("~/runs.db").start("a", "r1")
+    assert (tmp_path / "runs.db").is_file()
+    assert stray("~/runs.db") is None
+
+
+def test_a_relative_name_in_a_folder_a_job_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(population_file, "_first_meant", {})
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.chdir(folders[0])
+    assert stray("runs.db") is None
+    Population("runs.db").start("t", "r1")
+    assert stray("runs.db") is None
+    monkeypatch.chdir(folders[1])
+    word = stray("runs.db")
+    assert word is not None
+    assert f"was {folders[0] / 'runs.db'} before, and is {folders[1] / 'runs.db'}" in word
+    # A process of its own knows nothing of the first folder, but sees it.
+    monkeypatch.setattr(population_file, "_first_meant", {})
+    word = stray("runs.db")
+    assert word is not None
+    assert f"is new, and there is {folders[0] / 'runs.db'} beside" in word
+    assert stray(folders[1] / "runs.db") is None
+
+
 def test_closing_is_not_the_end(shared: Population) -> None:
     shared.start("a", "r1")
     shared.close()
@@ -183,6 +355,6 @@ def test_a_process_shares_one_connection_a_file_and_keeps_few_open(tmp_path: Pat
     first.start("a", "r1")
     for i in range(1, KEPT_OPEN + 1):
         population_at(tmp_path / f"{i}.db").start("a", "r1")
-    assert first._connection is None
+    assert first._file._connection is None
     assert first.reference("a").live == 1  # a closed one opens again where it is still in use
     first.close()

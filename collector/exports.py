@@ -1,0 +1,257 @@
+"""Runs that other tools tracked: tables of checkpoints, and exports of W&B, MLflow and TensorBoard.
+
+    run,epoch,qe,te                              a row a checkpoint, columns of any name
+    "Step","fast - mqe","fast - mqe__MIN",...    a chart of Weights & Biases, a column a run
+    run_id,key,value,step,timestamp              MLflow's metrics.csv, a row a value
+    mlruns/EXPERIMENT/RUN/metrics/mqe            MLflow's folders
+    run-fast-tag-mqe.csv: Wall time,Step,Value   TensorBoard, a file a run and metric; JSON likewise
+    fast/events.out.tfevents...                  TensorBoard's own files
+
+Each is values by run, step and metric, and they are read together: a run may have a file a metric.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from oracle.errors import DatasetError, must_be
+from oracle.history.files import csv_lines, read_text
+from oracle.history.records import Records, RunOfRecords, columns_of, no_column
+
+Row = Mapping[str, Any]
+#: What one row tells of a run: its name, None where the row has none; fields; what else it says.
+Told = tuple[Any, Row, Row]
+Shape = Callable[[Row], Iterable[Told]]
+
+#: A file that TensorBoard's page saves; `/` in names is `_` there.
+_TENSORBOARD = re.compile(r"run-(?P<run>.+)-tag-(?P<metric>.+)")
+_TENSORBOARD_COLUMNS = ["wall time", "step", "value"]
+#: A column of a W&B chart; where points were merged two more stand beside it.
+_CHART = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<merged>__MIN|__MAX)?")
+#: What MLflow and others call the name of a metric in a row of its own.
+_KEYS = ("key", "metric", "tag")
+#: TensorBoard's own files; the name goes on with time and host.
+EVENTS = "events.out.tfevents."
+#: MLflow's mark of a run that ended by itself.
+_FINISHED = "3"
+
+
+class Exports:
+    """Gathers the runs of exported files.
+
+    Args:
+        named: field -> column or metric, see `oracle.history.records`.
+
+    Attributes:
+        named: as given.
+        read: field -> the columns or metrics that it was read from.
+        left: metrics that were not read.
+        skipped: rows that could not be read.
+        cut_short: runs that did not end by themselves, as far as their tool says.
+        given: run_id -> the name and settings that the run came with, of those read by now.
+    """
+
+    def __init__(self, named: Mapping[str, str] | None = None) -> None:
+        self.named = dict(named or {})
+        self._records = Records()
+        self._files: dict[str, Path] = {}
+        self.read: dict[str, set[str]] = {}
+        self.left: set[str] = set()
+        self.skipped: list[DatasetError] = []
+        self.cut_short: set[str] = set()
+        self.given: dict[str, dict[str, Any]] = {}
+
+    def runs(self, **known: Any) -> Iterator[RunOfRecords]:
+        """Yield every run; `known` are fields for runs that do not say them."""
+        return self._records.runs(**known)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Tell how it was read, as JSON values."""
+        read = {name: sorted(columns) for name, columns in sorted(self.read.items())}
+        return {"read_as": read, "not_read": sorted(self.left)}
+
+    def notes(self) -> list[str]:
+        """Tell how it was read, a line each."""
+        others = {n: c for n, c in self.as_dict()["read_as"].items() if c != [n]}
+        lines = [f"{name} read from {', '.join(columns)}" for name, columns in others.items()]
+        if self.left:
+            lines.append(f"metrics not read: {', '.join(sorted(self.left)[:10])}")
+        return lines
+
+    def add_csv(self, path: Path) -> None:
+        """Read a CSV of any of the kinds.
+
+        Raises:
+            DatasetError: it is of none; the message names its columns.
+        """
+        lines = csv_lines(path)
+        header = next(lines, None)
+        names = [] if header is None else [cell.strip() for cell in header.cells]
+        shape = self._shape(path, names)
+        for number, cells in lines:
+            if len(cells) == len(names):
+                self._add(path, number, shape(dict(zip(names, cells, strict=True))))
+            else:
+                message = must_be("row", f"{len(names)} cells wide", len(cells))
+                self.skipped.append(DatasetError(message, file=str(path), row=number))
+
+    def add_json(self, path: Path, rows: Sequence[Any]) -> None:
+        """Take objects as the rows of a CSV, or TensorBoard's lists [wall time, step, value].
+
+        Raises:
+            DatasetError: as `add_csv`.
+        """
+        if isinstance(rows[0], list):
+            rows = [dict(zip(_TENSORBOARD_COLUMNS, row, strict=True)) for row in rows]
+        shape = self._shape(path, list(dict.fromkeys(name for row in rows for name in row)))
+        for number, row in enumerate(rows, 1):
+            self._add(path, number, shape(row))
+
+    def add_mlflow(self, folder: Path) -> None:
+        """Read the folder of one MLflow run: metrics/, params/ and meta.yaml."""
+        meta = read_text(folder / "meta.yaml", "YAML")
+        told = folder / "tags" / "mlflow.runName"
+        run = (read_text(told, "text").strip() if told.is_file() else "") or folder.name
+        if (status := re.search(r"^status: *(\d+)", meta, re.MULTILINE)) and status[1] != _FINISHED:
+            self.cut_short.add(run)
+        params = {p.name: read_text(p, "text") for p in _files(folder / "params")}
+        tags = [t for t in _files(folder / "tags") if not t.name.startswith("mlflow.")]
+        columns = columns_of(list(params), self.named)
+        others = {**_without(params, columns), **{t.name: read_text(t, "text") for t in tags}}
+        self._add(folder, None, [(run, {k: params[c] for k, c in columns.items()}, others)])
+        for file in _files(folder / "metrics"):
+            metric = str(file.relative_to(folder / "metrics"))
+            for number, line in enumerate(read_text(file, "text").splitlines(), 1):
+                _, value, step, *_ = [*line.split(), "", "", ""]
+                self._add(file, number, [self._point(run, step, metric, value)])
+
+    def add_events(self, path: Path, root: Path) -> None:
+        """Read one of TensorBoard's own files; its folder below `root` names the run.
+
+        Raises:
+            ModuleNotFoundError: TensorBoard is not installed.
+        """
+        run = str(path.parent.relative_to(root)) if path.parent != root else path.parent.name
+        for number, (metric, step, value) in enumerate(_scalars(path), 1):
+            self._add(path, number, [self._point(run, step, metric, value)])
+
+    def _shape(self, path: Path, names: Sequence[str]) -> Shape:
+        """Tell how the rows of a table with these columns are meant."""
+        plain = {name.lower(): name for name in names}
+        columns = columns_of(names, self.named)
+        step, run = columns.get("epochs"), columns.get("run_id", "")
+        charts = [(n, m) for n in names if (m := _CHART.fullmatch(n)) and not m["merged"]]
+        key = next((plain[k] for k in _KEYS if k in plain), None)
+        if sorted(plain) == sorted(_TENSORBOARD_COLUMNS):
+            name, metric = self._saved_by_tensorboard(path)
+            at, value = plain["step"], plain["value"]
+            return lambda row: [self._point(name, row[at], metric, row[value])]
+        if step is None:
+            raise DatasetError(no_column("epochs", names), file=str(path))
+        if key is not None and "value" in plain:
+            value = plain["value"]
+            return lambda row: [
+                self._point(row.get(run), row.get(step), str(row.get(key)), row.get(value))
+            ]
+        if "mqe" in columns:
+            self._note(columns)
+            return lambda row: [
+                (row.get(run), {f: row.get(c) for f, c in columns.items()}, _without(row, columns))
+            ]
+        if charts:
+            return lambda row: [
+                self._point(m["run"], row.get(step), m["metric"], row.get(n)) for n, m in charts
+            ]
+        raise DatasetError(no_column("mqe", names), file=str(path))
+
+    def _point(self, run: Any, step: Any, metric: str, value: Any) -> Told:
+        """Take one value of a metric; nothing where the metric is not one of ours."""
+        columns = columns_of([metric], self.named)
+        if not columns:
+            self.left.add(metric)
+            return run, {}, {}
+        self._note(columns)
+        (name,) = columns
+        return run, {"epochs": step, name: value}, {}
+
+    def _note(self, columns: Mapping[str, str]) -> None:
+        for name, column in columns.items():
+            self.read.setdefault(name, set()).add(column)
+
+    def _add(self, path: Path, number: int | None, told: Iterable[Told]) -> None:
+        for run, values, others in told:
+            name = "" if run is None else str(run).strip()
+            if values or others:
+                self._records.add(name or self._named_by(path), values, str(path), number, others)
+
+    def _named_by(self, path: Path) -> str:
+        """Name a run by its file; two files of one name also by their folders."""
+        name = path.name.partition(".")[0]
+        if self._files.setdefault(name, path) != path:
+            name = f"{path.parent.name}-{name}"
+        return name
+
+    def _saved_by_tensorboard(self, path: Path) -> tuple[str, str]:
+        match = _TENSORBOARD.fullmatch(path.name.partition(".csv")[0].partition(".json")[0])
+        if match is None:  # renamed: the folder is the run, the file the metric
+            return path.parent.resolve().name, path.name.partition(".")[0]
+        return match["run"], match["metric"]
+
+
+def mlflow_runs(folder: Path) -> list[Path]:
+    """Find the folders of MLflow's runs at or below `folder`."""
+    found = [
+        meta.parent for meta in folder.rglob("meta.yaml") if (meta.parent / "metrics").is_dir()
+    ]
+    return sorted(found)
+
+
+def event_files(folder: Path) -> list[Path]:
+    """Find TensorBoard's own files at or below `folder`."""
+    return sorted(folder.rglob(f"{EVENTS}*"))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _without(row: Row, columns: Mapping[str, str]) -> Row:
+    read = set(columns.values())
+    return {name: value for name, value in row.items() if name not in read}
+
+
+def _scalars(path: Path) -> Iterator[tuple[str, int, float]]:
+    """Yield (tag, step, value) of an event file up to its end, or to where it is torn.
+
+    Each record is its length (8 bytes), a checksum (4), an Event, a checksum (4).
+    """
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    with path.open("rb") as file:
+        while len(head := file.read(12)) == 12:
+            (length,) = struct.unpack("<Q", head[:8])
+            body = file.read(length + 4)
+            if len(body) < length + 4:
+                return
+            event = Event.FromString(body[:-4])
+            for value in event.summary.value:
+                if (number := _scalar(value)) is not None:
+                    yield value.tag, event.step, number
+
+
+def _scalar(value: Any) -> float | None:
+    """Give the number of a summary's value: a plain one, or TensorFlow 2's tensor of one."""
+    if value.HasField("simple_value"):
+        return float(value.simple_value)
+    if value.metadata.plugin_data.plugin_name != "scalars":
+        return None
+    tensor = value.tensor
+    for numbers in (tensor.float_val, tensor.double_val):
+        if numbers:
+            return float(numbers[0])
+    form = {4: "<f", 8: "<d"}.get(len(tensor.tensor_content))
+    return None if form is None else float(struct.unpack(form, tensor.tensor_content)[0])

@@ -1,0 +1,256 @@
+"""The file that the workers of a search share: found, opened, checked, brought up to date.
+
+SQLite with WAL and BEGIN IMMEDIATE: a worker that is killed leaves the file whole, and loses no
+run that had ended. synchronous=NORMAL saves the training a wait for the disk at either end of a
+run; a power failure may cost the last rows.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+
+from oracle.errors import InvalidHistory, StoreUnavailable, must_be
+from oracle.forks import UncutLock, renew_in_child
+
+#: Marks the file as ours, so that no other program's database is ever written to.
+APPLICATION_ID = 0x534F4D50  # "SOMP"
+SCHEMA_VERSION = 2
+#: How long a locked file is waited for, seconds.
+TIMEOUT_S = 2.0
+
+_SCHEMA = """
+CREATE TABLE run (
+    population TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('live', 'finished', 'stopped', 'left', 'abandoned')),
+    ended INTEGER,            -- the clock when it ended, NULL while live and where abandoned
+    progress REAL,            -- share of the budget used when it ended
+    final_mqe REAL,
+    final_topographic_error REAL,
+    final_dead_neuron_ratio REAL,
+    spread REAL NOT NULL DEFAULT 0,
+    mqe_of_mean REAL,
+    held_at REAL,             -- progress at which a control run would have been stopped
+    name TEXT,                -- as the caller gave it, where that is no run_id
+    policy TEXT,              -- JSON
+    started_at REAL,          -- unix time, seconds
+    ended_at REAL,
+    reason TEXT,              -- of most of its decisions
+    PRIMARY KEY (population, run_id)
+) WITHOUT ROWID;
+CREATE INDEX run_ended ON run (population, ended);
+CREATE INDEX run_live ON run (population) WHERE state = 'live';
+"""
+_CLOCK = """
+CREATE TABLE clock (n INTEGER NOT NULL);  -- counts ends and never goes back
+INSERT INTO clock VALUES (0);
+"""
+_OF_FORMAT_1 = (
+    "population, run_id, state, ended, progress, final_mqe, final_topographic_error,"
+    " final_dead_neuron_ratio, spread, mqe_of_mean, held_at"
+)
+_FROM_FORMAT_1 = (
+    "ALTER TABLE run RENAME TO run_1; DROP INDEX run_ended; DROP INDEX run_live;"
+    f"{_SCHEMA}"
+    f"INSERT INTO run ({_OF_FORMAT_1}) SELECT {_OF_FORMAT_1} FROM run_1; DROP TABLE run_1;"
+)
+#: One statement, one state of the file: between several another worker may make it.
+_MARK = (
+    "SELECT (SELECT application_id FROM pragma_application_id),"
+    " (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)"
+)
+#: Folders beside one's own that are looked into for a file of the same name.
+_NEIGHBOURS = 1000
+
+# Connections opened before a fork: SQLite forbids their use in the child, closing included.
+_inherited: list[sqlite3.Connection] = []
+# Where each relative name led first in this process.
+_first_meant: dict[Path, Path] = {}
+
+
+def place_of(path: str | os.PathLike[str]) -> Path:
+    """Give the file that is meant: `~` is the home folder, a relative name is taken from here.
+
+    Raises:
+        InvalidHistory: for a database that is no file, and so cannot be shared.
+    """
+    text = os.fspath(path)
+    if text in ("", ":memory:") or text.startswith("file:"):
+        advice = "The workers of a search meet in a file."
+        raise InvalidHistory(must_be("population", "the path of a file", text, advice))
+    return Path(text).expanduser().absolute()
+
+
+def stray(path: str | os.PathLike[str]) -> str | None:
+    """Say where a relative name may not lead to the one file that is meant by all.
+
+    Ray, Hydra and others give each job a folder of its own, and so each a file of its own.
+    """
+    named, place = Path(path), place_of(path)
+    if named.is_absolute() or named.parts[:1] == ("~",):
+        return None
+    where = "Name it by its whole path where these runs are of one search."
+    first = _first_meant.setdefault(named, place)
+    if first != place:
+        return f"the population {named} was {first} before, and is {place} in this folder. {where}"
+    with suppress(OSError):
+        if not place.exists():
+            for folder in islice(place.parent.parent.iterdir(), _NEIGHBOURS):
+                if folder != place.parent and (folder / place.name).is_file():
+                    other = folder / place.name
+                    return f"the population {place} is new, and there is {other} beside. {where}"
+    return None
+
+
+class PopulationFile:
+    """One SQLite file, as this process uses it: opened on first use, made where it is missing.
+
+    Safe for threads; each process, forked or spawned, gets a connection of its own.
+
+    Attributes:
+        openings: how often it was opened: what was read before another opening is out of date.
+    """
+
+    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
+        self.path, self.timeout_s = path, timeout_s
+        self.openings = 0
+        self.lock = UncutLock()
+        self._connection: sqlite3.Connection | None = None
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Leave the connection of the parent alone, in a child that was just forked."""
+        if self._connection is not None:
+            _inherited.append(self._connection)
+        self._connection = None
+
+    def close(self) -> None:
+        """Close this process' connection; the next use opens it again."""
+        with self.lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Read; each statement sees what was committed before it.
+
+        Raises:
+            StoreUnavailable: the file does not answer, or is not ours.
+        """
+        with self.lock:
+            try:
+                yield self._open()
+            except sqlite3.Error as error:
+                raise StoreUnavailable(self._explain(error)) from error
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Write all or nothing.
+
+        Raises:
+            StoreUnavailable: the file cannot be written; nothing was.
+        """
+        with self.reading() as db, _transaction(db):
+            yield db
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is not None:
+            return self._connection
+        db = sqlite3.connect(
+            self.path, timeout=self.timeout_s, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._prepare(db)
+        except BaseException:
+            db.close()
+            raise
+        self._connection = db
+        self.openings += 1
+        return db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        """Check that the file is ours, or make it so where it is empty."""
+        if self._format(db) != SCHEMA_VERSION:
+            with _transaction(db):
+                found = self._format(db)  # another process may have been quicker
+                if found != SCHEMA_VERSION:
+                    for statement in (_SCHEMA + _CLOCK if found is None else _FROM_FORMAT_1).split(
+                        ";"
+                    ):
+                        db.execute(statement)
+                    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        _journal(db, self.timeout_s)
+        db.execute("PRAGMA synchronous = NORMAL")
+
+    def _format(self, db: sqlite3.Connection) -> int | None:
+        """Read the schema version; None for an empty file.
+
+        Raises:
+            StoreUnavailable: for a file of another program or a later version.
+        """
+        application, version, tables = db.execute(_MARK).fetchone()
+        if not application and not version and not tables:
+            return None
+        if application != APPLICATION_ID:
+            raise StoreUnavailable(
+                must_be(
+                    "population",
+                    "a file made by SOM Oracle, or none yet",
+                    "another",
+                    f"{self.path} is another program's database and was left as it is: name "
+                    "another file.",
+                )
+            )
+        if not 1 <= version <= SCHEMA_VERSION:
+            raise StoreUnavailable(
+                must_be(
+                    "population",
+                    f"of format {SCHEMA_VERSION} or older",
+                    version,
+                    "Name a new file, or update SOM Oracle in every worker.",
+                )
+            )
+        return int(version)
+
+    def _explain(self, error: sqlite3.Error) -> str:
+        advice = f"Name a file in a folder that every worker can write to, not {self.path}."
+        if "locked" in str(error) or "busy" in str(error):
+            advice = f"Another program holds {self.path}; nothing was written."
+        elif "not a database" in str(error):
+            advice = f"{self.path} is no population file and was left as it is: name another file."
+        return must_be("population", "a population file that answers", str(error), advice)
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            db.execute("ROLLBACK")
+        raise
+
+
+def _journal(db: sqlite3.Connection, timeout_s: float) -> None:
+    """Switch to WAL; the switch needs the file alone for a moment, whatever busy_timeout says."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                db.execute("PRAGMA journal_mode = WAL")  # stays as it is where WAL cannot be
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return

@@ -1,0 +1,260 @@
+"""Runs that other tools tracked: each kind of file gives the same two runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.exports import Exports
+from collector.ingest import Known, Report, ingest, reader_of, readers_of
+from oracle.types import Run
+
+#: The names that people give: as Hydra has it, and one that is a run_id already.
+FAST, SLOW = "lr=0.5,sigma=2", "slow"
+EPOCHS = (10, 20, 30)
+MQE = {FAST: (0.5, 0.25, 0.125), SLOW: (0.75, 0.5, 0.375)}
+ERROR = {FAST: (0.25, 0.125, 0.0), SLOW: (0.5, 0.25, 0.125)}
+
+
+def points() -> list[tuple[str, int, float, float]]:
+    return [
+        (run, epoch, MQE[run][i], ERROR[run][i])
+        for run in (FAST, SLOW)
+        for i, epoch in enumerate(EPOCHS)
+    ]
+
+
+def write_csv(path: Path, *rows: list[Any]) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def tidy(folder: Path) -> None:
+    head = ["experiment", "t", "Quantization Error", "te", "loss", "lr"]
+    rows = [[run, epoch, mqe, error, epoch * 2, 0.5] for run, epoch, mqe, error in points()]
+    write_csv(folder / "runs.csv", head, *reversed(rows))
+
+
+def wandb_charts(folder: Path) -> None:
+    for metric, values in (("mqe", MQE), ("eval/topographic_error", ERROR)):
+        head = ["Step"]
+        for run in values:
+            name = f"{run} - {metric}"
+            head += [name, f"{name}__MIN", f"{name}__MAX"]
+        rows = [
+            [epoch, *(v for run in values for v in [values[run][i]] * 3)]
+            for i, epoch in enumerate(EPOCHS)
+        ]
+        write_csv(folder / f"wandb_export_{metric.replace('/', '_')}.csv", head, *rows)
+
+
+def wandb_history(folder: Path) -> None:
+    rows = [
+        {"_step": n, "_runtime": 1.5 * n, "epoch": epoch, "run": run, "mqe": mqe,
+         "topographic_error": error, "system": None}
+        for n, (run, epoch, mqe, error) in enumerate(points())
+    ]  # fmt: skip
+    (folder / "history.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+
+def mlflow_csv(folder: Path) -> None:
+    rows: list[list[Any]] = []
+    for n, (run, epoch, mqe, error) in enumerate(points()):
+        rows += [[run, "mqe", mqe, epoch, 1000 + n], [run, "topographic_error", error, epoch, n]]
+        rows.append([run, "loss", 9, epoch, n])
+    write_csv(folder / "metrics.csv", ["run_id", "key", "value", "step", "timestamp"], *rows)
+
+
+def mlflow_answer(folder: Path) -> None:
+    for run in (FAST, SLOW):
+        found = [
+            {"key": key, "value": values[run][i], "timestamp": 1, "step": epoch, "run_id": run}
+            for key, values in (("mqe", MQE), ("topographic_error", ERROR))
+            for i, epoch in enumerate(EPOCHS)
+        ]
+        (folder / f"{run[:4]}.json").write_text(json.dumps({"metrics": found}))
+
+
+def mlflow_folders(folder: Path) -> None:
+    (folder / "1").mkdir()
+    (folder / "1" / "meta.yaml").write_text("experiment_id: '1'\n")
+    for n, run in enumerate((FAST, SLOW)):
+        home = folder / "1" / f"{n}f00"
+        for below in ("metrics/eval", "params", "tags"):
+            (home / below).mkdir(parents=True)
+        (home / "meta.yaml").write_text("run_id: x\nstatus: 3\n")
+        (home / "tags" / "mlflow.runName").write_text(run)
+        (home / "tags" / "who").write_text("me")
+        (home / "params" / "map_rows").write_text("8")
+        (home / "params" / "decay").write_text("linear")
+        for name, values in (("mqe", MQE), ("eval/topographic_error", ERROR)):
+            lines = [f"{99 + i} {values[run][i]} {epoch}" for i, epoch in enumerate(EPOCHS)]
+            (home / "metrics" / name).write_text("\n".join(lines) + "\n")
+
+
+def tensorboard_csv(folder: Path) -> None:
+    for run in (FAST, SLOW):
+        for tag, values in (("mqe", MQE), ("topographic_error", ERROR), ("loss", MQE)):
+            rows = [[1.7e9 + i, epoch, values[run][i]] for i, epoch in enumerate(EPOCHS)]
+            name = f"run-{run}-tag-{tag}.csv"
+            write_csv(folder / name, ["Wall time", "Step", "Value"], *rows)
+
+
+def tensorboard_json(folder: Path) -> None:
+    for run in (FAST, SLOW):
+        for tag, values in (("mqe", MQE), ("topographic_error", ERROR)):
+            rows = [[1.7e9 + i, epoch, values[run][i]] for i, epoch in enumerate(EPOCHS)]
+            (folder / f"run-{run}-tag-{tag}.json").write_text(json.dumps(rows))
+
+
+def tensorboard_events(folder: Path) -> None:
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    def plain(tag: str, value: float) -> Summary.Value:
+        return Summary.Value(tag=tag, simple_value=value)
+
+    def tensor(tag: str, value: float) -> Summary.Value:  # as TensorFlow 2 writes a scalar
+        about = SummaryMetadata(plugin_data={"plugin_name": "scalars"})
+        return Summary.Value(
+            tag=tag, metadata=about, tensor=TensorProto(dtype=1, float_val=[value])
+        )
+
+    for run in (FAST, SLOW):
+        writer = EventFileWriter(str(folder / run))
+        for i, epoch in enumerate(EPOCHS):
+            for value in (plain("mqe", MQE[run][i]), tensor("topographic_error", ERROR[run][i])):
+                writer.add_event(Event(step=epoch, wall_time=i, summary=Summary(value=[value])))
+        writer.close()
+
+
+KINDS: dict[str, Callable[[Path], None]] = {
+    function.__name__: function
+    for function in (
+        tidy, wandb_charts, wandb_history, mlflow_csv, mlflow_answer, mlflow_folders,
+        tensorboard_csv, tensorboard_json, tensorboard_events,
+    )
+}  # fmt: skip
+NAMED = {"run_id": "experiment", "epochs": "t"}
+
+
+def read(
+    *paths: Path, named: dict[str, str] | None = None, **known: Any
+) -> tuple[list[Run], Report, Exports]:
+    exports = Exports(named)
+    return *ingest(readers_of(paths, Known(**known), exports)), exports
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_gives_the_same_runs(tmp_path: Path, kind: str) -> None:
+    KINDS[kind](tmp_path)
+    named = NAMED if kind == "tidy" else {}
+    runs, report, exports = read(tmp_path, named=named, total_epochs=30.0, dataset="mine")
+    assert not report.skipped
+    assert {run.dataset for run in runs} == {"mine"}
+    by_name = {exports.given[run.run_id]["name"]: run for run in runs}
+    assert set(by_name) == {FAST, SLOW}
+    for name, run in by_name.items():
+        assert run.history.epochs == EPOCHS
+        assert run.history.mqe == MQE[name]
+        assert run.history.topographic_error == ERROR[name]
+        assert run.history.dead_neuron_ratio == (None, None, None)
+        assert (run.final_mqe, run.final_topographic_error) == (MQE[name][-1], ERROR[name][-1])
+        assert run.history.total_epochs == 30
+        assert not run.censored
+    assert by_name[SLOW].run_id == "slow"
+    assert by_name[FAST].run_id.startswith("lr_0.5_sigma_2-")
+
+
+def test_a_run_may_have_a_file_a_metric_in_several_paths(tmp_path: Path) -> None:
+    tensorboard_csv(tmp_path)
+    runs, _, exports = read(*sorted(tmp_path.iterdir()))
+    assert len(runs) == 2
+    assert exports.left == {"loss"}
+    assert exports.read == {"mqe": {"mqe"}, "topographic_error": {"topographic_error"}}
+
+
+def test_settings_and_tags_are_kept(tmp_path: Path) -> None:
+    mlflow_folders(tmp_path)
+    runs, _, exports = read(tmp_path)
+    assert {run.history.context.map_rows for run in runs} == {8}
+    assert exports.given["slow"] == {"name": "slow", "config": {"decay": "linear", "who": "me"}}
+
+
+def test_a_column_that_changes_within_a_run_is_no_setting(tmp_path: Path) -> None:
+    text = "run,epoch,mqe,seed,loss\na,1,.5,7,.1\na,2,.4,7,.2\n"
+    (tmp_path / "t.csv").write_text(text)
+    _, _, exports = read(tmp_path / "t.csv")
+    assert exports.given["a"]["config"] == {"seed": "7"}
+
+
+@pytest.mark.parametrize(("status", "censored"), [("3", False), ("4", True), ("5", True)])
+def test_a_run_that_mlflow_saw_fail_is_censored(
+    tmp_path: Path, status: str, censored: bool
+) -> None:
+    mlflow_folders(tmp_path)
+    for file in tmp_path.rglob("*f00/meta.yaml"):
+        file.write_text(f"run_id: x\nstatus: {status}\n")
+    assert {run.censored for run in read(tmp_path)[0]} == {censored}
+
+
+def test_a_run_before_its_budget_is_censored(tmp_path: Path) -> None:
+    tidy(tmp_path)
+    runs, report, _ = read(tmp_path, named=NAMED, total_epochs=300.0)
+    assert all(run.censored for run in runs)
+    assert report.censored == 2
+
+
+def test_a_torn_event_file_is_read_up_to_there(tmp_path: Path) -> None:
+    tensorboard_events(tmp_path)
+    for file in tmp_path.rglob("events*"):
+        file.write_bytes(file.read_bytes()[:-9])
+    runs, _, _ = read(tmp_path)
+    assert {run.history.mqe for run in runs} == set(MQE.values())
+    assert {run.history.topographic_error[-1] for run in runs} == {None}
+
+
+def test_files_of_one_name_are_runs_of_their_folders(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        (tmp_path / f"seed{seed}").mkdir()
+        (tmp_path / f"seed{seed}" / "log.csv").write_text(f"epoch,mqe\n1,{seed}\n2,.5\n")
+    assert [run.run_id for run in read(tmp_path)[0]] == ["log", "seed2-log"]
+
+
+def test_json_with_other_names(tmp_path: Path) -> None:
+    path = tmp_path / "h.json"
+    history = {"epoch": [1, 2], "quantization_error": [0.5, 0.4], "te": [0, 0], "dead": [0, 0]}
+    path.write_text(json.dumps({**history, "name": "run 17 (copy)"}))
+    runs, _, _ = read(path, named={"dead_neuron_ratio": "dead"})
+    assert runs[0].history.mqe == (0.5, 0.4)
+    assert runs[0].run_id.startswith("run_17_copy-")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b\n1,2\n", "column of `epochs`, but has a, b.*--columns epochs=COLUMN"),
+        ("epoch,err\n1,2\n", "column of `mqe`, but has epoch, err.*--columns mqe=COLUMN"),
+        ("Step,fast - loss\n1,2\n", "metric `mqe`, but has loss.*--columns mqe=NAME"),
+        ("", "but has none"),
+    ],
+)
+def test_what_is_of_no_kind_names_its_columns(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    (item,) = reader_of(tmp_path / "t.csv")
+    assert re.search(said, str(item))
+
+
+def test_a_row_of_another_width_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("epoch,mqe\n1,.5\n2\n3,.4\n")
+    runs, report, _ = read(tmp_path / "t.csv")
+    assert runs[0].history.epochs == (1, 3)
+    assert "row 3" in report.skipped[0]
