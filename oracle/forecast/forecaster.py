@@ -15,7 +15,7 @@ import numpy as np
 from oracle.errors import ArtifactIncompatible, must_be
 from oracle.forecast.calibration import KNOTS, Calibration, along, rotated, seed_of, shown
 from oracle.forecast.quantiles import between, quantiles_of
-from oracle.forecast.score_calibration import QualityCalibration, scores_of, weights_of
+from oracle.forecast.score_calibration import QualityCalibration
 from oracle.forecast.support import Support
 from oracle.forks import uncut
 from oracle.history.features import (
@@ -27,6 +27,7 @@ from oracle.history.features import (
     last_anchors,
     thin,
 )
+from oracle.history.quality_score import scores_of, weights_of
 from oracle.model.artifact import Artifact, read_artifact, resolve
 from oracle.model.runtime import open_artifact
 from oracle.types import (
@@ -173,7 +174,7 @@ class Oracle:
         draws = decode(self._calibration.draws(changes), values, floor)
         draws, score = self._quality.adjust(draws, unit, progress)
         final = shown(knots).transpose(1, 0, 2).tolist()
-        raw = quantiles_of(scores_of(draws, weights_of(np.ones_like(unit))), LEVELS).tolist()
+        raw = quantiles_of(scores_of(draws, weights_of()), LEVELS).tolist()
         relative = quantiles_of(score, LEVELS).tolist()
         support = self._support.score(rows, histories)
         mqe_knots = knots[0].tolist()

@@ -7,12 +7,9 @@ Lower is better for every metric and for the quality score, everywhere.
 from __future__ import annotations
 
 from oracle.types.decision import (
-    MAX_REFERENCE_RUNS,
-    QUALITY_WEIGHTS,
     Action,
     Decision,
     Outcome,
-    Policy,
     Reason,
     Reference,
 )
@@ -27,6 +24,7 @@ from oracle.types.history import (
     NULLABLE,
     RUN_ID_PATTERN,
     TARGETS,
+    UNION_TAG,
     Count,
     Finite,
     Flag,
@@ -46,11 +44,23 @@ from oracle.types.history import (
     Schedule,
     T,
     explain,
+    path_of,
     run_id_of,
+)
+from oracle.types.policy import (
+    GOOD,
+    MAX_REFERENCE_RUNS,
+    POLICIES,
+    QUALITY_WEIGHTS,
+    ParetoPolicy,
+    Policy,
+    PopulationPolicy,
+    ThresholdPolicy,
 )
 
 __all__ = [
     "CHECKPOINT",
+    "GOOD",
     "HEAD_LEVELS",
     "LEVELS",
     "MAX_CHECKPOINTS",
@@ -58,9 +68,11 @@ __all__ = [
     "MAX_SCHEDULE_POINTS",
     "METRICS",
     "NULLABLE",
+    "POLICIES",
     "QUALITY_WEIGHTS",
     "RUN_ID_PATTERN",
     "TARGETS",
+    "UNION_TAG",
     "Action",
     "Count",
     "Decision",
@@ -77,7 +89,9 @@ __all__ = [
     "Name",
     "NonNegative",
     "Outcome",
+    "ParetoPolicy",
     "Policy",
+    "PopulationPolicy",
     "Positive",
     "QualityForecast",
     "Ratio",
@@ -89,6 +103,8 @@ __all__ = [
     "Scale",
     "Schedule",
     "T",
+    "ThresholdPolicy",
     "explain",
+    "path_of",
     "run_id_of",
 ]
