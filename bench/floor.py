@@ -17,18 +17,17 @@ import numpy as np
 from tqdm import tqdm
 
 from collector.fast_run import draw, fast_run
-from oracle.types import QUALITY_WEIGHTS, Run
+from oracle.history.features import finals_of
+from oracle.history.quality_score import scores_of, weights_of
+from oracle.types import Run
 
 
 def outcome(run: Run) -> tuple[float, float, float, float]:
     """Give final mqe / mqe_of_mean, topographic error, dead-neuron ratio, quality score."""
     unit = run.history.context.mqe_of_mean or 1.0
-    finals = (
-        run.final_mqe / unit,
-        run.final_topographic_error or 0.0,
-        run.final_dead_neuron_ratio or 0.0,
-    )
-    return (*finals, float(np.dot(QUALITY_WEIGHTS, finals)))
+    mqe, topographic, dead = finals_of([run])[0]
+    quality = scores_of(finals_of([run]).T, weights_of(unit))[0]
+    return float(mqe / unit), float(topographic), float(dead), float(quality)
 
 
 def floor(runs: int, repeats: int, seed: int = 0) -> dict[str, float]:
@@ -40,7 +39,7 @@ def floor(runs: int, repeats: int, seed: int = 0) -> dict[str, float]:
         for repeat in range(repeats):
             rng = np.random.default_rng((seed, index, repeat))
             run = fast_run(d.configuration, d.data, rng, run_id=d.run_id, dataset=d.dataset)
-            if run is not None:
+            if run is not None and np.isfinite(outcome(run)).all():
                 outcomes.append(outcome(run))
         if len(outcomes) == repeats:  # else it diverges with some seeds
             values = np.array(outcomes)

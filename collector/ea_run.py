@@ -1,4 +1,4 @@
-"""One MiniSom run as an evolutionary search proposes it, over the named real tables."""
+"""One MiniSom run as an evolutionary search proposes it, over named real tables or one's own."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from minisom import MiniSom
 
 from collector.schedules import schedule
 from collector.som_run import checkpoint_updates, som_run
-from collector.sources import load_dataset
+from collector.sources import OwnTable, load_dataset, load_own
 from collector.space import CALLABLES, MiniSomConfiguration, sample_ea
 from oracle.errors import OracleError, must_be
 from oracle.history.tables import ROLES, SCALINGS
 from oracle.integrations.minisom import updates_of
-from oracle.types import Run
+from oracle.types import Run, run_id_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,14 +70,18 @@ def run_one(index: int, seed: int, settings: Mapping[str, Any]) -> Run:
     Args:
         index: number of the run, from 0; runs take the tables in turn.
         seed: seed of the collection.
-        settings: {"tables": names separated by commas, or None}.
+        settings: {"tables": names separated by commas, or None}, or {"own": an OwnTable's fields}.
     """
-    datasets = ea_datasets(settings.get("tables"))
-    dataset = datasets[index % len(datasets)]
-    data = load_dataset(dataset)
+    if own := settings.get("own"):
+        table = OwnTable(**{**own, "without": tuple(own["without"])})
+        dataset, data = table.dataset, load_own(table)
+    else:
+        datasets = ea_datasets(settings.get("tables"))
+        dataset = datasets[index % len(datasets)]
+        data = load_dataset(dataset)
     for attempt in range(100):
         rng = np.random.default_rng((seed, index, attempt))
-        run = _train(sample_ea(rng, len(data)), data, rng, f"{dataset}-{index}", dataset)
+        run = _train(sample_ea(rng, len(data)), data, rng, run_id_of(f"{dataset}-{index}"), dataset)
         if run is not None:
             return run
     raise OracleError(f"run {index}: no configuration stays finite on {dataset}.")

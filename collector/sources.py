@@ -1,4 +1,4 @@
-"""Real tables to train SOMs on: what scikit-learn and statsmodels bundle or generate.
+"""Real tables to train SOMs on: what scikit-learn and statsmodels bundle or generate, or one's own.
 
 Everything loads offline. `oracle.history.tables.ROLES` says what each table may be used for.
 """
@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from oracle.errors import OracleError, must_be
-from oracle.history.tables import ROLES, SCALINGS, Role, tables
+from oracle.history.sample_table import read_table
+from oracle.history.tables import ROLES, SCALINGS, Role, role_of, tables
 
 Matrix = npt.NDArray[np.float64]
 
@@ -109,13 +113,18 @@ def load_table(name: str) -> Matrix:
         raise OracleError(
             must_be("table", f"one of {', '.join(sorted(_LOADERS))}", name, "Choose one of these.")
         )
-    table = _LOADERS[name](name)
-    if len(table) > MAX_ROWS:
-        rng = np.random.default_rng(_SEED)
-        table = table[np.sort(rng.choice(len(table), MAX_ROWS, replace=False))]
+    table = _at_most(_LOADERS[name](name))
     table = np.ascontiguousarray(table[:, table.std(axis=0) > 0])
     table.setflags(write=False)
     return table
+
+
+def _at_most(table: Matrix) -> Matrix:
+    """Draw MAX_ROWS of a longer table, always the same ones."""
+    if len(table) <= MAX_ROWS:
+        return table
+    rng = np.random.default_rng(_SEED)
+    return table[np.sort(rng.choice(len(table), MAX_ROWS, replace=False))]
 
 
 def scale(table: Matrix, scaling: str) -> Matrix:
@@ -131,6 +140,68 @@ def scale(table: Matrix, scaling: str) -> Matrix:
         deviation = table.std(axis=0)
         return np.asarray((table - table.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0))
     raise OracleError(must_be("scaling", f"one of {', '.join(SCALINGS)}", scaling))
+
+
+@dataclass(frozen=True)
+class OwnTable:
+    """A table of somebody's own, to collect runs on; the same file gives the same runs.
+
+    Attributes:
+        path: the file, absolute.
+        sha256: of its bytes.
+        header, without: how it is read, see `oracle.history.sample_table`.
+        scaling: minmax, standard or none.
+    """
+
+    path: str
+    sha256: str
+    header: bool | None = None
+    without: tuple[str, ...] = ()
+    scaling: str = "standard"
+
+    @classmethod
+    def of(cls, path: str | Path, **how: Any) -> OwnTable:
+        """Name a file as it is now."""
+        file = Path(path).absolute()
+        return cls(str(file), sha256(file.read_bytes()).hexdigest(), **how)
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset; a table with the name of one in ROLES has no role by it."""
+        name = Path(self.path).name.partition(".")[0] or "table"
+        name = f"own-{name}" if role_of(name) else name
+        return name if self.scaling == "none" else f"{name}-{self.scaling}"
+
+    def read(self) -> tuple[Matrix, list[str]]:
+        """Read and scale it as the maps shall see it, and tell what was done to it.
+
+        Raises:
+            OracleError: it is no table of numbers, or not the one that it was.
+        """
+        if sha256(Path(self.path).read_bytes()).hexdigest() != self.sha256:
+            rule = "as it was when the collection began"
+            raise OracleError(must_be("--table", rule, self.path, "It was changed meanwhile."))
+        found = read_table(self.path, header=self.header, without=self.without)
+        notes = [str(found)]
+        table = _at_most(found.values)
+        if len(table) < len(found.values):
+            notes.append(f"{len(table)} rows drawn")
+        moving = table.std(axis=0) > 0
+        if not moving.all():
+            notes.append(f"{int((~moving).sum())} constant columns left out")
+        if not moving.any():
+            raise OracleError(must_be("--table", "of rows that differ", self.path))
+        table = table[:, moving]
+        if self.scaling != "none":
+            table = scale(table, self.scaling)
+        notes.append(f"scaling {self.scaling}")
+        return np.ascontiguousarray(table), notes
+
+
+@cache
+def load_own(table: OwnTable) -> Matrix:
+    """Read a table once a process."""
+    return table.read()[0]
 
 
 def load_dataset(dataset: str) -> Matrix:

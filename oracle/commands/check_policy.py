@@ -40,8 +40,9 @@ def check_policy(
     oracle = Oracle.load(model)
     tables, excluded = by_table(read_dataset(dataset), population_size)
     stops, refused, counts, names = by_decide(rule), [], [], []
+    when, weights = numbers("--checks", checks), rule.quality_weights
     for runs in tables:
-        table = record(runs, oracle, numbers("--checks", checks), rule.good, rule.weights)
+        table = record(runs, oracle, when, rule.good_share, weights)
         for population in populations(table, population_size):
             stopped = stops(population)
             counts.append(tally(population, stopped))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,10 +92,22 @@ def run(
     tables: Annotated[
         str | None, typer.Option(help="Only these tables, separated by commas (ea).")
     ] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="CSV of a table of your own to train on instead (ea).")
+    ] = None,
+    scaling: Annotated[
+        str, typer.Option(help="Of the columns of --table: standard, minmax or none.")
+    ] = "standard",
+    header: Header = None,
+    without: Without = None,
     as_json: Json = False,
 ) -> None:
     """Train real maps and record them. Interrupted, the same command goes on where it was."""
     _check_out(out)
+    if table is not None and (tables is not None or preset != EA_PRESET):
+        other = "--tables" if tables is not None else f"--preset {preset}"
+        raise OracleError(must_be("--table", f"left out with {other}", str(table)))
+    notes: list[str] = []
     from tqdm import tqdm
 
     from collector.collect import RunOne, collect
@@ -104,8 +117,18 @@ def run(
     if preset == EA_PRESET:
         from collector import ea_run
 
-        ea_run.ea_datasets(tables)  # an unknown table is told before anything is written
         run_one, settings = ea_run.run_one, {"tables": tables}
+        if table is not None:
+            from collector.sources import OwnTable
+            from oracle.history.tables import SCALINGS
+
+            if scaling not in (*SCALINGS, "none"):
+                rule = f"one of {', '.join(SCALINGS)}, none"
+                raise OracleError(must_be("--scaling", rule, scaling))
+            own = OwnTable.of(table, header=header, without=_names(without), scaling=scaling)
+            notes = own.read()[1]
+            settings = {"own": json.loads(json.dumps(asdict(own)))}
+        ea_run.ea_datasets(tables)  # an unknown table is told before anything is written
         runs = EA_RUNS if runs is None else runs
     else:
         from collector import fast_run
@@ -138,7 +161,11 @@ def run(
     text = f"{done.runs} runs in {out}" + (
         " (finished before)" if done.already_finished else f", {done.made} of them made now"
     )
-    _print({"out": str(out), "runs": done.runs, "made": done.made}, text, as_json)
+    result = {"out": str(out), "runs": done.runs, "made": done.made}
+    if table is not None:
+        result["table"] = notes
+        text = "\n".join([text, *(f"  table {table}: {note}" for note in notes)])
+    _print(result, text, as_json)
 
 
 @app.command()
@@ -272,7 +299,7 @@ def _told(out: Path, report: Report) -> str:
     lines.append(f"{len(report.skipped)} skipped")
     for reason, count in report.reasons.most_common():
         first = next(text for text in report.skipped if reason in text)
-        lines.append(f"  {first}" if count == 1 else f"  {count} times: {reason} First: {first}")
+        lines.append(f"  {first}" if count == 1 else f"  {count} times, first {first}")
     return "\n".join(lines)
 
 

@@ -135,9 +135,9 @@ def _policies(
     tables: Sequence[list[Run]],
 ) -> dict[Setting, StopPolicy]:
     from oracle.evaluation.replay import Setting, by_decide, clairvoyant, in_step, one_after_another
-    from oracle.types import Policy
+    from oracle.types import Policy, PopulationPolicy
 
-    base = Policy(name="population", good=good, control=0.0)
+    base = PopulationPolicy(good=good, control=0.0)
     ours = {risk: base.model_copy(update={"risk": risk}) for risk in risks}
     policies: dict[Setting, StopPolicy] = {Setting(CLAIRVOYANT): clairvoyant}
     policies |= {Setting(IN_STEP, risk): in_step(policy) for risk, policy in ours.items()}

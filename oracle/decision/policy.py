@@ -8,56 +8,38 @@ step ever says stop, and a better forecast never makes a stop more likely.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from oracle.decision.hypervolume import gains, hypervolume, nondominated
-from oracle.decision.ranking import FloatArray, n_good, p_good, p_good_jointly
+from oracle.decision.rules import RULES, Generation, Others, Verdict, draw_scores
 from oracle.errors import InvalidHistory, must_be
 from oracle.forecast.quantiles import quantiles_of
+from oracle.history.quality_score import common_scale, same_scale, weights_of, weights_without
 from oracle.types import (
-    LEVELS,
     METRICS,
+    TARGETS,
     Action,
     Decision,
     Forecast,
     History,
     Outcome,
     Policy,
+    PopulationPolicy,
     Reason,
     Reference,
-    Scale,
 )
 
 #: A forecast this likely to end above the best map seen is worth a sentence.
 ADVISE_WORSENING = 0.5
-#: The corner of the hypervolume lies this share of the range beyond the worst outcome.
-CORNER_MARGIN = 0.1
 #: Progress between two looks worth their cost grows with what was already seen.
 NEXT_CHECK_FACTOR = 1.5
 LAST_CHECK = 0.9
-#: Part of every `threshold` message where the table's scale is unknown.
-SCALE_HINT = "; without `context.mqe_of_mean` such a threshold depends on the scale of the data"
 
-
-class Verdict(NamedTuple):
-    """What a rule says before patience, protection and control.
-
-    Attributes:
-        action: the rule's wish.
-        reason: why, for machines.
-        why: why, a clause for a person.
-        p: P(good) or P(gain), None where the rule has none.
-        best: the run is expected to be the best of all.
-    """
-
-    action: Action
-    reason: Reason
-    why: str
-    p: float | None = None
-    best: bool = False
+#: Doubts that leave a run out of the ranking of others, too.
+_INCOMPARABLE = (Reason.NOT_MEASURED, Reason.OTHER_SCALE)
+_NO_MODEL = Verdict(Action.ABSTAIN, Reason.NO_MODEL, "no model answered")
 
 
 def decide(
@@ -78,16 +60,13 @@ def decide(
         previous: `below_risk` of the run's previous decision; what `patience` counts.
     """
     policy = policy or Policy()
-    unsure = doubt(history, forecast, policy)
+    others = Others.of(reference) if reference is not None else None
+    without = dropped([history], others, policy)
+    unsure = doubt(history, forecast, policy, without, others.mqe_of_mean if others else None)
     if unsure is not None or forecast is None:
         return _decision(history, forecast, policy, unsure or _NO_MODEL, 0)
-    return _conclude(
-        history,
-        forecast,
-        policy,
-        RULES[policy.name](forecast, reference, policy),
-        previous,
-    )
+    verdict = RULES[policy.name](forecast, others, policy, without)
+    return _conclude(history, forecast, policy, verdict, previous)
 
 
 def decide_population(
@@ -112,60 +91,122 @@ def decide_population(
         raise InvalidHistory(
             must_be("forecasts", f"as many as histories ({len(histories)})", len(forecasts))
         )
-    if policy.name != "population":
+    if not isinstance(policy, PopulationPolicy):
         return [
             decide(h, f, reference, policy, previous=c)
             for h, f, c in zip(histories, forecasts, counts, strict=True)
         ]
-    doubts = [doubt(h, f, policy) for h, f in zip(histories, forecasts, strict=True)]
-    # A member in doubt is not judged, but it does compete where it has a forecast.
-    members = [f for f in forecasts if f is not None and f.draws is not None]
-    verdicts = iter(_rank_generation(members, reference or Reference(), policy))
-    ranked = [
-        next(verdicts) if f is not None and f.draws is not None else _NO_MODEL for f in forecasts
+    others = Others.of(reference or Reference())
+    without = dropped(histories, others, policy)
+    scale = others.mqe_of_mean or common_scale(h.context.mqe_of_mean for h in histories)
+    others = replace(others, mqe_of_mean=scale)
+    doubts = [
+        doubt(h, f, policy, without, scale) for h, f in zip(histories, forecasts, strict=True)
     ]
+    # A member in doubt is not judged, but it competes where it has a comparable forecast.
+    members = {
+        i: f
+        for i, (f, unsure) in enumerate(zip(forecasts, doubts, strict=True))
+        if f is not None
+        and f.draws is not None
+        and (unsure is None or unsure.reason not in _INCOMPARABLE)
+    }
+    generation = Generation(list(members.values()), others, policy, without)
+    place = {i: n for n, i in enumerate(members)}
     return [
         _decision(h, f, policy, d or _NO_MODEL, 0)
         if d is not None or f is None
-        else _conclude(h, f, policy, v, c)
-        for h, f, d, v, c in zip(histories, forecasts, doubts, ranked, counts, strict=True)
+        else _conclude(h, f, policy, generation.verdict(place[i]), c)
+        for i, (h, f, d, c) in enumerate(zip(histories, forecasts, doubts, counts, strict=True))
     ]
 
 
-def outcome_of(forecast: Forecast, policy: Policy, *, mqe_of_mean: float | None = None) -> Outcome:
+def outcome_of(
+    history: History, forecast: Forecast, policy: Policy, *, mqe_of_mean: float | None = None
+) -> Outcome:
     """Stand for a run that was stopped or still trains by its forecast: medians and spread.
 
+    A metric that the run never measured is as undefined as it would be at its end.
+
     Args:
+        history: the run.
         forecast: the last one before the stop.
         policy: whose weights the quality score takes.
         mqe_of_mean: scale of the table, if the reference has one.
     """
-    scores = quality_scores(forecast, policy, mqe_of_mean or forecast.mqe_of_mean)
-    low, high = quantiles_of(scores, (0.25, 0.75))
-    mqe, topographic, dead = (values[LEVELS.index(0.5)] for values in forecast.final.values())
+    never = never_measured(history)
+    unit = mqe_of_mean or forecast.mqe_of_mean or 1.0
+    weights = weights_of(unit, weights_without(never, policy.quality_weights))
+    spread = 0.0
+    if weights.any():
+        low, high = quantiles_of(draw_scores(forecast, weights), (0.25, 0.75))
+        spread = float(high - low) / 2
+    return medians_of(history, forecast).model_copy(update={"spread": spread})
+
+
+def medians_of(history: History, forecast: Forecast) -> Outcome:
+    """Stand for a run by the medians of its forecast; a metric that it never measured has none."""
+    never = never_measured(history)
+    mqe, *ratios = (forecast.median(target) for target in TARGETS)
+    topographic, dead = (
+        None if metric in never else median
+        for metric, median in zip(METRICS[1:], ratios, strict=True)
+    )
     return Outcome(
         run_id=forecast.run_id,
         final_mqe=mqe,
         final_topographic_error=topographic,
         final_dead_neuron_ratio=dead,
         censored=True,
-        spread=float(high - low) / 2,
     )
 
 
 # -- doubts -----------------------------------------------------------------------------------
 
-_NO_MODEL = Verdict(Action.ABSTAIN, Reason.NO_MODEL, "no model answered")
+
+def never_measured(history: History) -> tuple[str, ...]:
+    """Name the metrics that no checkpoint of a run has."""
+    return tuple(m for m in METRICS if all(value is None for value in getattr(history, m)))
 
 
-def doubt(history: History, forecast: Forecast | None, policy: Policy) -> Verdict | None:
-    """Name the first reason not to judge this run now, None where there is none."""
+def dropped(histories: Sequence[History], others: Others | None, policy: Policy) -> tuple[str, ...]:
+    """Name the metrics that a policy asks for and no run of the population has measured."""
+    if others is None:  # one run alone: what it lacks may be what makes it bad
+        return ()
+    never = set(METRICS).intersection(*(never_measured(history) for history in histories))
+    return tuple(m for m in policy.asks if m in never and m not in others.measured)
+
+
+def doubt(
+    history: History,
+    forecast: Forecast | None,
+    policy: Policy,
+    without: Collection[str] = (),
+    mqe_of_mean: float | None = None,
+) -> Verdict | None:
+    """Name the first reason not to judge this run now, None where there is none.
+
+    Args:
+        history, forecast, policy: as `decide`.
+        without: metrics that no run of the population has.
+        mqe_of_mean: scale of the population, where known.
+    """
     progress = history.progress
     if forecast is None:
         return _NO_MODEL
     if progress is not None and history.is_whole:
         why = f"the run has used {progress:.0%} of its budget"
         return Verdict(Action.CONTINUE, Reason.FINISHED, why)
+    unmeasured = _unmeasured(history, policy, without)
+    if unmeasured is not None:
+        return Verdict(Action.ABSTAIN, Reason.NOT_MEASURED, unmeasured)
+    own = history.context.mqe_of_mean
+    if not same_scale(own, mqe_of_mean):
+        why = (
+            f"`context.mqe_of_mean` is {own:.4g}, that of its population {mqe_of_mean:.4g}: "
+            "runs of one table are compared, on data scaled alike"
+        )
+        return Verdict(Action.ABSTAIN, Reason.OTHER_SCALE, why)
     if len(history) < policy.min_checkpoints:
         why = f"{len(history)} of the {policy.min_checkpoints} checkpoints needed are there"
         return Verdict(Action.ABSTAIN, Reason.TOO_FEW_CHECKPOINTS, why)
@@ -188,177 +229,20 @@ def doubt(history: History, forecast: Forecast | None, policy: Policy) -> Verdic
     return None
 
 
-# -- rules ------------------------------------------------------------------------------------
-
-
-def quality_scores(forecast: Forecast, policy: Policy, mqe_of_mean: float | None) -> FloatArray:
-    """[draw] quality scores; relative where a scale is given."""
-    draws = forecast.draws
-    if draws is None:
-        raise InvalidHistory(must_be("forecast.draws", "there", None, "Forecast in process."))
-    mqe, topographic, dead = policy.weights
-    weights = np.array([mqe / (mqe_of_mean or 1.0), topographic, dead])
-    return np.asarray(draws @ weights)
-
-
-def _threshold(forecast: Forecast, reference: Reference | None, policy: Policy) -> Verdict:
-    """Judge by the brief's rule: the predicted quality score against a fixed number."""
-    scale = policy.scale or Scale.RAW
-    if scale is Scale.RELATIVE and forecast.mqe_of_mean is None:
-        why = "the relative scale needs `context.mqe_of_mean`"
-        return Verdict(Action.ABSTAIN, Reason.TOO_UNCERTAIN, why)
-    relative = forecast.mqe_of_mean if scale is Scale.RELATIVE else None
-    scores = quality_scores(forecast, policy, relative)
-    low, score = quantiles_of(scores, (LEVELS[0], 0.5))
-    why = f"predicted quality score {score:.3f} ({scale.value}) "
-    hint = "" if forecast.mqe_of_mean is not None else SCALE_HINT
-    best = _is_best(float(score), reference, policy, relative)
-    if score <= policy.caution:
-        why += f"is good (caution from {policy.caution:g}){hint}"
-        return Verdict(Action.CONTINUE, Reason.GOOD, why, best=best)
-    if score <= policy.threshold:
-        why += f"calls for caution ({policy.caution:g} to {policy.threshold:g}){hint}"
-        return Verdict(Action.CONTINUE, Reason.CAUTION, why, best=best)
-    why += f"is above the threshold {policy.threshold:g}"
-    if low <= policy.caution:
-        why += f", but may as well be {low:.3f}: too wide to tell{hint}"
-        return Verdict(Action.ABSTAIN, Reason.TOO_UNCERTAIN, why, best=best)
-    return Verdict(Action.STOP, Reason.ABOVE_THRESHOLD, why + hint, best=best)
-
-
-def _population(forecast: Forecast, reference: Reference | None, policy: Policy) -> Verdict:
-    """Judge by P(the run ends among the best share of its population)."""
-    if reference is None:
-        return Verdict(Action.ABSTAIN, Reason.NO_POPULATION, "the run has no population")
-    scale = reference.mqe_of_mean or forecast.mqe_of_mean
-    values, spreads = _values(reference, policy, scale)
-    if len(values) < policy.startup_runs:
-        return _too_few(len(values), policy)
-    scores = quality_scores(forecast, policy, scale)
-    size = reference.population_size
-    p = p_good(scores, values, spreads, size, policy.good)
-    best = bool(2 * np.count_nonzero(scores < values.min()) > len(scores))  # its median
-    return _by_risk(p, best, policy, size, forecast)
-
-
-def _rank_generation(
-    members: list[Forecast], reference: Reference, policy: Policy
-) -> list[Verdict]:
-    """Judge the members of one generation jointly."""
-    if not members:
-        return []
-    scale = reference.mqe_of_mean or members[0].mqe_of_mean
-    values, spreads = _values(reference, policy, scale)
-    n_seen = len(values) + len(members)
-    if n_seen - 1 < policy.startup_runs:
-        return [_too_few(n_seen - 1, policy)] * len(members)
-    scores = [quality_scores(f, policy, scale) for f in members]
-    # Forecasts of one oracle have equally many draws; of several, the fewest serve all.
-    fewest = min(len(s) for s in scores)
-    draws = np.stack([s[np.linspace(0, len(s) - 1, fewest).astype(int)] for s in scores])
-    size = reference.population_size
-    chances = p_good_jointly(draws, values, spreads, size, policy.good)
-    medians = np.median(draws, axis=1)
-    bar = min(medians.min(), values.min(initial=np.inf))
-    return [
-        _by_risk(float(p), bool(m <= bar), policy, size or n_seen, f)
-        for f, p, m in zip(members, chances, medians, strict=True)
-    ]
-
-
-def _by_risk(p: float, best: bool, policy: Policy, size: int | None, forecast: Forecast) -> Verdict:
-    risk = policy.risk_at(forecast.progress or 0.0)
-    good = (
-        f"the best {n_good(size, policy.good)} of {size}" if size else f"the best {policy.good:.0%}"
-    )
-    if p < risk:
-        why = f"P(among {good}) is {p:.2%}, below the risk of {risk:.2%}"
-        return Verdict(Action.STOP, Reason.UNLIKELY_GOOD, why, p, best)
-    why = f"P(among {good}) is {p:.2%}"
-    return Verdict(Action.CONTINUE, Reason.PROMISING, why, p, best)
-
-
-def _pareto(forecast: Forecast, reference: Reference | None, policy: Policy) -> Verdict:
-    """Judge by P(the outcome would enlarge the front's hypervolume by more than epsilon).
-
-    The front is made of finished runs only: what a stopped run might have reached is no map
-    anybody holds. Stopped runs still widen the range that the objectives are measured in.
-    """
-    unknown = [name for name in policy.objectives if name not in METRICS]
-    if unknown:
-        why = f"the oracle does not forecast the objective `{unknown[0][:40]}`"
-        return Verdict(Action.ABSTAIN, Reason.UNKNOWN_OBJECTIVE, why)
-    if reference is None:
-        return Verdict(Action.ABSTAIN, Reason.NO_POPULATION, "the run has no population")
-    columns = [METRICS.index(name) for name in dict.fromkeys(policy.objectives)]
-    rows = np.array(
-        [
-            (o.final_mqe, o.final_topographic_error, o.final_dead_neuron_ratio, o.censored)
-            for o in reference.outcomes
-        ],
-        dtype=np.float64,  # None -> NaN
-    ).reshape(-1, 4)
-    points = rows[:, columns]
-    known = np.isfinite(points).all(axis=1)
-    finished = points[known & (rows[:, 3] == 0.0)]
-    if len(finished) < policy.startup_runs:
-        return _too_few(len(finished), policy)
-    best, worst = points[known].min(axis=0), points[known].max(axis=0)
-    span = np.where(worst > best, worst - best, 1.0)
-    corner = np.full(len(columns), 1.0 + CORNER_MARGIN)
-    front = nondominated((finished - best) / span)
-    draws = forecast.draws
-    if draws is None:
-        return Verdict(Action.ABSTAIN, Reason.TOO_UNCERTAIN, "the forecast has no joint draws")
-    gain = gains((draws[:, columns] - best) / span, front, corner)
-    bar = policy.epsilon * hypervolume(front, corner)
-    p = float((gain > bar).mean())
-    why = f"P(the Pareto front gains more than {policy.epsilon:.2%}) is {p:.1%}"
-    risk = policy.risk_at(forecast.progress or 0.0)
-    if p < risk:
-        why += f", below the risk of {risk:.2%}"
-        return Verdict(Action.STOP, Reason.UNLIKELY_GAIN, why, p)
-    return Verdict(Action.CONTINUE, Reason.PROMISING, why, p)
-
-
-Rule = Callable[[Forecast, Reference | None, Policy], Verdict]
-#: Every policy by its name; a rule sees a forecast with draws, and never a doubtful one.
-RULES: dict[str, Rule] = {"threshold": _threshold, "population": _population, "pareto": _pareto}
-
-
-def _values(
-    reference: Reference, policy: Policy, mqe_of_mean: float | None
-) -> tuple[FloatArray, FloatArray]:
-    """[outcome] quality scores and spreads; outcomes with an undefined metric are left out."""
-    mqe, topographic, dead = policy.weights
-    mqe /= mqe_of_mean or 1.0
-    rows = [
-        (
-            mqe * o.final_mqe
-            + topographic * o.final_topographic_error
-            + dead * o.final_dead_neuron_ratio,
-            o.spread,
-        )
-        for o in reference.outcomes
-        if o.final_topographic_error is not None and o.final_dead_neuron_ratio is not None
-    ]
-    table = np.array(rows, dtype=np.float64).reshape(-1, 2)
-    return table[:, 0], table[:, 1]
-
-
-def _is_best(
-    score: float, reference: Reference | None, policy: Policy, mqe_of_mean: float | None
-) -> bool:
-    """Whether a score beats every outcome of the reference; False without one."""
-    if reference is None or not reference.outcomes:
-        return False
-    values, _ = _values(reference, policy, mqe_of_mean)
-    return bool(len(values) and score < values.min())
-
-
-def _too_few(n: int, policy: Policy) -> Verdict:
-    why = f"the population has {n} of the {policy.startup_runs} outcomes needed"
-    return Verdict(Action.ABSTAIN, Reason.TOO_FEW_RUNS, why)
+def _unmeasured(history: History, policy: Policy, without: Collection[str]) -> str | None:
+    """Say which metric is asked for and not known now: its forecast would be a guess."""
+    asked = [name for name in policy.asks if name not in without]
+    if policy.asks and not asked:
+        names = " and ".join(f"`{name}`" for name in policy.asks)
+        return f"no run of the population has {names}, all that the policy asks for"
+    remedy = "leave it out of `objectives`" if policy.name == "pareto" else "give it the weight 0"
+    for name in asked:
+        if getattr(history, name)[-1] is None:
+            return (
+                f"`{name}` is not known at the last checkpoint, and the {policy.name} rule "
+                f"asks for it: report it, or {remedy}"
+            )
+    return None
 
 
 # -- from verdict to decision -----------------------------------------------------------------
@@ -380,19 +264,22 @@ def is_control(history: History, share: float) -> bool:
 def _conclude(
     history: History, forecast: Forecast, policy: Policy, verdict: Verdict, previous: int
 ) -> Decision:
-    """Apply patience, the protection of the best and the control share to a verdict."""
+    """Apply the protection of the best, patience and the control share to a verdict.
+
+    Control comes last: a run that is let run on for another reason measures no stop.
+    """
     if verdict.action is not Action.STOP:
         return _decision(history, forecast, policy, verdict, 0)
     below = previous + 1
     if verdict.best:
         why = f"it is expected to be the best run so far, although {verdict.why}"
-        verdict = verdict._replace(action=Action.CONTINUE, reason=Reason.PROTECTED, why=why)
+        verdict = verdict._replace(action=Action.CONTINUE, reason=Reason.BEST, why=why)
     elif below < policy.patience:
         why = f"{verdict.why}, for {below} of {policy.patience} checks"
         verdict = verdict._replace(action=Action.CONTINUE, reason=Reason.WAITING, why=why)
     elif is_control(history, policy.control):
         why = f"it was drawn to run on as a control, although {verdict.why}"
-        verdict = verdict._replace(action=Action.CONTINUE, reason=Reason.PROTECTED, why=why)
+        verdict = verdict._replace(action=Action.CONTINUE, reason=Reason.CONTROL, why=why)
     return _decision(history, forecast, policy, verdict, below)
 
 

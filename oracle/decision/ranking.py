@@ -15,17 +15,13 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from oracle.history.quality_score import n_good
+from oracle.types import FloatArray
 
 #: Half the width of a normal's central 50 % interval, in standard deviations.
 QUARTILE_SD = 0.6744897501960817
 #: Weights of a bar below this are not worth a partition.
 NEGLIGIBLE = 1e-7
-
-
-def n_good(size: int, good: float) -> int:
-    """Count the runs of a population of `size` that are its best share `good`; at least one."""
-    return max(1, math.floor(good * size + 1e-9))
 
 
 def _log_choose(n: int, k: int) -> float:
@@ -143,14 +139,8 @@ def p_good(
     return float(chance[better].mean())
 
 
-def p_good_jointly(
-    draws: FloatArray,
-    values: FloatArray,
-    spreads: FloatArray,
-    size: int | None,
-    good: float,
-) -> FloatArray:
-    """Return P(good) of each run of a generation in step, ranked by its members' draws.
+class JointRanking:
+    """A generation in step, ranked by its members' draws.
 
     Each run is compared with the bar the others set: at every draw the h-th best of them.
     Own draws and bars are independent, so every draw meets every bar: n x n pairs resolve
@@ -161,35 +151,58 @@ def p_good_jointly(
         values, spreads: [outcome] as in `p_good`, runs outside the generation.
         size: runs the population will have, None = those seen.
         good: share that counts as good.
-
-    Returns:
-        [run] probabilities.
     """
-    n_runs, n_draws = draws.shape
-    n_seen = n_runs + len(values)
-    if n_seen == 1:
-        return np.ones(1)
-    # Orders of their own, so that draws made from the same random numbers are not paired.
-    own = np.take_along_axis(draws, _orders(n_runs, n_draws), axis=1)
-    table = _standard_draws(n_seen, n_draws)[n_runs:]
-    others = values[:, None] + (spreads / QUARTILE_SD)[:, None] * table
-    field = np.ascontiguousarray(np.concatenate([own, others]).T)  # [draw, seen]
-    weights = places(n_seen, n_seen if size is None else size, good)
-    used = [h for h in range(1, n_seen + 1) if weights[h] > NEGLIGIBLE]
-    kth = sorted({k for h in used for k in (h - 1, h) if k < n_seen})
-    ordered = np.partition(field, kth, axis=1) if kth else field
-    best = own.min(axis=1)
-    result = np.zeros(n_runs)
-    for h in used:
-        if h >= n_seen:  # everybody seen is good
-            result += weights[h]
-            continue
-        inner, outer = ordered[:, h - 1], ordered[:, h]
-        bar = np.sort(inner)
-        for i in np.flatnonzero(best <= bar[-1]):
-            within = own[i] <= inner
+
+    def __init__(
+        self,
+        draws: FloatArray,
+        values: FloatArray,
+        spreads: FloatArray,
+        size: int | None,
+        good: float,
+    ) -> None:
+        n_runs, n_draws = draws.shape
+        n_seen = n_runs + len(values)
+        # Orders of their own, so that draws made from the same random numbers are not paired.
+        self._own = np.take_along_axis(draws, _orders(n_runs, n_draws), axis=1)
+        table = _standard_draws(n_seen, n_draws)[n_runs:]
+        others = values[:, None] + (spreads / QUARTILE_SD)[:, None] * table
+        field = np.ascontiguousarray(np.concatenate([self._own, others]).T)  # [draw, seen]
+        weights = places(n_seen, n_seen if size is None else size, good)
+        used = [h for h in range(1, n_seen + 1) if weights[h] > NEGLIGIBLE]
+        kth = sorted({k for h in used for k in (h - 1, h) if k < n_seen})
+        ordered = np.partition(field, kth, axis=1) if kth else field
+        #: Everybody seen is good.
+        self._sure = 1.0 if n_seen == 1 else float(sum(weights[h] for h in used if h >= n_seen))
+        #: Weight, h-th best and the one after it, and the h-th best sorted.
+        self._bars = [
+            (weights[h], ordered[:, h - 1], ordered[:, h], np.sort(ordered[:, h - 1]))
+            for h in used
+            if h < n_seen
+        ]
+
+    def p_good(self, i: int) -> float:
+        """Return P(run `i` ends among the best share of the population)."""
+        own = self._own[i]
+        best, p = own.min(), 0.0
+        for weight, inner, outer, bar in self._bars:
+            if best > bar[-1]:
+                continue
+            within = own <= inner
             # The h-th best of the others: one further out where the run itself is within.
             mine = np.sort(np.where(within, outer, inner)) if within.any() else bar
-            beaten = n_draws - mine.searchsorted(own[i])  # bars at or above each draw
-            result[i] += weights[h] * beaten.mean() / n_draws
-    return np.clip(result, 0.0, 1.0)
+            beaten = len(own) - mine.searchsorted(own)  # bars at or above each draw
+            p += weight * beaten.mean() / len(own)
+        return float(min(max(p + self._sure, 0.0), 1.0))
+
+
+def p_good_jointly(
+    draws: FloatArray,
+    values: FloatArray,
+    spreads: FloatArray,
+    size: int | None,
+    good: float,
+) -> FloatArray:
+    """Return P(good) of each run of a generation, [run]; arguments as `JointRanking`'s."""
+    ranking = JointRanking(draws, values, spreads, size, good)
+    return np.array([ranking.p_good(i) for i in range(len(draws))])

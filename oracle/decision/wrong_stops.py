@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp, lgamma, log, log1p
-from typing import Any
+
+import numpy as np
+
+from oracle.history.quality_score import Bools, among_best
+from oracle.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,20 @@ class WrongStops:
             f"{self.wrong} of {self.controls} control runs would have been stopped wrongly "
             f"(at most {self.upper:.0%} with 95 % confidence)"
         )
+
+
+def wrong_stops(scores: FloatArray, held: Bools, good: float) -> WrongStops:
+    """Count the held runs that ended among the best share of their population.
+
+    Args:
+        scores: [run] of every run that has ended, stopped ones by their forecast; NaN where a
+            run cannot be scored, which leaves it out.
+        held: [run] ran to its end although a rule would have stopped it.
+        good: share that counts as good.
+    """
+    controls = held & ~np.isnan(scores)
+    n, wrong = int(controls.sum()), int((controls & among_best(scores, good)).sum())
+    return WrongStops(n, wrong, upper_bound(wrong, n))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +76,6 @@ class Tally:
         told = f"{self.stopped} of {runs} runs stopped, {self.saved:.0%} of all epochs saved"
         rest = ((self.live, "still live"), (self.abandoned, "abandoned"))
         return told + "".join(f", {n} {what}" for n, what in rest if n)
-
-
-def score_of(row: tuple[Any, ...], weights: tuple[float, float, float]) -> float:
-    """Give the quality score of (mqe, topographic error, dead neurons, mqe_of_mean or None)."""
-    mqe, error, dead, scale = row[:4]
-    return sum(
-        w * (v or 0.0)
-        for w, v in zip(weights, (mqe / scale if scale else mqe, error, dead), strict=True)
-    )
 
 
 def upper_bound(successes: int, trials: int, confidence: float = 0.95) -> float:

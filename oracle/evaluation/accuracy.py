@@ -22,7 +22,22 @@ from oracle.evaluation.intervals import Array, Names, clusters_of, interval, mea
 from oracle.evaluation.recorded import Forecaster
 from oracle.history.dataset import usable
 from oracle.history.features import finals_of
-from oracle.types import LEVELS, QUALITY_WEIGHTS, TARGETS, Forecast, History, Policy, Run
+from oracle.history.quality_score import (
+    Weights,
+    lacking,
+    scores_of,
+    weights_of,
+    weights_without,
+)
+from oracle.types import (
+    LEVELS,
+    QUALITY_WEIGHTS,
+    TARGETS,
+    Forecast,
+    History,
+    Run,
+    ThresholdPolicy,
+)
 
 Bools = npt.NDArray[np.bool_]
 
@@ -45,6 +60,7 @@ class Scored:
         predicted: forecaster -> [prefix, run, score] medians.
         pit: [prefix, run, score] randomised probability integral transform of the oracle.
         excluded: why runs were left out -> how many.
+        without: metrics that no run has: the quality score does without.
     """
 
     runs: list[Run]
@@ -53,6 +69,7 @@ class Scored:
     predicted: dict[str, Array]
     pit: Array
     excluded: dict[str, int]
+    without: tuple[str, ...] = ()
 
     @property
     def tables(self) -> Names:
@@ -97,7 +114,9 @@ def score(
         )
     scales = np.array([run.history.context.mqe_of_mean or np.nan for run in shown])
     finals = finals_of(shown)
-    true = with_scores(finals, scales)
+    without = lacking(finals.T)
+    weights = weights_without(without)
+    true = with_scores(finals, scales, weights)
     rng = np.random.default_rng(seed)
     names = [ORACLE, *(baselines or {})]
     predicted = {n: np.full((len(progress), *true.shape), np.nan) for n in names}
@@ -106,46 +125,44 @@ def score(
         prefixes = [_cut(run.history, share) for run in shown]
         forecasts = forecaster.forecast_many(prefixes)
         for i, forecast in enumerate(forecasts):
-            predicted[ORACLE][p, i] = _medians(forecast, scales[i])
-            pit[p, i] = _transform(forecast, true[i], scales[i], rng)
+            predicted[ORACLE][p, i] = _medians(forecast, scales[i], weights)
+            pit[p, i] = _transform(forecast, true[i], scales[i], weights, rng)
         for name, baseline in (baselines or {}).items():
-            predicted[name][p] = with_scores(baseline.predict(prefixes), scales)
-    return Scored(shown, tuple(progress), true, predicted, pit, dict(+left_out))
+            predicted[name][p] = with_scores(baseline.predict(prefixes), scales, weights)
+    return Scored(shown, tuple(progress), true, predicted, pit, dict(+left_out), without)
 
 
 def _cut(history: History, share: float) -> History:
     return (history if share >= 1.0 else history.until(share)) or history.prefix(1)
 
 
-def with_scores(values: Array, scales: Array) -> Array:
+def with_scores(values: Array, scales: Array, weights: Weights = QUALITY_WEIGHTS) -> Array:
     """[..., 3] raw values and their scales [...] -> [..., score], after SCORES."""
-    mqe, topographic, dead = (w * values[..., i] for i, w in enumerate(QUALITY_WEIGHTS))
+    first = np.moveaxis(values, -1, 0)
     relative = values[..., 0] / scales
-    return np.concatenate(
-        [
-            values,
-            relative[..., None],
-            (mqe + topographic + dead)[..., None],
-            (QUALITY_WEIGHTS[0] * relative + topographic + dead)[..., None],
-        ],
-        axis=-1,
-    )
+    raw = scores_of(first, weights_of(1.0, weights))
+    quality = scores_of(first, weights_of(scales, weights))
+    return np.concatenate([values, np.stack([relative, raw, quality], axis=-1)], axis=-1)
 
 
-def _medians(forecast: Forecast, scale: float) -> Array:
+def _medians(forecast: Forecast, scale: float, weights: Weights) -> Array:
     """[score] medians; of the joint scores from the draws where there are any."""
-    values = with_scores(np.array([forecast.median(t) for t in TARGETS]), np.array(scale))
+    medians = np.array([forecast.median(t) for t in TARGETS])
+    values = with_scores(medians, np.array(scale), weights)
     if forecast.draws is not None:
-        joint = with_scores(forecast.draws, np.full(len(forecast.draws), scale))
+        joint = with_scores(forecast.draws, np.full(len(forecast.draws), scale), weights)
         values[-2:] = np.median(joint[:, -2:], axis=0)
     return values
 
 
-def _transform(forecast: Forecast, true: Array, scale: float, rng: np.random.Generator) -> Array:
+def _transform(
+    forecast: Forecast, true: Array, scale: float, weights: Weights, rng: np.random.Generator
+) -> Array:
     """[score] the transform of a forecast, NaN without draws."""
     if forecast.draws is None:
         return np.full(len(SCORES), np.nan)
-    return transform(with_scores(forecast.draws, np.full(len(forecast.draws), scale)), true, rng)
+    scales = np.full(len(forecast.draws), scale)
+    return transform(with_scores(forecast.draws, scales, weights), true, rng)
 
 
 def transform(drawn: Array, true: Array, rng: np.random.Generator) -> Array:
@@ -247,14 +264,14 @@ def coverages(scored: Scored, levels: Sequence[float] = (0.5, 0.9)) -> list[dict
     return result
 
 
-def stopping(scored: Scored, policy: Policy | None = None) -> list[dict[str, Any]]:
+def stopping(scored: Scored, policy: ThresholdPolicy | None = None) -> list[dict[str, Any]]:
     """Classify runs as beyond the policy's threshold by forecast and by outcome.
 
     The raw score at `policy.threshold`; where all runs end on one side of it, precision and
     recall say nothing, and the row says so. The median of the main score, which has both
     classes by construction, stands beside it.
     """
-    policy = policy or Policy()
+    policy = policy or ThresholdPolicy()
     result = []
     for which, threshold in (
         ("quality_raw", policy.threshold),
@@ -315,6 +332,8 @@ def report(scored: Scored) -> dict[str, Any]:
         "coverage": coverages(scored),
         "stopping": stopping(scored),
     }
+    if scored.without:
+        found["quality_without"] = scored.without
     cleaned: dict[str, Any] = _no_nan(found)
     return cleaned
 

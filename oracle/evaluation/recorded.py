@@ -15,11 +15,22 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from oracle.decision.policy import doubt, quality_scores
-from oracle.decision.ranking import n_good
+from oracle.decision.policy import doubt
+from oracle.decision.rules import draw_scores
 from oracle.errors import DatasetError, must_be
 from oracle.history.dataset import usable
-from oracle.types import Forecast, History, Policy, Run
+from oracle.history.features import finals_of
+from oracle.history.quality_score import (
+    Weights,
+    among_best,
+    common_scale,
+    lacking,
+    scores_among,
+    scores_of,
+    weights_of,
+    weights_without,
+)
+from oracle.types import METRICS, QUALITY_WEIGHTS, Forecast, History, Policy, PopulationPolicy, Run
 
 Array = npt.NDArray[np.float64]
 
@@ -52,6 +63,8 @@ class Recorded:
         final: [run] quality score at the end.
         compute: [run] sample updates x neurons x features of the whole run.
         is_good: [run] the truly best.
+        scale: [3] what raw values are weighed by, 0 for a metric that no run of the table has.
+        without: metrics that drop out for that reason.
     """
 
     table: str
@@ -67,6 +80,8 @@ class Recorded:
     final: Array
     compute: Array
     is_good: npt.NDArray[np.bool_]
+    scale: Array
+    without: tuple[str, ...]
 
     def take(self, rows: Sequence[int]) -> Recorded:
         """Make a population of some of the runs, in the given order."""
@@ -82,7 +97,7 @@ class Recorded:
             last=self.last[:, which],
             final=self.final[which],
             compute=self.compute[which],
-            is_good=_best(self.final[which], self.good),
+            is_good=among_best(self.final[which], self.good),
         )
 
     def with_draws(self, draws: Array) -> Recorded:
@@ -104,7 +119,7 @@ class Recorded:
         """Checks of every run; as a stop it means never."""
         return len(self.checks)
 
-    def risks(self, policy: Policy) -> Array:
+    def risks(self, policy: PopulationPolicy) -> Array:
         """[check, run] the policy's risk at each run's own progress; 0 where nothing is seen."""
         return np.array(
             [
@@ -118,7 +133,10 @@ class Recorded:
         pairs = zip(self.prefixes, self.forecasts, strict=True)
         return np.array(
             [
-                [h is not None and doubt(h, f, policy) is None for h, f in zip(hs, fs, strict=True)]
+                [
+                    h is not None and doubt(h, f, policy, self.without) is None
+                    for h, f in zip(hs, fs, strict=True)
+                ]
                 for hs, fs in pairs
             ]
         )
@@ -141,12 +159,14 @@ def by_table(runs: Iterable[Run], size: int) -> tuple[list[list[Run]], dict[str,
     left_out = Counter(excluded)
     tables: dict[str, list[Run]] = {}
     for run in kept:
-        if run.final_topographic_error is None or run.final_dead_neuron_ratio is None:
-            left_out["undefined final metric"] += 1
-        elif run.history.total_epochs is None:
+        if run.history.total_epochs is None:
             left_out["unknown total_epochs"] += 1
         else:
             tables.setdefault(run.history.population_name or run.dataset, []).append(run)
+    for name, members in tables.items():
+        scores = scores_among(finals_of(members).T, [scale_of(run) for run in members])
+        tables[name] = [r for r, score in zip(members, scores, strict=True) if np.isfinite(score)]
+        left_out["undefined final metric"] += int(np.isnan(scores).sum())
     least = math.ceil(SMALLEST_SHARE * size)
     enough = [members for members in tables.values() if len(members) >= least]
     left_out["too few runs of the table"] += sum(
@@ -183,7 +203,7 @@ def record(
     forecaster: Forecaster | None,
     checks: Sequence[float] = CHECKS,
     good: float = 0.1,
-    weights: tuple[float, float, float] | None = None,
+    weights: Weights = QUALITY_WEIGHTS,
 ) -> Recorded:
     """Gather one table: cut every run at every check, forecast once, score the end.
 
@@ -194,20 +214,20 @@ def record(
         good: share that counts as good.
         weights: of the quality score.
     """
-    policy = Policy() if weights is None else Policy(weights=weights)
+    finals = finals_of(runs).T
+    without = lacking(finals, weights)
+    unit = common_scale(scale_of(run) for run in runs)
+    scale = weights_of(unit or 1.0, weights_without(without, weights))
     prefixes = [[run.history.until(check) for run in runs] for check in checks]
     flat = [h for row in prefixes for h in row if h is not None]
     answers = iter(forecaster.forecast_many(flat) if forecaster is not None else ())
     forecasts: list[list[Forecast | None]] = [
         [next(answers, None) if h is not None else None for h in row] for row in prefixes
     ]
-    final = np.array([score_of(run.history, finals_of(run), policy) for run in runs])
-    last = np.array(
-        [
-            [np.inf if h is None else score_of(h, last_of(h), policy) for h in row]
-            for row in prefixes
-        ]
-    )
+    final = scores_of(finals, scale)
+    seen = [[last_of(h) for h in row] for row in prefixes]
+    last = scores_of(np.array(seen, np.float64).transpose(2, 0, 1), scale)
+    last[np.isnan(last)] = np.inf
     n_draws = max(
         (len(f.draws) for r in forecasts for f in r if f and f.draws is not None), default=0
     )
@@ -215,8 +235,7 @@ def record(
     for c, row in enumerate(forecasts):
         for i, forecast in enumerate(row):
             if forecast is not None and forecast.draws is not None:
-                scale = runs[i].history.context.mqe_of_mean
-                draws[c, i] = quality_scores(forecast, policy, scale)
+                draws[c, i] = draw_scores(forecast, scale)
     return Recorded(
         table=runs[0].dataset,
         runs=list(runs),
@@ -230,38 +249,20 @@ def record(
         last=last,
         final=final,
         compute=np.array([compute_of(run.history) for run in runs]),
-        is_good=_best(final, good),
+        is_good=among_best(final, good),
+        scale=scale,
+        without=without,
     ).with_draws(draws)
 
 
-def _best(final: Array, good: float) -> npt.NDArray[np.bool_]:
-    """[run] whether a run is among the best share `good` by its final score."""
-    is_good = np.zeros(len(final), dtype=bool)
-    is_good[np.argsort(final, kind="stable")[: n_good(len(final), good)]] = True
-    return is_good
+def scale_of(run: Run) -> float | None:
+    """Read the scale of a run's table."""
+    return run.history.context.mqe_of_mean
 
 
-def score_of(history: History, values: Sequence[float], policy: Policy) -> float:
-    """Quality score of three values on the scale of the history: relative where known."""
-    mqe, topographic, dead = policy.weights
-    scale = history.context.mqe_of_mean or 1.0
-    return mqe * values[0] / scale + topographic * values[1] + dead * values[2]
-
-
-def finals_of(run: Run) -> tuple[float, float, float]:
-    """Final values of a run; an undefined ratio counts as the worst."""
-    topographic, dead = run.final_topographic_error, run.final_dead_neuron_ratio
-    return run.final_mqe, 1.0 if topographic is None else topographic, 1.0 if dead is None else dead
-
-
-def last_of(history: History) -> tuple[float, float, float]:
-    """Last values of a history; an undefined ratio counts as the worst."""
-    topographic, dead = history.topographic_error[-1], history.dead_neuron_ratio[-1]
-    return (
-        history.mqe[-1],
-        1.0 if topographic is None else topographic,
-        1.0 if dead is None else dead,
-    )
+def last_of(history: History | None) -> tuple[float | None, ...]:
+    """Last values of a history; None where undefined, or nothing was seen yet."""
+    return tuple(None if history is None else getattr(history, m)[-1] for m in METRICS)
 
 
 def compute_of(history: History) -> float:

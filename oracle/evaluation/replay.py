@@ -25,8 +25,9 @@ import numpy.typing as npt
 
 from oracle.decision.policy import decide, outcome_of
 from oracle.decision.ranking import p_good, p_good_jointly
-from oracle.evaluation.recorded import Array, Recorded
-from oracle.types import Outcome, Policy, Reference, Run
+from oracle.evaluation.recorded import Array, Recorded, scale_of
+from oracle.history.quality_score import common_scale
+from oracle.types import Outcome, Policy, PopulationPolicy, Reference, Run
 
 #: [run] index of the check a run was stopped at; the number of checks = never.
 Stops = npt.NDArray[np.int64]
@@ -35,7 +36,7 @@ StopPolicy = Callable[[Recorded], Stops]
 # -- our policies -----------------------------------------------------------------------------
 
 
-def one_after_another(policy: Policy) -> StopPolicy:
+def one_after_another(policy: PopulationPolicy) -> StopPolicy:
     """Runs are trained in their order; each is judged against those before it.
 
     The arithmetic of `decide` with the `population` rule on arrays (a test holds them equal).
@@ -71,7 +72,7 @@ def one_after_another(policy: Policy) -> StopPolicy:
     return stops
 
 
-def in_step(policy: Policy) -> StopPolicy:
+def in_step(policy: PopulationPolicy) -> StopPolicy:
     """The whole population is trained in step and judged jointly at every check.
 
     The arithmetic of `decide_population` on arrays (a test holds them equal).
@@ -115,7 +116,7 @@ def by_decide(policy: Policy) -> StopPolicy:
     def stops(population: Recorded) -> Stops:
         result = np.full(population.n_runs, population.n_checks)
         outcomes: list[Outcome] = []
-        scale = population.runs[0].history.context.mqe_of_mean
+        scale = common_scale(scale_of(run) for run in population.runs)
         for i, run in enumerate(population.runs):
             reference = Reference(
                 outcomes=tuple(outcomes), mqe_of_mean=scale, population_size=population.n_runs
@@ -129,7 +130,7 @@ def by_decide(policy: Policy) -> StopPolicy:
                 below = decision.below_risk
                 if decision.stop and forecast is not None:
                     result[i] = c
-                    outcome = outcome_of(forecast, policy, mqe_of_mean=scale)
+                    outcome = outcome_of(history, forecast, policy, mqe_of_mean=scale)
                     break
             outcomes.append(outcome)
         return result

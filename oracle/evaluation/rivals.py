@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oracle.decision.ranking import n_good
 from oracle.evaluation.baselines import Baseline, Boosting, CurveFit
-from oracle.evaluation.recorded import Array, Recorded, score_of
+from oracle.evaluation.recorded import Array, Recorded
 from oracle.evaluation.replay import Setting, StopPolicy, Stops, clairvoyant
-from oracle.types import Policy
+from oracle.history.quality_score import n_good, scores_of
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -159,8 +158,7 @@ class _Predicted:
                 if not seen:
                     continue
                 values = self.baseline.predict([h for _, h in seen])
-                for (i, h), value in zip(seen, values, strict=True):
-                    scores[c, i] = score_of(h, value.tolist(), Policy())
+                scores[c, [i for i, _ in seen]] = scores_of(values.T, population.scale)
             self._for, self._scores = population, scores
         return self._scores
 
@@ -207,12 +205,11 @@ class BoostingDraws:
     def _seen(self, population: Recorded) -> Recorded:
         n_draws = population.draws.shape[2] or 1000
         draws: Array = np.full((*population.last.shape, n_draws), np.inf)
-        weights = np.array(Policy().weights)
         for c, row in enumerate(population.prefixes):
             seen = [(i, h) for i, h in enumerate(row) if h is not None]
             if not seen:
                 continue
             outcomes = self._boosting.draws([h for _, h in seen], n_draws)
-            for (i, h), outcome in zip(seen, outcomes, strict=True):
-                draws[c, i] = outcome @ (weights / [h.context.mqe_of_mean or 1.0, 1.0, 1.0])
+            for (i, _), outcome in zip(seen, outcomes, strict=True):
+                draws[c, i] = scores_of(outcome.T, population.scale)
         return population.with_draws(draws)

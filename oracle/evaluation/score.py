@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from oracle.decision.rules import draw_scores
 from oracle.evaluation.accuracy import inside, transform
 from oracle.forecast.forecaster import Oracle
 from oracle.history.dataset import counted
 from oracle.history.features import finals_of
-from oracle.types import METRICS, QUALITY_WEIGHTS, TARGETS, Forecast, Run, Scale
+from oracle.history.quality_score import lacking, scores_of, weights_of, weights_without
+from oracle.types import METRICS, TARGETS, Forecast, Run, Scale
 
 #: Shares of the budget at which forecasts are judged.
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)
@@ -88,9 +90,13 @@ def score(oracle: Oracle, runs: Sequence[Run], train: Sequence[Run]) -> Score:
     last_value: dict[float, float] = {}
     coverage: dict[float, dict[float, float]] = {}
     rng = np.random.default_rng(0)
-    middle = np.mean(_quality(finals_of(train), train, relative))
-    outcomes = _quality(finals_of(runs), runs, relative)
-    mean = float(np.mean(np.abs(middle - outcomes)))
+    counted = weights_without(lacking(finals_of(runs).T))
+
+    def quality_of(values: Any, of: Sequence[Run]) -> Any:
+        return scores_of(np.asarray(values).T, weights_of(_unit(of, relative), counted))
+
+    middle = _mean(quality_of(finals_of(train), train))
+    mean = _mean(np.abs(middle - quality_of(finals_of(runs), runs)))
     for share in SHARES:
         cut = [
             (run, prefix)
@@ -105,31 +111,27 @@ def score(oracle: Oracle, runs: Sequence[Run], train: Sequence[Run]) -> Score:
         last = np.array([[getattr(p, m)[-1] for m in METRICS] for _, p in cut], dtype=np.float64)
         truth = finals_of(seen)
         last[np.isnan(truth)] = np.nan  # what is undefined in the end counts for nobody
-        true_quality = _quality(truth, seen, relative)
-        unit = np.ones_like(truth)
-        unit[:, 0] = _unit(seen, relative)
+        true_quality = quality_of(truth, seen)
+        unit = _unit(seen, relative)
+        weights = weights_of(unit, counted).T
         quality = np.array(
-            [
-                _median_quality(f, scale, QUALITY_WEIGHTS * np.isfinite(t) / u)
-                for f, t, u in zip(forecasts, truth, unit, strict=True)
-            ]
+            [_median_quality(f, scale, w) for f, w in zip(forecasts, weights, strict=True)]
         )
-        missed = np.abs(median - truth) / unit
+        missed = np.abs(median - truth)
+        missed[:, 0] /= unit
         error[share] = {t: _mean(missed[:, k]) for k, t in enumerate(TARGETS)}
-        error[share]["quality"] = float(np.mean(np.abs(quality - true_quality)))
-        last_value[share] = float(np.mean(np.abs(_quality(last, seen, relative) - true_quality)))
-        coverage[share] = _coverage(
-            forecasts, np.where(np.isnan(truth).any(axis=1), np.nan, true_quality), unit, rng
-        )
+        error[share]["quality"] = _mean(np.abs(quality - true_quality))
+        last_value[share] = _mean(np.abs(quality_of(last, seen) - true_quality))
+        coverage[share] = _coverage(forecasts, true_quality, weights, rng)
     tables = len({run.dataset for run in runs})
     return Score(len(runs), tables, scale, error, last_value, mean, coverage)
 
 
 def _coverage(
-    forecasts: Sequence[Forecast], outcomes: Any, unit: Any, rng: np.random.Generator
+    forecasts: Sequence[Forecast], outcomes: Any, weights: Any, rng: np.random.Generator
 ) -> dict[float, float]:
     """Level -> share of the quality scores [run] inside; an undefined one is left out."""
-    drawn = [f.draws @ (QUALITY_WEIGHTS / u) for f, u in zip(forecasts, unit, strict=True)]
+    drawn = [draw_scores(f, w) for f, w in zip(forecasts, weights, strict=True)]
     pit = np.array(
         [transform(d[:, None], y, rng)[0] for d, y in zip(drawn, outcomes[:, None], strict=True)]
     )
@@ -144,19 +146,12 @@ def _mean(values: Any) -> float:
 
 
 def _median_quality(forecast: Any, scale: Scale, weights: Any) -> float:
-    """Median of the quality score; over the metrics with a weight where one is undefined."""
+    """Median of the quality score; of its own weights where a metric dropped out."""
     if not weights.all():
-        return float(np.median(forecast.draws @ weights))
+        return float(np.median(draw_scores(forecast, weights)))
     values = forecast.quality_on(scale).values
     return float(values[len(values) // 2])
 
 
 def _unit(runs: Sequence[Run], relative: bool) -> Any:
     return np.array([run.history.context.mqe_of_mean if relative else 1.0 for run in runs], float)
-
-
-def _quality(values: Any, runs: Sequence[Run], relative: bool) -> Any:
-    """[run, 3] -> [run]; a metric that is undefined counts nothing."""
-    weights = np.array([QUALITY_WEIGHTS] * len(runs))
-    weights[:, 0] /= _unit(runs, relative)
-    return (np.nan_to_num(np.asarray(values, float)) * weights).sum(axis=1)

@@ -18,7 +18,7 @@ from oracle.errors import ArtifactIncompatible, InvalidHistory, must_be
 from oracle.forecast import knowledge, self_test
 from oracle.forecast.calibration import KNOTS, Calibration, rotated, seed_of, shown
 from oracle.forecast.quantiles import between, quantiles_of
-from oracle.forecast.score_calibration import QualityCalibration, scores_of, weights_of
+from oracle.forecast.score_calibration import QualityCalibration
 from oracle.forecast.support import Support
 from oracle.forks import uncut
 from oracle.history.features import (
@@ -32,6 +32,7 @@ from oracle.history.features import (
     encode_columns,
     thin,
 )
+from oracle.history.quality_score import scores_of, weights_of
 from oracle.model.artifact import Artifact, read_artifact, resolve
 from oracle.model.runtime import open_artifact
 from oracle.types import (
@@ -153,7 +154,7 @@ class Oracle:
         draws, score = self._quality.adjust(draws, unit, known)
         # [run, horizon, target, level]
         shown_knots = np.stack([shown(k) for k in knots]).transpose(2, 0, 1, 3).tolist()
-        raw = quantiles_of(scores_of(draws, weights_of(np.ones_like(unit))), LEVELS).tolist()
+        raw = quantiles_of(scores_of(draws, weights_of()), LEVELS).tolist()
         relative = quantiles_of(score, LEVELS).tolist()
         rows = [seen.rows[i, : n + 1] for i, n in enumerate(last)]
         support = self._support.score(rows, histories)

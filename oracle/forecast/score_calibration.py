@@ -19,28 +19,12 @@ from oracle.forecast.calibration import KNOTS, array_of
 from oracle.forecast.knowledge import KNOWLEDGE, learn_by_knowledge
 from oracle.forecast.quantiles import quantiles_of
 from oracle.history.features import Array
-from oracle.types import QUALITY_WEIGHTS
+from oracle.history.quality_score import scores_of, weights_of
 
 #: Smallest spread of the score, in its own units.
 MIN_SPREAD = 0.002
 
 _LOW, _HIGH = KNOTS.index(0.25), KNOTS.index(0.75)
-_WEIGHTS = np.array(QUALITY_WEIGHTS)
-
-
-def scores_of(draws: Array, weights: Array) -> Array:
-    """Weigh joint draws [3, run, draw] by [3, run] into quality scores [run, draw]."""
-    score: Array = weights[0, :, None] * draws[0]
-    for k in range(1, len(draws)):
-        score += weights[k, :, None] * draws[k]
-    return score
-
-
-def weights_of(unit: Array) -> Array:
-    """The weights of the metrics, [3, run], where mqe is measured in `unit` [run]."""
-    weights: Array = np.multiply.outer(_WEIGHTS, np.ones_like(unit))
-    weights[0] /= unit
-    return weights
 
 
 def score_knots(scores: Array) -> tuple[Array, Array]:
@@ -79,7 +63,7 @@ class QualityCalibration:
             The draws [3, run, draw] and their scores [run, draw].
         """
         weights = weights_of(unit)
-        score = scores_of(draws, weights)
+        score = scores_of(draws, weights[..., None])
         base, spread = score_knots(score)
         change = knowledge @ self.offsets
         change *= spread
@@ -97,7 +81,7 @@ class QualityCalibration:
         np.minimum(moved[1:], 1.0, out=moved[1:])
         at_bound = (draws[1:] <= 0.0) | (draws[1:] >= 1.0)
         np.copyto(moved[1:], draws[1:], where=at_bound)
-        return moved, scores_of(moved, weights)
+        return moved, scores_of(moved, weights[..., None])
 
     def to_json(self) -> dict[str, Any]:
         """As plain numbers."""
@@ -140,5 +124,5 @@ def fit_quality(
 def _surprise(draws: Array, outcome: Array, unit: Array) -> Array:
     """(outcome - quantile) / spread of the scores, at KNOTS: [run, knot]."""
     weights = weights_of(unit)
-    base, spread = score_knots(scores_of(draws, weights))
-    return np.asarray(((outcome * weights).sum(axis=0)[:, None] - base) / spread)
+    base, spread = score_knots(scores_of(draws, weights[..., None]))
+    return np.asarray((scores_of(outcome, weights)[:, None] - base) / spread)

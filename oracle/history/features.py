@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oracle.types import METRICS, TARGETS, History, Run
+from oracle.types import METRICS, TARGETS, History
 
 Array = npt.NDArray[np.float64]
 Float32 = npt.NDArray[np.float32]
@@ -538,15 +538,13 @@ def decode(change: Array, values: Array, floor: float | Array) -> Array:
     return final
 
 
-def finals_of(runs: Sequence[Run]) -> Array:
-    """[run, 3] final values, NaN where undefined."""
-    return np.array([[_nan(getattr(run, t)) for t in TARGETS] for run in runs], np.float64).reshape(
-        -1, len(TARGETS)
-    )
-
-
-def _nan(value: float | None) -> float:
-    return np.nan if value is None else value
+def finals_of(ended: Sequence[Any]) -> Array:
+    """[run, 3] final values of what has them (runs, outcomes, rows), NaN where undefined."""
+    rows = [
+        (e.final_mqe, e.final_topographic_error, e.final_dead_neuron_ratio)  # after TARGETS
+        for e in ended
+    ]
+    return np.array(rows, np.float64).reshape(-1, len(TARGETS))
 
 
 def _read_plan(plan: dict[str, Array], progress: Array) -> Array:

@@ -79,6 +79,11 @@ def read_table(
     if header and not names[0] and _counts([row.cells[0] for row in rows]):
         left.remove(0)
         notes.append("first column left out: it has no name and counts the rows")
+    notes += [
+        f"column {names[c]} counts the rows: --without {names[c]} leaves it out"
+        for c in (left if header else ())
+        if len(rows) > 1 and _counts([row.cells[c] for row in rows])
+    ]
     values = np.array([[_value(row, c, names, file) for c in left] for row in rows])
     return SampleTable(values, tuple(names[c] for c in left) if header else (), tuple(notes))
 

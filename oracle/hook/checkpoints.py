@@ -70,7 +70,10 @@ class Checkpoints:
             return None
         for name, given in zip(METRICS[1:], (error, dead), strict=True):
             if given is None:
-                advice = f"Pass `{name}=`; without it the forecast is wider."
+                advice = (
+                    f"Pass `{name}=`: without it no run is stopped, unless no run of its "
+                    "population has it or the policy gives it the weight 0."
+                )
                 self._problems.note("missing_metric", must_be(name, "given", None, advice))
         return Checkpoint(
             at,
@@ -87,6 +90,13 @@ class Checkpoints:
         if not self.kept or self.total_epochs is None:
             return bool(self.kept)
         return reaches_end([c.epoch for c in self.kept], self.total_epochs)
+
+    @property
+    def never_measured(self) -> tuple[str, ...]:
+        """The metrics that no checkpoint has."""
+        return tuple(
+            m for m in METRICS if all(getattr(checkpoint, m) is None for checkpoint in self.kept)
+        )
 
     def history(self, fixed: dict[str, Any]) -> History:
         """Give the run so far, with what all its histories have in common.

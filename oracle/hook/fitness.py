@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
+from math import inf, isnan
+
+import numpy as np
 
 from oracle.errors import InvalidHistory, must_be
+from oracle.history.quality_score import scores_of, weights_of, weights_without
 from oracle.types import METRICS, QUALITY_WEIGHTS, Scale
 
 
@@ -19,6 +22,7 @@ class Fitness:
         censored: True where the run did not reach its end and the values are the medians of
             its last forecast (or, without one, its last values): rank it, never learn from it.
         mqe_of_mean: scale of the table, where known.
+        lacking: metrics that no run of its population has: the score does without.
     """
 
     mqe: float
@@ -26,6 +30,7 @@ class Fitness:
     dead_neuron_ratio: float | None
     censored: bool
     mqe_of_mean: float | None = None
+    lacking: tuple[str, ...] = ()
 
     def score(
         self,
@@ -33,7 +38,7 @@ class Fitness:
         weights: tuple[float, float, float] = QUALITY_WEIGHTS,
         scale: Scale | None = None,
     ) -> float:
-        """Give the quality score; an undefined metric counts 0.
+        """Give the quality score; infinite where a metric that counts is undefined.
 
         Args:
             weights: after METRICS.
@@ -45,8 +50,10 @@ class Fitness:
         if scale is Scale.RELATIVE and self.mqe_of_mean is None:
             raise InvalidHistory(must_be("context.mqe_of_mean", "known for this scale", None))
         unit = 1.0 if scale is Scale.RAW else self.mqe_of_mean or 1.0
-        values = (self.mqe / unit, self.topographic_error or 0.0, self.dead_neuron_ratio or 0.0)
-        return sum(w * v for w, v in zip(weights, values, strict=True))
+        counted = weights_of(unit, weights_without(self.lacking, weights))
+        values = (self.mqe, self.topographic_error, self.dead_neuron_ratio)
+        score = float(scores_of(np.array(values, dtype=np.float64), counted))
+        return inf if isnan(score) else score
 
     def objectives(self, names: tuple[str, ...] = METRICS) -> tuple[float, ...]:
         """Give the values to minimise, in the order of `names`: METRICS, or `score`.

@@ -102,8 +102,12 @@ class LocalJudge:
         self._forecast = forecast or self._forecast
         reference = self._shared("read the population", self._reference)
         decision = decide(history, forecast, reference, self._policy, previous=previous)
-        if decision.reason is Reason.PROTECTED and not self._held:
-            self._note_held_stop(history, forecast, reference, previous)
+        if decision.reason is Reason.CONTROL and not self._held:
+            self._held = True
+            self._shared(
+                "note a held stop",
+                lambda shared: shared.hold(self._name, self._run_id, history.progress),
+            )
         if self._log is not None:
             try:
                 self._log.append(history, reference, previous, decision)
@@ -120,7 +124,7 @@ class LocalJudge:
         else:
             scale = history.context.mqe_of_mean
             if outcome.censored and self._forecast is not None:
-                estimate = outcome_of(self._forecast, self._policy, mqe_of_mean=scale)
+                estimate = outcome_of(history, self._forecast, self._policy, mqe_of_mean=scale)
                 outcome = outcome.model_copy(update={"spread": estimate.spread})
             progress = 1.0 if state == "finished" else history.progress
             self._shared(
@@ -148,18 +152,6 @@ class LocalJudge:
 
     def _reference(self, shared: Population) -> Reference:
         return shared.reference(self._name, without=self._run_id, population_size=self._size)
-
-    def _note_held_stop(
-        self, history: History, forecast: Forecast | None, reference: Reference | None, n: int
-    ) -> None:
-        """Note a stop that only the control share held back: it measures wrong stops later."""
-        free = self._policy.model_copy(update={"control": 0.0})
-        if decide(history, forecast, reference, free, previous=n).stop:
-            self._held = True
-            self._shared(
-                "note a held stop",
-                lambda shared: shared.hold(self._name, self._run_id, history.progress),
-            )
 
     def _shared(self, doing: str, act: Callable[[Population], T]) -> T | None:
         """Use the population; None where there is none, or where it fails."""

@@ -16,10 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from oracle.decision.wrong_stops import Tally, WrongStops, score_of, upper_bound
+import numpy as np
+
+from oracle.decision.wrong_stops import Tally, WrongStops, wrong_stops
 from oracle.forks import UncutLock
+from oracle.history.quality_score import common_scale, same_scale, scores_among
 from oracle.hook.population_file import TIMEOUT_S, PopulationFile, place_of
 from oracle.types import (
+    GOOD,
     MAX_REFERENCE_RUNS,
     QUALITY_WEIGHTS,
     Outcome,
@@ -178,6 +182,8 @@ class Population:
     ) -> Reference:
         """Give what a run of the population must beat: every other run's outcome so far.
 
+        An outcome whose mqe_of_mean is not that of the population is of another table: left out.
+
         Args:
             name: the population.
             without: the run that asks.
@@ -185,10 +191,15 @@ class Population:
         """
         with self._file.lock:
             seen = self._refresh(name)
-            outcomes = [o for run_id, o in seen.outcomes.items() if run_id != without]
+            scale = common_scale(scale for _, scale in seen.outcomes.values())
+            outcomes = tuple(
+                outcome
+                for run_id, (outcome, its_scale) in seen.outcomes.items()
+                if run_id != without and same_scale(its_scale, scale)
+            )
             return Reference(
-                outcomes=tuple(outcomes[-MAX_REFERENCE_RUNS:]),
-                mqe_of_mean=seen.mqe_of_mean,
+                outcomes=outcomes,
+                mqe_of_mean=scale,
                 live=max(0, seen.live - 1) if without else seen.live,
                 population_size=population_size,
             )
@@ -228,7 +239,7 @@ class Population:
         self,
         name: str,
         *,
-        good: float = 0.1,
+        good: float = GOOD,
         weights: tuple[float, float, float] = QUALITY_WEIGHTS,
     ) -> WrongStops:
         """Measure wrong stops on the control runs: those that ended among the best share `good`."""
@@ -239,11 +250,9 @@ class Population:
                 " WHERE population = ? AND ended IS NOT NULL",
                 (name,),
             ).fetchall()
-        scores = sorted(score_of(row, weights) for row in rows)
-        bar = scores[max(1, round(good * len(scores))) - 1] if scores else 0.0
-        held = [score_of(row, weights) for row in rows if row[4]]
-        wrong = sum(score <= bar for score in held)
-        return WrongStops(len(held), wrong, upper_bound(wrong, len(held)))
+        table = np.array(rows, dtype=np.float64).reshape(-1, 5)  # None -> NaN
+        scores = scores_among(table[:, :3].T, [row[3] for row in rows], weights)
+        return wrong_stops(scores, table[:, 4] == 1.0, good)
 
     def close(self) -> None:
         """Close this process' connection; the next use opens it again."""
@@ -276,7 +285,7 @@ class Population:
             ).fetchone()[0]
         for run_id, ended, state, mqe, error, dead, spread, scale in reversed(rows):
             seen.outcomes.pop(run_id, None)  # a run begun anew counts at its new place
-            seen.outcomes[run_id] = Outcome(
+            outcome = Outcome(
                 run_id=run_id,
                 final_mqe=mqe,
                 final_topographic_error=error,
@@ -284,8 +293,8 @@ class Population:
                 censored=state == "stopped",
                 spread=spread,
             )
+            seen.outcomes[run_id] = outcome, scale
             seen.ended = ended
-            seen.mqe_of_mean = scale or seen.mqe_of_mean
         while len(seen.outcomes) > MAX_REFERENCE_RUNS:
             del seen.outcomes[next(iter(seen.outcomes))]
         if len(seen.outcomes) > n_ended:  # one of them was begun anew, and is no outcome now
@@ -321,10 +330,9 @@ class _Seen:
     """What this process has read of one population."""
 
     def __init__(self) -> None:
-        self.outcomes: dict[str, Outcome] = {}
+        self.outcomes: dict[str, tuple[Outcome, float | None]] = {}  # with the run's mqe_of_mean
         self.ended = 0
         self.live = 0
-        self.mqe_of_mean: float | None = None
         self.fresh = False
 
 

@@ -231,10 +231,17 @@ class WatchedRun:
             if last is None:
                 return Fitness(inf, None, None, True, scale)
             mqe, error, dead = last.mqe, last.topographic_error, last.dead_neuron_ratio
+            never = self._seen.never_measured
             if self._is_stopped and self._forecast is not None:
-                mqe, error, dead = (self._forecast.median(target) for target in TARGETS)
+                mqe, *ratios = (self._forecast.median(target) for target in TARGETS)
+                error, dead = (
+                    None if metric in never else median
+                    for metric, median in zip(METRICS[1:], ratios, strict=True)
+                )
             censored = self._is_stopped or self.state == "abandoned"
-            return Fitness(mqe, error, dead, censored, scale)
+            if self.decision is not None and self.decision.reason is Reason.NOT_MEASURED:
+                never = ()  # others have measured it
+            return Fitness(mqe, error, dead, censored, scale, never)
 
     def summary(self) -> str:
         """Tell in one line what was decided, and why nothing was stopped when nothing was."""

@@ -39,7 +39,7 @@ from oracle.hook.checkpoints import number
 from oracle.hook.fitness import Fitness
 from oracle.hook.local import Forecaster, loaded
 from oracle.hook.warn_once import Problems
-from oracle.types import History, Outcome, Policy, Reference, RunContext
+from oracle.types import METRICS, History, Outcome, Policy, Reference, RunContext
 
 #: User attribute of a trial that holds its history.
 HISTORY = "oracle_history"
@@ -79,7 +79,9 @@ def report(
     history["context"] = (context or RunContext()).model_dump(mode="json", exclude_none=True)
     trial.set_user_attr(HISTORY, history)
     scale = context.mqe_of_mean if context is not None else None
-    now = Fitness(float(mqe), row[2], row[3], censored=False, mqe_of_mean=scale)
+    rows = history["rows"]
+    never = tuple(m for k, m in enumerate(METRICS, 1) if all(r[k] is None for r in rows))
+    now = Fitness(float(mqe), row[2], row[3], False, mqe_of_mean=scale, lacking=never)
     trial.report(now.objectives((value,))[0], epoch)
 
 
@@ -180,7 +182,7 @@ class OraclePruner(BasePruner):
             return None
         if trial.state is TrialState.PRUNED:
             forecast = loaded(self._model).forecast(history)
-            return outcome_of(forecast, self._policy, mqe_of_mean=mqe_of_mean)
+            return outcome_of(history, forecast, self._policy, mqe_of_mean=mqe_of_mean)
         return Outcome(
             run_id=history.run_id,
             final_mqe=history.mqe[-1],

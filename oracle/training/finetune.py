@@ -11,12 +11,13 @@ import numpy as np
 from oracle.evaluation.intervals import Array, clusters_of, interval, mean_of
 from oracle.forecast.forecaster import Oracle
 from oracle.history.features import finals_of
+from oracle.history.quality_score import lacking, scores_of, weights_of, weights_without
 from oracle.model.artifact import Artifact
 from oracle.training.architectures import Architecture
 from oracle.training.batches import Settings
 from oracle.training.export import models_of
 from oracle.training.fit import Fitted, fit
-from oracle.types import QUALITY_WEIGHTS, TARGETS, Run, Scale
+from oracle.types import TARGETS, Run, Scale
 
 #: Fine-tuning is short and careful: the network already knows SOMs.
 EPOCHS = 15
@@ -120,18 +121,20 @@ def compare(before: Oracle, after: Oracle, runs: Sequence[Run], by: str = "table
     ]
     relative = all(run.history.context.mqe_of_mean for run, _ in cut)
     scale = Scale.RELATIVE if relative else Scale.RAW
-    weights = np.array([QUALITY_WEIGHTS] * len(cut))
-    if relative:
-        weights[:, 0] /= [run.history.context.mqe_of_mean or 1.0 for run, _ in cut]
-    # A metric that is undefined for a run (a 1x1 map) counts for neither.
-    outcome = finals_of([run for run, _ in cut])
-    weights[np.isnan(outcome)] = 0.0
-    truth = (np.nan_to_num(outcome) * weights).sum(axis=1)
+    unit = np.array([run.history.context.mqe_of_mean or 1.0 for run, _ in cut])
+    outcome = finals_of([run for run, _ in cut]).T
+    counted = weights_without(lacking(outcome))
+    weights = weights_of(unit if relative else np.ones_like(unit), counted)
+    # A run of which a metric is undefined that others have (a 1x1 map) counts for neither.
+    truth = scores_of(outcome, weights)
+    known = np.isfinite(truth)
+    cut = [pair for pair, is_known in zip(cut, known, strict=True) if is_known]
+    weights, truth = weights[:, known], truth[known]
 
     def errors(oracle: Oracle) -> Array:
         forecasts = oracle.forecast_many([prefix for _, prefix in cut])
         median = np.array([[f.median(target) for target in TARGETS] for f in forecasts])
-        return np.asarray(np.abs((median * weights).sum(axis=1) - truth))
+        return np.asarray(np.abs(scores_of(median.T, weights) - truth))
 
     old, new = errors(before), errors(after)
     tables = np.array([run.dataset for run, _ in cut])

@@ -12,12 +12,9 @@ from oracle.types.context import (
     Schedule,
 )
 from oracle.types.decision import (
-    MAX_REFERENCE_RUNS,
-    QUALITY_WEIGHTS,
     Action,
     Decision,
     Outcome,
-    Policy,
     Reason,
     Reference,
 )
@@ -31,6 +28,7 @@ from oracle.types.fields import (
     NULLABLE,
     RUN_ID_PATTERN,
     TARGETS,
+    UNION_TAG,
     Count,
     Finite,
     Flag,
@@ -51,11 +49,23 @@ from oracle.types.history import (
     History,
     Run,
     explain,
+    path_of,
     run_id_of,
+)
+from oracle.types.policy import (
+    GOOD,
+    MAX_REFERENCE_RUNS,
+    POLICIES,
+    QUALITY_WEIGHTS,
+    ParetoPolicy,
+    Policy,
+    PopulationPolicy,
+    ThresholdPolicy,
 )
 
 __all__ = [
     "CHECKPOINT",
+    "GOOD",
     "HEAD_LEVELS",
     "LEVELS",
     "MAX_CHECKPOINTS",
@@ -63,9 +73,11 @@ __all__ = [
     "MAX_SCHEDULE_POINTS",
     "METRICS",
     "NULLABLE",
+    "POLICIES",
     "QUALITY_WEIGHTS",
     "RUN_ID_PATTERN",
     "TARGETS",
+    "UNION_TAG",
     "Action",
     "Count",
     "Curve",
@@ -84,7 +96,9 @@ __all__ = [
     "Name",
     "NonNegative",
     "Outcome",
+    "ParetoPolicy",
     "Policy",
+    "PopulationPolicy",
     "Positive",
     "QualityForecast",
     "Ratio",
@@ -96,6 +110,8 @@ __all__ = [
     "Scale",
     "Schedule",
     "T",
+    "ThresholdPolicy",
     "explain",
+    "path_of",
     "run_id_of",
 ]

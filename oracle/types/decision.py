@@ -1,32 +1,15 @@
-"""What decides: Outcome, Reference and Policy go in, a Decision with its Reason comes out."""
+"""What decides: Outcome and Reference go in, a Decision with its Reason comes out."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from oracle.errors import must_be
-from oracle.types.fields import (
-    MAX_CHECKPOINTS,
-    METRICS,
-    Flag,
-    Frozen,
-    Many,
-    Mqe,
-    MqeOfMean,
-    Name,
-    NonNegative,
-    Positive,
-    Ratio,
-    RunId,
-)
-from oracle.types.forecast import Forecast, ModelInfo, Scale
-
-MAX_REFERENCE_RUNS = 10_000
-#: quality_score = sum of weight * metric (after METRICS); lower is better.
-QUALITY_WEIGHTS = (1.0, 1.0, 0.5)
+from oracle.types.fields import Flag, Frozen, Many, Mqe, MqeOfMean, NonNegative, Ratio, RunId
+from oracle.types.forecast import Forecast, ModelInfo
+from oracle.types.policy import MAX_REFERENCE_RUNS, Policy, owner_of, policy_named
 
 
 class Outcome(Frozen):
@@ -81,12 +64,15 @@ class Reason(StrEnum):
     UNLIKELY_GOOD = "unlikely_good"  # P(good) below the risk, patience used up
     UNLIKELY_GAIN = "unlikely_gain"  # P(hypervolume gain) below the risk
     WAITING = "waiting"  # would stop, patience not used up yet
-    PROTECTED = "protected"  # the current best, or drawn to run on as a control
+    BEST = "best"  # would stop, but is expected to be the best so far
+    CONTROL = "control"  # would stop, but was drawn to run on to measure wrong stops
     TOO_EARLY = "too_early"  # before min_progress
     TOO_FEW_CHECKPOINTS = "too_few_checkpoints"
     TOO_FEW_RUNS = "too_few_runs"  # population smaller than startup_runs
     NO_PROGRESS = "no_progress"  # total_epochs unknown and the rule needs it
     NO_SUPPORT = "no_support"  # history unlike the training data
+    NOT_MEASURED = "not_measured"  # a metric that the policy asks for has no known value
+    OTHER_SCALE = "other_scale"  # its mqe_of_mean is not that of its population
     TOO_UNCERTAIN = "too_uncertain"  # interval too wide to tell
     NO_POPULATION = "no_population"
     UNKNOWN_OBJECTIVE = "unknown_objective"  # an objective that the oracle does not forecast
@@ -94,62 +80,6 @@ class Reason(StrEnum):
     FINISHED = "finished"  # the run has used its budget, or nearly all of it
     OVERRULED = "overruled"  # a person said keep or stop
     ERROR = "error"
-
-
-class Policy(Frozen):
-    """Settings of a policy; each policy reads its own and ignores none silently.
-
-    Attributes:
-        name: threshold (the brief's rule), population, or pareto.
-        weights: of the quality score, after METRICS.
-        threshold: `threshold` stops above this raw quality score.
-        caution: `threshold` continues with a caution above this one.
-        scale: units of mqe inside the score for `threshold`; None = raw, as the brief.
-        good: share q of the population that counts as good.
-        risk: stop when P(good) or P(gain) is below this.
-        ramp: before this share of the budget the risk grows in proportion to progress from 0:
-            an early stop is one of many chances to err, and waiting tells more than later.
-        patience: consecutive checks below the risk before a stop.
-        min_progress: no stop before this share of the budget.
-        min_checkpoints: no stop with fewer checkpoints.
-        startup_runs: no stop before the population has this many outcomes. Few suffice: runs
-            to come are taken as exchangeable with those seen, so a short record stops little.
-        min_support: below this support the policy abstains.
-        epsilon: `pareto`: smallest hypervolume gain, share of the front's hypervolume.
-        objectives: `pareto`: names of what the search minimises, after METRICS.
-        control: share of stops let run to the end to measure wrong stops.
-    """
-
-    name: Literal["threshold", "population", "pareto"] = "threshold"
-    weights: tuple[NonNegative, NonNegative, NonNegative] = QUALITY_WEIGHTS
-    threshold: Positive = 1.0
-    caution: Positive = 0.5
-    scale: Scale | None = None
-    good: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.1
-    risk: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.02
-    ramp: Ratio = 0.3
-    patience: Annotated[int, Field(strict=True, ge=1, le=100)] = 1
-    min_progress: Ratio = 0.05
-    min_checkpoints: Annotated[int, Field(strict=True, ge=1, le=MAX_CHECKPOINTS)] = 2
-    startup_runs: Annotated[int, Field(strict=True, ge=1, le=MAX_REFERENCE_RUNS)] = 3
-    min_support: Ratio = 0.05
-    epsilon: NonNegative = 0.001
-    objectives: Many[Name] = Field(default=METRICS, min_length=1, max_length=16)
-    control: Ratio = 0.05
-
-    def risk_at(self, progress: float) -> float:
-        """The risk in force at a share of the budget, 0..1."""
-        return self.risk if progress >= self.ramp else self.risk * progress / self.ramp
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.caution > self.threshold:
-            raise ValueError(
-                must_be("caution", f"at most threshold ({self.threshold:g})", self.caution)
-            )
-        if not any(self.weights):
-            raise ValueError(must_be("weights", "positive for one metric at least", self.weights))
-        return self
 
 
 class Decision(Frozen):
@@ -178,6 +108,22 @@ class Decision(Frozen):
     below_risk: Annotated[int, Field(ge=0)] = 0
     policy: Policy
     model: ModelInfo | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_recorded(cls, given: Any) -> Any:
+        """Read what was recorded while a policy had every setting, and one reason two meanings."""
+        if not isinstance(given, dict):
+            return given
+        if given.get("reason") == "protected":
+            control = "as a control" in str(given.get("message"))
+            given = given | {"reason": Reason.CONTROL if control else Reason.BEST}
+        policy = given.get("policy")
+        if isinstance(policy, dict):
+            kind = policy_named(policy)
+            own = {n: v for n, v in policy.items() if n in kind.model_fields or not owner_of(n)}
+            given = given | {"policy": own}
+        return given
 
     @property
     def stop(self) -> bool:

@@ -44,6 +44,10 @@ T = TypeVar("T")
 Many = Annotated[tuple[T, ...], Field(fail_fast=True)]
 
 
+#: Begins the names that pydantic puts into a path where one type of several was chosen.
+UNION_TAG = "is:"
+
+
 class Frozen(BaseModel):
     """Immutable, strict about unknown fields, silent about nothing."""
 

@@ -19,6 +19,7 @@ from oracle.types.fields import (
     METRICS,
     NULLABLE,
     RUN_ID_PATTERN,
+    UNION_TAG,
     Frozen,
     Many,
     Mqe,
@@ -179,12 +180,18 @@ class History(Frozen):
             raise InvalidHistory(explain(error)) from None
 
 
+def path_of(location: tuple[int | str, ...]) -> str:
+    """Spell where in a body a problem is."""
+    parts = (str(part) for part in location)
+    return ".".join(part for part in parts if not part.startswith(UNION_TAG))
+
+
 def explain(error: ValidationError) -> str:
     """Turn pydantic's error into our message form, at most five problems."""
     items = error.errors(include_url=False)
     problems = []
     for item in items[:5]:
-        field = ".".join(str(part) for part in item["loc"])
+        field = path_of(item["loc"])
         rule = item["msg"][0].lower() + item["msg"][1:]
         if item["type"] == "value_error":
             problems.append(str(item["ctx"]["error"]))

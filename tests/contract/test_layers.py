@@ -44,7 +44,7 @@ USES: dict[str, tuple[str, ...]] = {
     "oracle.forecast": (
         "oracle.errors", "oracle.forks", "oracle.types", "oracle.history", "oracle.model",
     ),
-    "oracle.decision": ("oracle.errors", "oracle.types", "oracle.forecast"),
+    "oracle.decision": ("oracle.errors", "oracle.types", "oracle.history", "oracle.forecast"),
     "oracle.hook": (
         "oracle.errors", "oracle.forks", "oracle.types", "oracle.history", "oracle.forecast",
         "oracle.decision",
@@ -65,8 +65,8 @@ USES: dict[str, tuple[str, ...]] = {
     "oracle.server.storage": ("oracle.errors", "oracle.forks"),
     "oracle.server.http": ("oracle.errors", "oracle.types", "oracle.server.settings"),
     "oracle.server.runs": (
-        "oracle.errors", "oracle.types", "oracle.decision", "oracle.server.storage",
-        "oracle.server.http",
+        "oracle.errors", "oracle.types", "oracle.history", "oracle.decision",
+        "oracle.server.storage", "oracle.server.http",
     ),
     "oracle.server": (
         "oracle", "oracle.errors", "oracle.types", "oracle.history", "oracle.model",

@@ -64,6 +64,130 @@ def test_too_early(name: str) -> None:
     abstains(decide(HISTORY, hopeless(), REFERENCE, late), Reason.TOO_EARLY)
 
 
+def without(history: History, metric: str, where: str) -> History:
+    """Hide a metric of a history: throughout, at the end, or in the middle."""
+    n = len(history)
+    hidden = {"throughout": range(n), "at the end": [n - 1], "in the middle": range(1, n - 1)}
+    column = tuple(
+        None if i in hidden[where] else value for i, value in enumerate(getattr(history, metric))
+    )
+    return history.model_copy(update={metric: column})
+
+
+def reference_without(*metrics: str) -> Reference:
+    lacking = {f"final_{metric}": None for metric in metrics}
+    outcomes = tuple(o.model_copy(update=lacking) for o in REFERENCE.outcomes)
+    return REFERENCE.model_copy(update={"outcomes": outcomes})
+
+
+RATIOS = ("topographic_error", "dead_neuron_ratio")
+
+
+@pytest.mark.parametrize("metric", RATIOS)
+@pytest.mark.parametrize("where", ["throughout", "at the end"])
+def test_a_metric_that_is_asked_for_and_not_known_now(name: str, where: str, metric: str) -> None:
+    decision = decide(without(HISTORY, metric, where), hopeless(), REFERENCE, policy(name))
+    abstains(decision, Reason.NOT_MEASURED)
+    assert f"`{metric}` is not known at the last checkpoint" in decision.message
+    alone = decide(without(HISTORY, metric, where), hopeless(), None, policy(name))
+    abstains(alone, Reason.NOT_MEASURED)
+
+
+@pytest.mark.parametrize("metric", RATIOS)
+def test_a_metric_missing_in_the_middle_is_no_doubt(name: str, metric: str) -> None:
+    seen = without(HISTORY, metric, "in the middle")
+    assert decide(seen, hopeless(), REFERENCE, policy(name)).stop
+
+
+@pytest.mark.parametrize("metric", RATIOS)
+def test_a_metric_that_nobody_asks_for_may_be_missing(name: str, metric: str) -> None:
+    asked = {"objectives": ("mqe",)} if name == "pareto" else {"weights": (1.0, 0.0, 0.0)}
+    seen, others = without(HISTORY, metric, "throughout"), reference_without(metric)
+    decision = decide(seen, hopeless(), others, policy(name, **asked))
+    assert decision.stop
+    assert "without" not in decision.message
+
+
+@pytest.mark.parametrize("lacking", [(RATIOS[0],), (RATIOS[1],), RATIOS])
+def test_a_metric_that_the_whole_population_lacks_drops_out(
+    name: str, lacking: tuple[str, ...]
+) -> None:
+    seen = HISTORY
+    for metric in lacking:
+        seen = without(seen, metric, "throughout")
+    decision = decide(seen, hopeless(), reference_without(*lacking), policy(name))
+    assert decision.stop
+    told = f"judged without {' and '.join(lacking)}, which no run of the population has"
+    assert told in decision.message
+    # Whatever the forecast says of what nobody measures counts nothing.
+    guess = HOPELESS.copy()
+    guess[:, [1, 2]] = np.where([metric in lacking for metric in RATIOS], 0.0, guess[:, [1, 2]])
+    assert decide(seen, forecast_of(guess), reference_without(*lacking), policy(name)).stop
+
+
+def test_one_outcome_that_has_the_metric_is_enough_to_ask_for_it(name: str) -> None:
+    others = reference_without("dead_neuron_ratio")
+    one = Reference(outcomes=(*others.outcomes, REFERENCE.outcomes[0]), mqe_of_mean=SCALE)
+    seen = without(HISTORY, "dead_neuron_ratio", "throughout")
+    abstains(decide(seen, hopeless(), one, policy(name)), Reason.NOT_MEASURED)
+
+
+def test_outcomes_that_lack_a_metric_are_left_out_and_told(name: str) -> None:
+    lacking = reference_without("dead_neuron_ratio").outcomes
+    mixed = Reference(outcomes=(*lacking[:5], *REFERENCE.outcomes[5:]), mqe_of_mean=SCALE)
+    decision = decide(HISTORY, hopeless(), mixed, policy(name))
+    assert decision.stop
+    if name != "threshold":  # which does not rank
+        assert "5 outcomes are left out for want of a metric" in decision.message
+    few = Reference(outcomes=(*lacking, *REFERENCE.outcomes[:2]), mqe_of_mean=SCALE)
+    decision = decide(HISTORY, hopeless(), few, policy(name))
+    if name == "threshold":
+        assert decision.stop
+    else:
+        abstains(decision, Reason.TOO_FEW_RUNS)
+        assert "2 of the 3 outcomes needed; 30 outcomes are left out" in decision.message
+
+
+def test_nothing_that_is_asked_for_was_ever_measured(name: str) -> None:
+    asked = {"objectives": RATIOS} if name == "pareto" else {"weights": (0.0, 1.0, 0.5)}
+    seen = without(without(HISTORY, RATIOS[0], "throughout"), RATIOS[1], "throughout")
+    decision = decide(seen, hopeless(), reference_without(*RATIOS), policy(name, **asked))
+    abstains(decision, Reason.NOT_MEASURED)
+    assert "all that the policy asks for" in decision.message
+
+
+def test_a_member_that_lacks_a_metric_neither_stops_nor_competes(name: str) -> None:
+    histories = [run.history.prefix(10) for run in RUNS]
+    forecasts = Insider(RUNS).forecast_many(histories)
+    lone = [without(histories[0], "dead_neuron_ratio", "throughout"), *histories[1:]]
+    decisions = decide_population(lone, forecasts, REFERENCE, policy(name))
+    abstains(decisions[0], Reason.NOT_MEASURED)
+    if name == "population":
+        rest = decide_population(histories[1:], forecasts[1:], REFERENCE, policy(name))
+        assert [d.p_good for d in decisions[1:]] == [d.p_good for d in rest]
+    nobody = [without(h, "dead_neuron_ratio", "throughout") for h in histories]
+    others = reference_without("dead_neuron_ratio")
+    decisions = decide_population(nobody, [hopeless()] * 30, others, policy(name))
+    assert not {d.reason for d in decisions} & {Reason.NOT_MEASURED, Reason.TOO_FEW_RUNS}
+    assert all("judged without dead_neuron_ratio" in d.message for d in decisions)
+
+
+@pytest.mark.parametrize("factor", [1e-3, 0.5, 1.6, 1e3])
+def test_a_scale_that_is_not_the_populations(name: str, factor: float) -> None:
+    context = HISTORY.context.model_copy(update={"mqe_of_mean": SCALE * factor})
+    seen = HISTORY.model_copy(update={"context": context})
+    decision = decide(seen, hopeless(mqe_of_mean=SCALE * factor), REFERENCE, policy(name))
+    abstains(decision, Reason.OTHER_SCALE)
+    assert "`context.mqe_of_mean` is" in decision.message
+
+
+def test_folds_of_one_table_differ_a_little(name: str) -> None:
+    context = HISTORY.context.model_copy(update={"mqe_of_mean": SCALE * 1.4})
+    assert decide(
+        HISTORY.model_copy(update={"context": context}), hopeless(), REFERENCE, policy(name)
+    ).stop
+
+
 def test_no_support(name: str) -> None:
     abstains(decide(HISTORY, hopeless(support=0.0), REFERENCE, policy(name)), Reason.NO_SUPPORT)
 

@@ -37,13 +37,14 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, Reference, Policy]:
         mqe_of_mean=draw(st.sampled_from([None, SCALE])),
         population_size=draw(st.sampled_from([None, 5, 45])),
     )
-    policy = Policy(
-        name=draw(st.sampled_from(["threshold", "population", "pareto"])),
-        scale=draw(st.sampled_from([None, Scale.RELATIVE])),
-        good=draw(st.sampled_from([0.1, 0.5])),
-        risk=draw(st.sampled_from([0.02, 0.3, 0.9])),
-        control=draw(st.sampled_from([0.0, 0.5])),
-    )
+    own = {
+        "threshold": {"scale": [None, Scale.RELATIVE]},
+        "population": {"good": [0.1, 0.5], "risk": [0.02, 0.3, 0.9]},
+        "pareto": {"risk": [0.02, 0.3, 0.9]},
+    }
+    name = draw(st.sampled_from(sorted(own)))
+    settings = {setting: draw(st.sampled_from(values)) for setting, values in own[name].items()}
+    policy = Policy(name=name, control=draw(st.sampled_from([0.0, 0.5])), **settings)
     return worse, better, reference, policy
 
 

@@ -24,6 +24,7 @@ from oracle.errors import (
     RunNotFound,
     StoreUnavailable,
 )
+from oracle.types import POLICIES, UNION_TAG, path_of
 
 JSON_TYPE = "application/json"
 #: Longest message of an error, characters.
@@ -114,11 +115,11 @@ def invalid(error: ValidationError, model: type[BaseModel]) -> Invalid:
 def _tell(problem: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
     kind, loc = problem["type"], problem["loc"]
     if kind == "extra_forbidden":  # the unknown name is input too: name the known ones instead
-        parent = ".".join(map(str, loc[:-1]))
+        parent = path_of(loc[:-1])
         known = ", ".join(_fields_at(model, loc[:-1]))
         where = f"`{parent}`" if parent else "The body"
         return parent, f"{where} must have known fields only: {known}."
-    field = ".".join(map(str, loc))
+    field = path_of(loc)
     if kind == "value_error":
         message = problem["ctx"]["error"].args[0]
         if isinstance(message, Message):
@@ -133,7 +134,12 @@ def _tell(problem: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
 
 def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     for part in loc:
-        if isinstance(part, int) or part not in model.model_fields:
+        if isinstance(part, int):
+            continue
+        if part.startswith(UNION_TAG):
+            model = POLICIES[part.removeprefix(UNION_TAG)]
+            continue
+        if part not in model.model_fields:
             continue
         inner = _model_in(model.model_fields[part].annotation)
         if inner is None:

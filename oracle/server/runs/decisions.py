@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, insert, select
 
-from oracle.decision.policy import decide, is_control
+from oracle.decision.policy import decide
 from oracle.errors import OracleError
 from oracle.server.http.wire import Override
 from oracle.server.runs.references import Moment
@@ -43,20 +43,13 @@ def previous(connection: Connection, run: int, epoch: float) -> int:
 
 def judge(
     history: History, found: Found, moment: Moment | None, policy: Policy, previous: int
-) -> tuple[Decision, bool]:
-    """Decide, and tell whether only the control draw kept the run from being stopped.
-
-    A defect of ours never stops a run, and never loses a checkpoint.
-    """
+) -> Decision:
+    """Decide; a defect of ours never stops a run, and never loses a checkpoint."""
     reference = moment.reference if moment else None
     try:
         if isinstance(found, Exception):
             raise found
-        decision = decide(history, found, reference, policy, previous=previous)
-        if decision.reason is not Reason.PROTECTED or not is_control(history, policy.control):
-            return decision, False
-        strict = policy.model_copy(update={"control": 0.0})
-        return decision, decide(history, found, reference, strict, previous=previous).stop
+        return decide(history, found, reference, policy, previous=previous)
     except Exception as error:
         if not isinstance(error, OracleError):
             log.exception("decision failed")
@@ -68,7 +61,7 @@ def judge(
             reason=Reason.ERROR,
             message=message,
             policy=policy,
-        ), False
+        )
 
 
 def overruled(decision: Decision, override: Override | None) -> Decision:

@@ -37,6 +37,7 @@ from oracle.types import (
     History,
     Outcome,
     Policy,
+    Reason,
     RunContext,
 )
 
@@ -166,13 +167,14 @@ class Runs:
                 connection, row.owner, row.population, row.run_id, row.population_size
             )
         previous = decisions.previous(connection, row.id, history.epochs[-1])
-        decision, control = decisions.judge(history, found, moment, policy, previous)
+        decision = decisions.judge(history, found, moment, policy, previous)
+        control = decision.reason is Reason.CONTROL
         decision = decisions.overruled(decision, row.override)
         now = self.clock()
         decisions.add(connection, row, history, decision, moment, previous, now)
         if decision.stop and decision.forecast is not None:
             scale = moment.reference.mqe_of_mean if moment else None
-            stand_in = outcome_of(decision.forecast, policy, mqe_of_mean=scale)
+            stand_in = outcome_of(history, decision.forecast, policy, mqe_of_mean=scale)
             outcomes.add(connection, row, stand_in, history.context.mqe_of_mean, now)
         after = connection.execute(
             _UPDATE_RUN,
@@ -217,7 +219,8 @@ class Runs:
             if last is None or not last.censored:
                 forecast = decisions.last_forecast(connection, row.id)
                 if forecast is not None:
-                    outcome = outcomes.from_quantiles(forecast, outcome)
+                    history = history_of(connection, row)
+                    outcome = outcomes.from_quantiles(history, forecast, outcome)
                 outcomes.add(connection, row, outcome, mqe_of_mean, now)
             state = "stopped"
         else:

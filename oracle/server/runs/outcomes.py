@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, insert, select
 
+from oracle.decision.policy import medians_of
 from oracle.server.http.wire import FinishRequest
 from oracle.server.storage.schema import outcomes
-from oracle.types import TARGETS, Forecast, Outcome
+from oracle.types import TARGETS, Forecast, History, Outcome
 
 # Built once: putting a statement together costs more than running it.
 _LAST = (
@@ -76,15 +77,9 @@ def contradiction(stored: Outcome | None, told: Outcome) -> str | None:
     return next((n for n in names if getattr(stored, n, None) != getattr(told, n)), None)
 
 
-def from_quantiles(forecast: Forecast, outcome: Outcome) -> Outcome:
+def from_quantiles(history: History, forecast: Forecast, outcome: Outcome) -> Outcome:
     """Stand for a stopped run by its stored forecast, which has no draws any more."""
     quality = forecast.quality[-1]
     low, high = (quality.values[forecast.levels.index(level)] for level in (0.25, 0.75))
-    return Outcome(
-        run_id=outcome.run_id,
-        final_mqe=forecast.median("final_mqe"),
-        final_topographic_error=forecast.median("final_topographic_error"),
-        final_dead_neuron_ratio=forecast.median("final_dead_neuron_ratio"),
-        censored=True,
-        spread=(high - low) / 2,
-    )
+    changes = {"run_id": outcome.run_id, "spread": (high - low) / 2}
+    return medians_of(history, forecast).model_copy(update=changes)

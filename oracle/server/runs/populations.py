@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, Row, case, func, select
 
-from oracle.decision.wrong_stops import upper_bound
+from oracle.decision.wrong_stops import wrong_stops
 from oracle.errors import RunNotFound
+from oracle.history.features import finals_of
+from oracle.history.quality_score import among_best, common_scale, scores_among
 from oracle.server.http.wire import (
     EndedRun,
     PopulationCount,
@@ -18,8 +22,8 @@ from oracle.server.http.wire import (
     WrongStops,
 )
 from oracle.server.runs.listing import iso, latest_outcomes
-from oracle.server.storage.schema import outcomes, runs
-from oracle.types import Policy, Scale
+from oracle.server.storage.schema import runs
+from oracle.types import FloatArray, Policy, Scale
 
 #: Populations and outcomes shown at once.
 MAX_POPULATIONS = 200
@@ -83,7 +87,9 @@ def detail(connection: Connection, owner: str, name: str, policy: Policy) -> Pop
         raise RunNotFound("There is no such population.")
     ended = [m for m in members if m.state != "running"]
     found = _outcomes(connection, [m.id for m in ended])
-    scale = _scale(connection, owner, name)
+    standing = [(m, o) for m in ended if (o := found.get(m.id)) is not None]
+    scores = _scores([o for _, o in standing], policy)
+    scale = common_scale(o.mqe_of_mean for _, o in standing)
     ends = [
         EndedRun(
             run_id=m.run_id,
@@ -92,11 +98,10 @@ def detail(connection: Connection, owner: str, name: str, policy: Policy) -> Pop
             final_dead_neuron_ratio=o.final_dead_neuron_ratio,
             censored=o.censored,
             spread=o.spread,
-            quality=quality(o, policy, scale),
+            quality=None if isnan(score) else float(score),
             control=m.control,
         )
-        for m in ended
-        if (o := found.get(m.id)) is not None
+        for (m, o), score in zip(standing, scores, strict=True)
     ]
     states = [m.state for m in members]
     return PopulationDetail(
@@ -107,9 +112,9 @@ def detail(connection: Connection, owner: str, name: str, policy: Policy) -> Pop
         mqe_of_mean=scale,
         updated_at=iso(max(m.updated_at for m in members)),
         savings=_savings(ended),
-        wrong_stops=_wrong_stops(members, ends, policy),
+        wrong_stops=_wrong_stops(members, ends, scores, policy.good_share),
         scale=(Scale.RELATIVE if scale else Scale.RAW).value,
-        weights=policy.weights,
+        weights=policy.quality_weights,
         outcomes=tuple(ends[-MAX_OUTCOMES:]),
     )
 
@@ -123,29 +128,15 @@ def is_good(
             runs.c.owner == owner, runs.c.population == population, runs.c.state != "running"
         )
     ).all()
-    scale = _scale(connection, owner, population)
-    scores = {
-        o.run_id: score
-        for o in _outcomes(connection, list(ids)).values()
-        if (score := quality(o, policy, scale)) is not None
-    }
-    bar = _bar(list(scores.values()), policy.good)
-    return bar is not None and run_id in scores and scores[run_id] <= bar
+    found = list(_outcomes(connection, list(ids)).values())
+    good = among_best(_scores(found, policy), policy.good_share)
+    return any(o.run_id == run_id and is_one for o, is_one in zip(found, good, strict=True))
 
 
-def quality(outcome: Row[Any], policy: Policy, mqe_of_mean: float | None) -> float | None:
-    """Score an outcome, relative where the scale is known; None where a metric is undefined."""
-    topographic, dead = outcome.final_topographic_error, outcome.final_dead_neuron_ratio
-    if topographic is None or dead is None:
-        return None
-    mqe = outcome.final_mqe / (mqe_of_mean or 1.0)
-    w = policy.weights
-    return float(w[0] * mqe + w[1] * topographic + w[2] * dead)
-
-
-def _bar(scores: list[float], good: float) -> float | None:
-    """The worst score that still counts as good."""
-    return sorted(scores)[max(1, round(good * len(scores))) - 1] if scores else None
+def _scores(ended: Sequence[Any], policy: Policy) -> FloatArray:
+    """[outcome] quality scores on one scale; NaN where one cannot be compared."""
+    scales = [o.mqe_of_mean for o in ended]
+    return scores_among(finals_of(ended).T, scales, policy.quality_weights)
 
 
 def _outcomes(connection: Connection, ids: list[int]) -> dict[int, Row[Any]]:
@@ -153,20 +144,6 @@ def _outcomes(connection: Connection, ids: list[int]) -> dict[int, Row[Any]]:
     for start in range(0, len(ids), _CHUNK):
         found |= latest_outcomes(connection, ids[start : start + _CHUNK])
     return found
-
-
-def _scale(connection: Connection, owner: str, population: str) -> float | None:
-    scale: float | None = connection.scalar(
-        select(outcomes.c.mqe_of_mean)
-        .where(
-            outcomes.c.owner == owner,
-            outcomes.c.population == population,
-            outcomes.c.mqe_of_mean.is_not(None),
-        )
-        .order_by(outcomes.c.id.desc())
-        .limit(1)
-    )
-    return scale
 
 
 def _savings(ended: Sequence[Any]) -> Savings:
@@ -182,16 +159,16 @@ def _savings(ended: Sequence[Any]) -> Savings:
     )
 
 
-def _wrong_stops(members: Sequence[Any], ends: list[EndedRun], policy: Policy) -> WrongStops:
-    scored = [(e, e.quality) for e in ends if e.quality is not None]
-    bar = _bar([score for _, score in scored], policy.good)
-    controls = [score for e, score in scored if e.control and not e.censored]
-    wrong = sum(bar is not None and score <= bar for score in controls)
+def _wrong_stops(
+    members: Sequence[Any], ends: list[EndedRun], scores: FloatArray, good: float
+) -> WrongStops:
+    held = np.array([e.control and not e.censored for e in ends], dtype=bool)
+    found = wrong_stops(scores, held, good)
     return WrongStops(
-        controls=len(controls),
+        controls=found.controls,
         waiting=sum(m.control and m.state == "running" for m in members),
-        wrong=wrong,
-        rate=wrong / len(controls) if controls else None,
-        upper=upper_bound(wrong, len(controls)),
-        good=policy.good,
+        wrong=found.wrong,
+        rate=found.wrong / found.controls if found.controls else None,
+        upper=found.upper,
+        good=good,
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from oracle.history.quality_score import common_scale, same_scale
 from oracle.server.storage.schema import outcomes, runs
 from oracle.types import MAX_REFERENCE_RUNS, Outcome, Reference
 
@@ -69,14 +70,13 @@ class Moment:
 class _Seen:
     outcome_id: int = 0
     count: int = 0
-    mqe_of_mean: float | None = None
-    outcomes: OrderedDict[str, Outcome] = field(default_factory=OrderedDict)
-    known: dict[str, tuple[tuple[Outcome, ...], str]] = field(default_factory=dict)
+    outcomes: OrderedDict[str, tuple[Outcome, float | None]] = field(default_factory=OrderedDict)
+    known: dict[str, tuple[tuple[Outcome, ...], float | None, str]] = field(default_factory=dict)
 
     def add(self, row: Any) -> None:
         """Enter one more outcome; a run's later outcome replaces its earlier one."""
         self.outcomes.pop(row.run_id, None)
-        self.outcomes[row.run_id] = Outcome(
+        outcome = Outcome(
             run_id=row.run_id,
             final_mqe=row.final_mqe,
             final_topographic_error=row.final_topographic_error,
@@ -84,23 +84,28 @@ class _Seen:
             censored=row.censored,
             spread=row.spread,
         )
+        self.outcomes[row.run_id] = outcome, row.mqe_of_mean
         if len(self.outcomes) > MAX_REFERENCE_RUNS:
             self.outcomes.popitem(last=False)
         self.outcome_id = row.id
         self.count += 1
-        self.mqe_of_mean = row.mqe_of_mean or self.mqe_of_mean
         self.known.clear()
 
     def moment(self, without: str, live: int, population_size: int | None) -> Moment:
-        """Give the reference of the run `without`."""
+        """Give the reference of the run `without`; another table's outcomes are left out."""
         member = without if without in self.outcomes else ""
         if member not in self.known:
-            others = tuple(o for run_id, o in self.outcomes.items() if run_id != member)
-            self.known[member] = (others, _digest(others, self.mqe_of_mean))
-        others, sha256 = self.known[member]
+            scale = common_scale(its_scale for _, its_scale in self.outcomes.values())
+            others = tuple(
+                outcome
+                for run_id, (outcome, its_scale) in self.outcomes.items()
+                if run_id != member and same_scale(its_scale, scale)
+            )
+            self.known[member] = (others, scale, _digest(others, scale))
+        others, scale, sha256 = self.known[member]
         reference = Reference(
             outcomes=others,
-            mqe_of_mean=self.mqe_of_mean,
+            mqe_of_mean=scale,
             live=live,
             population_size=population_size,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,12 +12,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from collector.collect import journal_path, local_processes
+from collector.sources import MAX_ROWS, OwnTable
 from oracle import cli
 from oracle.errors import OracleError
 from oracle.history.dataset import metadata_path, read_dataset, write_dataset
+from oracle.history.tables import role_of
 
 NEXUSSOM = Path(__file__).parents[2] / "data" / "nexussom"
 #: Small tables, so that a run takes a moment.
@@ -109,6 +113,27 @@ BAD = {
         ["run", "--preset", "test", "--tables", "iris", "--out", "{out}"],
         "`--tables` must be left out",
     ),
+    "no such table": (["run", "--table", "{tmp}/no.csv", "--out", "{out}"], "no such file"),
+    "text in a table": (
+        ["run", "--table", "{words}", "--out", "{out}"],
+        "--without 'b' leaves the column out",
+    ),
+    "a table of one row": (["run", "--table", "{row}", "--out", "{out}"], "rows that differ"),
+    "two kinds of table": (
+        ["run", "--table", "{words}", "--tables", "iris", "--out", "{out}"],
+        "left out with",
+    ),
+    "table of another preset": (
+        ["run", "--table", "{words}", "--preset", "test", "--out", "{out}"],
+        "left out with",
+    ),
+    "scaling": (
+        ["run", "--table", "{row}", "--scaling", "log", "--out", "{out}"],
+        "standard, none",
+    ),
+    "a field": (["ingest", "{nexussom}", "--columns", "x=y", "--out", "{out}"], "of the fields"),
+    "budget": (["ingest", "{nexussom}", "--total-epochs", "0", "--out", "{out}"], "above 0"),
+    "no columns": (["ingest", "{words}", "--out", "{out}"], "--columns epochs=COLUMN"),
     "no runs of maps": (["run", "--runs", "0", "--out", "{out}"], "`runs` must be at least 1"),
     "no workers": (["run", "--workers", "0", "--out", "{out}"], "`workers` must be at least 1"),
     "missing path": (["ingest", "{tmp}/none", "--out", "{out}"], "there is none"),
@@ -145,13 +170,15 @@ def places(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Path
         ("narrow", "\n".join(lines).replace(",censored", ",stopped", 1)),
     ):
         (inputs / f"{name}.csv").write_text(text + "\n")
+    (inputs / "words.csv").write_text("a,b\n1,x\n2,y\n")
+    (inputs / "row.csv").write_text("a,b\n1,2\n")
     (inputs / "history.json").write_text(
         '{"epochs": [1, 2], "mqe": [1], "topo_error": [0, 0], "dead_ratio": [0, 0]}'
     )
     return {
         "tmp": tmp_path / "empty", "out": out, "nexussom": NEXUSSOM, "sound": sound,
         "history": inputs / "history.json",
-        **{name: inputs / f"{name}.csv" for name in ("broken", "short", "narrow")},
+        **{name: inputs / f"{name}.csv" for name in ("broken", "short", "narrow", "words", "row")},
     }  # fmt: skip
 
 
@@ -166,6 +193,39 @@ def test_bad_input_is_one_line_and_exit_2(
     assert "Traceback" not in err
     assert places["out"].read_bytes() == places["sound"].read_bytes()
     assert not journal_path(places["out"]).exists()
+
+
+def test_what_was_read_already_is_one_line(
+    places: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = (places["sound"], places["sound"], NEXUSSOM, NEXUSSOM)
+    code, printed, _ = call(capsys, "ingest", *paths, "--out", places["tmp"] / "d.csv")
+    assert code == 0
+    assert "7 read already, by an earlier path: left out" in printed
+    assert "8 skipped" in printed
+    assert printed.count("must have checkpoints") == 1  # the same reason twice is told once
+    assert re.search(r"2 times, first .*row 9: `row` must be 50 cells wide", printed)
+
+
+def test_a_tidy_table_by_its_own_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table, log, out = tmp_path / "t.csv", tmp_path / "log.csv", tmp_path / "d.csv"
+    table.write_text("0,1,2,3\n.2,.4,.1,.3\n.3,.5,.2,.4\n")
+    log.write_text("trial;when;Error\nlr=0.1;50;.5\nlr=0.1;100;.25\n")
+    code, printed, err = call(
+        capsys, "ingest", log, "--columns", "run_id=trial,epochs=when", "--columns", "mqe=error",
+        "--total-epochs", 100, "--dataset", "mine", "--table", table, "--out", out,
+    )  # fmt: skip
+    assert code == 0, err
+    for line in ("mqe read from Error", "2 x 4; first line taken as the header: 0, 1, 2, 3"):
+        assert line in printed
+    (run,) = read_dataset(out)
+    assert (run.dataset, run.source, run.censored, run.final_mqe) == ("mine", "export", False, 0.25)
+    context = run.history.context
+    assert (context.n_samples, context.n_features) == (2, 4)
+    assert context.mqe_of_mean == pytest.approx(0.1, abs=1e-9)
+    told = facts(out)
+    assert told["given"] == {run.run_id: {"name": "lr=0.1"}}
+    assert told["ingest"]["read_as"]["epochs"] == ["when"]
 
 
 def test_one_scale_is_not_given_to_two_tables(
@@ -206,6 +266,58 @@ def test_run_does_not_depend_on_workers(tmp_path: Path, capsys: pytest.CaptureFi
     assert sorted({run.dataset for run in one}) == [
         "iris-minmax", "linnerud-standard", "wine-minmax"
     ]  # fmt: skip
+
+
+def a_table(folder: Path, name: str = "mine.csv") -> Path:
+    rng = np.random.default_rng(0)
+    rows = [f"{i},{a:.3f},{b:.3f},7,x" for i, (a, b) in enumerate(rng.normal(size=(40, 2)))]
+    path = folder / name
+    path.write_text("\n".join(["id;a;b;same;kind".replace(";", ","), *rows]))
+    return path
+
+
+def test_run_on_a_table_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table, out = a_table(tmp_path), tmp_path / "o.csv"
+    args = ("run", "--table", table, "--without", "id,kind", "--runs", 3, "--workers", 1)
+    code, printed, err = call(capsys, *args, "--out", out)
+    assert code == 0, err
+    for note in ("40 x 3", "taken as the header: id, a", "1 constant columns", "scaling standard"):
+        assert note in printed
+    runs = read_dataset(out)
+    assert {run.dataset for run in runs} == {"mine-standard"}
+    assert {run.history.context.n_features for run in runs} == {2}
+    assert {run.history.context.n_samples for run in runs} == {40}
+    scale = runs[0].history.context.mqe_of_mean
+    assert scale is not None
+    assert 1 < scale < 2**0.5  # of two standardised columns
+    code, printed, _ = call(capsys, *args, "--out", out, "--json")
+    assert json.loads(printed)["made"] == 0  # finished before
+
+
+def test_a_table_named_as_a_bundled_one_has_no_role(tmp_path: Path) -> None:
+    own = OwnTable.of(a_table(tmp_path, "wine.csv"), without=("id", "kind"), scaling="none")
+    assert own.dataset == "own-wine"
+    assert role_of(own.dataset) is None
+    assert OwnTable.of(a_table(tmp_path, "my.big.csv.gz")).dataset == "my-standard"
+
+
+def test_a_table_that_was_changed_meanwhile_is_refused(tmp_path: Path) -> None:
+    own = OwnTable.of(a_table(tmp_path), without=("id", "kind"))
+    own.read()
+    with (tmp_path / "mine.csv").open("a") as file:
+        file.write("\n9,9,9,9,x")
+    with pytest.raises(OracleError, match="changed meanwhile"):
+        own.read()
+
+
+def test_a_long_table_is_drawn_from_always_alike(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(f"{i},{i % 7}" for i in range(MAX_ROWS + 5)))
+    own = OwnTable.of(path, scaling="none")
+    values, notes = own.read()
+    assert len(values) == MAX_ROWS
+    assert (own.read()[0] == values).all()
+    assert "2000 rows drawn" in notes
 
 
 def _end_this_process(index: int) -> str:

@@ -50,7 +50,7 @@ def test_each_line_replays_to_the_decision_it_logs(tmp_path: Path, policy: str |
         logged = LoggedDecision.model_validate_json(line)
         assert replay_decision(line, StandIn()) == logged.decision  # type: ignore[arg-type]
         assert logged.decision.model_dump() == decision.model_dump()
-    assert not run.problems.counts
+    assert set(run.problems.counts) <= {"earlier_search"}  # whose runs fill the file
 
 
 def test_a_torn_last_line_is_closed_and_not_glued_to(tmp_path: Path) -> None:

@@ -8,7 +8,17 @@ from made_runs import SCALE, forecast_of
 
 from oracle.decision.policy import decide, decide_population, is_control, outcome_of
 from oracle.errors import InvalidHistory
-from oracle.types import Action, Forecast, History, Outcome, Policy, Reason, Reference, Scale
+from oracle.types import (
+    Action,
+    Forecast,
+    History,
+    Outcome,
+    Policy,
+    PopulationPolicy,
+    Reason,
+    Reference,
+    Scale,
+)
 
 
 def history(**changes: object) -> History:
@@ -124,22 +134,22 @@ def test_patience_counts_consecutive_checks() -> None:
 
 
 def test_the_risk_grows_from_nothing_to_its_value() -> None:
-    policy = Policy(risk=0.02, ramp=0.4)
+    policy = PopulationPolicy(risk=0.02, ramp=0.4)
     assert [policy.risk_at(p) for p in (0.0, 0.2, 0.4, 0.9)] == pytest.approx(
         [0.0, 0.01, 0.02, 0.02]
     )
-    assert Policy(ramp=0.0).risk_at(0.0) == Policy().risk
+    assert PopulationPolicy(ramp=0.0).risk_at(0.0) == PopulationPolicy().risk
 
 
 def test_the_expected_best_is_never_stopped() -> None:
     bad = Reference(outcomes=outcomes(5.0, 6.0, 7.0), mqe_of_mean=SCALE)
     decision = decide(history(), forecast(1.5), bad, Policy(control=0.0))
-    assert (decision.action, decision.reason) == (Action.CONTINUE, Reason.PROTECTED)
+    assert (decision.action, decision.reason) == (Action.CONTINUE, Reason.BEST)
 
 
 def test_controls_run_on_and_say_so() -> None:
     decision = decide(history(), forecast(1.5), MANY, Policy(name="population", control=1.0))
-    assert (decision.action, decision.reason) == (Action.CONTINUE, Reason.PROTECTED)
+    assert (decision.action, decision.reason) == (Action.CONTINUE, Reason.CONTROL)
     assert "control" in decision.message
 
 
@@ -203,7 +213,7 @@ def test_a_generation_of_unequal_lengths_is_refused() -> None:
 
 def test_a_stopped_run_is_remembered_by_its_forecast() -> None:
     told = forecast(0.6)
-    outcome = outcome_of(told, POPULATION)
+    outcome = outcome_of(history(), told, POPULATION)
     assert outcome.censored
     assert outcome.final_mqe == told.median("final_mqe")
     # Half the central 50 % of mqe / 2, topographic error and half the dead neurons together.

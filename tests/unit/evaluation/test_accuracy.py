@@ -122,7 +122,17 @@ def test_a_metric_that_no_run_has_is_unknown() -> None:
     by_score = {row["score"]: row["mae"] for row in found["errors"]}
     assert by_score["final_topographic_error"] is None
     assert by_score["final_mqe"] > 0
-    assert found["stopping"] == []
+    assert by_score["quality_relative"] > 0  # of what is left
+    assert found["quality_without"] == ["topographic_error"]
+    assert {row["n"] for row in found["stopping"]} == {20}
+
+
+def test_a_run_that_lacks_what_others_have_is_not_scored() -> None:
+    one = [RUNS[0].model_copy(update={"final_topographic_error": None}), *RUNS[1:20]]
+    found = report(score(one, Insider(RUNS), progress=(0.5,)))
+    assert "quality_without" not in found
+    by_score = {row["score"]: row["n"] for row in found["errors"]}
+    assert (by_score["final_mqe"], by_score["quality_relative"]) == (20, 19)
 
 
 def test_without_a_scale_the_raw_score_is_reported() -> None:

@@ -75,7 +75,9 @@ def test_in_step_decides_as_decide_population_does(population: Recorded) -> None
             forecast = population.forecasts[c][i]
             if decision.stop and forecast is not None:
                 result[i] = c
-                outcomes.append(outcome_of(forecast, POLICY, mqe_of_mean=2.0))
+                outcomes.append(
+                    outcome_of(population.prefixes[c][i], forecast, POLICY, mqe_of_mean=2.0)
+                )
     # Stopped members enter in another order, so their noise is another: ties may tip.
     assert (stops != result).mean() <= 0.05
 

@@ -85,6 +85,10 @@ def test_columns_are_left_out_by_name(tmp_path: Path) -> None:
     table = read_table(path, without=("species", "id"))
     assert table.values.tolist() == [[0.2], [0.3]]
     assert table.names == ("x",)
+    counting = read_table(written(tmp_path, "id,x\n1,.2\n2,.3\n"))
+    assert counting.values.shape == (2, 2)
+    assert "column id counts the rows: --without id leaves it out" in counting.notes
+    path = written(tmp_path, "id,x,species\n7,.2,setosa\n9,.3,virginica\n")
     with pytest.raises(DatasetError, match=r"id, x, species.*'kind'"):
         read_table(path, without=("kind",))
     with pytest.raises(DatasetError, match="no header"):

@@ -14,7 +14,16 @@ from stand_in import StandIn
 from oracle.decision.policy import is_control
 from oracle.errors import OracleWarning
 from oracle.hook import Population, WatchedRun, policy_for, watch
-from oracle.types import Action, Forecast, History, Outcome, Policy, Reason
+from oracle.types import (
+    QUALITY_WEIGHTS,
+    Action,
+    Forecast,
+    History,
+    Outcome,
+    Policy,
+    PopulationPolicy,
+    Reason,
+)
 
 Report = Callable[[WatchedRun, float], bool]
 
@@ -140,6 +149,14 @@ def test_values_given_after_a_stop_are_of_a_map_cut_short() -> None:
     assert fitness.mqe == run.decision.forecast.median("final_mqe")  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(("last", "state"), [(95, "finished"), (94.9, "left")])
+def test_a_run_is_whole_from_95_percent_on(last: float, state: str) -> None:
+    with watch(total_epochs=100, model=StandIn()) as run:
+        for epoch in (10, 12, 14, last):
+            good(run, epoch)
+    assert run.state == state
+
+
 def test_final_values_can_be_given() -> None:
     with watch(total_epochs=1000, model=StandIn()) as run:
         good(run, 400)
@@ -221,9 +238,23 @@ def test_a_control_run_goes_on_and_measures_wrong_stops(filled: Population) -> N
         for epoch in range(1, 11):
             assert not good(run, epoch, mqe=0.9)
         assert run.state == "live"
-    assert (Action.CONTINUE, Reason.PROTECTED) in run._counts
+    assert (Action.CONTINUE, Reason.CONTROL) in run._counts
     wrong = filled.wrong_stops("table")
     assert (wrong.controls, wrong.wrong) == (1, 0)
+
+
+def test_the_expected_best_is_let_on_but_measures_no_wrong_stop(tmp_path: Path) -> None:
+    shared, hard = Population(tmp_path / "runs.db"), Policy(threshold=0.05, caution=0.05)
+    for i in range(4):
+        shared.end("table", Outcome(run_id=f"{i}", final_mqe=9.0, final_topographic_error=0.1,
+                                    final_dead_neuron_ratio=0.1))  # fmt: skip
+    with watch(
+        total_epochs=10, population=shared, population_name="table", policy=hard, model=StandIn()
+    ) as run:
+        for epoch in range(1, 11):
+            assert not good(run, epoch)
+    assert run._counts[Action.CONTINUE, Reason.BEST] > 0
+    assert shared.wrong_stops("table").controls == 0
 
 
 def _drawn(run_id: str, share: float) -> bool:
@@ -308,9 +339,10 @@ def test_reports_after_the_end_are_ignored() -> None:
 
 def test_the_policy_follows_from_the_objectives() -> None:
     one = policy_for(("score",))
-    assert (one.name, one.weights) == ("population", Policy().weights)
-    assert one.risk > Policy().risk  # a search still ranks what it stops
-    assert one.good < Policy().good
+    assert (one.name, one.quality_weights) == ("population", QUALITY_WEIGHTS)
+    assert isinstance(one, PopulationPolicy)
+    assert one.risk > PopulationPolicy().risk  # a search still ranks what it stops
+    assert one.good < PopulationPolicy().good
     mqe = policy_for(("mqe",), risk=0.01)
     assert (mqe.weights, mqe.risk, mqe.good) == ((1.0, 0.0, 0.0), 0.01, one.good)
     several = policy_for(("mqe", "dead_neuron_ratio"))

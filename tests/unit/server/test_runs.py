@@ -298,7 +298,7 @@ def test_control_runs_measure_wrong_stops(store: Store) -> None:
     bench.fill()
     bench.runs.policy = bench.policy.model_copy(update={"control": 0.999999})
     decision, _ = bench.append("kept", [10, 20], mqe=5.0)
-    assert decision.reason is Reason.PROTECTED
+    assert decision.reason is Reason.CONTROL
     assert bench.detail("kept").run.control
     assert bench.population().wrong_stops.waiting == 1
     assert bench.finish("kept", final_mqe=5.0).wrong_stop is False

@@ -11,12 +11,15 @@ export const REASON = {
   unlikely_good: "almost no chance left to end among the best",
   unlikely_gain: "almost no chance left to add to the Pareto front",
   waiting: "would be stopped, but patience is not used up yet",
-  protected: "protected: the best so far, or drawn to run on as a control",
+  best: "would be stopped, but is expected to be the best so far",
+  control: "would be stopped, but was drawn to run on as a control",
   too_early: "too early in the budget to judge",
   too_few_checkpoints: "too few checkpoints to judge",
   too_few_runs: "too few runs of this population have ended",
   no_progress: "total_epochs is unknown, so progress is too",
   no_support: "unlike the runs the model was trained on",
+  not_measured: "a metric that the policy asks for was not reported",
+  other_scale: "its mqe_of_mean is not that of its population: another table or scaling",
   too_uncertain: "the forecast is too wide to tell",
   no_population: "belongs to no population to be ranked in",
   unknown_objective: "an objective that the model does not forecast",
@@ -29,9 +32,10 @@ export const REASON = {
 // For a column of a table.
 const SHORT = {
   good: "forecast good", caution: "between the thresholds", promising: "fair chance to be good", above_threshold: "beyond the threshold",
-  unlikely_good: "unlikely to end good", unlikely_gain: "unlikely to add to the front", waiting: "patience not used up", protected: "protected",
+  unlikely_good: "unlikely to end good", unlikely_gain: "unlikely to add to the front", waiting: "patience not used up", best: "best so far",
+  control: "a control",
   too_early: "too early to judge", too_few_checkpoints: "too few checkpoints", too_few_runs: "too few ended runs", no_progress: "budget unknown",
-  no_support: "unlike the training data", too_uncertain: "too uncertain", no_population: "no population", unknown_objective: "unknown objective",
+  no_support: "unlike the training data", not_measured: "a metric is missing", other_scale: "another scale", too_uncertain: "too uncertain", no_population: "no population", unknown_objective: "unknown objective",
   no_model: "no model", finished: "budget used up", overruled: "a person decided", error: "forecast failed",
 };
 export const short = (word) => SHORT[word] ?? word ?? "no decision yet";

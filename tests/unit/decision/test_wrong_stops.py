@@ -1,0 +1,52 @@
+"""The wrong-stop rate measures the rule that stops: the file, the service and replays agree."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from oracle.decision.wrong_stops import upper_bound, wrong_stops
+
+NAN = math.nan
+
+
+def counted(scores: list[float], held: list[int], good: float = 0.1) -> tuple[int, int]:
+    mask = np.isin(np.arange(len(scores)), held)
+    found = wrong_stops(np.array(scores), mask, good)
+    assert found.upper == upper_bound(found.wrong, found.controls)
+    return found.controls, found.wrong
+
+
+def test_of_46_runs_the_best_4_are_good() -> None:
+    scores = [float(i) for i in range(46)]
+    assert counted(scores, [3]) == (1, 1)
+    assert counted(scores, [4]) == (1, 0)
+    assert counted(scores, [0, 3, 4, 45]) == (4, 2)
+
+
+def test_a_tie_with_the_last_good_one_is_a_wrong_stop() -> None:
+    assert counted([0.1, 0.1, *[0.5] * 8], [1]) == (1, 1)
+    assert counted([0.1, math.nextafter(0.1, 1), *[0.5] * 8], [1]) == (1, 0)
+
+
+def test_what_cannot_be_scored_is_no_control_and_no_competitor() -> None:
+    assert counted([NAN, *range(10)], [0]) == (0, 0)
+    # Of 19 the best one is good; with the NaNs counted it would be two.
+    scores = [float(i) for i in range(19)] + [NAN] * 9
+    assert counted(scores, [1, 19]) == (1, 0)
+
+
+def test_nobody_held_is_nothing_known() -> None:
+    found = wrong_stops(np.array([0.1, 0.2]), np.zeros(2, dtype=bool), 0.1)
+    assert (found.controls, found.wrong, found.upper) == (0, 0, 1.0)
+    assert "not measured yet" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "bound"),
+    [(0, 1, 0.95), (0, 5, 0.4507), (0, 300, 0.00994), (2, 2000, 0.00314), (5, 5, 1.0), (0, 0, 1.0)],
+)
+def test_the_bound_is_clopper_and_pearsons(successes: int, trials: int, bound: float) -> None:
+    assert upper_bound(successes, trials) == pytest.approx(bound, rel=0.01)
