@@ -103,6 +103,8 @@ class Configuration:
         if rng.random() < 0.5 and self.rows * self.cols > 64:
             side = min(4, self.rows, self.cols) if 1 in (self.rows, self.cols) else 4
             rows, cols = max(side, int(self.rows * 0.8)), max(side, int(self.cols * 0.8))
+            if self.grid == "hexagonal-torus":  # its columns come in pairs
+                cols += cols % 2
             factor = max(rows, cols) / max(self.rows, self.cols)
             start = self.radius.start * factor
             return replace(self, rows=rows, cols=cols, radius=replace(self.radius, start=start))

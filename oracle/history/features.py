@@ -368,7 +368,7 @@ def encode_columns(c: Columns) -> Float32:
         rest[:, :, i, 0] = np.where(now == now, now, rest[:, :, i, 0])
         put(f"{name}_known", rest[:, :, i, 0] == rest[:, :, i, 0])
         put(f"{name}_planned", rest[:, :, i, 3] == rest[:, :, i, 3])
-    out[:, :, _PLAN] = rest.reshape(runs, time, -1)
+    out[:, :, _PLAN] = rest.reshape(runs, time, len(PLANS) * len(_READ))
 
     rows, cols, samples = c.size["map_rows"], c.size["map_cols"], c.size["n_samples"]
     neurons, updates, batch = rows * cols, c.size["total_updates"], c.size["batch_size"]

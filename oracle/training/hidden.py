@@ -45,6 +45,8 @@ PROFILES: dict[str, tuple[float, tuple[str, ...]]] = {
 #: How a ratio is missing -> how often: never measured, no longer measured, not measured at times.
 MISSING_RATIO = {"throughout": 0.035, "from then on": 0.015, "at times": 0.015}
 RATIOS = ("topographic_error", "dead_neuron_ratio")
+#: Factor on all rates in calibration: every class of knowledge needs examples.
+HIDDEN_OFTEN = 2.0
 _SIZES = {
     "scale": ("mqe_of_mean",),
     "map": ("map_rows", "map_cols"),
@@ -94,7 +96,7 @@ def hide(c: Columns, hidden: dict[str, Flags]) -> None:
         elif group == "geometry":
             c.geometry[rows] = np.nan
         elif group == "kind":
-            c.kind[rows] = 0.0
+            c.kind[rows, :-2] = 0.0
         elif group == "torus":
             c.kind[rows, -2:] = 0.0
 

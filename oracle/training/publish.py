@@ -33,6 +33,7 @@ from oracle.model.manifest import Manifest, Scaling
 from oracle.model.network import Ensemble
 from oracle.training.export import forecast, golden, weights_of
 from oracle.training.fit import Fitted
+from oracle.training.hidden import HIDDEN_OFTEN
 from oracle.training.support_fit import fit_support
 from oracle.training.windows import LENGTHS, Windows
 from oracle.types import METRICS, TARGETS, History, ModelInfo, Run
@@ -44,8 +45,6 @@ GOLDEN_LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34)
 #: Windows drawn of each calibration run: with all inputs, and with inputs hidden.
 CALIBRATION_WINDOWS = 14
 CALIBRATION_HIDDEN = 18
-#: Factor on the rates at which inputs are hidden there: every class needs examples.
-HIDDEN_OFTEN = 2.0
 #: Fewer calibration runs than this cannot replace a fine-tuned oracle's own calibration.
 MIN_CALIBRATION_RUNS = 100
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from collector.broad_space import sample_broad, sample_searches
 from collector.fast_run import SIGNIFICANT_DIGITS, presets, run_one
 from collector.sources import dataset_names, load_dataset, load_table, scale
-from collector.space import sample_ea, sample_narrow, sample_wide
+from collector.space import sample_ea, sample_wide
 from oracle.errors import OracleError
+from oracle.history.geometry import geometry_of
 from oracle.history.tables import ROLES, SCALINGS, role_of, tables
 
 
@@ -27,23 +29,31 @@ def test_pretraining_runs_are_whole_and_their_own() -> None:
             history.mqe[-1],
             history.dead_neuron_ratio[-1],
         )
-        assert all(v is not None for v in context.model_dump().values())
+        told = context.model_dump(exclude={"toroidal"})  # who measures it as flat knows of none
+        assert all(v is not None for v in told.values())
         assert context.schedule is not None
-        assert 17 <= len(context.schedule.progress) <= 33
+        assert 17 <= len(context.schedule.progress) <= 33 + 4  # two jumps, before and after
+        assert context.geometry is not None
+        assert context.geometry.quantization_map is not None
         assert all(float(f"{v:.{SIGNIFICANT_DIGITS}g}") == v for v in history.mqe)
     again = run_one(39, 11, {"preset": "pretraining"})
     assert again == runs[39]
     assert run_one(39, 12, {"preset": "pretraining"}) != runs[39]
 
 
-@pytest.mark.parametrize("preset", ["calibrate", "test"])
+@pytest.mark.parametrize("preset", ["calibrate", "test", "broad"])
 def test_whole_tables_make_populations(preset: str) -> None:
-    names = dataset_names(preset)  # type: ignore[arg-type]
+    role = "test" if preset == "broad" else preset
+    names = dataset_names(role)  # type: ignore[arg-type]
     count = len(names)
     first, second = (run_one(index, 0, {"preset": preset}) for index in (3, 3 + count))
     assert first.dataset == second.dataset == names[3]
     assert first.run_id != second.run_id
-    assert first.history.context.n_samples == len(load_dataset(names[3]))
+    context = first.history.context
+    data = load_dataset(names[3])
+    assert context.n_samples == len(data)
+    neurons = (context.map_rows or 0) * (context.map_cols or 0)
+    assert context.geometry == geometry_of(np.ascontiguousarray(data), neurons)
     assert presets()[preset].runs % count == 0
 
 
@@ -103,16 +113,10 @@ def test_ea_space_is_wide() -> None:
     assert len({c.sigma_decay_function for c in drawn}) == 6
 
 
-def test_narrow_runs_end_with_hardly_any_neighbourhood() -> None:
-    rng = np.random.default_rng(0)
-    narrow, wide = ([draw(rng, 300) for _ in range(400)] for draw in (sample_narrow, sample_wide))
-    reach = {"gaussian": 1.0, "narrow_gaussian": 0.5**0.5, "half_gaussian": 0.5}
-    ends = [reach[c.neighborhood] * c.radius.end for c in narrow]
-    others = [c.radius.end for c in wide if c.neighborhood == "gaussian"]
-    assert np.median(ends) < 0.7 * np.median(others)
-    assert 0.5 < np.mean([c.neighborhood != "gaussian" for c in narrow]) < 0.9
-    batch = [np.mean([c.mode == "batch" for c in found]) for found in (narrow, wide)]
-    assert batch[0] > 2 * batch[1]
-    run = run_one(3, 2, {"preset": "narrow"})
-    assert run.history.context.neighborhood == "gaussian"  # as the library calls it
-    assert run_one(3, 2, {"preset": "narrow"}) == run
+def test_each_preset_draws_from_its_space() -> None:
+    """The test tables' runs stay what they were; all that trains and calibrates is broad."""
+    draws = {name: preset.sample for name, preset in presets().items()}
+    assert draws.pop("test") is sample_wide
+    assert draws.pop("searches") is sample_searches
+    assert set(draws.values()) == {sample_broad}
+    assert "narrow" not in presets()

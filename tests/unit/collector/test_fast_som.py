@@ -77,6 +77,71 @@ def test_torus_has_no_border() -> None:
     np.testing.assert_array_equal(np.sort(squared, axis=1)[0], np.sort(squared, axis=1)[7])
 
 
+def neighbours(row: int, col: int, rows: int, cols: int, hexagonal: bool) -> set[int]:
+    """The neighbours of a neuron on a grid without borders, written out."""
+    if not hexagonal:
+        around = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if (r, c) != (0, 0)]
+        return {(row + r) % rows * cols + (col + c) % cols for r, c in around}
+    # Every other column, the last among them, lies half a neuron back: its neighbours to the left
+    # and right are of the row before and its own; those of the others of its own and the next.
+    beside = (-1, 0) if (cols - 1 - col) % 2 == 0 else (0, 1)
+    across = {(row + r) % rows * cols + (col + c) % cols for r in beside for c in (-1, 1)}
+    return across | {(row + r) % rows * cols + col for r in (-1, 1)}
+
+
+@pytest.mark.parametrize("grid", ["torus", "hexagonal-torus"])
+def test_a_torus_is_measured_without_its_borders(grid: Grid) -> None:
+    rng = np.random.default_rng(4)
+    rows, cols, hexagonal = 5, 6, grid.startswith("hexagonal")
+    weights, data = rng.normal(size=(rows, cols, 3)), rng.normal(size=(300, 3))
+    distance = np.linalg.norm(data[:, None] - weights.reshape(-1, 3), axis=2)
+    best, second = np.argsort(distance, axis=1)[:, :2].T
+    apart = [
+        s not in neighbours(*divmod(int(b), cols), rows, cols, hexagonal)
+        for b, s in zip(best, second, strict=True)
+    ]
+    mqe, error, dead = FastSom(weights, grid).measure(data)
+    assert error == pytest.approx(np.mean(apart), abs=1e-12)
+    assert mqe == pytest.approx(distance.min(axis=1).mean(), rel=1e-12)
+    assert dead == pytest.approx(1 - len(set(best.tolist())) / (rows * cols))
+    # As if it had borders: more neighbours are none.
+    flat = FastSom(weights, grid, flat_measure=True).measure(data)
+    assert flat[1] is not None
+    assert flat[1] > error
+    assert (flat[0], flat[2]) == (mqe, dead)
+
+
+@pytest.mark.parametrize("grid", ["torus", "hexagonal-torus"])
+def test_every_neuron_of_a_torus_is_like_every_other(grid: Grid) -> None:
+    found = lattice(4, 6, grid)
+    hexagonal = grid.startswith("hexagonal")
+    squared = np.sort(found.squared[found.pair_class], axis=1)
+    np.testing.assert_allclose(squared, squared[[0]] * np.ones((24, 1)), atol=1e-9)
+    for neuron in range(24):
+        expected = neighbours(*divmod(neuron, 6), 4, 6, hexagonal)
+        assert set(np.flatnonzero(found.adjacent[neuron]).tolist()) == expected
+        assert len(expected) == (6 if hexagonal else 8)
+
+
+@pytest.mark.parametrize("grid", ["torus", "hexagonal-torus"])
+def test_a_torus_is_trained_across_its_borders(grid: Grid) -> None:
+    """An update at a corner moves what lies beyond both borders as much as what lies within."""
+    weights = np.zeros((6, 6, 1))
+    weights[0, 0] = 0.1
+    som = FastSom(weights, grid, "gaussian")
+    som.online(np.array([[1.0]]), np.zeros(1, int), np.zeros(1, int), np.ones(1), np.full(1, 0.8))
+    moved = som.weights[..., 0]
+    assert moved[0, 0] == 1.0
+    assert min(moved[1, 0], moved[0, 1]) > 0.1
+    assert moved[1, 0] == pytest.approx(moved[5, 0])
+    assert moved[0, 1] == pytest.approx(moved[0, 5])
+    bordered = FastSom(weights, "hexagonal" if grid.startswith("hex") else "rectangular")
+    bordered.online(
+        np.array([[1.0]]), np.zeros(1, int), np.zeros(1, int), np.ones(1), np.full(1, 0.8)
+    )
+    assert bordered.weights[5, 0, 0] < 1e-3
+
+
 @pytest.mark.parametrize("neighborhood", sorted(set(NEIGHBORHOODS) - {"mexican_hat", "triangle"}))
 def test_one_sample_at_a_time_is_online(neighborhood: str) -> None:
     """A batch of one, averaged, is an online update."""

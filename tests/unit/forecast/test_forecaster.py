@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from oracle import Oracle
+from oracle.errors import InvalidHistory
 from oracle.history.dataset import read_dataset
-from oracle.types import LEVELS, TARGETS, Forecast, History, Run, Scale
+from oracle.types import LEVELS, METRICS, TARGETS, Forecast, History, Run, Scale
 
 SAMPLE = Path(__file__).parents[3] / "data" / "sample.csv.gz"
 
@@ -29,7 +30,8 @@ def values(forecast: Forecast) -> np.ndarray:
 
 
 def test_one_and_many_agree(oracle: Oracle, runs: list[Run]) -> None:
-    histories = [run.history.prefix(1 + i % len(run.history)) for i, run in enumerate(runs)]
+    histories = [run.history.prefix(i % len(run.history)) for i, run in enumerate(runs)]
+    assert not len(histories[0])
     together = oracle.forecast_many(histories)
     for history, forecast in zip(histories, together, strict=True):
         alone = oracle.forecast(history)
@@ -53,6 +55,75 @@ def test_forecasts_are_possible_ordered_and_deterministic(oracle: Oracle, runs: 
         np.testing.assert_array_equal(again.draws, forecast.draws)
         assert again == forecast
         assert forecast.quality_on(Scale.RELATIVE) is not None
+
+
+def test_the_plan_alone_is_forecast(oracle: Oracle, runs: list[Run]) -> None:
+    """Before the first checkpoint: as possible, ordered and deterministic as later."""
+    plans = [run.history.prefix(0) for run in runs]
+    for plan, forecast in zip(plans, oracle.forecast_many(plans), strict=True):
+        assert (forecast.progress, forecast.n_checkpoints, forecast.will_worsen) == (0.0, 0, 0.0)
+        quantiles = values(forecast)
+        assert (np.diff(quantiles, axis=1) >= 0).all()
+        assert (quantiles >= 0).all()
+        assert (quantiles[1:] <= 1).all()
+        assert 0 <= forecast.support <= 1
+        assert forecast.quality_on(Scale.RELATIVE) is not None
+        assert oracle.forecast(plan) == oracle.forecast(plan)
+    # What the counter counts, and how far, says nothing before it has begun.
+    other = plans[0].model_copy(update={"total_epochs": 7.0})
+    assert values(oracle.forecast(other)).tolist() == values(oracle.forecast(plans[0])).tolist()
+
+
+def test_before_the_first_checkpoint_mqe_needs_its_scale(oracle: Oracle, runs: list[Run]) -> None:
+    context = runs[0].history.context.model_copy(update={"mqe_of_mean": None})
+    plan = History(context=context)
+    for ask in (
+        lambda: oracle.forecast(plan),
+        lambda: oracle.forecast_many([runs[0].history, plan]),
+    ):
+        with pytest.raises(
+            InvalidHistory, match=r"`context.mqe_of_mean` must be known.*context_of"
+        ):
+            ask()
+    # Alone it is enough.
+    assert oracle.forecast(History(context={"mqe_of_mean": 0.7})).final["final_mqe"][2] < 0.7
+
+
+def test_the_curve_leads_to_the_end(oracle: Oracle, runs: list[Run]) -> None:
+    histories = [run.history.prefix(i % 9) for i, run in enumerate(runs)]
+    for forecast in oracle.forecast_many(histories):
+        curve = forecast.curve
+        assert curve is not None
+        assert curve.of_the_rest == (0.25, 0.5, 0.75, 1.0)
+        for metric, target in zip(METRICS, TARGETS, strict=True):
+            way = np.array(getattr(curve, metric))
+            assert way.shape == (4, len(LEVELS))
+            assert tuple(way[-1]) == forecast.final[target]
+            assert (np.diff(way, axis=1) >= 0).all()
+            assert (way >= 0).all()
+            assert metric == "mqe" or (way <= 1).all()
+        assert Forecast.model_validate_json(forecast.model_dump_json()).curve == curve
+
+
+def test_the_curve_is_what_the_run_goes_through(oracle: Oracle) -> None:
+    """On runs that trained nothing: nearer the way than the end is, and honest on it."""
+    cut = [(r, p) for r in read_dataset(SAMPLE) if (p := r.history.until(0.2)) is not None]
+    forecasts = oracle.forecast_many([prefix for _, prefix in cut])
+    inside, at_half, at_end = [], [], []
+    for (run, prefix), forecast in zip(cut, forecasts, strict=True):
+        history, scale = run.history, run.history.context.mqe_of_mean
+        assert forecast.curve is not None
+        for i, share in enumerate(forecast.curve.of_the_rest):
+            budget = history.epochs[-1]
+            at = prefix.epochs[-1] + share * (budget - prefix.epochs[-1])
+            truth = float(np.interp(at, history.epochs, history.mqe))
+            low, _, middle, _, high = forecast.curve.mqe[i]
+            inside.append(low <= truth <= high)
+            if share == 0.5:
+                at_half.append(abs(middle - truth) / scale)
+                at_end.append(abs(forecast.median("final_mqe") - truth) / scale)
+    assert np.mean(inside) == pytest.approx(0.9, abs=0.08)
+    assert np.mean(at_half) < 0.8 * np.mean(at_end)
 
 
 def test_draws_stay_in_process(oracle: Oracle, brief_history: dict[str, object]) -> None:
@@ -105,3 +176,14 @@ def test_it_forecasts_better_than_the_last_value(oracle: Oracle) -> None:
     last = np.array([p.mqe[-1] for p in prefixes]) / scale
     ours = np.array([f.median("final_mqe") for f in oracle.forecast_many(prefixes)]) / scale
     assert np.abs(ours - truth).mean() < 0.5 * np.abs(last - truth).mean()
+
+
+def test_from_the_plan_alone_it_forecasts_better_than_the_average_run(oracle: Oracle) -> None:
+    runs = read_dataset(SAMPLE)
+    scale = np.array([run.history.context.mqe_of_mean for run in runs])
+    truth = np.array([run.final_mqe for run in runs]) / scale
+    ours = oracle.forecast_many([run.history.prefix(0) for run in runs])
+    median = np.array([f.median("final_mqe") for f in ours]) / scale
+    assert np.abs(median - truth).mean() < 0.6 * np.abs(np.median(truth) - truth).mean()
+    low, high = np.array([f.final["final_mqe"] for f in ours])[:, [0, -1]].T / scale
+    assert ((low <= truth) & (truth <= high)).mean() > 0.75

@@ -110,7 +110,7 @@ def test_without_any_whole_outcome_nothing_is_moved() -> None:
 
 def test_each_class_is_moved_by_what_it_was_wrong_by(world: tuple) -> None:
     """Histories without a scale end worse than forecast: theirs move up, nobody else's."""
-    examples, _ = world
+    examples = world[0]
     worse = [
         (draws, outcome + 0.1 * (i % 2), unit) for i, (draws, outcome, unit) in enumerate(examples)
     ]

@@ -89,7 +89,7 @@ BROKEN: dict[str, Change] = {
     "a list for the numbers": lambda n: n.update(support=[1, 2]),
     "no quality": lambda n: n.pop("quality"),
     "offsets of 1e308": lambda n: n["calibration"].update(
-        offsets=(1e308 * np.ones_like(n["calibration"]["offsets"])).tolist(),
+        offsets=(1e308 * np.sign(np.array(n["calibration"]["offsets"]) - 0.01)).tolist(),
     ),
     "support that is always whole": lambda n: n["support"].update(out_bias=1e300),
     "another support": lambda n: n["support"].update(out_bias=n["support"]["out_bias"] - 3),

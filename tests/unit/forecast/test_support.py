@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from oracle.errors import ArtifactIncompatible
-from oracle.forecast.support import Support, describe
+from oracle.forecast.support import GROUPS, Support, describe, described_rows, group_of
 from oracle.history.dataset import read_dataset
-from oracle.history.features import FEATURES, columns_of, encode
-from oracle.training.corruptions import CORRUPTIONS, draw_prefixes, hide_context
+from oracle.history.features import FEATURES, columns_of, encode, encode_columns, thin
+from oracle.training.corruptions import CORRUPTIONS, draw_prefixes, with_plan
+from oracle.training.hidden import hide_inputs
 from oracle.training.support_fit import fit_support
-from oracle.types import History, Run
+from oracle.types import METRICS, History, Run
 
 DATA = Path(__file__).parents[2] / "data" / "support"
 
@@ -52,7 +53,7 @@ def test_the_same_seed_gives_the_same_numbers(
 def test_score_lies_within_0_and_1_and_the_batch_agrees(
     support: Support, runs: dict[str, list[Run]]
 ) -> None:
-    histories = [run.history.prefix(1 + i % 12) for i, run in enumerate(runs["calibrate"])]
+    histories = [run.history.prefix(i % 12) for i, run in enumerate(runs["calibrate"])]
     encoded = [encode(history) for history in histories]
     single = [support.score([e], [h])[0] for e, h in zip(encoded, histories, strict=True)]
     assert all(0 <= value <= 1 for value in single)
@@ -87,6 +88,49 @@ def test_what_is_no_number_has_no_support(
     assert Support.from_json(numbers)._level(float("nan"), 0) == 0.0
 
 
+def test_a_plan_alone_is_scored_among_plans(support: Support, runs: dict[str, list[Run]]) -> None:
+    plans = [encode(run.history.prefix(0)) for run in runs["calibrate"]]
+    scores = np.array(support.score(plans))
+    assert 0.25 < scores.mean() < 0.75
+    absurd = runs["calibrate"][0].history.prefix(0)
+    context = absurd.context.model_copy(update={"map_rows": 1e6, "map_cols": 1e6, "n_samples": 1e9})
+    assert support.score([encode(absurd.model_copy(update={"context": context}))]) == [0.0]
+    # One group of calibration for plans, others for checkpoints; the plan row counts as none.
+    whole = thin(runs["calibrate"][0].history)
+    groups = {n: group_of(described_rows(encode(whole.prefix(n)))) for n in (0, 1, 2, 3, 6, 15)}
+    assert len(set(groups.values())) == len(groups)
+    assert max(groups.values()) < GROUPS
+
+
+def test_the_plan_row_is_no_checkpoint(support: Support, runs: dict[str, list[Run]]) -> None:
+    """What is described of a run with checkpoints does not hang on the row before them."""
+    rows = encode(thin(runs["calibrate"][0].history).prefix(5))
+    other = rows.copy()
+    other[0] = 25.0
+    assert support.score([rows]) == support.score([other])
+    assert len(described_rows(rows)) == 5
+    assert len(described_rows(rows[:1])) == 1
+
+
+def test_drawn_prefixes_are_encoded_as_histories_are(runs: dict[str, list[Run]]) -> None:
+    """What the score is fitted on is what it is asked about."""
+    columns = columns_of([run.history for run in runs["train"]])
+    drawn = draw_prefixes(columns, 30, 1, np.random.default_rng(2))
+    rows = encode_columns(with_plan(drawn))
+    rng = np.random.default_rng(2)
+    picked = rng.integers(len(columns), size=30)
+    for i, run in enumerate(picked):
+        whole = runs["train"][run].history
+        at = [whole.epochs.index(e) for e in drawn.step["epochs"][i, : drawn.length[i]]]
+        cut = {
+            name: tuple(values[k] for k in at)
+            for name in ("epochs", *METRICS, "learning_rate", "radius")
+            if (values := getattr(whole, name)) is not None
+        }
+        expected = encode(whole.model_copy(update=cut))
+        np.testing.assert_array_equal(rows[i, : 1 + drawn.length[i]], expected)
+
+
 def test_the_brief_is_supported(support: Support, brief_history: dict[str, Any]) -> None:
     assert support.score([encode(History.parse(brief_history))])[0] > 0.05
 
@@ -117,7 +161,7 @@ def test_a_spike_between_encoded_checkpoints_is_seen(
     for spike in (50.0, 0.001):
         spiked = History.parse({**smooth, "mqe": [1.0, 0.8, 0.7, spike, 0.65]})
         rows = encode(spiked)
-        assert len(rows) == 4
+        assert len(rows) == 1 + 4
         assert support.score([rows], [spiked]) == [0.0]
     calm = History.parse(smooth)
     assert support.score([encode(calm)], [calm]) == support.score([encode(calm)])
@@ -158,7 +202,7 @@ def test_corrupted_histories_stay_valid(corrupt: Any, runs: dict[str, list[Run]]
     columns = columns_of([run.history for run in runs["train"]])
     prefixes = draw_prefixes(columns, 200, 2, rng)
     assert (prefixes.length >= 2).all()
-    hide_context(prefixes, rng)
+    hide_inputs(prefixes, 1.6, rng)
     before = prefixes.step["mqe"].copy()
     sizes = {name: values.copy() for name, values in prefixes.size.items()}
     corrupt(prefixes, rng)

@@ -14,7 +14,7 @@ from oracle.model.weights import pack, unpack
 
 SMALL = Network(trunk=Recurrent(units=(3,)), dense=(2,))
 BOTH = Network(trunk=Recurrent(units=(2, 3), bidirectional=True), dense=())
-ENSEMBLE = Ensemble(n_features=4, networks=(SMALL, BOTH))
+ENSEMBLE = Ensemble(n_features=4, n_targets=3, networks=(SMALL, BOTH))
 
 
 def test_the_order_is_declared() -> None:
