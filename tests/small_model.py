@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from oracle.history.features import FEATURES, FEATURES_VERSION
+from oracle.history.features import FEATURES, FEATURES_VERSION, OUTPUTS
 from oracle.model.artifact import (
     MANIFEST,
     MANIFEST_DIGEST,
@@ -54,7 +54,7 @@ def write_stand_in(
     """
     width = len(FEATURES)
     network = Network(trunk=Recurrent(units=(6, 5), bidirectional=bidirectional), dense=(4,))
-    ensemble = Ensemble(n_features=width, networks=(network,) * networks)
+    ensemble = Ensemble(n_features=width, n_targets=OUTPUTS, networks=(network,) * networks)
     layers = random_layers(ensemble, seed)
     rng = np.random.default_rng(seed)
     cases = [rng.normal(size=(n, width)).astype(np.float32) for n in (1, 3, 7)]

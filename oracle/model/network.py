@@ -17,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from oracle.history.features import OUTPUTS
 from oracle.model.graph import Graph, Value
 from oracle.model.recurrent import Float32, Recurrent, Shape, Units
-from oracle.types import HEAD_LEVELS, Frozen
+from oracle.types import HEAD_LEVELS, TARGETS, Frozen
 
 #: What reads the sequence; `kind` tells one from another.
 Trunk = Recurrent
@@ -64,7 +63,7 @@ class Ensemble(Frozen):
     """
 
     n_features: Annotated[int, Field(strict=True, ge=1, le=512)]
-    n_targets: Annotated[int, Field(strict=True, ge=1, le=16)] = OUTPUTS
+    n_targets: Annotated[int, Field(strict=True, ge=1, le=16)] = len(TARGETS)
     n_levels: Annotated[int, Field(strict=True, ge=1, le=99)] = len(HEAD_LEVELS)
     networks: tuple[Network, ...] = Field(min_length=1, max_length=32)
 

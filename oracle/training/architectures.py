@@ -21,11 +21,10 @@ import keras
 from keras import ops
 
 from oracle.errors import must_be
-from oracle.history.features import OUTPUTS
 from oracle.model.network import Network
 from oracle.model.recurrent import Recurrent
 from oracle.training.losses import QuantileHead
-from oracle.types import HEAD_LEVELS
+from oracle.types import HEAD_LEVELS, TARGETS
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def architecture(name: str) -> Architecture:
 def build(
     spec: Architecture,
     n_features: int,
-    n_targets: int = OUTPUTS,
+    n_targets: int = len(TARGETS),
     n_levels: int = len(HEAD_LEVELS),
     *,
     dropout: float = 1.0,

@@ -68,7 +68,7 @@ def test_help_imports_no_command() -> None:
 
 
 def raise_validation_error() -> None:
-    History.model_validate({"epochs": []})
+    History.model_validate({"epochs": [1.0]})
 
 
 def os_error(number: int, path: str | None = None) -> OSError:

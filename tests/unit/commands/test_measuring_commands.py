@@ -12,9 +12,11 @@ import pytest
 from made_runs import make_runs
 
 from oracle.cli import main
-from oracle.forecast.calibration import DRAWS, KNOTS, STRETCHES, Calibration
+from oracle.forecast.calibration import DRAWS, KNOTS, Calibration
+from oracle.forecast.knowledge import KNOWLEDGE
 from oracle.forecast.score_calibration import QualityCalibration
 from oracle.history.dataset import write_dataset
+from oracle.history.features import OUTPUTS
 from oracle.training.support_fit import fit_support
 from oracle.types import TARGETS
 
@@ -22,11 +24,11 @@ from oracle.types import TARGETS
 @pytest.fixture(scope="module")
 def model(write_stand_in: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("models") / "small"
-    offsets = np.zeros((len(STRETCHES), len(TARGETS), len(KNOTS)))
+    offsets = np.zeros((len(KNOWLEDGE), OUTPUTS, len(KNOTS)))
     ranks = np.random.default_rng(0).uniform(size=(DRAWS, len(TARGETS)))
     calibration = {
-        "calibration": Calibration(offsets, offsets[0], ranks).to_json(),
-        "quality": QualityCalibration(offsets[:, 0], offsets[0, 0]).to_json(),
+        "calibration": Calibration(offsets, ranks).to_json(),
+        "quality": QualityCalibration(offsets[:, 0]).to_json(),
         "support": fit_support(make_runs(40, "seen", seed=9), make_runs(40, "held", seed=8)),
     }
     write_stand_in(folder, calibration=calibration)

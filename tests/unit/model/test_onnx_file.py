@@ -25,7 +25,7 @@ BOTH = Network(trunk=Recurrent(units=(150, 3), bidirectional=True), dense=(4,))
 ENSEMBLES = {
     "plain": Ensemble(n_features=4, networks=(PLAIN,)),
     "bidirectional": Ensemble(n_features=4, networks=(BOTH,)),
-    "seeds": Ensemble(n_features=4, n_targets=3, networks=(DEEP, DEEP)),
+    "seeds": Ensemble(n_features=4, networks=(DEEP, DEEP)),
     "of several shapes": Ensemble(n_features=7, n_levels=3, networks=(DEEP, BOTH, PLAIN)),
 }
 

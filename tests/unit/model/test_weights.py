@@ -7,7 +7,6 @@ import pytest
 from small_model import random_layers
 
 from oracle.errors import ArtifactCorrupt
-from oracle.history.features import OUTPUTS
 from oracle.model.network import Ensemble, Network
 from oracle.model.recurrent import Recurrent
 from oracle.model.weights import pack, unpack
@@ -22,7 +21,7 @@ def test_the_order_is_declared() -> None:
     assert list(first.items()) == [
         ("lstm_1", ((4, 12), (3, 12), (12,))),
         ("dense_1", ((3, 2), (2,))),
-        ("output", ((2, OUTPUTS * 9), (OUTPUTS * 9,))),
+        ("output", ((2, 27), (27,))),
     ]
     assert list(second) == ["lstm_1", "lstm_backward_1", "lstm_2", "lstm_backward_2", "output"]
     assert second["lstm_backward_2"] == ((4, 12), (3, 12), (12,))
