@@ -21,6 +21,10 @@ Messages follow one form: "`<field>` must be <rule>, but got <value>. <What to d
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from pathlib import Path
+
 #: Longest rendering of a received value in a message, characters.
 SHOWN_VALUE_CHARS = 80
 
@@ -143,3 +147,15 @@ class ArtifactIncompatible(ArtifactError):
 
 class OracleWarning(UserWarning):
     """The hook cannot do its part now; the watched training is not affected."""
+
+
+def callers_level() -> int:
+    """Count the frames from the caller up to the first outside the package, for `warnings.warn`."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+#: A `with` block of ours is entered by way of contextlib.
+_NOT_THE_USERS = (str(Path(__file__).parent), contextlib.__file__)

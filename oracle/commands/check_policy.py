@@ -19,16 +19,26 @@ def check_policy(
     model: Annotated[Path | None, typer.Option(help="Model folder (default: the active).")] = None,
     population_size: Annotated[int, typer.Option(min=2, help="Runs of a population.")] = 45,
     checks: Annotated[str, typer.Option(help="Progress of the checks.")] = "0.1,0.2,0.3,0.5,0.7",
+    lost: Annotated[
+        float, typer.Option(help="Share of the good runs that may be lost, to accept it.")
+    ] = 0.05,
+    confidence: Annotated[
+        float, typer.Option(help="Of the bound on what is lost where nothing was.")
+    ] = 0.8,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Replay a policy on past runs; exit 1 where it would have stopped the best of one."""
     from oracle.commands.replay import numbers
     from oracle.evaluation.recorded import by_table, populations, record
-    from oracle.evaluation.replay import by_decide, tally
-    from oracle.evaluation.savings import figures
+    from oracle.evaluation.replay import COLUMNS, by_decide, tally
+    from oracle.evaluation.savings import figures, too_few
     from oracle.forecast.forecaster import Oracle
-    from oracle.history.dataset import read_dataset
+    from oracle.history.dataset import counted, read_dataset
     from oracle.types import Policy
+
+    for option, value in (("--lost", lost), ("--confidence", confidence)):
+        if not 0.0 < value < 1.0:
+            raise OracleError(must_be(option, "between 0 and 1", value))
 
     settings: Any = {"name": policy}
     if policy.lstrip().startswith("{"):
@@ -60,6 +70,8 @@ def check_policy(
     import numpy as np
 
     found = figures(np.array(counts), names)
+    few = too_few(np.array(counts)[:, COLUMNS.index("good")].sum(), lost, confidence)
+    verdict = "refused" if refused else "accepted" if few is None else "too_few_runs"
     if as_json:
         result = {
             "policy": rule.model_dump(mode="json"),
@@ -68,24 +80,31 @@ def check_policy(
             "figures": {name: estimate._asdict() for name, estimate in found.items()},
             "bests_stopped": refused,
             "accepted": not refused,
+            "verdict": verdict,
+            "too_few": None if few is None else few._asdict(),
         }
         print(json.dumps(result, indent=2))
     else:
+        low, high = found["lost"].low, found["lost"].high
+        span = "" if low is None or high is None else f" ({low:.1%}..{high:.1%})"
         print(
             f"{rule.name}: saves {found['saved'].value:.1%} of the epochs and loses "
-            f"{found['lost'].value:.1%} of the good runs over {len(counts)} populations."
+            f"{found['lost'].value:.1%}{span} of the good runs over "
+            f"{counted(len(counts), 'population')}."
         )
         for reason, count in excluded.items():
-            print(f"  left out: {count} runs, {reason}")
+            print(f"  left out: {counted(count, 'run')}, {reason}")
         for row in refused:
             print(
                 f"  stops the best of {row['table']}: {row['run_id']} at {row['progress']:.0%} "
                 f"(quality score {row['score']:.3f})"
             )
-        print(
-            f"Refused: it would have stopped the best run of {len(refused)} populations."
-            if refused
-            else "Accepted: no best run would have been stopped."
-        )
+        told = {
+            "refused": "Refused: it would have stopped the best run of "
+            f"{counted(len(refused), 'population')}.",
+            "accepted": "Accepted: no best run would have been stopped.",
+            "too_few_runs": f"No best run would have been stopped, but {few} for {lost:.0%}.",
+        }
+        print(told[verdict])
     if refused:
         raise typer.Exit(1)

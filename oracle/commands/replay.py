@@ -61,8 +61,9 @@ def replay(
     from oracle.history.dataset import read_dataset
     from oracle.pictures.report import OTHER_HALF
 
-    if not 0.0 < good < 1.0:
-        raise OracleError(must_be("--good", "between 0 and 1", good))
+    for option, value in (("--good", good), ("--confidence", confidence)):
+        if not 0.0 < value < 1.0:
+            raise OracleError(must_be(option, "between 0 and 1", value))
     when = numbers("--checks", checks)
     limits = numbers("--lost", lost)
     oracle = Oracle.load(model)
@@ -178,7 +179,8 @@ def _as_dict(
         **facts,
         "chosen": {
             str(limit): [
-                {"policy": c.policy, "settings": c.settings, **_values(c.figures)} for c in rows
+                {"policy": c.policy, "settings": c.settings, **_values(c.figures), **_few(c)}
+                for c in rows
             ]
             for limit, rows in chosen.items()
         },
@@ -190,6 +192,10 @@ def _as_dict(
             for name in tallies.policies
         },
     }
+
+
+def _few(chosen: Chosen) -> dict[str, Any]:
+    return {} if chosen.too_few is None else {"too_few": chosen.too_few._asdict()}
 
 
 def _values(figures: dict[str, Estimate]) -> dict[str, dict[str, float | None]]:
@@ -211,7 +217,9 @@ def _print(facts: dict[str, Any], tallies: Tallies, chosen: dict[float, list[Cho
         print(f"\nAt most {limit:.0%} of the good runs lost, setting chosen on other tables")
         print(head)
         for row in rows:
-            if all(s is None for s in row.settings):
+            if row.too_few is not None:
+                print(f"{row.policy:34}{row.too_few}")
+            elif all(s is None for s in row.settings):
                 print(f"{row.policy:34}{'no setting keeps the limit':>30}")
             else:
                 print(_line(row.policy, row.figures))

@@ -20,7 +20,7 @@ from oracle.errors import DatasetError, must_be
 from oracle.evaluation.baselines import Baseline
 from oracle.evaluation.intervals import Array, Names, clusters_of, interval, mean_of, measures
 from oracle.evaluation.recorded import Forecaster
-from oracle.history.dataset import usable
+from oracle.history.dataset import listed, usable
 from oracle.history.features import finals_of
 from oracle.history.quality_score import (
     Weights,
@@ -110,7 +110,7 @@ def score(
     left_out[f"no checkpoint within the first {first:.0%}"] += len(whole) - len(shown)
     if not shown:
         raise DatasetError(
-            must_be("dataset", "one usable run at least", 0, f"Left out: {dict(+left_out)}.")
+            must_be("dataset", "one usable run at least", 0, f"Left out: {listed(left_out)}.")
         )
     scales = np.array([run.history.context.mqe_of_mean or np.nan for run in shown])
     finals = finals_of(shown)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from oracle.decision.policy import doubt
 from oracle.decision.rules import draw_scores
 from oracle.errors import DatasetError, must_be
-from oracle.history.dataset import usable
+from oracle.history.dataset import listed, usable
 from oracle.history.features import finals_of
 from oracle.history.quality_score import (
     Weights,
@@ -178,7 +178,7 @@ def by_table(runs: Iterable[Run], size: int) -> tuple[list[list[Run]], dict[str,
                 "dataset",
                 f"{least} usable runs of one table at least",
                 max((len(m) for m in tables.values()), default=0),
-                f"Left out: {dict(+left_out) or 'nothing'}. Take a smaller --population-size.",
+                f"Left out: {listed(left_out)}. Take a smaller --population-size.",
             )
         )
     return enough, dict(+left_out)

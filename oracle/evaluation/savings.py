@@ -7,6 +7,7 @@ setting is chosen on other tables than it is scored on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil, log
 from typing import NamedTuple
 
 import numpy as np
@@ -78,6 +79,39 @@ def upper_bound(lost: float, good: float, confidence: float) -> float:
     return float(beta.ppf(confidence, lost + 1.0, good - lost))
 
 
+class TooFew(NamedTuple):
+    """Why a limit cannot be shown to hold, however little is lost.
+
+    Attributes:
+        good: good runs there are.
+        bound: upper bound of the share lost where none of them is.
+        needed: good runs of which losing none shows the limit.
+    """
+
+    good: int
+    bound: float
+    needed: int
+
+    def __str__(self) -> str:
+        return (
+            f"too few runs: 0 of {self.good} good runs lost still allows {self.bound:.0%}, "
+            f"{self.needed} are needed"
+        )
+
+
+def too_few(good: float, limit: float, confidence: float) -> TooFew | None:
+    """Tell whether so many good runs are too few to show that at most `limit` of them are lost.
+
+    >>> print(too_few(8, 0.05, 0.8))
+    too few runs: 0 of 8 good runs lost still allows 18%, 32 are needed
+    """
+    bound = upper_bound(0.0, good, confidence)
+    if bound <= limit:
+        return None
+    # Of n runs none is lost with probability (1 - limit) ** n.
+    return TooFew(round(good), bound, ceil(log(1 - confidence) / log(1 - limit)))
+
+
 def choose(
     tallies: Tallies, policy: str, limit: float, confidence: float, shuffles: int = 1
 ) -> int | None:
@@ -108,11 +142,13 @@ class Chosen(NamedTuple):
     Attributes:
         settings: the values chosen, one a split; None = no setting kept the limit.
         figures: scored on the tables that had no say.
+        too_few: why no setting could keep the limit; None where one could.
     """
 
     policy: str
     settings: list[float | None]
     figures: dict[str, Estimate]
+    too_few: TooFew | None = None
 
 
 def chosen_elsewhere(
@@ -135,15 +171,19 @@ def chosen_elsewhere(
     table_of = np.asarray(tallies.tables)
     total = np.zeros(tallies.counts.shape[1:])
     settings: list[float | None] = []
+    most_good = 0.0
     for _ in range(splits):
         order = rng.permutation(len(names))
         half = {names[i] for i in order[: len(names) // 2]}
         for choosing in (half, set(names) - half):
-            row = choose(tallies.where(choosing), policy, limit, confidence, shuffles)
+            part = tallies.where(choosing)
+            most_good = max(most_good, _good(part, shuffles))
+            row = choose(part, policy, limit, confidence, shuffles)
             settings.append(None if row is None else tallies.settings[row].value)
             scored = ~np.isin(table_of, sorted(choosing))
             total[scored] += _counts(tallies, row)[scored] / splits
-    return Chosen(policy, settings, figures(total, tallies.tables, seed))
+    few = too_few(most_good, limit, confidence)
+    return Chosen(policy, settings, figures(total, tallies.tables, seed), few)
 
 
 def chosen_on(
@@ -157,7 +197,15 @@ def chosen_on(
     """Choose on one data set's tallies and score on another's; the settings must be the same."""
     row = choose(choosing, policy, limit, confidence, shuffles)
     setting = None if row is None else choosing.settings[row].value
-    return Chosen(policy, [setting], figures(_counts(scored, row), scored.tables))
+    few = too_few(_good(choosing, shuffles), limit, confidence)
+    return Chosen(policy, [setting], figures(_counts(scored, row), scored.tables), few)
+
+
+def _good(tallies: Tallies, shuffles: int) -> float:
+    """Count the good runs that there are to choose on."""
+    if not tallies.tables:
+        return 0.0
+    return float(tallies.counts[0, :, COLUMNS.index("good")].sum()) / shuffles
 
 
 def bound(tallies: Tallies, policy: str) -> Chosen:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from oracle.errors import InvalidHistory, OracleWarning, must_be
+from oracle.errors import InvalidHistory, OracleWarning, callers_level, must_be
 from oracle.forks import uncut
 from oracle.history.geometry import geometry_of
 from oracle.types import FloatArray, RunContext, Schedule, explain
@@ -56,7 +56,8 @@ def context_of(
     Args:
         som: a MiniSom, NexusSOM or XPySom map, any object with its weights [rows, cols,
             features] in a usual place, or the weights themselves.
-        data: samples [sample, feature] as the map sees them.
+        data: samples [sample, feature] as the map sees them; what a masked array masks is left
+            out, as with `ignore_mask`.
         num_iteration, use_epochs: as in `MiniSom.train`; XPySom counts epochs always.
         initialization: how the weights began, e.g. random, sample, pca; no library keeps it.
         ignore_mask: [sample, feature], True where the map ignores an entry (NexusSOM).
@@ -64,9 +65,15 @@ def context_of(
     """
     found: dict[str, Any] = {}
     try:
-        found = _read(som, data, num_iteration, use_epochs, ignore_mask)
+        samples, missing = table(data)
+        found = _of_table(samples, missing, ignore_mask)
     except Exception as error:
-        _warn(f"the map could not be read ({type(error).__name__}: {error})")
+        samples = None
+        _warn(f"the table could not be read ({_told(error)})")
+    try:
+        found.update(_of_map(som, samples, num_iteration, use_epochs))
+    except Exception as error:
+        _warn(f"the map could not be read ({_told(error)})")
     given = {
         "initialization": initialization,
         "topology": topology,
@@ -83,22 +90,35 @@ def context_of(
         return RunContext()
 
 
-def _read(
-    som: Any, data: Any, num_iteration: int | None, use_epochs: bool, ignore_mask: Any
-) -> dict[str, Any]:
-    samples = table(data)
-    found: dict[str, Any] = {
+def _of_table(samples: FloatArray, missing: Any, ignore_mask: Any) -> dict[str, Any]:
+    if missing is not None:
+        ignore_mask = missing if ignore_mask is None else missing | np.asarray(ignore_mask, bool)
+    known = samples if ignore_mask is None else np.where(ignore_mask, 0.0, samples)
+    n_bad = known.size - int(np.count_nonzero(np.isfinite(known)))
+    if n_bad:
+        row, column = np.argwhere(~np.isfinite(known))[0]
+        _warn(
+            f"the table has {n_bad} values that are not finite, the first at row {row}, column "
+            f"{column}: fill them or leave their rows out, else no map can be measured on it"
+        )
+    return {
         "n_samples": samples.shape[0],
         "n_features": _seen_features(samples, ignore_mask),
-        "mqe_of_mean": mqe_of_mean(samples, ignore_mask),
+        "mqe_of_mean": None if n_bad else mqe_of_mean(known, ignore_mask),
     }
+
+
+def _of_map(
+    som: Any, samples: FloatArray | None, num_iteration: int | None, use_epochs: bool
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     weights = _weights_of(som)
     if weights is not None:
         found["map_rows"], found["map_cols"] = weights.shape[:2]
     adapter = next(
         (m for names, m in ADAPTERS.items() if all(hasattr(som, n) for n in names)), None
     )
-    if adapter:
+    if adapter and samples is not None:
         with uncut():  # an import has locks, too
             planned = import_module(adapter).planned
         plan = planned(som, samples, num_iteration, use_epochs)
@@ -123,16 +143,18 @@ def _seen_features(samples: FloatArray, ignore_mask: Any) -> int:
     return int((~np.asarray(ignore_mask, dtype=bool)).any(axis=0).sum())
 
 
-def table(data: Any) -> FloatArray:
-    """Give the samples as floats [sample, feature].
+def table(data: Any) -> tuple[FloatArray, npt.NDArray[np.bool_] | None]:
+    """Give the samples as floats [sample, feature], and where a masked array has none.
 
     Raises:
         InvalidHistory: where they are not a table with a row.
     """
+    if hasattr(data, "toarray"):
+        raise InvalidHistory(must_be("data", "dense", type(data).__name__, "Pass its toarray()."))
     samples = np.asarray(data, dtype=float)
     if samples.ndim != 2 or not samples.size:
         raise InvalidHistory(must_be("data", "a table [sample, feature]", samples.shape))
-    return samples
+    return samples, np.ma.getmaskarray(data) if np.ma.is_masked(data) else None
 
 
 def mqe_of_mean(samples: FloatArray, ignore_mask: Any = None) -> float | None:
@@ -170,6 +192,11 @@ def _weights_of(som: Any) -> np.ndarray[Any, Any] | None:
     return None
 
 
+def _told(error: Exception) -> str:
+    text = str(error).rstrip(".")
+    return text if isinstance(error, InvalidHistory) else f"{type(error).__name__}: {text}"
+
+
 def _warn(what: str) -> None:
     # Where warnings are errors the search must go on all the same.
     with suppress(OracleWarning):
@@ -177,5 +204,5 @@ def _warn(what: str) -> None:
             f"SOM Oracle: {what}. The forecast goes on with less context, and wider; "
             "pass what is missing to `context_of` or as a RunContext.",
             OracleWarning,
-            stacklevel=3,
+            stacklevel=callers_level(),
         )

@@ -16,7 +16,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,6 +153,16 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
+def listed(excluded: Mapping[str, int]) -> str:
+    """Say why runs were left out, and how many.
+
+    >>> listed({"censored": 5, "constant mqe": 1}), listed({})
+    ('5 runs (censored), 1 run (constant mqe)', 'nothing')
+    """
+    found = (f"{counted(count, 'run')} ({why})" for why, count in excluded.items() if count)
+    return ", ".join(found) or "nothing"
+
+
 #: Fewer tables than this cannot spare whole ones for calibration and test.
 MIN_TABLES_TO_HOLD_OUT = 8
 #: A history needs a prefix and something left to forecast.
@@ -225,7 +235,7 @@ def split_runs(
                 "dataset",
                 "at least 10 usable runs",
                 len(kept),
-                f"Left out: {excluded or 'nothing'}. Collect more runs.",
+                f"Left out: {listed(excluded)}. Collect more runs.",
             )
         )
     rng = np.random.default_rng(seed)

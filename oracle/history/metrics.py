@@ -52,12 +52,13 @@ def measure(weights: Any, data: Any, topology: str = "rectangular") -> Metrics:
         The metrics; of neurons at the same distance the first is the BMU, as in MiniSom.
 
     Raises:
-        OracleError: wrong shapes, values that are not finite, an unknown topology.
+        OracleError: wrong shapes, values that are masked or not finite, an unknown topology.
 
     >>> measure([[[0.0], [1.0]]], [[0.25], [0.75]])
     Metrics(mqe=0.25, topographic_error=0.0, dead_neuron_ratio=0.0)
     """
-    codebook, samples = _array("weights", weights, 3), _array("data", data, 2)
+    # Data first: a map that was trained on values that are not finite has them too.
+    samples, codebook = _array("data", data, 2), _array("weights", weights, 3)
     if codebook.shape[2] != samples.shape[1]:
         raise OracleError(
             must_be(
@@ -94,8 +95,16 @@ def mqe_of_mean(data: Any) -> float:
     return unit * float(np.linalg.norm(samples - samples.mean(axis=0), axis=1).mean())
 
 
+_MISSING = "Fill the values that are missing, or leave their rows out."
+
+
 def _array(name: str, values: Any, dimensions: int) -> Floats:
     axes = {2: "[samples, features]", 3: "[rows, cols, features]"}[dimensions]
+    if hasattr(values, "toarray"):
+        raise OracleError(must_be(name, "dense", type(values).__name__, "Pass its toarray()."))
+    if np.ma.is_masked(values):
+        n = int(np.ma.getmaskarray(values).sum())
+        raise OracleError(must_be(name, "without masked values", f"{n} masked", _MISSING))
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
@@ -103,8 +112,9 @@ def _array(name: str, values: Any, dimensions: int) -> Floats:
     if array.ndim != dimensions or not array.size:
         raise OracleError(must_be(name, f"{axes}, none of them 0", array.shape))
     if not np.isfinite(array).all():
-        bad = array[~np.isfinite(array)][0]
-        raise OracleError(must_be(name, "finite numbers", float(bad), "Did the map diverge?"))
+        first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        advice = "Did the map diverge?" if name == "weights" else _MISSING
+        raise OracleError(must_be(name, "finite numbers", f"{array[first]} at {first}", advice))
     return array
 
 

@@ -9,23 +9,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oracle.hook.watched import Fitness as Fitness
-    from oracle.hook.watched import Population as Population
+    from oracle.history.context import context_of as context_of
+    from oracle.hook.fitness import Fitness as Fitness
+    from oracle.hook.population import Population as Population
+    from oracle.hook.set_up import policy_for as policy_for
+    from oracle.hook.set_up import watch as watch
     from oracle.hook.watched import WatchedRun as WatchedRun
-    from oracle.hook.watched import context_of as context_of
-    from oracle.hook.watched import policy_for as policy_for
-    from oracle.hook.watched import watch as watch
 
+#: Name -> module that defines it.
+_HOME = {
+    "Fitness": "oracle.hook.fitness",
+    "Population": "oracle.hook.population",
+    "WatchedRun": "oracle.hook.watched",
+    "context_of": "oracle.history.context",
+    "policy_for": "oracle.hook.set_up",
+    "watch": "oracle.hook.set_up",
+}
 __all__ = ["Fitness", "Population", "WatchedRun", "context_of", "policy_for", "watch"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOME:
         raise AttributeError(f"module 'oracle.hook' has no attribute {name!r}")
-    value = getattr(import_module("oracle.hook.watched"), name)
+    value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value  # the next access does not come here
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_HOME})

@@ -7,7 +7,7 @@ only what it cannot answer at all is raised, and the watched run then abstains.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
@@ -31,7 +31,13 @@ State = Literal["live", "finished", "stopped", "left", "abandoned"]
 
 
 class Judge(Protocol):
-    """Answers for one run, from its start to its end."""
+    """Answers for one run, from its start to its end.
+
+    Attributes:
+        search: what it has in common with the judges of the same search.
+    """
+
+    search: Hashable
 
     def start(self) -> None:
         """Announce the run."""
@@ -39,8 +45,21 @@ class Judge(Protocol):
     def decide(self, history: History, previous: int) -> Decision:
         """Answer for the run so far; `previous` is the last decision's `below_risk`."""
 
-    def end(self, state: State, outcome: Outcome | None, history: History | None) -> None:
-        """Say how the run ended; no outcome where it was given up and tells nothing."""
+    def end(
+        self,
+        state: State,
+        outcome: Outcome | None,
+        history: History | None,
+        reason: Reason | None,
+    ) -> None:
+        """Say how the run ended; no outcome where it was given up and tells nothing.
+
+        Args:
+            state: how.
+            outcome: its values, or its forecast where it was stopped.
+            history: the whole of it.
+            reason: why it was not stopped, at most of its checks.
+        """
 
 
 class Forecaster(Protocol):
@@ -61,6 +80,7 @@ class LocalJudge:
         population: the shared file, None = the run has no population.
         name: of the population within the file.
         size: runs the whole search is planned to have, None = open-ended.
+        given_name: of the run, where that is no run_id.
         log: a file that takes every decision, None = none.
     """
 
@@ -74,10 +94,13 @@ class LocalJudge:
         population: Population | None = None,
         name: str = "default",
         size: int | None = None,
+        given_name: str | None = None,
         log: str | os.PathLike[str] | None = None,
     ) -> None:
         self._run_id, self._policy, self._problems = run_id, policy, problems
         self._model, self._population, self._name, self._size = model, population, name, size
+        self._given_name = None if given_name == run_id else given_name
+        self.search: Hashable = (population.path, name) if population else policy.name
         self._log = DecisionLog(log) if log is not None else None
         self._forecast: Forecast | None = None
         self._held = False
@@ -93,7 +116,9 @@ class LocalJudge:
             self._problems.note("earlier_search", earlier)
         self._shared(
             "enter the run",
-            lambda shared: shared.start(self._name, self._run_id, policy=self._policy),
+            lambda shared: shared.start(
+                self._name, self._run_id, given_name=self._given_name, policy=self._policy
+            ),
         )
 
     def decide(self, history: History, previous: int) -> Decision:
@@ -115,7 +140,13 @@ class LocalJudge:
                 self._problems.note_error("log", "write the decision log", error)
         return decision
 
-    def end(self, state: State, outcome: Outcome | None, history: History | None) -> None:
+    def end(
+        self,
+        state: State,
+        outcome: Outcome | None,
+        history: History | None,
+        reason: Reason | None,
+    ) -> None:
         """Enter how the run ended; a stopped one with the spread of its forecast."""
         if outcome is None or history is None:
             self._shared(
@@ -135,6 +166,7 @@ class LocalJudge:
                     progress=progress,
                     mqe_of_mean=scale,
                     left=state == "left",
+                    reason=reason,
                 ),
             )
 

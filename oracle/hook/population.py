@@ -82,7 +82,7 @@ class Population:
                 "INSERT OR REPLACE INTO run"
                 " (population, run_id, state, name, policy, started_at)"
                 " VALUES (?, ?, 'live', ?, ?, ?)",
-                (name, run_id, given_name, _json(policy), time.time()),
+                (name, run_id, _storable(given_name), _json(policy), time.time()),
             )
 
     def earlier_search(self, name: str, policy: Policy | None = None) -> str | None:
@@ -334,6 +334,10 @@ class _Seen:
         self.ended = 0
         self.live = 0
         self.fresh = False
+
+
+def _storable(name: str | None) -> str | None:
+    return None if name is None else name.encode("utf-8", "replace").decode()[:1000]
 
 
 def _json(policy: Policy | None) -> str | None:

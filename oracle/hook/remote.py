@@ -3,7 +3,8 @@
 Every request has one deadline over name resolution, connection, headers and body: it runs in
 a thread of its own that is left behind when the deadline passes. What is not exactly an answer
 to the question asked (another run, another checkpoint, HTML, a gigabyte) is refused. Three
-failures in a row leave the service alone for a while, for all runs of the process.
+failures in a row leave the service alone for a while, for all runs of the process; three refusals
+in a row of what one run sends leave it alone for that run.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from pydantic import ValidationError
 
 from oracle.errors import InvalidHistory, OracleError, StoreUnavailable, must_be
-from oracle.hook.circuit import circuit_of
+from oracle.hook.circuit import Circuit, circuit_of
 from oracle.hook.local import State
-from oracle.types import TARGETS, Decision, History, Outcome, Policy, explain
+from oracle.types import TARGETS, Decision, History, Outcome, Policy, Reason, explain
 
 #: The longest answer that is read, bytes.
 MAX_ANSWER_BYTES = 1_000_000
@@ -62,7 +63,9 @@ class RemoteJudge:
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._posted: float | None = None  # the last epoch that the service has
         self._connection: http.client.HTTPConnection | None = None
+        self.search: Hashable = (self._host, self._port)
         self._circuit = circuit_of(f"{self._host}:{self._port}")
+        self._refused = Circuit()  # of this run alone
 
     def start(self) -> None:
         """Do nothing: the first checkpoint announces the run."""
@@ -88,7 +91,13 @@ class RemoteJudge:
         self._posted = history.epochs[-1]
         return decision
 
-    def end(self, state: State, outcome: Outcome | None, history: History | None) -> None:
+    def end(
+        self,
+        state: State,
+        outcome: Outcome | None,
+        history: History | None,
+        reason: Reason | None,
+    ) -> None:
         """Tell the service how the run ended; a run given up is left to its retention."""
         try:
             if outcome is not None:
@@ -108,16 +117,22 @@ class RemoteJudge:
         """Post and read the answer; what cannot be read counts as a failure of the service."""
         if not self._circuit.closed():
             raise StoreUnavailable("The service failed three times and is left alone for a while.")
+        if not self._refused.closed():
+            raise StoreUnavailable("The service refused this run three times, which waits a while.")
         try:
             raw = self._within_deadline(f"{self._path}/{what}", json.dumps(body).encode())
             answer = read(raw)
         except ValidationError as error:
             self._circuit.failed()
             raise StoreUnavailable(f"The answer is no decision: {explain(error)}") from None
-        except Exception:
-            self._circuit.failed()
+        except Exception as error:
+            # What the service refuses of one run says nothing of the others.
+            status = error.status if isinstance(error, OracleError) else 500
+            its_own = 400 <= status < 500 and status not in (408, 429)
+            (self._refused if its_own else self._circuit).failed()
             raise
         self._circuit.succeeded()
+        self._refused.succeeded()
         return answer
 
     def _within_deadline(self, path: str, body: bytes) -> bytes:
@@ -194,11 +209,13 @@ def _finish(state: State, outcome: Outcome) -> dict[str, Any]:
 
 
 def _refusal(status: int, raw: bytes) -> OracleError:
-    """Name a refusal by the service's own message, where there is one."""
+    """Name a refusal by the service's own message; without one it is no answer of a service."""
     try:
         message = str(json.loads(raw)["error"]["message"])[:400]
     except (ValueError, LookupError, TypeError):
-        message = "no message of the service's form; check the url"
+        return StoreUnavailable(
+            f"The service answered {status}, in a form not its own. Check the url."
+        )
     error = OracleError(f"The service answered {status}: {message.rstrip('.')}.")
     error.status = status
     return error

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections import Counter
 from contextlib import suppress
-from pathlib import Path
 
-from oracle.errors import SHOWN_VALUE_CHARS, OracleError, OracleWarning
-
-_PACKAGE = str(Path(__file__).parents[1])
+from oracle.errors import SHOWN_VALUE_CHARS, OracleError, OracleWarning, callers_level
 
 
 class Problems:
@@ -36,7 +32,7 @@ class Problems:
             warnings.warn(
                 f"SOM Oracle: {message} The training goes on. Said once; run.summary() counts it.",
                 OracleWarning,
-                stacklevel=_callers_level(),
+                stacklevel=callers_level(),
             )
 
     def note_error(self, kind: str, doing: str, error: Exception) -> None:
@@ -47,11 +43,3 @@ class Problems:
 
     def __str__(self) -> str:
         return ", ".join(f"{kind} {n}" for kind, n in self.counts.most_common())
-
-
-def _callers_level() -> int:
-    """Count the frames up to the first one outside the package, as `warnings.warn` counts."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        level, frame = level + 1, frame.f_back
-    return level

@@ -1,39 +1,21 @@
-"""The hook: one line in anybody's training loop that says when to stop, and never does harm.
-
-    with watch(total_epochs=1000, context=context_of(som, data), population="runs.db") as run:
-        for epoch in range(1000):
-            som.train_epoch(data)
-            if run.report(epoch, mqe=..., topographic_error=..., dead_neuron_ratio=...).stop:
-                break
-    fitness = run.fitness()
-
-Whatever fails (a model, a file, a server, a number) gives one warning a kind and a counter, and
-the training goes on: any doubt is not a stop. The hook draws no random number, and touches
-neither signals nor logging nor the map.
-"""
+"""A run under watch: takes reports, answers with decisions, and knows what it is worth."""
 
 from __future__ import annotations
 
-import os
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf, isfinite
 from types import TracebackType
 from typing import Any, Self, SupportsFloat
 
-from pydantic import ValidationError
-
 from oracle.errors import InvalidHistory, must_be
 from oracle.forks import Lock
-from oracle.history.context import context_of
 from oracle.hook.checkpoints import Checkpoint, Checkpoints, Value, number
 from oracle.hook.fitness import Fitness
-from oracle.hook.local import Forecaster, Judge, LocalJudge, State
-from oracle.hook.population import Population, population_at
-from oracle.hook.population_file import stray
-from oracle.hook.remote import TIMEOUT_S, RemoteJudge
+from oracle.hook.local import Judge, State
+from oracle.hook.run_names import run_id_of
+from oracle.hook.verdicts import Verdicts, never_judged
 from oracle.hook.warn_once import Problems
 from oracle.types import (
     METRICS,
@@ -46,90 +28,14 @@ from oracle.types import (
     Policy,
     Reason,
     RunContext,
-    explain,
 )
-
-__all__ = ["Fitness", "Population", "WatchedRun", "context_of", "policy_for", "watch"]
 
 #: Reports closer together than this share of the budget are kept but not judged.
 CHECK_EVERY = 0.01
-#: Where an evolutionary search dares more than a policy's defaults: it moves on, so that the best
-#: tenth of all it ever tried is soon beaten; and a stop loses it little, for the run is still
-#: ranked by its forecast. Chosen by bench/ea.py on calibrate tables, see POLICY there.
-SEARCH_FOR_ONE = {"good": 0.03, "risk": 0.1}
-SEARCH_FOR_SEVERAL = {"risk": 0.35}
-
-
 _AFTER_STOP = (
     "the run was told to stop, so the values given to `finish` are of a map cut short: its "
     "fitness is the forecast."
 )
-
-
-def watch(
-    *,
-    total_epochs: SupportsFloat | None = None,
-    context: RunContext | dict[str, Any] | None = None,
-    dataset: str | None = None,
-    policy: str | Policy | None = None,
-    population: str | os.PathLike[str] | Population | None = None,
-    population_name: str | None = None,
-    population_size: int | None = None,
-    run_id: str | None = None,
-    control: float | None = None,
-    model: str | os.PathLike[str] | Forecaster | None = None,
-    log: str | os.PathLike[str] | None = None,
-    check_every: float = CHECK_EVERY,
-    url: str | None = None,
-    api_key: str | None = None,
-    timeout_s: float = TIMEOUT_S,
-) -> WatchedRun:
-    """Watch one training run; use it as a context manager, or call `finish` at its end.
-
-    Nothing here raises for a value that does not fit: the run goes on unwatched, and says so.
-
-    Args:
-        total_epochs: the budget, in the unit of the epochs that will be reported.
-        context: what is known before the run starts, see `context_of`.
-        dataset: name of the table.
-        policy: threshold, population or pareto, or a Policy with its settings. None: population
-            where there is one, else threshold; with a url, the service's own.
-        population: the file that all runs of the search share, made where it is missing.
-        population_name: the runs within it that this one is ranked among: one table's. Default:
-            the dataset, else a name made of the table's size and scale.
-        population_size: runs the whole search is planned to have, None = open-ended.
-        run_id: name of the run; None = a fresh one.
-        control: share of stops let run on to measure wrong stops; None = the policy's, 0.05.
-        model: a model folder, an `Oracle`, or None for the default one.
-        log: a file that takes every decision as a JSON line, see `replay_decision`.
-        check_every: smallest share of the budget between two decisions.
-        url: the service that decides instead of this process.
-        api_key: for the service.
-        timeout_s: of one request to the service.
-    """
-    run = WatchedRun(check_every=check_every)
-    with run._protected("settings", "set up the watch"):
-        known = _context(context)
-        name = population_name or dataset or _table_name(known)
-        chosen = _policy_of(policy, control, population is not None)
-        run._describe(run_id, dataset, name, total_epochs, known, chosen)
-        judge: Judge
-        if url is not None:
-            own = None if policy is None and control is None else chosen
-            judge = RemoteJudge(url, run.run_id, own, api_key=api_key, timeout_s=timeout_s)
-        else:
-            judge = LocalJudge(
-                run.run_id,
-                chosen,
-                run.problems,
-                model=model,
-                population=_opened(population, run.problems),
-                name=name,
-                size=population_size,
-                log=log,
-            )
-        run._begin(judge)
-    return run
 
 
 class WatchedRun:
@@ -137,6 +43,7 @@ class WatchedRun:
 
     Attributes:
         run_id: name of the run.
+        name: the same as it was given.
         context: what is known of it since before it started.
         decision: the last one; None before the first report.
         problems: what went wrong, counted by kind.
@@ -145,7 +52,7 @@ class WatchedRun:
     """
 
     def __init__(self, *, check_every: float = CHECK_EVERY) -> None:
-        self.run_id = uuid.uuid4().hex
+        self.run_id = self.name = uuid.uuid4().hex
         self.decision: Decision | None = None
         self.problems = Problems()
         self.state: State = "live"
@@ -157,7 +64,7 @@ class WatchedRun:
         self._check_every = check_every
         self._checked_at: float | None = None
         self._forecast: Forecast | None = None
-        self._counts: Counter[tuple[Action, Reason]] = Counter()
+        self._verdicts = Verdicts()
         self._final: Checkpoint | None = None
         self._lock = Lock()
 
@@ -195,7 +102,7 @@ class WatchedRun:
             except Exception as error:
                 self.problems.note_error("check", "check the run", error)
                 self.decision = self._abstain(Reason.ERROR, "the check failed")
-            self._counts[self.decision.action, self.decision.reason] += 1
+            self._verdicts.add(self.decision)
             return self.decision
 
     def finish(
@@ -251,16 +158,17 @@ class WatchedRun:
                 at = f" at {share:.0%} of its budget" if share is not None else ""
                 head = f"stopped{at} ({self.decision.reason.value})"
             elif self.decision is None:
-                head = "nothing was reported"
+                problem = next(iter(self.problems.messages.values()), "")
+                head = "nothing was reported" + (f" ({problem.rstrip('.')})" if problem else "")
             elif self.state in ("left", "abandoned"):
                 by = "an exception" if self.state == "abandoned" else "its own loop"
                 share = self.decision.progress
                 head = f"{self.state} by {by}" + (f" at {share:.0%} of its budget" if share else "")
             else:
-                head = f"not stopped, at the last check because: {self.decision.message}"
-            told = [f"run {self.run_id}: {head.rstrip('.')}"]
-            if self._counts:
-                told.append(f"{self._counts.total()} reports: {self._counted()}")
+                head = f"not stopped, mostly because {self._verdicts.why}"
+            told = [f"run {self.name}: {head}"]
+            if self._verdicts.counts:
+                told.append(f"{self._verdicts.counts.total()} reports: {self._verdicts}")
             if self.problems.counts:
                 told.append(f"problems: {self.problems}")
             return "; ".join(told) + "."
@@ -289,7 +197,7 @@ class WatchedRun:
 
     def _describe(
         self,
-        run_id: str | None,
+        name: str | int | None,
         dataset: str | None,
         population: str,
         total_epochs: SupportsFloat | None,
@@ -301,8 +209,9 @@ class WatchedRun:
         Raises:
             InvalidHistory: for what does not fit, now rather than at every report.
         """
+        name = self.name if name is None else str(name)
         fixed: dict[str, Any] = {
-            "run_id": run_id or self.run_id,
+            "run_id": run_id_of(name),
             "dataset": dataset,
             "population": population,
             "context": context,
@@ -312,7 +221,7 @@ class WatchedRun:
             raise InvalidHistory(must_be("total_epochs", "a finite number > 0", total_epochs))
         probe = {"epochs": [0.0], "mqe": [0.0], "topo_error": [0.0], "dead_ratio": [0.0]}
         History.parse({**fixed, **probe, "total_epochs": total})
-        self.run_id, self._fixed, self.context = fixed["run_id"], fixed, context
+        self.name, self.run_id, self._fixed, self.context = name, fixed["run_id"], fixed, context
         self._seen.total_epochs, self._policy = total, policy
 
     def _begin(self, judge: Judge) -> None:
@@ -379,49 +288,13 @@ class WatchedRun:
                 self.state,
                 _outcome(self.run_id, fitness) if told else None,
                 self._seen.history(self._fixed) if self._seen.kept else None,
+                self._verdicts.reason,
             )
-
-    def _counted(self) -> str:
-        by_action: dict[str, list[str]] = {}
-        for (action, reason), n in self._counts.most_common():
-            by_action.setdefault(action.value, []).append(f"{reason.value} {n}")
-        return ", ".join(f"{action} ({', '.join(why)})" for action, why in by_action.items())
-
-
-def _context(given: RunContext | dict[str, Any] | None) -> RunContext:
-    try:
-        return RunContext.model_validate({} if given is None else given)
-    except ValidationError as error:
-        raise InvalidHistory(explain(error)) from None
-
-
-def _policy_of(policy: str | Policy | None, control: float | None, has_population: bool) -> Policy:
-    settings: dict[str, Any] = {} if control is None else {"control": control}
-    if isinstance(policy, Policy):
-        return Policy.model_validate(policy.model_dump() | settings)
-    name = policy or ("population" if has_population else "threshold")
-    try:
-        return Policy.model_validate({"name": name, **settings})
-    except ValueError:
-        rule = "threshold, population, pareto or a Policy, and control within 0..1"
-        raise InvalidHistory(must_be("policy", rule, (policy, control))) from None
-
-
-def _opened(
-    population: str | os.PathLike[str] | Population | None, problems: Problems
-) -> Population | None:
-    if not isinstance(population, str | os.PathLike):
-        return population
-    if (word := stray(population)) is not None:
-        problems.note("relative_population", word)
-    return population_at(population)
-
-
-def _table_name(context: RunContext) -> str:
-    """Tell tables apart by what is known of them: mixing their scales is the classic error."""
-    if context.n_samples is None or context.mqe_of_mean is None:
-        return "default"
-    return f"{context.n_samples:g}x{context.n_features or 0:g}-{context.mqe_of_mean:.6g}"
+            if self._verdicts.counts:
+                startup = getattr(self._policy, "startup_runs", 0)
+                word = never_judged(self._judge.search, self._verdicts, startup)
+                if word is not None:
+                    self.problems.note("never_judged", word)
 
 
 def _outcome(run_id: str, fitness: Fitness) -> Outcome:
@@ -432,21 +305,3 @@ def _outcome(run_id: str, fitness: Fitness) -> Outcome:
         final_dead_neuron_ratio=fitness.dead_neuron_ratio,
         censored=fitness.censored,
     )
-
-
-def policy_for(objectives: tuple[str, ...], **settings: Any) -> Policy:
-    """Choose the policy of a search that ranks stopped runs by their forecast.
-
-    Args:
-        objectives: what it minimises: names after METRICS, or `score`.
-        settings: of the policy, in place of those chosen here, e.g. risk.
-
-    Returns:
-        For one objective `population`, ranking by it; for several `pareto`.
-    """
-    chosen: dict[str, Any] = {"name": "population", **SEARCH_FOR_ONE}
-    if len(objectives) > 1:
-        chosen = {"name": "pareto", "objectives": objectives, **SEARCH_FOR_SEVERAL}
-    elif objectives != ("score",):
-        chosen["weights"] = tuple(float(name in objectives) for name in METRICS)
-    return Policy.model_validate({**chosen, **settings})

@@ -160,6 +160,11 @@ def of_replay(found: dict[str, Any], picture: str | Path) -> list[Section]:
         lines = []
         for row in rows:
             saved, lost = row["saved"], row["lost"]
+            if few := row.get("too_few"):
+                text = f"too few runs: 0 of {few['good']} good ones lost still allows "
+                note = f"{text}{few['bound']:.0%}, {few['needed']} are needed"
+                lines.append([row["policy"], note, "", "", "", ""])
+                continue
             lines.append(
                 [
                     row["policy"],

@@ -18,6 +18,7 @@ from oracle.evaluation.score import Score, score
 from oracle.forecast.forecaster import Oracle
 from oracle.history.dataset import (
     constant_outcomes,
+    listed,
     read_dataset,
     read_weights,
     split_runs,
@@ -161,7 +162,7 @@ class Result:
         """For people."""
         parts = ", ".join(f"{self.data[part]['runs']} {part}" for part in PARTS)
         excluded = self.data["excluded"]
-        left_out = ", ".join(f"{count} {why}" for why, count in excluded.items()) or "none"
+        left_out = listed(excluded)
         lines = [
             f"Runs: {parts}; held out by {self.data['split_by']}. Left out: {left_out}.",
             *remarks(self.data),

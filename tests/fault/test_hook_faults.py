@@ -288,6 +288,35 @@ def test_a_faulty_server_stops_nothing(fault: str, data: np.ndarray, server: Any
     assert time.monotonic() - start < 30
 
 
+@pytest.mark.parametrize("status", ["400 Bad Request", "401 Unauthorized", "409 No", "422 No"])
+def test_what_is_refused_of_one_run_does_not_keep_others_away(status: str, server: Any) -> None:
+    def choosy(connection: socket.socket, request: bytes) -> None:
+        if b"/runs/refused/" in request:
+            connection.sendall(respond(b'{"error": {"message": "no"}}', status))
+        else:
+            connection.sendall(respond(decision_for(request)))
+
+    url = server(choosy).url
+    values = {"mqe": 1.0, "topographic_error": 0.1, "dead_neuron_ratio": 0.1}
+    with told():
+        refused = watch(total_epochs=10, url=url, run_id="refused", policy=stop_at_once())
+        for epoch in range(1, 8):
+            assert not refused.report(epoch, **values).stop
+    other = watch(total_epochs=10, url=url, run_id="other", policy=stop_at_once())
+    assert other.report(1, **values).stop
+    assert not other.problems.counts
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "silent", "html"])
+def test_a_server_that_fails_one_run_is_left_alone_by_all(fault: str, server: Any) -> None:
+    faulty = server(SERVER_FAULTS[fault])
+    with told():
+        for n in range(6):
+            run = watch(total_epochs=10, url=faulty.url, run_id=f"r{n}", timeout_s=TIMEOUT_S)
+            run.report(1, mqe=1.0, topographic_error=0.1, dead_neuron_ratio=0.1)
+    assert faulty.requests <= 4
+
+
 def test_a_dead_server_costs_three_timeouts_for_all_runs(server: Any) -> None:
     silent = server(SERVER_FAULTS["silent"])
     spent = 0.0

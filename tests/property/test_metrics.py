@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -98,6 +99,10 @@ def test_blocks_do_not_show() -> None:
 @pytest.mark.parametrize(
     ("weights", "data", "topology", "named"),
     [
+        # A map that was trained on such a table is not finite either: the table is to blame.
+        (np.full((2, 2, 2), np.nan), [[0, 1], [0, np.nan]], "rectangular", r"`data` .* \(1, 1\)"),
+        (np.zeros((2, 2, 2)), np.ma.array([[0, 1e20]], mask=[[0, 1]]), "rectangular", "1 masked"),
+        (np.zeros((2, 2, 2)), SimpleNamespace(toarray=0), "rectangular", "toarray"),
         (np.zeros((2, 2)), np.zeros((3, 2)), "rectangular", "`weights`"),
         (np.zeros((2, 2, 3)), np.zeros((3, 2)), "rectangular", "`data`"),
         (np.zeros((2, 2, 2)), np.zeros((0, 2)), "rectangular", "`data`"),

@@ -141,7 +141,7 @@ def test_evaluate_of_stopped_runs_alone_is_one_line(
     write_dataset(stopped, [r.model_copy(update={"censored": True}) for r in make_runs(5)], {})
     code, _, err = oracle("evaluate", "--model", model, "--dataset", str(stopped))
     assert code == 2
-    assert "{'censored': 5}" in err
+    assert "Left out: 5 runs (censored)." in err
     assert len(err.strip().splitlines()) == 1
 
 
@@ -169,6 +169,51 @@ def test_one_of_a_thing_is_told_as_one(oracle: Any, model: str, tmp_path: Path) 
     assert code == 0
     assert "1 population of up to 12 runs on 1 table of " in out
     assert "no other half" in out
+
+
+def test_too_few_runs_are_said_and_not_taken_for_a_failure(
+    oracle: Any, model: str, dataset: str, tmp_path: Path
+) -> None:
+    report = tmp_path / "r.html"
+    args = ("replay", "--model", model, "--dataset", dataset, "--population-size", "12",
+            "--checks", "0.5", "--risks", "0.01", "--report", str(report))  # fmt: skip
+    code, out, _ = oracle(*args)
+    assert code == 0
+    # At best two of three tables with one good run each are there to choose on.
+    assert "too few runs: 0 of 2 good runs lost still allows 55%, 161 are needed" in out
+    assert "no setting keeps the limit" not in out
+    assert "too few runs: 0 of 2 good ones lost" in report.read_text()
+    code, out, _ = oracle(*args, "--json", "--confidence", "0.5", "--lost", "0.2,0.9")
+    (few, enough) = json.loads(out)["chosen"].values()
+    assert {row["policy"] for row in few if "too_few" in row} >= {"oracle, pareto"}
+    assert next(r for r in few if "too_few" in r)["too_few"]["needed"] == 4
+    assert not [row for row in enough if "too_few" in row]
+
+
+def test_what_nothing_can_show_is_not_accepted(oracle: Any, model: str, dataset: str) -> None:
+    harmless = json.dumps({"name": "threshold", "threshold": 1e6, "caution": 1e5})
+    args = ("check-policy", "--model", model, "--dataset", dataset, "--population-size", "12",
+            "--policy", harmless)  # fmt: skip
+    code, out, _ = oracle(*args)
+    assert code == 0
+    assert "too few runs: 0 of 3 good runs lost still allows 42%, 32 are needed for 5%" in out
+    assert "Accepted" not in out
+    assert "loses 0.0% (0.0%..70.8%) of the good runs over 3 populations" in out
+    code, out, _ = oracle(*args, "--lost", "0.5", "--json")
+    assert (json.loads(out)["verdict"], json.loads(out)["too_few"]) == ("accepted", None)
+    code, out, _ = oracle(*args, "--lost", "0.5")
+    assert "Accepted" in out
+
+
+@pytest.mark.parametrize("command", ["replay", "check-policy"])
+@pytest.mark.parametrize("option", ["--lost", "--confidence"])
+@pytest.mark.parametrize("value", ["0", "1", "-0.1"])
+def test_a_share_is_between_0_and_1(
+    oracle: Any, model: str, dataset: str, command: str, option: str, value: str
+) -> None:
+    code, _, err = oracle(command, "--model", model, "--dataset", dataset, option, value)
+    assert code == 2
+    assert option in err
 
 
 def test_choosing_on_the_scored_tables_is_refused(oracle: Any, model: str, dataset: str) -> None:

@@ -136,7 +136,9 @@ def test_the_shape_is_that_of_the_table_as_the_map_sees_it(data: np.ndarray) -> 
 @pytest.mark.parametrize(
     ("data", "settings", "why"),
     [
-        (np.zeros(5), {}, r"`data` must be a table \[sample, feature\]"),
+        (np.zeros(5), {}, r"table could not be read \(`data` must be a table \[sample, feature\]"),
+        ([[0.0, 1.0], [2.0, np.nan]], {}, "1 values that are not finite, .* row 1, column 1"),
+        (SimpleNamespace(toarray=0), {}, "`data` must be dense.* Pass its toarray"),
         ("nonsense", {}, "could not convert"),
         (np.zeros((3, 2)), {"topology": "spherical"}, "a value does not fit"),
         (np.zeros((3, 2)), {"total_updates": -1}, "a value does not fit"),
@@ -157,6 +159,19 @@ def test_the_scale_of_a_table(data: np.ndarray) -> None:
     assert mqe_of_mean(np.array([[-1.0], [1.0]])) == 1.0
     big = np.tile(data, (4000, 1))  # more rows than are held at once
     assert mqe_of_mean(big) == pytest.approx(mqe_of_mean(data))
+
+
+def test_what_a_masked_array_masks_is_left_out(data: np.ndarray) -> None:
+    masked = np.ma.array(data.copy(), mask=False)
+    masked[3, 2] = np.ma.masked
+    masked.data[3, 2] = 1e20  # the usual fill value
+    ignored = np.zeros(data.shape, bool)
+    ignored[3, 2] = True
+    weights = np.zeros((4, 4, 3))
+    scale = context_of(weights, masked).mqe_of_mean
+    assert scale == context_of(weights, data, ignore_mask=ignored).mqe_of_mean
+    assert scale == context_of(weights, masked, ignore_mask=np.zeros(data.shape)).mqe_of_mean
+    assert context_of(weights, np.ma.array(data)).mqe_of_mean == mqe_of_mean(data)
 
 
 def test_ignored_entries_do_not_count() -> None:

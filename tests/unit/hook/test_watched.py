@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from oracle.errors import OracleWarning
 from oracle.hook import Population, WatchedRun, policy_for, watch
 from oracle.types import (
     QUALITY_WEIGHTS,
+    RUN_ID_PATTERN,
     Action,
     Forecast,
     History,
@@ -23,6 +26,7 @@ from oracle.types import (
     Policy,
     PopulationPolicy,
     Reason,
+    Scale,
 )
 
 Report = Callable[[WatchedRun, float], bool]
@@ -74,7 +78,9 @@ def test_a_good_run_goes_to_its_end_and_has_its_own_values() -> None:
     assert run.state == "finished"
     assert run.fitness().mqe == 0.1
     assert not run.fitness().censored
-    assert "not stopped, at the last check because: Continue: the run has used" in run.summary()
+    assert (
+        "not stopped, mostly because predicted quality score 0.250 (raw) is good" in run.summary()
+    )
     assert "abstain (too_few_checkpoints 1)" in run.summary()
 
 
@@ -238,7 +244,7 @@ def test_a_control_run_goes_on_and_measures_wrong_stops(filled: Population) -> N
         for epoch in range(1, 11):
             assert not good(run, epoch, mqe=0.9)
         assert run.state == "live"
-    assert (Action.CONTINUE, Reason.CONTROL) in run._counts
+    assert (Action.CONTINUE, Reason.CONTROL) in run._verdicts.counts
     wrong = filled.wrong_stops("table")
     assert (wrong.controls, wrong.wrong) == (1, 0)
 
@@ -253,7 +259,7 @@ def test_the_expected_best_is_let_on_but_measures_no_wrong_stop(tmp_path: Path) 
     ) as run:
         for epoch in range(1, 11):
             assert not good(run, epoch)
-    assert run._counts[Action.CONTINUE, Reason.BEST] > 0
+    assert run._verdicts.counts[Action.CONTINUE, Reason.BEST] > 0
     assert shared.wrong_stops("table").controls == 0
 
 
@@ -311,7 +317,6 @@ def test_numbers_of_numpy_do_as_well() -> None:
         {"total_epochs": math.nan},
         {"total_epochs": 0},
         {"total_epochs": "many"},
-        {"run_id": "../../etc"},
         {"context": {"map_rows": -1}},
         {"context": {"unknown": 1}},
         {"url": "not an address"},
@@ -319,14 +324,100 @@ def test_numbers_of_numpy_do_as_well() -> None:
     ids=str,
 )
 def test_settings_that_do_not_fit_leave_the_run_unwatched(settings: dict[str, object]) -> None:
-    with pytest.warns(OracleWarning, match="could not set up the watch.*`.*` must be"):
+    with pytest.warns(OracleWarning, match="could not set up the watch.*`.*` must be") as told:
         run = watch(**{"total_epochs": 10, "model": StandIn(), **settings})  # type: ignore[arg-type]
+    assert told[0].filename == __file__
     with run:
         for epoch in range(1, 11):
             assert not bad(run, epoch)
     assert run.fitness().mqe == 3.0
     assert not run.fitness().censored
     assert "problems: settings 1" in run.summary()
+
+
+@pytest.mark.parametrize("name", ["lr=0.1,sigma=2.0", "run 17 (copy)", 17, "../../etc", "x" * 99])
+def test_a_name_of_any_tool_is_cleaned_and_kept(name: str | int, tmp_path: Path) -> None:
+    shared = Population(tmp_path / "runs.db")
+    with watch(total_epochs=10, population=shared, run_id=name, model=StandIn()) as run:
+        good(run, 10)
+    assert not run.problems.counts
+    assert run.name == str(name)
+    assert re.match(RUN_ID_PATTERN, run.run_id)
+    assert f"run {name}: " in run.summary()
+    assert shared.reference("default").outcomes[0].run_id == run.run_id
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"policy": "population"}, "population policy stops nothing without `population=`"),
+        ({"policy": "pareto"}, "pareto policy stops nothing without `population=`"),
+        ({"population": "", "total_epochs": None}, "stops nothing without `total_epochs=`"),
+        (
+            {"population": "", "policy": policy_for(("mqe", "silhouette"))},
+            "pareto policy stops nothing: no oracle forecasts `silhouette`",
+        ),
+    ],
+    ids=["population", "pareto", "total", "objective"],
+)
+def test_a_search_that_can_stop_nothing_is_told_at_once(
+    settings: dict[str, Any], why: str, tmp_path: Path
+) -> None:
+    if "population" in settings:
+        settings = {**settings, "population": tmp_path / "runs.db"}
+    with pytest.warns(OracleWarning, match=why):
+        run = watch(**{"total_epochs": 10, "model": StandIn(), **settings})
+    assert run.problems.counts.total() == 1
+
+
+class Unlike(StandIn):
+    """A model to which every history is strange."""
+
+    def forecast(self, history: History) -> Forecast:
+        forecast = super().forecast(history)
+        draws = forecast.draws
+        assert draws is not None
+        return forecast.model_copy(update={"support": 0.0}).with_draws(draws)
+
+
+def test_a_search_of_which_nothing_is_judged_is_told_once(tmp_path: Path) -> None:
+    shared = Population(tmp_path / "runs.db")
+
+    def search(runs: int, name: str, model: StandIn, startup_runs: int) -> list[int]:
+        told = []
+        for _ in range(runs):
+            policy = Policy(name="population", startup_runs=startup_runs)
+            with watch(
+                total_epochs=4,
+                population=shared,
+                population_name=name,
+                policy=policy,
+                model=model,
+            ) as run:
+                for epoch in range(1, 5):
+                    good(run, epoch)
+            told.append(run.problems.counts["never_judged"])
+        assert run.problems.counts.keys() <= {"never_judged"}
+        return told
+
+    assert sum(search(9, "slow", StandIn(), startup_runs=6)) == 0  # judged from the seventh on
+    with pytest.warns(OracleWarning, match="none of the last 8 runs was ever judged.*unlike") as w:
+        assert search(11, "strange", Unlike(), startup_runs=3) == [0] * 7 + [1, 0, 0, 0]
+    assert len(w) == 1
+
+
+def test_the_first_default_is_relative_where_the_scale_is_known() -> None:
+    def policy(**settings: Any) -> Policy:
+        run = watch(total_epochs=10, model=StandIn(), **settings)
+        good(run, 1)
+        assert run.decision is not None
+        return run.decision.policy
+
+    known = {"mqe_of_mean": 7.0}
+    assert policy(context=known) == Policy(name="threshold", scale=Scale.RELATIVE)
+    assert policy(context=known, control=0) == Policy(scale=Scale.RELATIVE, control=0)
+    assert policy() == Policy()
+    assert policy(context=known, policy="threshold") == Policy()  # raw where it is asked for
 
 
 def test_reports_after_the_end_are_ignored() -> None:

@@ -1,0 +1,180 @@
+"""The hook: one line in anybody's training loop that says when to stop, and never does harm.
+
+    with watch(total_epochs=1000, context=context_of(som, data), population="runs.db") as run:
+        for epoch in range(1000):
+            som.train_epoch(data)
+            if run.report(epoch, mqe=..., topographic_error=..., dead_neuron_ratio=...).stop:
+                break
+    fitness = run.fitness()
+
+Whatever fails (a model, a file, a server, a number) gives one warning a kind and a counter, and
+the training goes on: any doubt is not a stop. The hook draws no random number, and touches
+neither signals nor logging nor the map.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, SupportsFloat
+
+from pydantic import ValidationError
+
+from oracle.errors import InvalidHistory, must_be
+from oracle.hook.local import Forecaster, Judge, LocalJudge
+from oracle.hook.population import Population, population_at
+from oracle.hook.population_file import stray
+from oracle.hook.remote import TIMEOUT_S, RemoteJudge
+from oracle.hook.warn_once import Problems
+from oracle.hook.watched import CHECK_EVERY, WatchedRun
+from oracle.types import METRICS, Policy, RunContext, Scale, explain
+
+#: Where an evolutionary search dares more than a policy's defaults: it moves on, so that the best
+#: tenth of all it ever tried is soon beaten; and a stop loses it little, for the run is still
+#: ranked by its forecast. Chosen by bench/ea.py on calibrate tables, see POLICY there.
+SEARCH_FOR_ONE = {"good": 0.03, "risk": 0.1}
+SEARCH_FOR_SEVERAL = {"risk": 0.35}
+
+
+def watch(
+    *,
+    total_epochs: SupportsFloat | None = None,
+    context: RunContext | dict[str, Any] | None = None,
+    dataset: str | None = None,
+    policy: str | Policy | None = None,
+    population: str | os.PathLike[str] | Population | None = None,
+    population_name: str | None = None,
+    population_size: int | None = None,
+    run_id: str | int | None = None,
+    control: float | None = None,
+    model: str | os.PathLike[str] | Forecaster | None = None,
+    log: str | os.PathLike[str] | None = None,
+    check_every: float = CHECK_EVERY,
+    url: str | None = None,
+    api_key: str | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> WatchedRun:
+    """Watch one training run; use it as a context manager, or call `finish` at its end.
+
+    Nothing here raises for a value that does not fit: the run goes on unwatched, and says so.
+
+    Args:
+        total_epochs: the budget, in the unit of the epochs that will be reported.
+        context: what is known before the run starts, see `context_of`.
+        dataset: name of the table.
+        policy: threshold, population or pareto, or a Policy with its settings. None: population
+            where there is one, else threshold, on the relative scale where the context has it;
+            with a url, the service's own.
+        population: the file that all runs of the search share, made where it is missing.
+        population_name: the runs within it that this one is ranked among: one table's. Default:
+            the dataset, else a name made of the table's size and scale.
+        population_size: runs the whole search is planned to have, None = open-ended.
+        run_id: name of the run; None = a fresh one. What cannot be a run_id is cleaned.
+        control: share of stops let run on to measure wrong stops; None = the policy's, 0.05.
+        model: a model folder, an `Oracle`, or None for the default one.
+        log: a file that takes every decision as a JSON line, see `replay_decision`.
+        check_every: smallest share of the budget between two decisions.
+        url: the service that decides instead of this process.
+        api_key: for the service.
+        timeout_s: of one request to the service.
+    """
+    run = WatchedRun(check_every=check_every)
+    with run._protected("settings", "set up the watch"):
+        known = _context(context)
+        name = population_name or dataset or _table_name(known)
+        chosen = _policy_of(policy, control, population is not None, known)
+        run._describe(run_id, dataset, name, total_epochs, known, chosen)
+        judge: Judge
+        if url is not None:
+            own = None if policy is None and control is None else chosen
+            judge = RemoteJudge(url, run.run_id, own, api_key=api_key, timeout_s=timeout_s)
+        else:
+            _note_what_stops_nothing(run.problems, chosen, population is not None, total_epochs)
+            judge = LocalJudge(
+                run.run_id,
+                chosen,
+                run.problems,
+                model=model,
+                population=_opened(population, run.problems),
+                name=name,
+                size=population_size,
+                given_name=run.name,
+                log=log,
+            )
+        run._begin(judge)
+    return run
+
+
+def _context(given: RunContext | dict[str, Any] | None) -> RunContext:
+    try:
+        return RunContext.model_validate({} if given is None else given)
+    except ValidationError as error:
+        raise InvalidHistory(explain(error)) from None
+
+
+def _policy_of(
+    policy: str | Policy | None, control: float | None, has_population: bool, context: RunContext
+) -> Policy:
+    settings: dict[str, Any] = {} if control is None else {"control": control}
+    if policy is None and not has_population and context.mqe_of_mean is not None:
+        settings["scale"] = Scale.RELATIVE  # a raw threshold fits no scale but its own
+    if isinstance(policy, Policy):
+        return Policy.model_validate(policy.model_dump() | settings)
+    name = policy or ("population" if has_population else "threshold")
+    try:
+        return Policy.model_validate({"name": name, **settings})
+    except ValueError:
+        rule = "threshold, population, pareto or a Policy, and control within 0..1"
+        raise InvalidHistory(must_be("policy", rule, (policy, control))) from None
+
+
+def _note_what_stops_nothing(
+    problems: Problems, policy: Policy, has_population: bool, total_epochs: SupportsFloat | None
+) -> None:
+    """Say at once what no report of the run can change."""
+    if policy.name == "threshold":
+        return
+    if not has_population:
+        message = f"the {policy.name} policy stops nothing without `population=`, a file of runs."
+        problems.note("no_population", message)
+    if total_epochs is None:
+        message = f"the {policy.name} policy stops nothing without `total_epochs=`, the budget."
+        problems.note("no_progress", message)
+    unknown = [name for name in getattr(policy, "objectives", ()) if name not in METRICS]
+    if policy.name == "pareto" and unknown:
+        message = f"the pareto policy stops nothing: no oracle forecasts `{unknown[0]:.40}`."
+        problems.note("unknown_objective", message)
+
+
+def _opened(
+    population: str | os.PathLike[str] | Population | None, problems: Problems
+) -> Population | None:
+    if not isinstance(population, str | os.PathLike):
+        return population
+    if (word := stray(population)) is not None:
+        problems.note("relative_population", word)
+    return population_at(population)
+
+
+def _table_name(context: RunContext) -> str:
+    """Tell tables apart by what is known of them: mixing their scales is the classic error."""
+    if context.n_samples is None or context.mqe_of_mean is None:
+        return "default"
+    return f"{context.n_samples:g}x{context.n_features or 0:g}-{context.mqe_of_mean:.6g}"
+
+
+def policy_for(objectives: tuple[str, ...], **settings: Any) -> Policy:
+    """Choose the policy of a search that ranks stopped runs by their forecast.
+
+    Args:
+        objectives: what it minimises: names after METRICS, or `score`.
+        settings: of the policy, in place of those chosen here, e.g. risk.
+
+    Returns:
+        For one objective `population`, ranking by it; for several `pareto`.
+    """
+    chosen: dict[str, Any] = {"name": "population", **SEARCH_FOR_ONE}
+    if len(objectives) > 1:
+        chosen = {"name": "pareto", "objectives": objectives, **SEARCH_FOR_SEVERAL}
+    elif objectives != ("score",):
+        chosen["weights"] = tuple(float(name in objectives) for name in METRICS)
+    return Policy.model_validate({**chosen, **settings})
