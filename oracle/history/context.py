@@ -28,6 +28,8 @@ ADAPTERS = {
     ("get_decay_value", "start_batch_percent"): "oracle.integrations.nexussom",
     ("_decay_function", "_sigmaN", "_learning_rateN"): "oracle.integrations.xpysom",
 }
+Flags = npt.NDArray[np.bool_]
+
 #: Where libraries keep the weights [rows, cols, features].
 _WEIGHTS = ("_weights", "weights", "codebook")
 #: Rows of the table whose residuals are held at once.
@@ -64,16 +66,21 @@ def context_of(
         topology, toroidal, schedule, total_updates, batch_size: what the caller knows better.
     """
     found: dict[str, Any] = {}
+    samples, mask = None, None
     try:
         samples, missing = table(data)
-        found = _of_table(samples, missing, ignore_mask)
+        mask = _both(missing, ignore_mask)
+        found = _of_table(samples, mask)
     except Exception as error:
-        samples = None
         _warn(f"the table could not be read ({_told(error)})")
     try:
         found.update(_of_map(som, samples, num_iteration, use_epochs))
     except Exception as error:
         _warn(f"the map could not be read ({_told(error)})")
+    try:
+        found.update(_shape(samples, mask, found.get("map_rows"), found.get("map_cols")))
+    except Exception as error:  # the rest is worth more
+        _warn(f"the table's shape could not be read ({_told(error)})")
     given = {
         "initialization": initialization,
         "topology": topology,
@@ -90,9 +97,24 @@ def context_of(
         return RunContext()
 
 
-def _of_table(samples: FloatArray, missing: Any, ignore_mask: Any) -> dict[str, Any]:
-    if missing is not None:
-        ignore_mask = missing if ignore_mask is None else missing | np.asarray(ignore_mask, bool)
+def _both(missing: Flags | None, ignore_mask: Any) -> Flags | None:
+    """Join what a masked array lacks and what the map ignores."""
+    ignored = None if ignore_mask is None else np.asarray(ignore_mask, dtype=bool)
+    if missing is None or ignored is None:
+        return missing if ignored is None else ignored
+    return missing | ignored
+
+
+def _shape(
+    samples: FloatArray | None, mask: Flags | None, rows: float | None, cols: float | None
+) -> dict[str, Any]:
+    if samples is None:
+        return {}
+    neurons = None if rows is None or cols is None else rows * cols
+    return {"geometry": geometry_of(samples, neurons, mask)}
+
+
+def _of_table(samples: FloatArray, ignore_mask: Flags | None) -> dict[str, Any]:
     known = samples if ignore_mask is None else np.where(ignore_mask, 0.0, samples)
     n_bad = known.size - int(np.count_nonzero(np.isfinite(known)))
     if n_bad:
@@ -123,24 +145,12 @@ def _of_map(
             planned = import_module(adapter).planned
         plan = planned(som, samples, num_iteration, use_epochs)
         found.update({name: value for name, value in plan.items() if value is not None})
-    rows, cols = found.get("map_rows"), found.get("map_cols")
-    neurons = None if rows is None or cols is None else rows * cols
-    try:
-        found["geometry"] = geometry_of(samples, neurons, _flags(ignore_mask))
-    except Exception as error:  # the rest is worth more
-        _warn(f"the table's shape could not be read ({type(error).__name__}: {error})")
     return found
 
 
-def _flags(ignore_mask: Any) -> npt.NDArray[np.bool_] | None:
-    return None if ignore_mask is None else np.asarray(ignore_mask, dtype=bool)
-
-
-def _seen_features(samples: FloatArray, ignore_mask: Any) -> int:
+def _seen_features(samples: FloatArray, ignore_mask: Flags | None) -> int:
     """Count the columns that the map sees; NexusSOM keeps an id column that it ignores."""
-    if ignore_mask is None:
-        return int(samples.shape[1])
-    return int((~np.asarray(ignore_mask, dtype=bool)).any(axis=0).sum())
+    return int(samples.shape[1] if ignore_mask is None else (~ignore_mask).any(axis=0).sum())
 
 
 def table(data: Any) -> tuple[FloatArray, npt.NDArray[np.bool_] | None]:
@@ -163,7 +173,7 @@ def mqe_of_mean(samples: FloatArray, ignore_mask: Any = None) -> float | None:
     Ignored entries count neither for the mean nor for the distance. A table of equal rows has
     no scale, nor has one with entries that are not finite: None.
     """
-    ignored = _flags(ignore_mask)
+    ignored = None if ignore_mask is None else np.asarray(ignore_mask, dtype=bool)
     if ignored is None:
         mean = samples.mean(axis=0)
     else:
