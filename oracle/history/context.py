@@ -102,7 +102,7 @@ def _both(missing: Flags | None, ignore_mask: Any) -> Flags | None:
     ignored = None if ignore_mask is None else np.asarray(ignore_mask, dtype=bool)
     if missing is None or ignored is None:
         return missing if ignored is None else ignored
-    return missing | ignored
+    return np.asarray(missing | ignored)
 
 
 def _shape(
