@@ -66,6 +66,7 @@ SHIPPED = {
             Leg(PRETRAINING[:3], 12, 1.5e-3),
             Leg(MOST, 10, 1.5e-3),
             Leg(ALL, 16, 1.5e-3),
+            Leg(ALL, 22, 1.5e-3),
         ),
     ),
     "standard": Shipped("standard", (Leg(MOST, 8),)),
