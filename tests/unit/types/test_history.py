@@ -95,11 +95,11 @@ def test_a_shape_may_be_told_in_part() -> None:
         ({"participation": 4.1, "variance_1": 0.5}, r"participation` must be within 2..4, since"),
         ({"distinct": 0.0}, r"distinct` must be above 0"),
         (
-            {"quantization_4": 0.4, "quantization_16": 0.66},
+            {"quantization_4": 0.4, "quantization_16": 1.41},
             "quantization_16` must be at most quant",
         ),
         (
-            {"quantization_4": 0.4, "quantization_64": 0.66},
+            {"quantization_4": 0.4, "quantization_64": 1.41},
             "quantization_64` must be at most quant",
         ),
         ({"neighbor_distance": float("nan")}, "geometry.neighbor_distance"),
@@ -134,12 +134,12 @@ def test_a_shape_that_contradicts_itself_is_refused(shape: dict[str, Any], says:
         ),
         (
             {"map_rows": 5, "map_cols": 5},
-            {"quantization_map": 0.7, "quantization_16": 0.4},
+            {"quantization_map": 1.41, "quantization_16": 0.4},
             r"quantization_map` must be at most quantization_16",
         ),
         (
             {"map_rows": 5, "map_cols": 5},
-            {"quantization_map": 0.2, "quantization_64": 0.5},
+            {"quantization_map": 0.2, "quantization_64": 1.21},
             r"quantization_64` must be at most quantization_map",
         ),
     ],
