@@ -1,12 +1,16 @@
 """Decisions as JSON lines: each holds all that the decision rests on, and replays to it exactly.
 
-One line is one write to a file opened for appending, so lines of several processes never mix;
-a line torn by a crash is closed by the next process that opens the file.
+One line is one write to a file opened for appending, so lines of several processes never mix.
+A line torn by a crash is closed by the next run that writes: it looks at the file's end while it
+holds a lock that nobody writes under, for half a line may be somebody's who is about to end it.
 """
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,7 +31,14 @@ from oracle.types import (
 if TYPE_CHECKING:
     from oracle.forecast.forecaster import Oracle
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 FORMAT = 1
+#: How long another writer is waited for, seconds: one that was halted must not halt a training.
+WAIT_S = 0.2
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
@@ -60,7 +71,7 @@ class DecisionLog:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).absolute()
-        self._healed_by: int | None = None
+        self._begun_by: int | None = None  # the process
 
     def append(
         self, history: History, reference: Reference | None, previous: int, decision: Decision
@@ -81,12 +92,34 @@ class DecisionLog:
         raw = line.model_dump_json(exclude_none=True).encode() + b"\n"
         descriptor = os.open(self.path, _FLAGS, 0o644)
         try:
-            if self._healed_by != os.getpid():
-                raw = _closing(descriptor) + raw
-                self._healed_by = os.getpid()
-            os.write(descriptor, raw)
+            first = self._begun_by != os.getpid()
+            with _locked(descriptor, alone=first):
+                os.write(descriptor, _closing(descriptor) + raw if first else raw)
+            self._begun_by = os.getpid()
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def _locked(descriptor: int, *, alone: bool) -> Iterator[None]:
+    """Hold the file's lock, alone or with others, until the descriptor is closed.
+
+    Without it (no such lock here, or a holder that was halted) the block runs all the same.
+    """
+    if fcntl is not None:
+        how = (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            try:
+                fcntl.flock(descriptor, how)
+            except BlockingIOError:
+                if time.monotonic() < deadline:
+                    time.sleep(0.001)
+                    continue
+            except OSError:  # a file system without locks
+                pass
+            break
+    yield
 
 
 def _closing(descriptor: int) -> bytes:

@@ -251,13 +251,15 @@ def _unmeasured(history: History, policy: Policy, without: Collection[str]) -> s
 def is_control(history: History, share: float) -> bool:
     """Draw, once a run, whether it runs to the end although a rule would stop it.
 
-    Seeded by run_id, so every process and every replay draws the same; a run without a name
-    is known by its first checkpoint.
+    Seeded by population and run_id, so every process and every replay draws the same, and
+    searches that name their runs alike do not; a run without a name is known by its first
+    checkpoint.
     """
     if share <= 0.0:
         return False
-    name = history.run_id or repr((history.dataset, history.epochs[0], history.mqe[0]))
-    digest = hashlib.sha256(b"control:" + name.encode("utf-8", "surrogatepass")).digest()
+    name = history.run_id or repr((history.epochs[0], history.mqe[0]))
+    seed = f"control:{history.population_name or ''}\0{name}"
+    digest = hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64 < share
 
 

@@ -19,19 +19,28 @@ class WrongStops:
         controls: runs that would have been stopped and ran to their end instead.
         wrong: how many of them ended among the good.
         upper: 95 % bound of the rate from above; 1 without controls.
+        held: runs that were let run on, those that still train included.
+        stops: runs that were stopped or held: held / stops should be the policy's `control`.
     """
 
     controls: int
     wrong: int
     upper: float
+    held: int = 0
+    stops: int = 0
 
     def __str__(self) -> str:
-        if not self.controls:
-            return "wrong stops not measured yet: no control run has ended"
-        return (
-            f"{self.wrong} of {self.controls} control runs would have been stopped wrongly "
-            f"(at most {self.upper:.0%} with 95 % confidence)"
-        )
+        told = "wrong stops not measured yet: no control run has ended"
+        if self.controls:
+            told = (
+                f"{self.wrong} of {self.controls} control runs would have been stopped wrongly "
+                f"(at most {self.upper:.0%} with 95 % confidence)"
+            )
+        if self.stops:
+            told += (
+                f"; {self.held} of {self.stops} stops were held back ({self.held / self.stops:.0%})"
+            )
+        return told
 
 
 def wrong_stops(scores: FloatArray, held: Bools, good: float) -> WrongStops:

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -250,9 +251,15 @@ class Population:
                 " WHERE population = ? AND ended IS NOT NULL",
                 (name,),
             ).fetchall()
+            held, stops = db.execute(
+                "SELECT count(held_at), count(*) FROM run"
+                " WHERE population = ? AND (state = 'stopped' OR held_at IS NOT NULL)",
+                (name,),
+            ).fetchone()
         table = np.array(rows, dtype=np.float64).reshape(-1, 5)  # None -> NaN
         scores = scores_among(table[:, :3].T, [row[3] for row in rows], weights)
-        return wrong_stops(scores, table[:, 4] == 1.0, good)
+        found = wrong_stops(scores, table[:, 4] == 1.0, good)
+        return replace(found, held=held, stops=stops)
 
     def close(self) -> None:
         """Close this process' connection; the next use opens it again."""

@@ -260,6 +260,8 @@ class WrongStops(Frozen):
         waiting: control runs still training.
         wrong: of the ended ones, how many are among the best share `good`.
         upper: one-sided 95 % bound of the rate (Clopper-Pearson): 0 of 5 still allows 45 %.
+        held: runs that were let run on by the control draw.
+        stops: runs that were stopped or held: held / stops should be the policy's `control`.
     """
 
     controls: int
@@ -269,6 +271,8 @@ class WrongStops(Frozen):
     upper: float
     confidence: float = 0.95
     good: float
+    held: int = 0
+    stops: int = 0
 
 
 class EndedRun(Final):

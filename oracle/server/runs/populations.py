@@ -171,4 +171,6 @@ def _wrong_stops(
         rate=found.wrong / found.controls if found.controls else None,
         upper=found.upper,
         good=good,
+        held=sum(m.control for m in members),
+        stops=sum(m.control or m.state == "stopped" for m in members),
     )

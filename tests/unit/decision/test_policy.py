@@ -157,6 +157,15 @@ def test_the_control_share_is_drawn_once_a_run() -> None:
     drawn = [is_control(history(run_id=f"r-{i}"), 0.05) for i in range(4000)]
     assert drawn == [is_control(history(run_id=f"r-{i}"), 0.05) for i in range(4000)]
     assert np.mean(drawn) == pytest.approx(0.05, abs=0.012)
+    # Runs that every search names alike are drawn anew in each.
+    names = [f"run_{i:03}" for i in range(45)]
+    by_search = [
+        tuple(is_control(history(run_id=n, population=f"search {s}"), 0.2) for n in names)
+        for s in range(40)
+    ]
+    assert len(set(by_search)) == 40
+    assert np.mean(by_search) == pytest.approx(0.2, abs=0.03)
+    assert is_control(history(population="p"), 0.5) == is_control(history(dataset="p"), 0.5)
     nameless = history(run_id=None)
     assert is_control(nameless, 0.5) == is_control(nameless.prefix(1), 0.5)
 

@@ -111,6 +111,64 @@ def test_wrong_stops_are_measured_on_held_runs_only(shared: Population) -> None:
     assert (wrong.controls, wrong.wrong) == (2, 1)
     assert wrong.upper == pytest.approx(0.975, abs=0.001)
     assert str(wrong).startswith("1 of 2 control runs would have been stopped wrongly (at most 97%")
+    assert (wrong.held, wrong.stops) == (2, 2)
+    assert str(wrong).endswith("; 2 of 2 stops were held back (100%)")
+
+
+def test_wrong_stops_count_who_decisions_count_as_good(shared: Population) -> None:
+    """Of 46 runs the best 4, whoever ties with the fourth, and nobody who cannot be scored."""
+    for i in range(46):
+        shared.start("a", f"r{i}")
+        if i in (3, 4):
+            shared.hold("a", f"r{i}", 0.1)
+        shared.end("a", outcome(f"r{i}", 0.5 + i / 100), mqe_of_mean=2.0)
+    wrong = shared.wrong_stops("a")
+    assert (wrong.controls, wrong.wrong) == (2, 1)
+    shared.start("a", "undefined")
+    shared.hold("a", "undefined", 0.1)
+    lacking = outcome("undefined", 0.1).model_copy(update={"final_topographic_error": None})
+    shared.end("a", lacking, mqe_of_mean=2.0)
+    shared.start("a", "other-scale")
+    shared.hold("a", "other-scale", 0.1)
+    shared.end("a", outcome("other-scale", 0.1), mqe_of_mean=2000.0)
+    shared.start("a", "stopped")
+    shared.end("a", outcome("stopped", 0.9, censored=True), mqe_of_mean=2.0)
+    shared.start("a", "still-held")
+    shared.hold("a", "still-held", 0.1)
+    wrong = shared.wrong_stops("a")
+    assert (wrong.controls, wrong.wrong) == (2, 1)
+    assert (wrong.held, wrong.stops) == (5, 6)
+    assert shared.wrong_stops("a", weights=(1.0, 0.0, 0.5)).controls == 3
+
+
+def test_a_tie_with_the_last_good_run_is_a_wrong_stop(shared: Population) -> None:
+    for i, mqe in enumerate([0.1, 0.1, *[0.5] * 8]):
+        shared.start("a", f"r{i}")
+        if i == 1:
+            shared.hold("a", "r1", 0.1)
+        shared.end("a", outcome(f"r{i}", mqe))
+    assert shared.wrong_stops("a").wrong == 1
+
+
+def test_what_nobody_measured_drops_out_of_the_rate(shared: Population) -> None:
+    for i in range(10):
+        shared.start("a", f"r{i}")
+        if i < 2:
+            shared.hold("a", f"r{i}", 0.1)
+        mqe_alone = Outcome(run_id=f"r{i}", final_mqe=0.5 + i / 100)
+        shared.end("a", mqe_alone)
+    wrong = shared.wrong_stops("a")
+    assert (wrong.controls, wrong.wrong) == (2, 1)
+
+
+@pytest.mark.parametrize("factor", [1e-9, 1e-3, 0.1, 10, 1e3, 1e9])
+def test_one_wrong_scale_moves_no_population(shared: Population, factor: float) -> None:
+    for i in range(5):
+        shared.end("a", outcome(f"r{i}"), mqe_of_mean=2.0)
+    shared.end("a", outcome("wrong"), mqe_of_mean=2.0 * factor)
+    reference = shared.reference("a")
+    assert reference.mqe_of_mean == 2.0
+    assert [o.run_id for o in reference.outcomes] == [f"r{i}" for i in range(5)]
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,12 @@ def test_the_expected_best_is_let_on_but_measures_no_wrong_stop(tmp_path: Path) 
 
 def _drawn(run_id: str, share: float) -> bool:
     history = History(
-        run_id=run_id, epochs=(1,), mqe=(1,), topographic_error=(0,), dead_neuron_ratio=(0,)
+        run_id=run_id,
+        population="table",
+        epochs=(1,),
+        mqe=(1,),
+        topographic_error=(0,),
+        dead_neuron_ratio=(0,),
     )
     return is_control(history, share)
 

@@ -69,11 +69,11 @@ class Bench:
         """Read the population."""
         return self.store.read_now(lambda c: populations.detail(c, "", "p", self.policy))
 
-    def fill(self, n: int = 8, mqe: float = 0.1) -> None:
+    def fill(self, n: int = 8, mqe: float = 0.1, name: str = "good") -> None:
         """Finish `n` good runs."""
         for i in range(n):
-            self.append(f"good-{i}", [10, 100], mqe + i / 1000)
-            self.finish(f"good-{i}")
+            self.append(f"{name}-{i}", [10, 100], mqe + i / 1000)
+            self.finish(f"{name}-{i}")
 
 
 @pytest.fixture
@@ -305,6 +305,39 @@ def test_control_runs_measure_wrong_stops(store: Store) -> None:
     found = bench.population().wrong_stops
     assert (found.controls, found.wrong, found.waiting) == (1, 0, 0)
     assert found.upper == pytest.approx(0.95)
+
+
+def test_wrong_stops_count_who_decisions_count_as_good(store: Store) -> None:
+    """Of 46 runs the best 4, as the hook's file counts; the fifth is no wrong stop."""
+    bench = Bench(store)
+    bench.fill(40)  # 0.100 to 0.139
+    bench.runs.policy = bench.policy.model_copy(update={"control": 0.999999})
+    for run_id in ("fourth", "fifth"):
+        decision, _ = bench.append(run_id, [10, 20], mqe=5.0)
+        assert decision.reason is Reason.CONTROL
+    bench.fill(4, mqe=0.2, name="worse")
+    assert bench.finish("fourth", final_mqe=0.1025).wrong_stop is True  # ties are broken so
+    assert bench.finish("fifth", final_mqe=0.1026).wrong_stop is False
+    found = bench.population().wrong_stops
+    assert (found.controls, found.wrong) == (2, 1)
+    assert (found.held, found.stops) == (2, 2)
+
+
+@pytest.mark.parametrize("factor", [1e-3, 0.1, 10, 1e3])
+def test_one_wrong_scale_moves_no_population(store: Store, factor: float) -> None:
+    bench, right = Bench(store), {"context": {"mqe_of_mean": 2.0}}
+    for i in range(5):
+        bench.append(f"r{i}", [10, 100], 0.1 + i / 1000, right)
+        bench.finish(f"r{i}")
+    bench.append("wrong", [10, 100], 0.1, {"context": {"mqe_of_mean": 2.0 * factor}})
+    bench.finish("wrong")
+    assert bench.population().mqe_of_mean == 2.0
+    assert [o.quality is None for o in bench.population().outcomes] == [False] * 5 + [True]
+    bench.append("next", [10, 20], 0.1, right)
+    reference = bench.replay("next", 20).inputs.reference
+    assert (reference.mqe_of_mean, len(reference.outcomes)) == (2.0, 5)
+    slip, _ = bench.append("slip", [10, 20], 5.0, {"context": {"mqe_of_mean": 2.0 * factor}})
+    assert (slip.action, slip.reason) == (Action.ABSTAIN, Reason.OTHER_SCALE)
 
 
 def test_owners_see_their_own(bench: Bench) -> None:
