@@ -48,6 +48,7 @@ class _Loaded:
 
 @dataclass(frozen=True)
 class _Refused:
+    # `next_try` by a clock that nobody sets: one that is set back would put it off.
     mark: Hashable
     message: str
     since: float
@@ -199,10 +200,10 @@ class ModelKeeper:
             self._refused = None  # asked for the one in use again
             return True
         refused = self._refused
-        return refused is not None and refused.mark == mark and time.time() < refused.next_try
+        return refused is not None and refused.mark == mark and time.monotonic() < refused.next_try
 
     def _refuse(self, mark: Hashable, error: Exception) -> None:
-        before, now = self._refused, time.time()
+        before, now = self._refused, time.monotonic()
         again = before is not None and before.mark == mark
         if again and before is not None and now < before.next_try:
             return
@@ -211,7 +212,7 @@ class ModelKeeper:
             pause = min(2 * before.pause_s, self._settings.model_retry_s)
         ours = isinstance(error, ArtifactError)
         message = str(error) if ours else "The model folder cannot be read."
-        since = before.since if again and before is not None else now
+        since = before.since if again and before is not None else time.time()
         self._refused = _Refused(mark, message, since, pause, now + pause)
         self._telemetry.model_failures.inc()
         log.warning("model refused", extra={"problem": message})
@@ -233,7 +234,7 @@ class ModelKeeper:
         return ModelFailure(
             message=refused.message,
             since=iso(refused.since),
-            next_try_at=iso(refused.next_try),
+            next_try_at=iso(time.time() + refused.next_try - time.monotonic()),
         )
 
     def report(self) -> ModelsAnswer:
