@@ -45,7 +45,6 @@ from oracle.types.history import (
     T,
     explain,
     path_of,
-    run_id_of,
 )
 from oracle.types.policy import (
     GOOD,
@@ -57,6 +56,7 @@ from oracle.types.policy import (
     PopulationPolicy,
     ThresholdPolicy,
 )
+from oracle.types.run_names import run_id_of
 
 __all__ = [
     "CHECKPOINT",
