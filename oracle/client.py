@@ -11,10 +11,12 @@ service is tried again a few times, which is safe since every request may be rep
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import quote, urlsplit
 
 import httpx
 from pydantic import BaseModel
@@ -28,6 +30,7 @@ from oracle.errors import (
     RunConflict,
     RunNotFound,
     StoreUnavailable,
+    must_be,
 )
 from oracle.server.http.wire import (
     ModelsAnswer,
@@ -52,6 +55,7 @@ _ERRORS: dict[str, type[OracleError]] = {
     "store_unavailable": StoreUnavailable,
     "no_model": ArtifactError,
 }
+_LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
 #: Longest pause that the client takes because the service asks for it, seconds.
 MAX_PAUSE_S = 30.0
 
@@ -74,8 +78,15 @@ class Client:
         timeout_s: float = 10.0,
         attempts: int = 4,
     ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            rule = "an address such as http://127.0.0.1:8000"
+            raise InvalidHistory(must_be("url", rule, url))
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s)
+        # No proxy leads to this machine; whoever set HTTP_PROXY did not think of it.
+        is_here = _LOOPBACK.fullmatch(parts.hostname) is not None
+        around = {f"all://{parts.netloc.rpartition('@')[2]}": None} if is_here else None
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s, mounts=around)
         self._attempts = max(1, attempts)
 
     def __enter__(self) -> Self:
@@ -154,7 +165,7 @@ class Client:
         body = _json(piece) | _given(policy=policy)
         if population_size is not None:
             body["population_size"] = population_size
-        return self._post(f"/v1/runs/{run_id}/checkpoints", body, Decision)
+        return self._post(f"{_run(run_id)}/checkpoints", body, Decision)
 
     def finish(self, run_id: str, *, censored: bool = False, **final: float | None) -> RunSummary:
         """Say how a run ended.
@@ -192,19 +203,19 @@ class Client:
 
     def run(self, run_id: str) -> RunDetail:
         """Give all that is stored about a run."""
-        return self._get(f"/v1/runs/{run_id}", RunDetail)
+        return self._get(_run(run_id), RunDetail)
 
     def replay(self, run_id: str, epoch: float) -> ReplayAnswer:
         """Give a decision with everything needed to make it again."""
-        return self._get(f"/v1/runs/{run_id}/decisions/{epoch!r}", ReplayAnswer)
+        return self._get(f"{_run(run_id)}/decisions/{epoch!r}", ReplayAnswer)
 
     def delete(self, run_id: str) -> None:
         """Forget a run and all that is stored about it."""
-        self._send("DELETE", f"/v1/runs/{run_id}")
+        self._send("DELETE", _run(run_id))
 
     def population(self, name: str) -> PopulationDetail:
         """Give a population's savings, wrong stops and outcomes."""
-        return self._get(f"/v1/populations/{name}", PopulationDetail)
+        return self._get(f"/v1/populations/{_quoted(name)}", PopulationDetail)
 
     def models(self) -> ModelsAnswer:
         """Give the model in use and those that could be activated."""
@@ -269,6 +280,15 @@ class Client:
                 pause_s = float(response.headers.get("retry-after", 1))
             time.sleep(min(pause_s, MAX_PAUSE_S))
         raise AssertionError("unreachable")
+
+
+def _run(run_id: str) -> str:
+    return f"/v1/runs/{_quoted(run_id)}"
+
+
+def _quoted(name: str) -> str:
+    """Write a name so that it is one part of a path, and no step up."""
+    return quote(name, safe="").replace(".", "%2E") if name in (".", "..") else quote(name, safe="")
 
 
 def _json(history: History) -> Json:

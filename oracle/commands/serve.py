@@ -13,9 +13,6 @@ from typing import Annotated
 
 import typer
 
-#: A worker that says nothing for so long is killed and replaced. A busy machine imports for 10 s.
-WORKER_PATIENCE_S = 60
-
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
@@ -84,17 +81,19 @@ def listen(host: str, port: int) -> socket.socket:
 
 def _share_metrics() -> str:
     """Give the workers a folder in which prometheus_client adds their numbers up."""
+    from oracle.server.workers import METRICS
+
     folder = tempfile.mkdtemp(prefix="oracle-metrics-")
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    os.environ[METRICS] = folder
     return folder
 
 
 def _run(listening: socket.socket, workers: int) -> None:
     import uvicorn
-    from uvicorn.supervisors import Multiprocess
 
     from oracle.server.http.logs import configure
     from oracle.server.settings import Settings
+    from oracle.server.workers import PATIENCE_S, Workers
 
     settings = Settings.from_environment()
     configure(settings.log_level)
@@ -113,7 +112,7 @@ def _run(listening: socket.socket, workers: int) -> None:
         workers=workers,
         timeout_keep_alive=math.ceil(settings.keep_alive_s),  # uvicorn takes whole seconds
         timeout_graceful_shutdown=math.ceil(settings.shutdown_timeout_s),
-        timeout_worker_healthcheck=WORKER_PATIENCE_S,
+        timeout_worker_healthcheck=PATIENCE_S,
         backlog=2048,
     )
     host, port = listening.getsockname()[:2]
@@ -125,7 +124,7 @@ def _run(listening: socket.socket, workers: int) -> None:
         if not server.started:
             raise SystemExit(1)
         return
-    Multiprocess(config, sockets=[listening]).run()
+    Workers(config, sockets=[listening]).run()
 
 
 def _raise_descriptor_limit() -> None:

@@ -14,7 +14,6 @@ from oracle.forks import Lock
 from oracle.hook.checkpoints import Checkpoint, Checkpoints, Value, number
 from oracle.hook.fitness import Fitness
 from oracle.hook.local import Judge, State
-from oracle.hook.run_names import run_id_of
 from oracle.hook.verdicts import Verdicts, never_judged
 from oracle.hook.warn_once import Problems
 from oracle.types import (
@@ -29,6 +28,7 @@ from oracle.types import (
     Reason,
     RunContext,
 )
+from oracle.types.run_names import run_id_of
 
 #: Reports closer together than this share of the budget are kept but not judged.
 CHECK_EVERY = 0.01

@@ -25,11 +25,13 @@ from oracle.server.http import openapi
 from oracle.server.http.answers import Invalid, error_answer, status_error
 from oracle.server.http.fast_path import FastPath
 from oracle.server.http.guards import Cors, Guard
+from oracle.server.http.head import NO_HEAD, HeadAsGet
 from oracle.server.http.logs import configure
 from oracle.server.http.places import Lanes
 from oracle.server.http.telemetry import Telemetry
 from oracle.server.service import Service
 from oracle.server.settings import Settings, refuse_public_without_keys
+from oracle.server.workers import Parent
 
 #: Objects that are made before the garbage collector looks at them. A few requests make more than
 #: Python's 700 and free them all without it; now and then it looked at everything, for 50 ms.
@@ -56,6 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         service.start()
+        parent = Parent() if settings.workers > 1 else None
         gc.set_threshold(GC_THRESHOLD)
         house = asyncio.create_task(service.keep_house())
         try:
@@ -65,6 +68,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             with suppress(asyncio.CancelledError):
                 await house
             await service.stop()
+            if parent is not None:
+                parent.clear_up()
 
     app = FastAPI(
         title="SOM Oracle",
@@ -79,26 +84,35 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(FastPath, router=routes_stateless.router)
     app.add_middleware(Lanes, places=service.lanes)
     app.add_middleware(Guard, settings=settings, door=door, telemetry=telemetry)
+    app.add_middleware(HeadAsGet)
     if settings.allowed_origins:
         app.add_middleware(Cors, origins=settings.allowed_origins)
-    for routes in (routes_stateless, routes_runs, routes_service):
-        app.include_router(routes.router)
+    routers = [routes.router for routes in (routes_stateless, routes_runs, routes_service)]
+    for router in routers:
+        app.include_router(router)
     # The system's table of media types is read now: a request opens nothing outside.
     mimetypes.init()
-    if DASHBOARD.is_dir():
-        app.mount("/", StaticFiles(directory=DASHBOARD, html=True), name="page")
+    page = StaticFiles(directory=DASHBOARD, html=True)
+    app.mount("/", page, name="page")
     openapi.install(app, with_keys=bool(door.keys))
 
     @app.exception_handler(HTTPException)
     async def on_status(request: Request, error: HTTPException) -> Response:
-        status = error.status_code
-        methods = openapi.methods_of(app, request.scope["path"]) if status in (404, 405) else ""
-        if request.method in methods.split(", "):
-            methods = ""  # the path looks like a route's, but is none
-        told = status_error(405 if methods else status)
+        status, methods = error.status_code, frozenset[str]()
+        if status in (404, 405):  # the page's files stand for every path that is no route's
+            path = request.scope["path"]
+            methods = openapi.methods_of(routers, request.scope)
+            if (
+                not methods
+                and page.lookup_path(path.removeprefix("/") or "index.html")[1] is not None
+            ):
+                methods = frozenset({"GET"})
+            status = 405 if methods else 404
+            methods |= {"HEAD"} if "GET" in methods and path != NO_HEAD else methods
+        told = status_error(status)
         response = error_answer(told, request.scope["request_id"], settings.retry_after_s)
         if methods:
-            response.headers["allow"] = methods
+            response.headers["allow"] = ", ".join(sorted(methods))
         return response
 
     @app.exception_handler(RequestValidationError)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from pydantic import ValidationError
@@ -93,6 +94,7 @@ def split(raw: bytes, settings: Settings) -> tuple[bytes, list[bytes]]:
         Refused: 413, one of them, or what is not theirs, is larger than a single request may be.
     """
     most, largest = settings.max_batch_histories, settings.max_body_bytes
+    raw = raw.removeprefix(BOM_UTF8)
     first = began = _first(raw, largest)
     histories: list[bytes] = []
     depth = 0
@@ -169,7 +171,7 @@ def _history(body: bytes) -> History | Invalid:
     except ValidationError as error:
         told = invalid(error, History)
         if error.errors(include_input=False)[0]["type"] == "json_invalid":
-            raise told from None  # then the body is no JSON either
+            raise Invalid(NO_JSON, None) from None  # then the body is none either
         return told
     except InvalidHistory as error:
         return Invalid(str(error), None)

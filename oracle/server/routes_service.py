@@ -52,7 +52,7 @@ async def readyz(request: Request) -> Response:
 
 async def _state_of(store: Store) -> StoreState:
     try:
-        await store.read(store.check)
+        await store.check_reading()
     except StoreUnavailable:
         return "unavailable"
     try:

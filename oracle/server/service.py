@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
 from starlette.requests import Request
 
 from oracle.errors import StoreUnavailable
@@ -20,8 +18,10 @@ from oracle.server.http.protocol import Limits
 from oracle.server.http.telemetry import Telemetry
 from oracle.server.micro_batching import MicroBatcher
 from oracle.server.models import ModelKeeper
+from oracle.server.retention import BelievedClock
 from oracle.server.runs.events import Feed, prune
 from oracle.server.runs.lifecycle import Runs
+from oracle.server.runs.listing import newest
 from oracle.server.settings import Settings
 from oracle.server.storage.store import Store
 
@@ -101,16 +101,19 @@ class Service:
 
     async def keep_house(self) -> None:
         """Drop old events and, where a retention is set, old runs, for ever."""
+        clock: BelievedClock | None = None
         while True:
             with suppress(StoreUnavailable):
+                if clock is None:
+                    clock = BelievedClock(await self.store.read(newest))
                 await self.store.write(lambda c: prune(c, self.settings.events_kept))
-                while self.settings.retention_days and await self.store.write(self._retire):
+                before = clock.now() - self.settings.retention_days * DAY_S
+                while self.settings.retention_days and await self._retire(before):
                     await asyncio.sleep(0)
             await asyncio.sleep(HOUSEKEEPING_S)
 
-    def _retire(self, connection: Connection) -> int:
-        before = time.time() - self.settings.retention_days * DAY_S
-        return self.runs.retire(connection, before)
+    async def _retire(self, before: float) -> int:
+        return await self.store.write(lambda connection: self.runs.retire(connection, before))
 
     def model_news(self) -> Callable[[], str | None]:
         """Make a function that gives the models' report once after each change."""

@@ -6,10 +6,13 @@ few that change from start to start. docs/deploy.md lists them all, and a test k
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -17,6 +20,8 @@ from oracle.errors import InvalidHistory, must_be
 from oracle.types import Policy, explain
 
 ENVIRONMENT_PREFIX = "ORACLE_"
+#: What browsers leave out of an origin.
+_PORTS = {"http": ":80", "https": ":443"}
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -44,7 +49,8 @@ class Settings(BaseModel):
     allowed_hosts: Names = _setting(
         (),
         "host names, by comma",
-        "Accepted Host headers; empty: loopback names without API keys, any with them.",
+        "Accepted Host headers; empty: any with API keys; without them loopback names, and on a "
+        "public address IP addresses and the machine's own name.",
     )
     allowed_origins: Names = _setting(
         (), "origins, by comma", "Web origins besides the service's own whose pages may call it."
@@ -148,10 +154,33 @@ class Settings(BaseModel):
             return tuple(part.strip().lower() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, names: Names) -> Names:
+        return tuple(_host(name) for name in names)
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _check_origins(cls, names: Names) -> Names:
+        return tuple(_origin(name) for name in names)
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
     @field_validator("policy", mode="before")
     @classmethod
     def _parse_policy(cls, value: Any) -> Any:
-        return Policy.model_validate_json(value) if isinstance(value, str) else value
+        """Take a policy's JSON, or its name alone."""
+        if not isinstance(value, str):
+            return value
+        text = value if value.lstrip().startswith("{") else json.dumps({"name": value.strip()})
+        try:
+            return Policy.model_validate_json(text)
+        except ValidationError as error:
+            rule = f"the name of a policy, or its settings as JSON ({explain(error).rstrip('.')})"
+            raise ValueError(must_be("policy", rule, value)) from None
 
     @property
     def store_url(self) -> str:
@@ -172,16 +201,19 @@ class Settings(BaseModel):
         Raises:
             InvalidHistory: naming the variable, its rule and, unless secret, what came.
         """
-        values: dict[str, Any] = {}
-        for name in cls.model_fields:
-            variable = ENVIRONMENT_PREFIX + name.upper()
-            if environment.get(variable):
-                values[name] = environment[variable]
-        values |= {name: value for name, value in overrides.items() if value is not None}
+        given = {name: environment.get(variable_of(name)) for name in cls.model_fields}
+        if (given["port"] or "").startswith(("tcp://", "udp://")):
+            given["port"] = None  # Kubernetes', of a Service that is called `oracle`
+        options = {name: value for name, value in overrides.items() if value is not None}
+        values = {name: value for name, value in given.items() if value} | options
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise InvalidHistory(f"Settings: {explain(error)}") from None
+            told = explain(error)
+            for name in values:
+                said = f"--{name.replace('_', '-')}" if name in options else variable_of(name)
+                told = told.replace(f"`{name}`", f"`{said}`").replace(f"`{name}.", f"`{said}.")
+            raise InvalidHistory(told) from None
 
     def to_environment(self) -> dict[str, str]:
         """Write the settings that differ from the defaults as ORACLE_* variables, for workers."""
@@ -189,8 +221,31 @@ class Settings(BaseModel):
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
             if value != field.default:
-                variables[ENVIRONMENT_PREFIX + name.upper()] = _as_text(value)
+                variables[variable_of(name)] = _as_text(value)
         return variables
+
+
+def variable_of(name: str) -> str:
+    """Name the environment variable of a setting."""
+    return ENVIRONMENT_PREFIX + name.upper()
+
+
+def _host(name: str) -> str:
+    """Take a name as Host headers have it, its port left out."""
+    found = urlsplit(f"//{name}")
+    if name != "*" and (found.hostname is None or found.netloc != name):
+        raise ValueError(must_be("allowed_hosts", "host names, e.g. oracle.example", name))
+    return re.sub(r":\d*$", "", name) if not name.endswith("]") else name
+
+
+def _origin(text: str) -> str:
+    """Take an origin as browsers send it: no slash at its end, no port that is the usual one."""
+    found = urlsplit(text.removesuffix("/"))
+    plain = (found.scheme, found.netloc, "", "", "")
+    if found.scheme not in _PORTS or not found.hostname or found != plain or found.username:
+        rule = "origins of pages, e.g. https://ui.example"
+        raise ValueError(must_be("allowed_origins", rule, text, "Name each of them, without path."))
+    return f"{found.scheme}://{found.netloc.removesuffix(_PORTS[found.scheme])}"
 
 
 def _as_text(value: object) -> str:

@@ -50,7 +50,6 @@ from oracle.types.history import (
     Run,
     explain,
     path_of,
-    run_id_of,
 )
 from oracle.types.policy import (
     GOOD,
@@ -62,6 +61,7 @@ from oracle.types.policy import (
     PopulationPolicy,
     ThresholdPolicy,
 )
+from oracle.types.run_names import run_id_of
 
 __all__ = [
     "CHECKPOINT",

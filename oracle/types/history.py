@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from hashlib import sha256
 from typing import Any, ClassVar, Self
 
 from pydantic import AliasChoices, Field, ValidationError, model_validator
@@ -18,7 +16,6 @@ from oracle.types.fields import (
     MAX_CHECKPOINTS,
     METRICS,
     NULLABLE,
-    RUN_ID_PATTERN,
     UNION_TAG,
     Frozen,
     Many,
@@ -221,21 +218,6 @@ def _unknown(name: str, field: str) -> str:
     if near := get_close_matches(name, CHECKPOINT, 1):
         advice = f"If `{near[0]}` is meant, name it so."
     return must_be(field, "a known field", field, advice)
-
-
-def run_id_of(name: object) -> str:
-    """Make a run_id of any name that people and tools give: Hydra's, Ray's, a number.
-
-    A name that is none is cleaned, and told from others that look the same then by a digest.
-
-    >>> run_id_of("r-17"), run_id_of(17), run_id_of("lr=0.1,sigma=2")
-    ('r-17', '17', 'lr_0.1_sigma_2-84c5aafe')
-    """
-    text = str(name).strip()
-    if re.fullmatch(RUN_ID_PATTERN, text) and text not in (".", ".."):
-        return text
-    clean = re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._") or "run"
-    return f"{clean[:55]}-{sha256(text.encode()).hexdigest()[:8]}"
 
 
 class Run(Frozen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,3 +107,47 @@ def test_what_must_be_one_is_refused_twice(app: App, name: str) -> None:
     assert answer.status == 400
     assert f"{name.title()} header must be sent once" in answer.json()["error"]["message"]
     assert app.run(app.call("GET", "/v1/models", headers=[*given.items()])).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example:8000", 400),  # a name that its owner rebinds to this address
+        ("", 400),
+        ("127.0.0.1.evil.example", 400),
+        ("192.0.2.7:8000", 200),
+        ("[2001:db8::7]:8000", 200),
+        ("localhost", 200),
+        (socket.gethostname(), 200),
+    ],
+)
+def test_without_keys_a_public_service_knows_addresses_and_its_own_name(
+    tmp_path: Path, host: str, status: int
+) -> None:
+    with App(tmp_path, host="0.0.0.0", insecure=True) as app:
+        answer = app.run(app.call("GET", "/v1/runs", headers={"host": host}))
+        assert answer.status == status
+        posted = {"host": host, "origin": f"http://{host}"}
+        answer = app.run(app.call("POST", "/v1/decide", b"{}", headers=posted))
+        assert answer.status == (status if status == 400 else 422)
+        assert app.run(app.call("GET", "/healthz", headers={"host": host})).status == 200
+
+
+def test_named_hosts_are_the_only_ones_on_a_public_address_too(tmp_path: Path) -> None:
+    with App(tmp_path, host="0.0.0.0", insecure=True, allowed_hosts="som.example") as app:
+        for host, status in (("som.example:80", 200), ("192.0.2.7", 400), ("localhost", 400)):
+            assert app.run(app.call("GET", "/v1/runs", headers={"host": host})).status == status
+
+
+def test_behind_a_proxy_that_names_itself_the_browser_is_believed_where_a_key_is_asked_for(
+    app: App, tmp_path: Path
+) -> None:
+    page = {"origin": "https://seen.example", "authorization": f"Bearer {SECRET}"}
+    assert call(app, "GET", "/v1/runs", **page, sec_fetch_site="same-origin").status == 200
+    for site in ("cross-site", "same-site", "none", "same-origin, cross-site", ""):
+        assert call(app, "GET", "/v1/runs", **page, sec_fetch_site=site).status == 403
+    with App(tmp_path) as open_to_all:  # where a page that rebinds a name would need no key
+        page = {"origin": "https://seen.example", "sec-fetch-site": "same-origin"}
+        answer = open_to_all.run(open_to_all.call("GET", "/v1/runs", headers=page))
+        assert answer.status == 403
+        assert "hand on Host" in answer.json()["error"]["message"]

@@ -16,7 +16,13 @@ import pytest
 from serving import HISTORY, JSON_HEADERS, Server, body, checkpoint, copy_model, until
 
 from oracle.client import Client
-from oracle.errors import InvalidHistory, NotAuthorized, RunConflict, RunNotFound
+from oracle.errors import (
+    InvalidHistory,
+    NotAuthorized,
+    RunConflict,
+    RunNotFound,
+    StoreUnavailable,
+)
 from oracle.server.http.keys import new_key
 from oracle.types import Action, Decision, Forecast, History
 
@@ -372,3 +378,42 @@ def test_the_client_tells_the_services_errors(server: Server) -> None:
             client.decide(good.model_copy(update={"epochs": (3.0, 2.0, 1.0)}))
         with pytest.raises(RunNotFound):
             client.replay("nobody", 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["a/b", "a%2Fb", "a?b", "a#b", "a b", "..", ".", "é ü", "a&b=c", "%"]
+)
+def test_the_client_asks_for_the_population_of_that_name(server: Server, name: str) -> None:
+    with Client(server.url) as client:
+        run_id = f"named-{name.encode().hex()}"
+        client.append(run_id, History.parse(checkpoint(10, population=name)))
+        assert client.population(name).name == name
+        assert [run.run_id for run in client.runs(population=name)] == [run_id]
+
+
+def test_no_proxy_leads_to_this_machine(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for host in ("127.0.0.1", "localhost"):
+        with Client(f"http://{host}:{server.port}", attempts=1) as client:
+            assert client.models().active is not None
+    with (
+        Client("http://service.example", attempts=1) as client,
+        pytest.raises(StoreUnavailable),
+    ):
+        client.models()  # through the proxy, which is away
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://127.0.0.1", "", "http://"])
+def test_what_is_no_address_is_told_at_once(url: str) -> None:
+    with pytest.raises(InvalidHistory, match="`url` must be an address"):
+        Client(url)
+
+
+def test_it_starts_beside_a_kubernetes_service_of_its_name(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    server.environment["ORACLE_PORT"] = "tcp://10.96.14.2:8000"
+    with server:
+        assert httpx.get(f"{server.url}/healthz").status_code == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from codecs import BOM_UTF8
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -24,13 +25,16 @@ from oracle.errors import (
     RunNotFound,
     StoreUnavailable,
 )
-from oracle.types import POLICIES, UNION_TAG, path_of
+from oracle.types import NULLABLE, POLICIES, UNION_TAG, path_of
 
 JSON_TYPE = "application/json"
 #: Longest message of an error, characters.
 MAX_MESSAGE_CHARS = 1_000
 BUSY = "The service is busy. Try again soon."
-NO_JSON = "The body must be valid JSON."
+NO_JSON = "The body must be valid JSON in UTF-8."
+#: What to send where a metric has no value.
+UNKNOWN = " Send [null, ...] where it is unknown."
+UNDEFINED = " Send null where it is undefined."
 
 _CODES: tuple[tuple[type[OracleError], str], ...] = (
     (InvalidHistory, "invalid"),
@@ -85,13 +89,13 @@ def answer(model: BaseModel, status: int = 200) -> Json:
 
 
 def parse(model: type[M], raw: bytes) -> M:
-    """Validate raw JSON bytes.
+    """Validate raw JSON bytes, a byte order mark before them or not.
 
     Raises:
         InvalidHistory: naming the first field that breaks its rule, without its value.
     """
     try:
-        return model.model_validate_json(raw)
+        return model.model_validate_json(raw.removeprefix(BOM_UTF8))
     except ValidationError as error:
         raise invalid(error, model) from None
 
@@ -106,9 +110,11 @@ class Invalid(InvalidHistory):
 
 def invalid(error: ValidationError, model: type[BaseModel]) -> Invalid:
     """Tell pydantic's first problem in our form, without the value."""
-    problem = error.errors(include_url=False, include_input=False)[0]
+    problems = error.errors(include_url=False, include_input=False)
+    # A name that is misspelt is the cause of the one that is missing.
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     field, message = _tell(problem, model)
-    more = error.error_count() - 1
+    more = len(problems) - 1
     return Invalid(message + (f" ({more} more problems.)" if more else ""), field or None)
 
 
@@ -125,11 +131,13 @@ def _tell(problem: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
         if isinstance(message, Message):
             return message.field, message.without_value
     if kind == "json_invalid":
-        return "", NO_JSON
+        return "", f"{NO_JSON.rstrip('.')}: {problem['ctx']['error']}."
+    may_be_null = bool(loc) and loc[0] in NULLABLE
     if kind == "missing":
-        return field, f"`{field}` must be given."
+        return field, f"`{field}` must be given." + (UNKNOWN if may_be_null else "")
     rule = problem["msg"][:1].lower() + problem["msg"][1:]
-    return field, f"`{field or 'body'}` must be valid: {rule}."
+    hint = UNDEFINED if kind == "finite_number" and may_be_null else ""
+    return field, f"`{field or 'body'}` must be valid: {rule}.{hint}"
 
 
 def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

@@ -11,6 +11,8 @@ import asyncio
 import logging
 import re
 import time
+from ipaddress import ip_address
+from socket import gethostname
 from urllib.parse import urlsplit
 
 from starlette.middleware.cors import CORSMiddleware
@@ -32,6 +34,10 @@ PROTECTED = ("/v1/", "/metrics")
 PROBES = ("/healthz", "/readyz")
 #: Headers of which a request may have one.
 SINGLE = (b"host", b"authorization", b"origin", b"content-type", b"content-encoding")
+FOREIGN = (
+    "The page must come from this service. Behind a proxy, hand on Host as the browser sent it, or "
+    "name the page's origin in ORACLE_ALLOWED_ORIGINS."
+)
 ENDING = "The service is ending. Try again soon."
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -103,11 +109,11 @@ class Guard:
         if len(headers) < len(scope["headers"]):  # some header is there twice
             _refuse_two(scope)
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        if self.hosts and _without_port(host) not in self.hosts and path not in PROBES:
+        if path not in PROBES and not self._is_known(host):
             raise Refused(400, "The Host header must name this service (ORACLE_ALLOWED_HOSTS).")
         origin = headers.get(b"origin")
-        if origin is not None and not self._is_ours(origin.decode("latin-1").lower(), host):
-            raise Refused(403, "The page must come from this service (ORACLE_ALLOWED_ORIGINS).")
+        if origin is not None and not self._is_ours(origin.decode("latin-1").lower(), headers):
+            raise Refused(403, FOREIGN)
         if path.startswith(PROTECTED):
             address = (scope.get("client") or ("",))[0]
             owner, wait_s = self.door.enter(headers.get(b"authorization"), address)
@@ -120,12 +126,26 @@ class Guard:
         named = self.settings.allowed_hosts
         if named:
             return frozenset() if "*" in named else frozenset(named)
-        if self.door.keys or not self.settings.is_loopback:
+        if self.door.keys:
             return frozenset()  # a page that rebinds a name has no key to send
-        return frozenset((*LOOPBACK, "[::1]"))
+        ours = (*LOOPBACK, "[::1]")
+        return frozenset(ours if self.settings.is_loopback else (*ours, gethostname().lower()))
 
-    def _is_ours(self, origin: str, host: str) -> bool:
-        return urlsplit(origin).netloc == host or origin in self.settings.allowed_origins
+    def _is_known(self, host: str) -> bool:
+        name = _without_port(host)
+        if not self.hosts or name in self.hosts:
+            return True
+        # Only names can be rebound to this address: whoever says an address means it.
+        return not (self.settings.allowed_hosts or self.settings.is_loopback) and _is_address(name)
+
+    def _is_ours(self, origin: str, headers: dict[bytes, bytes]) -> bool:
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        if urlsplit(origin).netloc == host or origin in self.settings.allowed_origins:
+            return True
+        # A proxy may have put a name of its own into Host. The browser tells what it sees, and no
+        # page can tell otherwise; but to it a page that rebinds a name is of this origin, too. So
+        # it is believed where a key is asked for, which such a page does not have.
+        return bool(self.door.keys) and headers.get(b"sec-fetch-site") == b"same-origin"
 
     def _tell(self, scope: Scope, status: int, took_s: float, request_id: str) -> None:
         route = getattr(scope.get("route"), "path", "none")
@@ -166,6 +186,14 @@ class Cors(CORSMiddleware):
         origin = dict(scope.get("headers", ())).get(b"origin", b"").decode("latin-1")
         ours = origin in self.allow_origins
         await (super().__call__ if ours else self.app)(scope, receive, send)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _refuse_two(scope: Scope) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from starlette.routing import Match
+from starlette.types import Scope
 
 from oracle.server.http.wire import ErrorAnswer
 
@@ -101,11 +104,11 @@ def _require_keys(document: dict[str, Any]) -> None:
                 operation["security"] = [{"key": []}]
 
 
-def methods_of(app: FastAPI, path: str) -> str:
-    """List the methods a path takes, as Allow tells them."""
-    found = set()
-    for template, operations in app.openapi()["paths"].items():
-        pattern = re.sub(r"\\{[a-z_]+\\}", "[^/]+", re.escape(template))
-        if re.fullmatch(pattern, path):
-            found |= {method.upper() for method in operations}
-    return ", ".join(sorted(found))
+def methods_of(routers: Iterable[APIRouter], scope: Scope) -> frozenset[str]:
+    """Give the methods that a request's path takes; none where there is no such route."""
+    found: set[str] = set()
+    for router in routers:
+        for route in router.routes:
+            if isinstance(route, APIRoute) and route.matches(scope)[0] is not Match.NONE:
+                found |= route.methods or set()
+    return frozenset(found)

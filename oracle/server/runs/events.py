@@ -30,6 +30,7 @@ HEARTBEAT_S = 15.0
 #: Events kept in memory; a stream further behind reads the store.
 MAX_RECENT = 2_000
 _PAGE = 500
+RESET = b"event: reset\ndata: {}\n\n"
 
 
 class StoredEvent(NamedTuple):
@@ -70,6 +71,7 @@ class Feed:
         self._store = store
         self._recent: deque[StoredEvent] = deque(maxlen=MAX_RECENT)
         self._last: int | None = None
+        self._generation = store.generation
         self._streams = 0
         self._wake = asyncio.Event()
         self._news = asyncio.Condition()
@@ -98,8 +100,10 @@ class Feed:
                 async with asyncio.timeout(POLL_S):
                     await self._wake.wait()
             self._wake.clear()
+            if not self._streams or self._generation != self._store.generation:
+                self._last = None  # nobody listens, or to another database: start afresh
+                self._generation = self._store.generation
             if not self._streams:
-                self._last = None  # nobody listens: the next stream starts afresh
                 continue
             with suppress(StoreUnavailable):
                 await self._catch_up()
@@ -134,10 +138,15 @@ class Feed:
             if after is None:
                 after = last
             elif after > last or after < first - 1:
-                yield b"event: reset\ndata: {}\n\n"
+                yield RESET
                 after = last
-            quiet_s = 0.0
+            quiet_s, generation = 0.0, self._store.generation
             while True:
+                if generation != self._store.generation:  # whose events have other ids
+                    with suppress(StoreUnavailable):
+                        after = (await self._store.read(_bounds))[1]
+                        generation = self._store.generation
+                        yield RESET
                 found = await self._since(after)
                 for event in found:
                     if wanted.takes(event):

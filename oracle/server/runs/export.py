@@ -6,6 +6,7 @@ stopped and the control draw let run on stands for all that were stopped: its we
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ from oracle.types import Run
 #: A finished run whose last checkpoint lies before this share of its budget is no whole history.
 MIN_PROGRESS = 0.9
 _CHUNK = 200
+#: Longest name of a run, see RUN_ID_PATTERN.
+MAX_NAME = 64
 
 
 class StoredRun(NamedTuple):
@@ -78,7 +81,7 @@ def _chunk(
 def _stored(
     connection: Connection, row: Row[Any], end: Row[Any] | None, owner: str | None
 ) -> StoredRun | Skipped:
-    run_id = row.run_id if owner is not None or not row.owner else f"{row.owner}.{row.run_id}"
+    run_id = row.run_id if owner is not None or not row.owner else of_owner(row.owner, row.run_id)
     if end is None:
         return Skipped(run_id, "stopped by a person before there was a forecast")
     history = history_of(connection, row)
@@ -86,14 +89,23 @@ def _stored(
     if not end.censored and progress < MIN_PROGRESS and not history.is_whole:
         return Skipped(run_id, f"no whole history: finished at {progress:.0%} of its budget")
     run = Run(
-        run_id=run_id[:64],
+        run_id=run_id,
         source="service",
         dataset=row.dataset or row.population or "unknown",
         final_mqe=end.final_mqe,
         final_topographic_error=end.final_topographic_error,
         final_dead_neuron_ratio=end.final_dead_neuron_ratio,
         censored=end.censored,
-        history=history.model_copy(update={"run_id": run_id[:64]}),
+        history=history.model_copy(update={"run_id": run_id}),
     )
     weight = 1.0 / row.control_share if row.control and row.control_share else 1.0
     return StoredRun(run, weight)
+
+
+def of_owner(owner: str, run_id: str) -> str:
+    """Make a run's name unique among everybody's: no two runs share one, and it stays the same."""
+    plain = f"{owner}.{run_id}"
+    if "." not in owner and len(plain) <= MAX_NAME:
+        return plain
+    digest = hashlib.sha256(f"{owner}/{run_id}".encode()).hexdigest()[:16]
+    return f"{plain[: MAX_NAME - 17]}-{digest}"

@@ -86,6 +86,10 @@ class Runs:
         self.policy, self.clock = policy, clock
         self.references = References()
 
+    def _now(self, row: Row[Any]) -> float:
+        """Give the time, for a run never an earlier one: a clock may be set back."""
+        return max(self.clock(), float(row.updated_at))
+
     # Append
 
     def append(
@@ -170,7 +174,7 @@ class Runs:
         decision = decisions.judge(history, found, moment, policy, previous)
         control = decision.reason is Reason.CONTROL
         decision = decisions.overruled(decision, row.override)
-        now = self.clock()
+        now = self._now(row)
         decisions.add(connection, row, history, decision, moment, previous, now)
         if decision.stop and decision.forecast is not None:
             scale = moment.reference.mqe_of_mean if moment else None
@@ -214,7 +218,7 @@ class Runs:
                 f"`{name}` must be {getattr(stored, name)!r} as stored: the run has finished."
             )
         mqe_of_mean = RunContext.model_validate_json(row.context).mqe_of_mean
-        now = self.clock()
+        now = self._now(row)
         if how.censored:
             if last is None or not last.censored:
                 forecast = decisions.last_forecast(connection, row.id)
@@ -262,7 +266,7 @@ class Runs:
         row = _existing(connection, owner, run_id)
         if _has_ended(row):
             raise RunConflict("The run has finished: there is nothing to overrule.")
-        overruled = {"override": word, "override_by": by, "updated_at": self.clock()}
+        overruled = {"override": word, "override_by": by, "updated_at": self._now(row)}
         after = connection.execute(_UPDATE_RUN, {"of_run": row.id, **overruled}).one()
         return _tell(connection, after, word)
 
@@ -278,7 +282,7 @@ class Runs:
         _delete(connection, [row])
         self.references.forget(owner, row.population)
 
-    def retire(self, connection: Connection, before: float, at_most: int = 200) -> int:
+    def retire(self, connection: Connection, before: float, at_most: int = 50) -> int:
         """Delete runs untouched since `before` (seconds since 1970); returns how many."""
         rows = connection.execute(
             select(runs.c.id, runs.c.owner, runs.c.population, runs.c.run_id)

@@ -52,6 +52,12 @@ def iso(seconds: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def newest(connection: Connection) -> float | None:
+    """Give the time of the last change of any run, seconds since 1970; None without one."""
+    last: float | None = connection.scalar(select(func.max(runs.c.updated_at)))
+    return last
+
+
 def run_of(connection: Connection, owner: str, run_id: str) -> Row[Any] | None:
     """Read one run's row, None where there is none of this owner."""
     return connection.execute(_RUN, {"of_owner": owner, "of_run": run_id}).first()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,13 @@ from sqlalchemy import (
     select,
     table,
     text,
+    update,
 )
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
 
 from oracle.errors import InvalidHistory, OracleError, StoreUnavailable, must_be
-from oracle.server.storage.schema import VERSION
+from oracle.server.storage.schema import VERSION, metadata
 
 #: PostgreSQL advisory lock of write transactions: "SOMO".
 ADVISORY_LOCK = 0x534F4D4F
@@ -67,13 +70,15 @@ def connect(url: URL, *, pool_size: int, timeout_s: float, writes: bool) -> Engi
     """
     pool = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": timeout_s}
     if url.get_backend_name() != "sqlite":
+        what = "lock" if writes else "statement"
         engine = create_engine(
             url,
             **pool,
             pool_pre_ping=True,
             connect_args={
                 "connect_timeout": max(2, int(timeout_s)),
-                "options": f"-c lock_timeout={int(1000 * timeout_s)}",
+                # A read that takes longer has nobody who waits for it.
+                "options": f"-c {what}_timeout={int(1000 * timeout_s)}",
             },
         )
         if writes:
@@ -122,6 +127,29 @@ def _lock_postgresql(connection: Connection) -> None:
     connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
 
 
+def empty_log(engine: Engine) -> None:
+    """Write all that SQLite's write-ahead log holds into the file.
+
+    Raises:
+        StoreUnavailable: somebody reads, so that it cannot be done now.
+    """
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.close()
+    if busy:
+        raise StoreUnavailable("The store's log was removed. Nothing was stored; try again.")
+
+
+def lacks_tables(error: Exception) -> bool:
+    """Tell whether a database is empty, by what it said of a table of ours."""
+    said = str(error.orig).lower() if isinstance(error, DBAPIError) else ""
+    ours = (*metadata.tables, ALEMBIC_VERSION.name)
+    return any(f"no such table: {t}" in said or f'"{t}" does not exist' in said for t in ours)
+
+
 def _quote(path: Path) -> str:
     return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
@@ -153,6 +181,24 @@ def migrate(connection: Connection) -> None:
         ) from error
 
 
+@contextmanager
+def undoable(connection: Connection) -> Iterator[None]:
+    """Undo alone what fails; begin_nested does the same, but names and compiles each time anew."""
+    connection.exec_driver_sql("SAVEPOINT job")
+    try:
+        yield
+    except (OracleError, DataError):
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT job")
+        raise
+    connection.exec_driver_sql("RELEASE SAVEPOINT job")
+
+
+def touch(connection: Connection) -> None:
+    """Write one page: an empty transaction succeeds on a full disk and on a read-only file."""
+    column = ALEMBIC_VERSION.c.version_num
+    connection.execute(update(ALEMBIC_VERSION).values({column: column}))
+
+
 def told(error: Exception) -> OracleError:
     """Say whose it is: a value's that no rule had caught, or the database's."""
     if isinstance(error, DataError):
@@ -166,6 +212,7 @@ def told(error: Exception) -> OracleError:
 def explain(error: Exception) -> str:
     """Say in one sentence what the database said, without addresses or statements."""
     said = str(error.orig if isinstance(error, DBAPIError) else error).lower()
+    lost = ("is damaged", "is gone")
     for sign, meaning in (
         ("readonly", "is read-only"),
         ("read-only", "is read-only"),
@@ -175,10 +222,12 @@ def explain(error: Exception) -> str:
         ("lock timeout", "is held by another program"),
         ("malformed", "is damaged"),
         ("not a database", "is damaged"),
+        ("no such table", "was emptied"),
         ("unable to open", "cannot be opened"),
         ("no such file", "is gone"),
         ("i/o error", "cannot be read or written"),
     ):
         if sign in said:
-            return f"The store {meaning}. Nothing was stored; try again."
+            remedy = "restore a backup, or restart without it" if meaning in lost else "try again"
+            return f"The store {meaning}. Nothing was stored; {remedy}."
     return "The store does not answer. Nothing was stored; try again."

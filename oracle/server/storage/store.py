@@ -13,26 +13,30 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, overload
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from oracle.errors import OracleError, StoreUnavailable
 from oracle.forks import Lock
 from oracle.server.storage.database import (
-    ALEMBIC_VERSION,
     connect,
+    empty_log,
     explain,
+    lacks_tables,
     migrate,
     parse_url,
     told,
+    touch,
+    undoable,
 )
+from oracle.server.storage.database_file import DatabaseFile
+from oracle.server.storage.readers import TOO_LATE, Readers
 from oracle.server.storage.schema import runs
 from oracle.server.storage.units_of_work import Answer, Asking, Unit, answer_all, apart, nobody
 
@@ -73,6 +77,9 @@ _Result = tuple[_Job, Any, Exception | None]
 class Store:
     """One database, as one process uses it. Open it after the fork.
 
+    Attributes:
+        generation: changes where another database was put in the place of this one.
+
     Args:
         url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
         timeout_s: how long a caller, and SQLite's lock, is waited for.
@@ -93,17 +100,19 @@ class Store:
         self.url = parse_url(url)
         self.timeout_s = timeout_s
         self._meter, self._answer = meter, answer
-        self._file = Path(self.url.database or "") if self.is_sqlite else None
-        self._inode: tuple[int, int] | None = None
+        self._file = DatabaseFile(Path(self.url.database or "")) if self.is_sqlite else None
         self._writing = connect(self.url, pool_size=1, timeout_s=timeout_s, writes=True)
-        self._reading = connect(self.url, pool_size=READERS, timeout_s=timeout_s, writes=False)
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="oracle-read")
+        ready = (timeout_s, self._prepare, self._note)
+        self._readers = Readers(self.url, READERS, *ready)
+        self._probe = Readers(self.url, 1, *ready)  # readiness must not wait for what others read
+        self._trial: asyncio.Task[None] | None = None
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._migrated = False
         self._write_failed = False
-        self.on_commit: Callable[[], None] = _nothing
-        self.on_rollback: Callable[[], None] = _nothing
+        self.generation = 0
+        self.on_commit: Callable[[], None] = lambda: None
+        self.on_rollback: Callable[[], None] = lambda: None
 
     @property
     def is_sqlite(self) -> bool:
@@ -113,7 +122,7 @@ class Store:
     @property
     def is_missing(self) -> bool:
         """Whether it is a file that is not there."""
-        return self._file is not None and not self._file.exists()
+        return self._file is not None and self._file.is_missing
 
     # Opening and closing
 
@@ -127,20 +136,42 @@ class Store:
         """
         try:
             if self._file is not None:
-                self._file.parent.mkdir(parents=True, exist_ok=True)
-                self._file.touch()
+                self._file.make()
             with self._writing.begin() as connection:
                 migrate(connection)
+            if self._file is not None:
+                self._file.meet()
         except (SQLAlchemyError, OSError) as error:
             raise StoreUnavailable(explain(error)) from error
         self._migrated = True
 
     def _prepare(self) -> None:
-        if not self._migrated:
+        """Make the database ready for use, also one that was put in the place of another."""
+        if self._migrated and not self._is_replaced():
+            return
+        with _migrating:
+            if self._is_replaced():
+                self._begin_anew()
+            if not self._migrated:
+                self.migrate()
+
+    def _is_replaced(self) -> bool:
+        return self._file is not None and self._file.is_replaced
+
+    def _begin_anew(self) -> None:
+        """Forget all that is known of the database that was there before."""
+        self._let_go()
+        if self._file is not None:
+            self._file.forget()
+        self._migrated = False
+        self.generation += 1
+        self.on_rollback()
+
+    def _note(self, error: Exception) -> None:
+        """Make the tables at the next use, where somebody has begun an empty database."""
+        if self._migrated and lacks_tables(error):
             with _migrating:
-                if not self._migrated:
-                    self.migrate()
-        self._reopen_if_replaced()
+                self._begin_anew()
 
     def start(self) -> None:
         """Start the writer thread."""
@@ -153,9 +184,9 @@ class Store:
             self._queue.put(_STOP)
             self._thread.join()
             self._thread = None
-        self._readers.shutdown()
+        self._readers.close()
+        self._probe.close()
         self._writing.dispose()
-        self._reading.dispose()
 
     # Working
 
@@ -185,7 +216,7 @@ class Store:
                 return await done
         except TimeoutError:
             self._write_failed = True
-            raise StoreUnavailable("The store did not answer in time. Try again.") from None
+            raise StoreUnavailable(TOO_LATE) from None
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on a snapshot of the database, in a thread.
@@ -194,21 +225,11 @@ class Store:
             InvalidHistory: a value that the database cannot compare with what it holds.
             StoreUnavailable: no answer, or none in time.
         """
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self.timeout_s):
-                return await loop.run_in_executor(self._readers, self.read_now, work)
-        except TimeoutError:
-            raise StoreUnavailable("The store did not answer in time. Try again.") from None
+        return await self._readers.read(work)
 
     def read_now(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on a snapshot, in this thread."""
-        try:
-            self._prepare()
-            with self._reading.begin() as connection:
-                return work(connection)
-        except (SQLAlchemyError, OSError) as error:
-            raise told(error) from error
+        return self._readers.read_now(work)
 
     @overload
     def write_now(self, work: Callable[[Connection], Asking[T]]) -> T: ...
@@ -223,20 +244,28 @@ class Store:
                 answer_all([unit], self._answer)
                 return unit.result
         except (SQLAlchemyError, OSError) as error:
+            self._note(error)
             raise told(error) from error
 
-    def check(self, connection: Connection) -> None:
-        """Read something, as the readiness check."""
-        connection.execute(select(func.max(runs.c.id)))
+    async def check_reading(self) -> None:
+        """Read something, as the readiness check.
+
+        Raises:
+            StoreUnavailable: it fails.
+        """
+        newest = select(func.max(runs.c.id))
+        await self._probe.read(lambda connection: connection.scalar(newest))
 
     async def check_writing(self) -> None:
-        """Write something where the last write failed, as the readiness check.
+        """Write something where the last write failed, once for all who ask meanwhile.
 
         Raises:
             StoreUnavailable: it fails again.
         """
         if self._write_failed:
-            await self.write(_touch)
+            if self._trial is None or self._trial.done():
+                self._trial = asyncio.create_task(self.write(touch))
+            await asyncio.shield(self._trial)
 
     # The writer thread
 
@@ -247,9 +276,10 @@ class Store:
                 return
             try:
                 self._commit(jobs)
-            except Exception:
+            except Exception as error:
                 self._write_failed = True
                 self.on_rollback()
+                self._note(error)
                 if self._file is not None:  # what was read-only when it was opened stays so
                     self._let_go()
                 for job in jobs:  # one of them may be the cause: each by itself
@@ -288,6 +318,7 @@ class Store:
         with self._writing.begin() as connection:
             for together in apart(jobs):
                 results += self._work(connection, together)
+        self._keep()
         self._write_failed = False
         if self._meter is not None:
             self._meter.committed(len(jobs), time.perf_counter() - began)
@@ -304,7 +335,7 @@ class Store:
         units: list[tuple[_Job, Unit]] = []
         for job in jobs:
             try:
-                with _undoable(connection):
+                with undoable(connection):
                     unit = Unit(job.work(connection))
                     if len(jobs) == 1:
                         answer_all([unit], self._answer)
@@ -325,37 +356,30 @@ class Store:
             error = told(error)
         _hand_over([(job, None, error)])
 
-    def _reopen_if_replaced(self) -> None:
-        """Let go of a database file that was moved, deleted or replaced under us."""
+    def _keep(self) -> None:
+        """See that what was committed lies in files that are still there, and only then say so.
+
+        A log that somebody removed is still ours to read: it is written into the file.
+
+        Raises:
+            FileNotFoundError: the file is gone.
+            StoreUnavailable: it was replaced meanwhile, or cannot be written.
+        """
         if self._file is None:
             return
-        found = self._file.stat()
-        inode = (found.st_dev, found.st_ino)
-        if inode != self._inode:
-            if self._inode is not None:
-                self._let_go()
-            self._inode = inode
+        if self._file.is_replaced:
+            raise StoreUnavailable("The store was replaced. Nothing was stored; try again.")
+        if self._file.has_lost_log():
+            empty_log(self._writing)
+            self._let_go()
 
     def _let_go(self) -> None:
         """Have every connection opened anew."""
+        if self._file is not None:
+            self._file.forget_log()
         self._writing.dispose()
-        self._reading.dispose()
-
-
-@contextmanager
-def _undoable(connection: Connection) -> Iterator[None]:
-    """Undo alone what fails; begin_nested does the same, but names and compiles each time anew."""
-    connection.exec_driver_sql("SAVEPOINT job")
-    try:
-        yield
-    except (OracleError, DataError):
-        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT job")
-        raise
-    connection.exec_driver_sql("RELEASE SAVEPOINT job")
-
-
-def _nothing() -> None:
-    """Do nothing."""
+        self._readers.let_go()
+        self._probe.let_go()
 
 
 def _hand_over(results: list[_Result]) -> None:
@@ -372,9 +396,3 @@ def _deliver(results: list[_Result]) -> None:
             job.done.set_result(result)
         else:
             job.done.set_exception(error)
-
-
-def _touch(connection: Connection) -> None:
-    """Write one page: an empty transaction succeeds on a full disk and on a read-only file."""
-    column = ALEMBIC_VERSION.c.version_num
-    connection.execute(update(ALEMBIC_VERSION).values({column: column}))

@@ -171,7 +171,7 @@ def test_every_kind_gives_the_same_runs(tmp_path: Path, kind: str) -> None:
         assert run.history.total_epochs == 30
         assert not run.censored
     assert by_name[SLOW].run_id == "slow"
-    assert by_name[FAST].run_id.startswith("lr_0.5_sigma_2-")
+    assert by_name[FAST].run_id.startswith("lr-0.5-sigma-2-")
 
 
 def test_a_run_may_have_a_file_a_metric_in_several_paths(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_json_with_other_names(tmp_path: Path) -> None:
     path.write_text(json.dumps({**history, "name": "run 17 (copy)"}))
     runs, _, _ = read(path, named={"dead_neuron_ratio": "dead"})
     assert runs[0].history.mqe == (0.5, 0.4)
-    assert runs[0].run_id.startswith("run_17_copy-")
+    assert runs[0].run_id.startswith("run-17-copy-")
 
 
 @pytest.mark.parametrize(

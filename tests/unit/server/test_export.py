@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,10 @@ from stand_in import StandIn
 from oracle.errors import DatasetError, InvalidHistory
 from oracle.history.dataset import command_line, read_dataset, read_weights
 from oracle.server.http.wire import CheckpointsRequest, FinishRequest
-from oracle.server.runs.export import Skipped, StoredRun, read_store
+from oracle.server.runs.export import Skipped, StoredRun, of_owner, read_store
 from oracle.server.runs.lifecycle import Runs
 from oracle.server.storage.store import Store
-from oracle.types import Policy
+from oracle.types import RUN_ID_PATTERN, Policy
 
 
 @pytest.fixture
@@ -121,3 +122,22 @@ def test_metadata_holds_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     assert command_line() == "oracle collect run"
     monkeypatch.setattr("sys.argv", ["mine.py", url])
     assert command_line() == f"mine.py {masked}"
+
+
+def test_no_two_runs_of_different_keys_share_a_name() -> None:
+    """Names may hold dots, and those of a key and of a run together be too long for one."""
+    runs = [
+        ("a", "b.c"),
+        ("a.b", "c"),
+        ("a", "b"),
+        ("k" * 60, "r1"),
+        ("k" * 60, "r2" + "x" * 62),
+        ("k" * 60, "r2" + "x" * 61),
+        ("k" * 64, "r" * 64),
+        ("k" * 64, "r" * 63),
+    ]
+    names = [of_owner(owner, run_id) for owner, run_id in runs]
+    assert len(set(names)) == len(runs)
+    assert all(re.fullmatch(RUN_ID_PATTERN, name) for name in names)
+    assert of_owner("ann", "r-17") == "ann.r-17"  # as datasets have it that were written before
+    assert names == [of_owner(owner, run_id) for owner, run_id in runs]

@@ -396,3 +396,13 @@ def test_old_runs_are_retired(bench: Bench) -> None:
     with pytest.raises(RunNotFound):
         bench.detail("old")
     assert kinds(bench, "old") == ["deleted", "deleted"]
+
+
+def test_a_clock_that_is_set_back_makes_no_run_younger(bench: Bench) -> None:
+    bench.runs.clock = lambda: 5_000.0
+    bench.append("a", [10])
+    bench.runs.clock = lambda: 1_000.0
+    bench.append("a", [20])
+    bench.override("a", "keep")
+    run = bench.finish("a").run
+    assert run.created_at <= run.updated_at == run.ended_at

@@ -33,18 +33,65 @@ def test_options_win_over_the_environment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "named"),
+    ("variable", "value", "told"),
     [
-        ("ORACLE_PORT", "70000", "port"),
-        ("ORACLE_WORKERS", "0", "workers"),
-        ("ORACLE_RETENTION_DAYS", "-1", "retention_days"),
-        ("ORACLE_LOG_LEVEL", "loud", "log_level"),
-        ("ORACLE_POLICY", '{"name": "guess"}', "name"),
+        ("ORACLE_PORT", "70000", "must be valid"),
+        ("ORACLE_PORT", "tcp:8000", "must be valid"),
+        ("ORACLE_WORKERS", "0", "must be valid"),
+        ("ORACLE_RETENTION_DAYS", "-1", "must be valid"),
+        ("ORACLE_LOG_LEVEL", "loud", "must be valid"),
+        ("ORACLE_POLICY", '{"name": "guess"}', "must be the name of a policy, or its settings"),
+        ("ORACLE_POLICY", "guess", "must be the name of a policy, or its settings"),
+        ("ORACLE_POLICY", '{"name": "population", "risk": 2}', "`risk` must be valid"),
+        ("ORACLE_ALLOWED_ORIGINS", "*", "must be origins of pages"),
+        ("ORACLE_ALLOWED_ORIGINS", "ui.example", "must be origins of pages"),
+        ("ORACLE_ALLOWED_ORIGINS", "https://ui.example/page", "must be origins of pages"),
+        ("ORACLE_ALLOWED_ORIGINS", "file:///x", "must be origins of pages"),
+        ("ORACLE_ALLOWED_HOSTS", "https://a.example", "must be host names"),
+        ("ORACLE_ALLOWED_HOSTS", "a.example/x", "must be host names"),
     ],
 )
-def test_a_bad_value_names_its_setting(variable: str, value: str, named: str) -> None:
-    with pytest.raises(InvalidHistory, match=named):
+def test_a_bad_value_names_its_variable(variable: str, value: str, told: str) -> None:
+    with pytest.raises(InvalidHistory) as error:
         Settings.from_environment({variable: value})
+    assert str(error.value).startswith(f"`{variable}` must be ")
+    assert told in str(error.value)
+    assert value[:30] in str(error.value)
+
+
+def test_a_bad_option_is_named_as_it_is_typed() -> None:
+    with pytest.raises(InvalidHistory, match=r"^`--port` must be valid"):
+        Settings.from_environment({"ORACLE_PORT": "1"}, port=-1)
+
+
+def test_what_kubernetes_says_of_a_service_named_oracle_is_no_setting() -> None:
+    """For a Service `oracle` every container of its namespace gets these."""
+    theirs = {
+        "ORACLE_PORT": "tcp://10.96.14.2:8000",
+        "ORACLE_SERVICE_HOST": "10.96.14.2",
+        "ORACLE_SERVICE_PORT": "8000",
+        "ORACLE_PORT_8000_TCP": "tcp://10.96.14.2:8000",
+        "ORACLE_PORT_8000_TCP_ADDR": "10.96.14.2",
+    }
+    assert Settings.from_environment(theirs) == Settings()
+    assert Settings.from_environment(theirs, port=9000).port == 9000
+
+
+def test_what_is_meant_is_taken() -> None:
+    variables = {
+        "ORACLE_POLICY": " threshold ",
+        "ORACLE_LOG_LEVEL": "INFO",
+        "ORACLE_ALLOWED_HOSTS": "A.example:8000, [::1]:80, *",
+        # as copied from the address bar; and with the port that browsers leave out
+        "ORACLE_ALLOWED_ORIGINS": "http://localhost:8888/, https://UI.example:443,http://[::1]:80",
+    }
+    settings = Settings.from_environment(variables)
+    assert settings.policy.name == "threshold"
+    assert settings.log_level == "info"
+    assert settings.allowed_hosts == ("a.example", "[::1]", "*")
+    origins = ("http://localhost:8888", "https://ui.example", "http://[::1]")
+    assert settings.allowed_origins == origins
+    assert Settings.from_environment(settings.to_environment()) == settings
 
 
 def test_secrets_are_masked() -> None:

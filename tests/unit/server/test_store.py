@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,7 @@ from oracle.server.runs import listing
 from oracle.server.runs.lifecycle import Runs
 from oracle.server.storage.database import MIGRATIONS, parse_url
 from oracle.server.storage.schema import VERSION, metadata
-from oracle.server.storage.store import Store
+from oracle.server.storage.store import READERS, Store
 from oracle.types import Policy
 
 #: A user without rights, on every Unix.
@@ -89,7 +90,7 @@ def test_a_database_of_this_version_is_opened_without_alembic(file: Path) -> Non
     Store(f"sqlite:///{file}").migrate()
     code = f"""
 import sys
-from oracle.server.storage.store import Store
+from oracle.server.storage.store import READERS, Store
 Store("sqlite:///{file}").migrate()
 assert "alembic" not in sys.modules
 """
@@ -429,6 +430,155 @@ def test_a_database_that_goes_and_comes_back(file_store: Store, file: Path) -> N
         away.rename(file.parent / away.name.removeprefix("away-"))
     file_store.write_now(note)
     assert file_store.read_now(count) == 2
+
+
+def remove(file: Path) -> None:
+    """Remove a database with its log."""
+    for one in file.parent.glob(f"{file.name}*"):
+        one.unlink()
+
+
+def test_an_empty_database_in_its_place_is_made_one_of_ours(file_store: Store, file: Path) -> None:
+    undone: list[bool] = []
+    file_store.on_rollback = lambda: undone.append(True)
+    append(file_store, "old", 10)
+    remove(file)
+    file.touch()
+    assert file_store.read_now(count) == 0
+    assert undone  # what is remembered of the other is forgotten
+    assert file_store.generation == 1
+    append(file_store, "new", 10)
+    assert file_store.read_now(names) == ["new"]
+
+
+def test_an_older_database_in_its_place_is_brought_up_to_date(
+    file_store: Store, file: Path, tmp_path: Path
+) -> None:
+    older = Store(f"sqlite:///{tmp_path / 'older.db'}")
+    at_first_version(older)
+    older.close()
+    append(file_store, "r", 10)
+    remove(file)
+    shutil.copy(tmp_path / "older.db", file)
+    append(file_store, "old", 20)
+    found = file_store.read_now(lambda c: listing.detail(c, "", "old"))
+    assert found.history.epochs == (10.0, 20.0)
+
+
+def test_a_later_database_in_its_place_is_left_alone(
+    file_store: Store, file: Path, tmp_path: Path
+) -> None:
+    later = Store(f"sqlite:///{tmp_path / 'later.db'}")
+    later.write_now(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    later.close()
+    append(file_store, "r", 10)
+    remove(file)
+    shutil.copy(tmp_path / "later.db", file)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="later version"):
+            append(file_store, "r", 20)
+
+
+def test_tables_that_were_dropped_are_made_anew(store: Store) -> None:
+    append(store, "old", 10)
+
+    def drop(connection: Connection) -> None:
+        for name in ("alembic_version", *[t.name for t in metadata.sorted_tables[::-1]]):
+            connection.execute(text(f"DROP TABLE {name}"))
+
+    store.write_now(drop)
+    with pytest.raises(StoreUnavailable):
+        append(store, "new", 10)
+    append(store, "new", 10)
+    assert store.read_now(names) == ["new"]
+    assert store.generation == 1
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["removed", "replaced"])
+def test_what_is_acknowledged_is_kept_although_its_log_is_removed(
+    file_store: Store, file: Path, replaced: bool
+) -> None:
+    log = file.with_name(f"{file.name}-wal")
+    file_store.start()
+
+    def write(run_id: str) -> None:
+        asyncio.run(file_store.write(lambda connection: note(connection, run_id)))
+
+    write("before")
+    assert file_store.read_now(count) == 1  # readers have it open, too
+    log.unlink()
+    if replaced:
+        log.touch()
+    write("after")
+    # As somebody finds it who comes after a kill -9 of this process.
+    found = file.with_name("found.db")
+    shutil.copy(file, found)
+    with sqlite3.connect(found) as other:
+        found_ones = other.execute("SELECT run_id FROM events ORDER BY id").fetchall()
+        assert [name for (name,) in found_ones] == ["before", "after"]
+        assert other.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    other.close()
+    write("later")
+    assert file_store.read_now(names) == ["before", "after", "later"]
+    assert log.exists()
+
+
+def test_a_file_that_goes_while_it_is_written_is_not_acknowledged(
+    file_store: Store, file: Path
+) -> None:
+    file_store.write_now(note)
+    file_store.start()
+
+    def write(connection: Connection) -> None:
+        note(connection)
+        remove(file)
+
+    with pytest.raises(StoreUnavailable, match="gone"):
+        asyncio.run(file_store.write(write))
+    assert not file.exists()
+
+
+def test_a_read_that_nobody_waits_for_is_ended(database_url: str) -> None:
+    store = Store(database_url, timeout_s=1)
+    store.migrate()
+    endless = text(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    )
+    ended = threading.Event()
+
+    def read(connection: Connection) -> None:
+        try:
+            connection.execute(endless)
+        finally:
+            ended.set()
+
+    async def work() -> None:
+        with pytest.raises(StoreUnavailable):
+            await store.read(read)
+        await asyncio.to_thread(ended.wait, 60)
+        store.timeout_s = 60
+        await store.check_reading()
+
+    asyncio.run(work())
+    assert ended.is_set()
+    store.close()
+
+
+def test_readiness_waits_for_no_other_reader(file_store: Store) -> None:
+    file_store.migrate()
+    free = threading.Event()
+
+    async def work() -> None:
+        readers = [
+            asyncio.create_task(file_store.read(lambda c: free.wait(60)))
+            for _ in range(READERS + 2)
+        ]
+        await file_store.check_reading()
+        free.set()
+        await asyncio.gather(*readers)
+
+    file_store._readers._timeout_s = 60
+    asyncio.run(work())
 
 
 def test_a_damaged_database_is_told(file: Path) -> None:

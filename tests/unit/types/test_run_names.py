@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.hook.run_names import run_id_of
 from oracle.types import History
+from oracle.types.run_names import run_id_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,143 @@
+"""What stands around a service, and bodies as real clients write them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from inprocess import Answer, App
+from serving import HISTORY, body, checkpoint
+
+BOM = b"\xef\xbb\xbf"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    with App(tmp_path_factory.mktemp("edges")) as app:
+        call(app, "POST", "/v1/runs/r/checkpoints", body(checkpoint(10, population="p")))
+        yield app
+
+
+def call(app: App, method: str, path: str, raw: bytes = b"") -> Answer:
+    return app.run(app.call(method, path, raw))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/healthz", "/readyz", "/v1/runs", "/v1/runs/r", "/v1/populations/p", "/v1/models"),
+        *("/docs", "/openapi.json", "/", "/assets/main.js", "/v1/runs/nobody", "/nope"),
+    ],
+)
+def test_head_is_get_without_its_body(app: App, path: str) -> None:
+    """Uptime monitors and balancers ask so."""
+    head, get = (call(app, method, path) for method in ("HEAD", "GET"))
+    assert head.status == get.status
+    assert head.body == b""
+    for name in ("content-type", "cache-control", "x-frame-options"):
+        assert head.headers.get(name) == get.headers.get(name)
+    if get.status == 200:
+        assert head.headers["content-length"] == get.headers["content-length"]
+
+
+def test_head_counts_as_the_route_that_it_asks(app: App) -> None:
+    call(app, "HEAD", "/v1/runs/r")
+    assert b'route="/v1/runs/{run_id}",status="200"' in call(app, "GET", "/metrics").body
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/forcast", "/v1/decide/", "/v1/nope", "/v1/runs/a/finnish", "/v1/runs/a/checkpoint"),
+        *("/v1/runs/", "/v1/models/x/y", "/nope", "/assets/nope.js", "/v1", "/healthz/"),
+    ],
+)
+def test_a_misspelt_route_is_none_whatever_the_method(app: App, method: str, path: str) -> None:
+    answer = call(app, method, path, b"{}")
+    assert answer.status == 404
+    if method != "HEAD":
+        assert answer.json()["error"]["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("GET", "/v1/decide", "POST"),
+        ("PUT", "/v1/runs", "GET, HEAD"),
+        ("POST", "/v1/runs/r", "DELETE, GET, HEAD"),
+        ("DELETE", "/v1/populations/a/b", "GET, HEAD"),
+        ("POST", "/v1/events", "GET"),
+        ("HEAD", "/v1/events", "GET"),
+        ("POST", "/healthz", "GET, HEAD"),
+        ("POST", "/", "GET, HEAD"),
+        ("DELETE", "/assets/main.js", "GET, HEAD"),
+    ],
+)
+def test_another_method_is_told_those_there_are(
+    app: App, method: str, path: str, allow: str
+) -> None:
+    answer = call(app, method, path, b"{}")
+    assert (answer.status, answer.headers["allow"]) == (405, allow)
+
+
+def test_the_page_of_routes_works_under_a_prefix(app: App) -> None:
+    links = re.findall(r'href="?([^" >]+)', call(app, "GET", "/docs").body.decode())
+    assert "openapi.json" in links
+    assert not [link for link in links if link.startswith("/")]
+
+
+def post(app: App, raw: bytes, path: str = "/v1/decide") -> tuple[int, str]:
+    answer = call(app, "POST", path, raw)
+    return answer.status, answer.json().get("error", {}).get("message", "")
+
+
+def test_a_byte_order_mark_is_no_error(app: App) -> None:
+    """PowerShell and .NET write one."""
+    assert post(app, BOM + body(HISTORY))[0] == 200
+    assert post(app, BOM + body({"histories": [HISTORY]}), "/v1/decide/batch")[0] == 200
+    assert post(app, BOM + body(checkpoint(1)), "/v1/runs/bom/checkpoints")[0] == 201
+    assert post(app, BOM + b"{}", "/v1/runs/bom/finish")[0] == 200
+    assert post(app, BOM + BOM + body(HISTORY))[0] == 422
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"topographic_error": [float("nan")] * 3}, "Send null where it is undefined."),
+        ({"learning_rate": [float("nan")] * 3}, "Send null where it is undefined."),
+        ({"mqe": [float("nan")] * 3}, "`mqe.0` must be valid: input should be a finite number."),
+        ({"dead_neuron_ratio": None}, "`dead_neuron_ratio` must be valid"),
+        ({"dead_neuron_ratio": ...}, "must be given. Send [null, ...] where it is unknown."),
+        ({"mqe": ...}, "`mqe` must be given."),
+        # a name that is misspelt is told before the one that is missing for it
+        ({"mqe": ..., "mquee": [1, 2, 3]}, "The body must have known fields only: run_id, "),
+    ],
+)
+def test_a_refusal_says_what_to_send(app: App, change: dict[str, Any], told: str) -> None:
+    changed = {k: v for k, v in (HISTORY | change).items() if v is not ...}
+    status, message = post(app, json.dumps(changed).encode())
+    assert status == 422
+    assert told in message
+    assert "null" not in message or "null" in told
+    assert "mquee" not in message
+
+
+@pytest.mark.parametrize(
+    ("raw", "place"),
+    [
+        (body(HISTORY)[:-1], "line 1 column"),
+        (b'{\n  "epochs": [1, 2,]}', "line 2 column 19"),
+        ("{}".encode("utf-16"), "line 1 column 1"),
+        (b"", "line 1 column 0"),
+    ],
+)
+def test_what_is_no_json_is_told_where(app: App, raw: bytes, place: str) -> None:
+    status, message = post(app, raw)
+    assert status == 422
+    assert message.startswith("The body must be valid JSON in UTF-8: ")
+    assert place in message
