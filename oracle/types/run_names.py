@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from oracle.types.history import RUN_ID_PATTERN
+from oracle.types.fields import RUN_ID_PATTERN
 
 _LONGEST = 64
 _DIGEST_CHARS = 8
