@@ -28,20 +28,37 @@ FORECAST: dict[str, Any] = {
     "model": _MODEL,
     "levels": [0.05, 0.25, 0.5, 0.75, 0.95],
     "final": {
-        "final_mqe": [0.097, 0.148, 0.187, 0.23, 0.296],
-        "final_topographic_error": [0.025, 0.067, 0.1, 0.152, 0.283],
-        "final_dead_neuron_ratio": [0.001, 0.061, 0.09, 0.12, 0.167],
+        "final_mqe": [0.089, 0.146, 0.199, 0.24, 0.333],
+        "final_topographic_error": [0.0, 0.052, 0.093, 0.148, 0.258],
+        "final_dead_neuron_ratio": [0.0, 0.061, 0.097, 0.125, 0.182],
+    },
+    "curve": {
+        "of_the_rest": [0.25, 0.5, 0.75, 1.0],
+        "mqe": [
+            [0.108, 0.18, 0.219, 0.243, 0.298],
+            [0.092, 0.157, 0.207, 0.241, 0.323],
+            [0.089, 0.151, 0.203, 0.245, 0.343],
+            [0.089, 0.146, 0.199, 0.24, 0.333],
+        ],
+        "topographic_error": [
+            [0.0, 0.058, 0.084, 0.111, 0.191],
+            [0.0, 0.057, 0.085, 0.121, 0.223],
+            [0.0, 0.054, 0.088, 0.137, 0.246],
+            [0.0, 0.052, 0.093, 0.148, 0.258],
+        ],
+        "dead_neuron_ratio": [
+            [0.023, 0.082, 0.105, 0.121, 0.165],
+            [0.002, 0.07, 0.101, 0.123, 0.174],
+            [0.0, 0.067, 0.099, 0.124, 0.178],
+            [0.0, 0.061, 0.097, 0.125, 0.182],
+        ],
     },
     "quality": [
-        {
-            "scale": "raw",
-            "weights": [1.0, 1.0, 0.5],
-            "values": [0.201, 0.269, 0.337, 0.407, 0.578],
-        }
+        {"scale": "raw", "weights": [1.0, 1.0, 0.5], "values": [0.183, 0.281, 0.356, 0.425, 0.592]}
     ],
     "coverage": 0.9,
-    "support": 0.098,
-    "will_worsen": 0.125,
+    "support": 0.263,
+    "will_worsen": 0.185,
     "mqe_of_mean": None,
 }
 #: The answer to HISTORY.
@@ -51,7 +68,7 @@ DECISION: dict[str, Any] = {
     "action": "continue",
     "reason": "good",
     "message": (
-        "Continue: predicted quality score 0.337 (raw) is good (caution from 0.5); without "
+        "Continue: predicted quality score 0.356 (raw) is good (caution from 0.5); without "
         "`context.mqe_of_mean` such a threshold depends on the scale of the data."
     ),
     "p_good": None,
@@ -62,21 +79,15 @@ DECISION: dict[str, Any] = {
     "below_risk": 0,
     "policy": {
         "name": "threshold",
+        "patience": 1,
+        "min_progress": 0.05,
+        "min_checkpoints": 2,
+        "min_support": 0.05,
+        "control": 0.05,
         "weights": [1.0, 1.0, 0.5],
         "threshold": 1.0,
         "caution": 0.5,
         "scale": None,
-        "good": 0.1,
-        "risk": 0.02,
-        "ramp": 0.3,
-        "patience": 1,
-        "min_progress": 0.05,
-        "min_checkpoints": 2,
-        "startup_runs": 3,
-        "min_support": 0.05,
-        "epsilon": 0.001,
-        "objectives": ["mqe", "topographic_error", "dead_neuron_ratio"],
-        "control": 0.05,
     },
     "model": _MODEL,
 }
@@ -89,5 +100,17 @@ FIRST_DECISION: dict[str, Any] = DECISION | {
     "message": "No verdict: 1 of the 2 checkpoints needed are there.",
     "forecast": FORECAST | {"run_id": "r-1", "progress": 0.01, "n_checkpoints": 1},
     "next_check": 0.05,
-    "policy": DECISION["policy"] | {"name": "population"},
+    "policy": {
+        "name": "population",
+        "patience": 1,
+        "min_progress": 0.05,
+        "min_checkpoints": 2,
+        "min_support": 0.05,
+        "control": 0.05,
+        "risk": 0.02,
+        "ramp": 0.3,
+        "startup_runs": 3,
+        "weights": [1.0, 1.0, 0.5],
+        "good": 0.1,
+    },
 }
