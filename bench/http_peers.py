@@ -164,7 +164,8 @@ def serving(name: str, python: str, folder: Path, body: bytes) -> Iterator[str]:
     """Serve the graph by a peer; gives its address once it has answered."""
     peer, port = PEERS[name], free_port()
     folder.mkdir()
-    graph = (resolve(None) / "oracle.onnx").absolute()
+    graph = folder.absolute() / "oracle.onnx"
+    graph.write_bytes(read_artifact(resolve(None)).onnx())
     (folder / "graph.py").write_text(SESSION.replace("GRAPH", str(graph)))
     (folder / peer.module).write_text(peer.source.replace("PORT", str(port)))
     if name == "mlserver":

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from math import prod
 
 os.environ.update(
     OMP_NUM_THREADS="1",
@@ -31,14 +31,15 @@ import tensorflow as tf
 
 from bench.speed_page import enter
 from oracle.forecast.forecaster import Oracle
-from oracle.forecast.quantiles import non_crossing
 from oracle.history.features import FEATURES, encode
 from oracle.model.artifact import read_artifact, resolve
-from oracle.model.graph import Network
+from oracle.model.network import Ensemble, graph_of
+from oracle.model.onnx_file import write_onnx
 from oracle.model.runtime import Session, open_artifact
-from oracle.training.architectures import build
-from oracle.training.export import export_forward, export_step, network_of
-from oracle.types import HEAD_LEVELS, TARGETS, History
+from oracle.model.weights import unpack
+from oracle.training.architectures import architecture, build
+from oracle.training.export import weights_of
+from oracle.types import History
 
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -81,16 +82,13 @@ def seconds(call: Callable[[], object], times: int) -> float:
     return (time.process_time() - begin) / times
 
 
-def flops(network: Network, steps: int) -> float:
+def flops(ensemble: Ensemble, steps: int) -> float:
     """Floating-point operations of the matrix products for `steps` steps of one sequence."""
-    total, width, directions = 0, network.n_features, 2 if network.bidirectional else 1
-    for units in network.recurrent:
-        total += steps * directions * (width + units) * 4 * units
-        width = directions * units
-    width += network.n_features if network.skip else 0
-    for units in (*network.dense, network.n_targets * network.n_levels):
-        total += width * units
-        width = units
+    total = 0
+    for network, layers in zip(ensemble.networks, ensemble.layers(), strict=True):
+        trunk = {name for name, _ in network.trunk.layers(ensemble.n_features)}
+        for name, (*kernels, _) in layers.items():
+            total += (steps if name in trunk else 1) * sum(map(prod, kernels))
     return 2.0 * total
 
 
@@ -100,42 +98,13 @@ def rate(times: int) -> float:
     return 2 * 256 * 256 * 512 / seconds(lambda: a @ b, times)
 
 
-class NumpyStep:
-    """One step of a unidirectional network in plain NumPy, the rival of the one-step graph."""
-
-    def __init__(self, model: Any, network: Network) -> None:
-        def weights(name: str) -> Any:
-            return model.get_layer(name).get_weights()
-
-        lstms = [weights(f"lstm_{i + 1}") for i in range(len(network.recurrent))]
-        self.lstms = [(np.concatenate([k, r]), b) for k, r, b in lstms]
-        self.dense = [weights(f"dense_{i + 1}") for i in range(len(network.dense))]
-        self.output = weights("output")
-        self.shape = (-1, network.n_targets, network.n_levels)
-
-    def __call__(
-        self, row: Float32, state: list[tuple[Float32, Float32]]
-    ) -> tuple[Float32, list[tuple[Float32, Float32]]]:
-        x, after = row, []
-        for (kernel, bias), (h, c) in zip(self.lstms, state, strict=True):
-            z = np.concatenate([x, h], axis=1) @ kernel + bias
-            units = h.shape[1]
-            gate = 1 / (1 + np.exp(-z))
-            fresh = gate[:, :units] * np.tanh(z[:, 2 * units : 3 * units])
-            c = gate[:, units : 2 * units] * c + fresh
-            x = gate[:, 3 * units :] * np.tanh(c)
-            after.append((x, c))
-        for kernel, bias in self.dense:
-            x = np.maximum(x @ kernel + bias, 0)
-        kernel, bias = self.output
-        return non_crossing((x @ kernel + bias).reshape(self.shape)), after
-
-
 def measure(name: str, rounds: int, times: int) -> dict[str, float]:
     """Ratios of one architecture."""
-    model = build(name, len(FEATURES), len(TARGETS), len(HEAD_LEVELS))
-    network = network_of([model])
-    session = Session(export_forward([model]), export_step([model]))
+    spec = architecture(name)
+    model = build(spec, len(FEATURES))
+    ensemble = Ensemble(n_features=len(FEATURES), networks=(spec.network,))
+    weights = unpack(ensemble, weights_of([model], ensemble))
+    session = Session(write_onnx(graph_of(ensemble, weights)))
     rng = np.random.default_rng(0)
     sequence = rng.normal(size=(1, STEPS, len(FEATURES))).astype(np.float32)
     length = np.array([STEPS], np.int32)
@@ -153,19 +122,13 @@ def measure(name: str, rounds: int, times: int) -> dict[str, float]:
         ),
         "many": (lambda: session.run_many(many), 1),
     }
-    if session.streams:
-        row, state, units = sequence[:, 0], session.start(), network.recurrent
-        plain = NumpyStep(model, network)
-        zeros = [(np.zeros((1, u), np.float32), np.zeros((1, u), np.float32)) for u in units]
-        calls["step"] = (lambda: session.step(state, row), times)
-        calls["step in NumPy"] = (lambda: plain(row, zeros), times)
     taken: dict[str, list[float]] = {key: [] for key in (*calls, "limit", "many limit")}
     for call, _ in calls.values():
         call()
     for _ in range(rounds):
         speed = rate(times)
-        taken["limit"].append(flops(network, STEPS) / speed)
-        taken["many limit"].append(sum(flops(network, int(n)) for n in lengths) / speed)
+        taken["limit"].append(flops(ensemble, STEPS) / speed)
+        taken["many limit"].append(sum(flops(ensemble, int(n)) for n in lengths) / speed)
         for key, (call, n) in calls.items():
             taken[key].append(seconds(call, n))
     middle = {key: statistics.median(values) for key, values in taken.items()}
@@ -174,7 +137,7 @@ def measure(name: str, rounds: int, times: int) -> dict[str, float]:
         pairs = zip(taken[above], taken[below], strict=True)
         return statistics.median(a / b for a, b in pairs)
 
-    result = {
+    return {
         f"served, T={STEPS}, us": middle["served"] * 1e6,
         "limit, us": middle["limit"] * 1e6,
         "tf.function / served": ratio("tf.function", "served"),
@@ -183,12 +146,6 @@ def measure(name: str, rounds: int, times: int) -> dict[str, float]:
         "1,024 served, ms": middle["many"] * 1e3,
         "1,024 served / limit": ratio("many", "many limit"),
     }
-    if session.streams:
-        result |= {
-            "one step, us": middle["step"] * 1e6,
-            "one step in NumPy / one step": ratio("step in NumPy", "step"),
-        }
-    return result
 
 
 def shipped(rounds: int, times: int) -> dict[str, float]:

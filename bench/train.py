@@ -41,18 +41,21 @@ def with_keras(name: str, n_batches: int, n_features: int, n_levels: int) -> Cal
     """One pass over the windows by Keras, as the trainer has it."""
     import tensorflow as tf
 
-    from oracle.training.architectures import ARCHITECTURES, build
-    from oracle.training.losses import Pinball
+    from oracle.training.architectures import architecture, build
+    from oracle.training.losses import WeighedPinball
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     # A bidirectional trunk forecasts at the last step only.
-    per_step = not ARCHITECTURES[name].bidirectional
-    model = build(name, n_features, N_TARGETS, n_levels, per_step=per_step)
-    model.compile("adam", Pinball(np.linspace(0.05, 0.95, n_levels).tolist()), jit_compile=False)
+    spec = architecture(name)
+    per_step = spec.network.trunk.causal
+    model = build(spec, n_features, N_TARGETS, n_levels, per_step=per_step)
+    loss = WeighedPinball(np.linspace(0.05, 0.95, n_levels).tolist())
+    model.compile("adam", loss, jit_compile=False)
     sequence, outcome = data(n_batches, n_features)
     length = np.full(len(sequence), STEPS, np.int32)
     outcome = outcome if per_step else outcome[:, -1]
+    outcome = np.stack([outcome, np.ones_like(outcome)], axis=-1)
     batches = tf.data.Dataset.from_tensor_slices(
         ({"sequence": sequence, "length": length}, outcome)
     ).batch(BATCH)
@@ -66,18 +69,18 @@ def with_torch(layers: str, n_batches: int, n_features: int, n_levels: int) -> C
 
     torch.set_num_threads(1)
     spec = json.loads(layers)
-    both = bool(spec["bidirectional"])
+    both = bool(spec["trunk"]["bidirectional"])
     modules = nn.ModuleList()
     width = n_features
-    for units in spec["recurrent"]:
+    for units in spec["trunk"]["units"]:
         modules.append(nn.LSTM(width, units, batch_first=True, bidirectional=both))
         width = units * (2 if both else 1)
     dense: list[nn.Module] = []
-    for units, rate in zip(spec["dense"], spec["dense_dropout"], strict=True):
+    for units, rate in zip(spec["dense"], spec["dropout"]["dense"], strict=True):
         dense += [nn.Linear(width, units), nn.ReLU(), nn.Dropout(rate)]
         width = units
     head = nn.Sequential(*dense, nn.Linear(width, N_TARGETS * n_levels))
-    drops = [nn.Dropout(rate) for rate in spec["recurrent_dropout"]]
+    drops = [nn.Dropout(rate) for rate in spec["dropout"]["trunk"]]
     optimizer = torch.optim.Adam([*modules.parameters(), *head.parameters()])
     levels = torch.linspace(0.05, 0.95, n_levels)
     middle = n_levels // 2
@@ -111,9 +114,9 @@ def with_matrix_products(
 ) -> Callable[[], object]:
     """As many operations as forward and backward pass need, in products of 256x256x512."""
     spec = json.loads(layers)
-    directions = 2 if spec["bidirectional"] else 1
+    directions = 2 if spec["trunk"]["bidirectional"] else 1
     total, width = 0, n_features
-    for units in spec["recurrent"]:
+    for units in spec["trunk"]["units"]:
         total += directions * (width + units) * 4 * units
         width = directions * units
     # The backward pass takes twice the forward pass: gradients of inputs and of weights.
@@ -170,13 +173,13 @@ class Worker:
 
 def measure(name: str, rounds: int, n_batches: int, torch_python: str) -> dict[str, float]:
     """CPU seconds of each engine for 20,000 windows, in turn."""
-    from dataclasses import asdict
-
     from oracle.history.features import FEATURES
-    from oracle.training.architectures import ARCHITECTURES
+    from oracle.training.architectures import architecture
     from oracle.types import HEAD_LEVELS
 
-    layers = json.dumps(asdict(ARCHITECTURES[name]))
+    spec = architecture(name)
+    dropout = {"trunk": spec.trunk_dropout, "dense": spec.dense_dropout}
+    layers = json.dumps({**spec.network.model_dump(), "dropout": dropout})
     sizes = [str(n_batches), str(len(FEATURES)), str(len(HEAD_LEVELS))]
     pythons = {"keras": sys.executable, "limit": sys.executable}
     found = subprocess.run([torch_python, "-c", "import torch"], capture_output=True, check=False)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from oracle.decision.policy import decide_population as decide_population
     from oracle.errors import OracleError as OracleError
     from oracle.errors import OracleWarning as OracleWarning
-    from oracle.forecast.forecaster import Follower as Follower
     from oracle.forecast.forecaster import Oracle as Oracle
     from oracle.history.context import context_of as context_of
     from oracle.history.dataset import iter_dataset as iter_dataset
@@ -56,7 +55,6 @@ _HOME = {
     "OracleError": "oracle.errors",
     "OracleWarning": "oracle.errors",
     "Fitness": "oracle.hook.fitness",
-    "Follower": "oracle.forecast.forecaster",
     "Oracle": "oracle.forecast.forecaster",
     "watch": "oracle.hook",
     "Metrics": "oracle.history.metrics",
@@ -82,9 +80,14 @@ __all__ = ["__version__", *_HOME]
 lead_old_paths()
 
 
+#: Public name that went -> what to do instead.
+_GONE = {"Follower": "Oracle.forecast on the history so far gives the same forecasts."}
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module 'oracle' has no attribute {name!r}")
+        instead = f": {_GONE[name]}" if name in _GONE else ""
+        raise AttributeError(f"module 'oracle' has no attribute {name!r}{instead}")
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value  # the next access does not come here
     return value

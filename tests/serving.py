@@ -164,8 +164,7 @@ def copy_model(target: Path, source: str | Path | None = None) -> Artifact:
     return write_artifact(
         target,
         artifact.manifest.model_copy(update={"name": target.name}),
-        forward=artifact.forward,
-        step=artifact.step,
+        weights=artifact.weights,
         calibration=artifact.calibration,
         golden=artifact.golden,
         card=artifact.card,

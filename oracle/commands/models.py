@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,20 +76,40 @@ def show(model: Model = None, as_json: Json = False) -> None:
         typer.echo(json.dumps({"path": str(artifact.path), **_info(artifact), **described}))
         return
     manifest = artifact.manifest
-    network = manifest.network
+    shapes = Counter(map(str, manifest.ensemble.networks))
     facts = {
         "model": f"{manifest.name} {manifest.version}",
         "folder": str(artifact.path),
         "sha256": artifact.info.sha256,
         "created": manifest.created,
-        "architecture": f"{manifest.architecture}, LSTM {'-'.join(map(str, network.recurrent))}"
-        + (" both ways" if network.bidirectional else "")
-        + f", {network.n_seeds} seed{'s' if network.n_seeds > 1 else ''}",
-        "streams": "no" if artifact.step is None else "yes",
+        "architecture": manifest.architecture,
+        "networks": "; ".join(f"{n} x {shape}" for shape, n in shapes.items()),
     }
     for name, value in facts.items():
         typer.echo(f"{name:<13} {value}")
     typer.echo(f"\n{artifact.card.rstrip()}")
+
+
+@app.command()
+def export(
+    model: Model = None,
+    out: Annotated[Path, typer.Option(metavar="PATH", help="File to write.")] = Path("oracle.onnx"),
+    as_json: Json = False,
+) -> None:
+    """Write the networks as an ONNX file, for other languages: scaled features to quantiles."""
+    from oracle.forecast.forecaster import Oracle
+
+    folder = resolve(model)
+    Oracle.load(folder)
+    artifact = read_artifact(folder)
+    out.write_bytes(artifact.onnx())
+    if as_json:
+        typer.echo(json.dumps({"written": str(out), **_info(artifact)}))
+        return
+    typer.echo(
+        f"{out}: {artifact.info.name} {artifact.info.version}, {out.stat().st_size:,} bytes. "
+        "docs/model.md tells its inputs and outputs."
+    )
 
 
 @app.command()
@@ -97,9 +118,9 @@ def activate(
     as_json: Json = False,
 ) -> None:
     """Make a model the one in use, after it passed its self-test; servers notice by themselves."""
-    from oracle.model.runtime import open_artifact
+    from oracle.forecast.forecaster import Oracle
 
-    open_artifact(read_artifact(resolve(model)))
+    Oracle.load(resolve(model))
     artifact = point_to(model)
     written = (models_dir() / ACTIVE).resolve()
     if as_json:
@@ -136,17 +157,17 @@ def _row(folder: Path, in_use: bool) -> dict[str, Any]:
         "version": manifest.version,
         "architecture": manifest.architecture,
         "created": manifest.created,
-        "seeds": manifest.network.n_seeds,
+        "seeds": len(manifest.ensemble.networks),
         "sha256": artifact.info.sha256,
         "error": None,
     }
 
 
 def _refusal(folder: Path) -> str | None:
-    from oracle.model.runtime import open_artifact
+    from oracle.forecast.forecaster import Oracle
 
     try:
-        open_artifact(read_artifact(folder))
+        Oracle.load(folder)
     except (ArtifactError, OSError) as error:
         return str(error)
     return None

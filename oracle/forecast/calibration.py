@@ -18,7 +18,7 @@ The quality score, P(good) and P(gain) all come from the same few hundred joint 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -135,22 +135,30 @@ class Calibration:
         """
         if tuple(numbers["knots"]) != KNOTS or tuple(numbers["stretches"]) != STRETCHES:
             raise ValueError("calibration was made for other levels or stretches")
-        made = cls(
-            np.asarray(numbers["offsets"], np.float64),
-            np.asarray(numbers["offsets_unknown"], np.float64),
-            np.asarray(numbers["ranks"], np.float64),
-        )
         one = (len(TARGETS), len(KNOTS))
-        right = (
-            made.offsets.shape == (len(STRETCHES), *one)
-            and made.offsets_unknown.shape == one
-            and made.ranks.ndim == 2
-            and made.ranks.shape[1] == len(TARGETS)
-            and all(np.isfinite(a).all() for a in (made.offsets, made.offsets_unknown, made.ranks))
+        made = cls(
+            array_of(numbers, "offsets", len(STRETCHES), *one),
+            array_of(numbers, "offsets_unknown", *one),
+            array_of(numbers, "ranks", DRAWS, len(TARGETS)),
         )
-        if not right:
-            raise ValueError("calibration has arrays of the wrong shape")
+        if not ((made.ranks >= 0) & (made.ranks <= 1)).all():
+            raise ValueError("`ranks` must be within 0..1")
         return made
+
+
+def array_of(numbers: Mapping[str, Any], name: str, *shape: int) -> Array:
+    """Read an array of a calibration.
+
+    Raises:
+        ValueError: where it is missing, of another shape, or holds anything but finite numbers.
+    """
+    try:
+        array = np.array(numbers[name], np.float64)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        array = np.empty(0)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"`{name}` must hold {' x '.join(map(str, shape)) or 1} finite numbers")
+    return array
 
 
 def rotated(draws: Array, seed: int) -> Array:

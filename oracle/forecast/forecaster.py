@@ -1,6 +1,6 @@
 """Oracle: a loaded model that turns a history into a forecast.
 
-The same few steps for one history, for a thousand and for a run that is followed:
+The same few steps for one history and for a thousand:
 features -> network -> conformal correction -> joint draws -> `Forecast`.
 """
 
@@ -13,20 +13,13 @@ from typing import Self
 import numpy as np
 
 from oracle.errors import ArtifactIncompatible, must_be
+from oracle.forecast import self_test
 from oracle.forecast.calibration import KNOTS, Calibration, along, rotated, seed_of, shown
 from oracle.forecast.quantiles import between, quantiles_of
 from oracle.forecast.score_calibration import QualityCalibration
 from oracle.forecast.support import Support
 from oracle.forks import uncut
-from oracle.history.features import (
-    Float32,
-    columns_of,
-    decode,
-    encode_columns,
-    far_enough,
-    last_anchors,
-    thin,
-)
+from oracle.history.features import Float32, columns_of, decode, encode_columns, last_anchors, thin
 from oracle.history.quality_score import scores_of, weights_of
 from oracle.model.artifact import Artifact, read_artifact, resolve
 from oracle.model.runtime import open_artifact
@@ -38,7 +31,6 @@ from oracle.types import (
     History,
     ModelInfo,
     QualityForecast,
-    RunContext,
     Scale,
 )
 
@@ -60,17 +52,17 @@ class Oracle:
         self.info: ModelInfo = artifact.info
         self.manifest, self.card = artifact.manifest, artifact.card
         self._session = open_artifact(artifact)
-        self._mean = np.asarray(artifact.manifest.scaling.mean, np.float32)
-        self._std = np.asarray(artifact.manifest.scaling.std, np.float32)
+        self._scaling = artifact.manifest.scaling
         numbers = artifact.calibration
         try:
             self._calibration = Calibration.from_json(numbers["calibration"])
             self._quality = QualityCalibration.from_json(numbers["quality"])
             self._support = Support.from_json(numbers["support"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ArtifactIncompatible(
                 must_be("calibration.json", "as this version writes it", str(error), "Train again.")
             ) from error
+        self_test.check(self.forecast_many, artifact.golden.forecasts)
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Self:
@@ -82,7 +74,7 @@ class Oracle:
 
         Raises:
             ArtifactNotFound: nothing is there.
-            ArtifactCorrupt: a file is missing or altered, or the golden self-test fails.
+            ArtifactCorrupt: a file is missing or altered, or the self-test fails.
             ArtifactIncompatible: made for another version.
         """
         return cls(read_artifact(resolve(path)))
@@ -96,7 +88,7 @@ class Oracle:
         thinned = thin(history)
         columns = columns_of([thinned])
         rows = encode_columns(columns)
-        quantiles = self._session.run(self._scale(rows), columns.length.astype(np.int32))
+        quantiles = self._session.run(self._scaling.apply(rows), columns.length.astype(np.int32))
         return self._forecasts([history], [thinned], list(rows), quantiles)[0]
 
     @uncut()
@@ -107,7 +99,7 @@ class Oracle:
         thinned = [thin(history) for history in histories]
         columns = columns_of(thinned)
         rows = encode_columns(columns)
-        scaled = self._scale(rows)
+        scaled = self._scaling.apply(rows)
         quantiles = self._session.run_many([scaled[i, :n] for i, n in enumerate(columns.length)])
         forecasts: list[Forecast] = []
         real = [rows[i, :n] for i, n in enumerate(columns.length)]
@@ -117,39 +109,6 @@ class Oracle:
                 histories[part], thinned[part], real[part], quantiles[part]
             )
         return forecasts
-
-    def follow(
-        self,
-        context: RunContext | None = None,
-        *,
-        total_epochs: float | None = None,
-        run_id: str | None = None,
-        dataset: str | None = None,
-        population: str | None = None,
-    ) -> Follower:
-        """Follow one run whose checkpoints come one by one.
-
-        Args:
-            context: what is known before the run starts.
-            total_epochs: the budget, in the unit of the epochs that will be reported.
-            run_id, dataset, population: names, see `History`.
-        """
-        return Follower(
-            self,
-            {
-                "context": context or RunContext(),
-                "total_epochs": total_epochs,
-                "run_id": run_id,
-                "dataset": dataset,
-                "population": population,
-            },
-        )
-
-    def _scale(self, rows: Float32) -> Float32:
-        scaled: Float32 = rows - self._mean
-        scaled /= self._std
-        np.minimum(scaled, 8.0, out=scaled)
-        return np.maximum(scaled, -8.0, out=scaled)
 
     def _forecasts(
         self,
@@ -201,71 +160,6 @@ class Oracle:
             )
             forecasts.append(forecast.with_draws(rotated(draws[:, i], seed).T))
         return forecasts
-
-
-class Follower:
-    """One run followed checkpoint by checkpoint: each forecast costs one step of the network.
-
-    Forecasts equal those of `Oracle.forecast` on the history so far. A bidirectional trunk has no
-    state to keep, so it reads the whole history again each time.
-    """
-
-    def __init__(self, oracle: Oracle, fixed: dict[str, object]) -> None:
-        self._oracle, self._fixed = oracle, fixed
-        session = oracle._session
-        self._state: Float32 | None = session.start() if session.streams else None
-        self._last_kept: float | None = None
-        self.history: History | None = None
-
-    @uncut()
-    def update(
-        self,
-        epoch: float,
-        *,
-        mqe: float,
-        topographic_error: float | None,
-        dead_neuron_ratio: float | None,
-        learning_rate: float | None = None,
-        radius: float | None = None,
-    ) -> Forecast:
-        """Add one checkpoint and forecast.
-
-        Raises:
-            InvalidHistory: where the checkpoint breaks a rule; the run stays as it was.
-        """
-        new = {
-            "epochs": epoch,
-            "mqe": mqe,
-            "topographic_error": topographic_error,
-            "dead_neuron_ratio": dead_neuron_ratio,
-            "learning_rate": learning_rate,
-            "radius": radius,
-        }
-        old = self.history
-        columns = {
-            name: (*((getattr(old, name) or ()) if old else ()), value)
-            for name, value in new.items()
-        }
-        history = History.parse({**self._fixed, **columns})
-        forecast = self._forecast(history)
-        self.history = history
-        return forecast
-
-    def _forecast(self, history: History) -> Forecast:
-        oracle = self._oracle
-        if self._state is None:
-            return oracle.forecast(history)
-        thinned = thin(history)
-        rows = encode_columns(columns_of([thinned]))
-        row = oracle._scale(rows[:, -1])
-        quantiles, state = oracle._session.step(self._state, row)
-        forecast = oracle._forecasts([history], [thinned], list(rows), quantiles)[0]
-        # A checkpoint that stands too close to the one before is seen only while it is last.
-        if self._last_kept is None or far_enough(
-            self._last_kept, history.epochs[-1], history.total_epochs
-        ):
-            self._state, self._last_kept = state, history.epochs[-1]
-        return forecast
 
 
 def _quality(scale: Scale, values: Sequence[float]) -> QualityForecast:

@@ -9,23 +9,6 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from oracle.model.graph import outward_steps
-
-
-def non_crossing(raw: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Turn unconstrained outputs into non-decreasing quantiles.
-
-    Args:
-        raw: [..., level]; the middle one is the median, each other one a step (softplus) away
-            from its neighbour nearer the median.
-
-    Returns:
-        [..., level], non-decreasing along the last axis.
-    """
-    n_levels = raw.shape[-1]
-    median = raw[..., n_levels // 2, None]
-    return np.asarray(median + np.logaddexp(0, raw) @ outward_steps(n_levels).astype(raw.dtype))
-
 
 def quantiles_of(
     values: npt.NDArray[np.float64], levels: tuple[float, ...]

@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from oracle.forecast.calibration import KNOTS, STRETCHES, learn_offsets
+from oracle.forecast.calibration import KNOTS, STRETCHES, array_of, learn_offsets
 from oracle.forecast.quantiles import quantiles_of
 from oracle.history.features import Array
 from oracle.history.quality_score import scores_of, weights_of
@@ -104,16 +104,10 @@ class QualityCalibration:
         Raises:
             ValueError: where the shapes are not this version's.
         """
-        made = cls(
-            np.asarray(numbers["offsets"], np.float64),
-            np.asarray(numbers["offsets_unknown"], np.float64),
+        return cls(
+            array_of(numbers, "offsets", len(STRETCHES), len(KNOTS)),
+            array_of(numbers, "offsets_unknown", len(KNOTS)),
         )
-        shapes = (made.offsets.shape, made.offsets_unknown.shape)
-        if shapes != ((len(STRETCHES), len(KNOTS)), (len(KNOTS),)):
-            raise ValueError("quality calibration has arrays of the wrong shape")
-        if not (np.isfinite(made.offsets).all() and np.isfinite(made.offsets_unknown).all()):
-            raise ValueError("quality calibration has numbers that are not finite")
-        return made
 
 
 def _std(draws: Array) -> Array:

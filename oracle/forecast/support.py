@@ -12,11 +12,13 @@ from __future__ import annotations
 import math
 from bisect import bisect
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from oracle.errors import ArtifactIncompatible, must_be
+from oracle.forecast.calibration import array_of
 from oracle.history.features import FEATURES, FEATURES_VERSION, MQE_FLOOR, Array, Float32
 from oracle.types import History
 
@@ -98,6 +100,11 @@ def describe(rows: Float32) -> Float32:
     return out
 
 
+@cache
+def _n_inputs() -> int:
+    return len(describe(np.zeros((1, 1, len(FEATURES)), np.float32))[0])
+
+
 def describe_each(encoded: Sequence[Float32]) -> Float32:
     """Summarise histories of any lengths, those of one length together: [run, input]."""
     of_length: dict[int, list[int]] = {}
@@ -165,6 +172,7 @@ class Support:
 
         Raises:
             ArtifactIncompatible: written for another layout.
+            ValueError: shapes or numbers that cannot be those of a fitted score.
         """
         found = (numbers.get("version"), numbers.get("features_version"))
         if found != (SUPPORT_VERSION, FEATURES_VERSION):
@@ -176,9 +184,23 @@ class Support:
                     "Train the oracle again.",
                 )
             )
-        arrays = ("mean", "spread", "low", "high", "hidden", "hidden_bias", "out")
-        single = {name: np.array(numbers[name], np.float32) for name in arrays}
-        return cls(**single, out_bias=float(numbers["out_bias"]), knots=np.array(numbers["knots"]))
+        inputs, units = _n_inputs(), len(numbers["out"])
+        one = dict.fromkeys(("mean", "spread", "low", "high"), (inputs,))
+        shapes = {**one, "hidden": (inputs, units), "hidden_bias": (units,), "out": (units,)}
+        with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused
+            arrays = {
+                name: array_of(numbers, name, *shape).astype(np.float32)
+                for name, shape in shapes.items()
+            }
+        knots = array_of(numbers, "knots", GROUPS, len(KNOT_LEVELS) - 1)
+        right = {
+            "finite in float32": all(np.isfinite(a).all() for a in arrays.values()),
+            "of spreads above 0": (arrays["spread"] > 0).all(),
+            "of knots that do not fall": (np.diff(knots, axis=1) >= 0).all(),
+        }
+        if wrong := [rule for rule, holds in right.items() if not holds]:
+            raise ValueError(f"support must be {wrong[0]}")
+        return cls(**arrays, out_bias=float(array_of(numbers, "out_bias")), knots=knots)
 
     def answer(self, inputs: Float32) -> Float32:
         """The network's logit of being real for [..., input] descriptions."""
@@ -215,6 +237,8 @@ class Support:
 
     def _level(self, logit: float, group: int) -> float:
         # Plain numbers: faster than np.interp for one value.
+        if logit != logit:  # bisect would take NaN for the highest
+            return 0.0
         knots = self._knots[group]
         above = bisect(knots, logit)
         if above == 0:

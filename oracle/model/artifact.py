@@ -3,15 +3,14 @@
     models/NAME/
         manifest.json      what the model is, and size and SHA-256 of every other file
         manifest.sha256    SHA-256 of manifest.json (`sha256sum -c manifest.sha256`)
-        oracle.onnx        whole sequences -> quantiles
-        step.onnx          the same one checkpoint at a time (unidirectional networks)
+        weights.f32        the networks' trained numbers (see `oracle.model.weights`)
         calibration.json   numbers of the calibration and the support score
-        golden.json        inputs and Keras' answers to them, the self-test
+        golden.json        inputs and the answers to them, the self-test
         card.md            for people
 
-A folder holds numbers and text: no pickle, no code, and only graphs that `oracle.model.graph`
-describes (see `oracle.model.onnx_file`). docs/model.md is the format's reference. Digests tell an
-altered folder from a whole one; they do not tell who made it.
+A folder holds numbers and text: no pickle, no code, no graph; what computes with the numbers is
+made by `oracle.model.network` when they are loaded. docs/model.md is the format's reference.
+Digests tell an altered folder from a whole one; they do not tell who made it.
 """
 
 from __future__ import annotations
@@ -40,21 +39,21 @@ from oracle.errors import (
     must_be,
 )
 from oracle.history.features import FEATURES, FEATURES_VERSION
-from oracle.model.graph import forward_graph, step_graph
 from oracle.model.manifest import FORMAT, NAME_PATTERN, FileEntry, Golden, Manifest
-from oracle.model.onnx_file import check_onnx
+from oracle.model.network import graph_of
+from oracle.model.onnx_file import write_onnx
+from oracle.model.weights import unpack
 from oracle.types import HEAD_LEVELS, TARGETS, ModelInfo, explain
 
 MANIFEST, MANIFEST_DIGEST = "manifest.json", "manifest.sha256"
-FORWARD, STEP, CALIBRATION = "oracle.onnx", "step.onnx", "calibration.json"
+WEIGHTS, CALIBRATION = "weights.f32", "calibration.json"
 GOLDEN, CARD = "golden.json", "card.md"
 
-#: Every file that a folder may hold -> largest size, bytes. A reader never takes in more.
+#: Every file that a folder holds -> largest size, bytes. A reader never takes in more.
 MAX_BYTES = {
     MANIFEST: 256 * 1024,
     MANIFEST_DIGEST: 1024,
-    FORWARD: 64 * 1024 * 1024,
-    STEP: 64 * 1024 * 1024,
+    WEIGHTS: 64 * 1024 * 1024,
     CALIBRATION: 4 * 1024 * 1024,
     GOLDEN: 1024 * 1024,
     CARD: 256 * 1024,
@@ -76,8 +75,7 @@ class Artifact:
         path: where it was read from.
         manifest: its description.
         info: name, version and the manifest's SHA-256, which stands for every byte.
-        forward: bytes of oracle.onnx.
-        step: bytes of step.onnx, None where the network cannot stream.
+        weights: bytes of weights.f32.
         calibration: parsed calibration.json.
         golden: the self-test.
         card: text for people.
@@ -86,19 +84,26 @@ class Artifact:
     path: Path
     manifest: Manifest
     info: ModelInfo
-    forward: bytes
-    step: bytes | None
+    weights: bytes
     calibration: dict[str, Any]
     golden: Golden
     card: str
+
+    def onnx(self) -> bytes:
+        """Make the graph that computes with the weights, as an ONNX file.
+
+        Inputs `sequence` float32 [batch, time, feature], scaled, and `length` int32 [batch];
+        output `quantiles` float32 [batch, target, level].
+        """
+        ensemble = self.manifest.ensemble
+        return write_onnx(graph_of(ensemble, unpack(ensemble, self.weights, WEIGHTS)))
 
 
 def write_artifact(
     path: str | Path,
     manifest: Manifest,
     *,
-    forward: bytes,
-    step: bytes | None,
+    weights: bytes,
     calibration: Mapping[str, Any],
     golden: Golden,
     card: str,
@@ -112,7 +117,7 @@ def write_artifact(
     Args:
         path: the folder to make.
         manifest: its description; `files` is filled in here.
-        forward, step, calibration, golden, card: contents, see `Artifact`.
+        weights, calibration, golden, card: contents, see `Artifact`.
         replace: whether an existing folder gives way.
 
     Returns:
@@ -128,8 +133,7 @@ def write_artifact(
         rule = f"a name matching {NAME_PATTERN} other than {ACTIVE}"
         raise ArtifactError(must_be("name", rule, target.name))
     contents = {
-        FORWARD: forward,
-        **({} if step is None else {STEP: step}),
+        WEIGHTS: weights,
         CALIBRATION: _json(dict(calibration)),
         GOLDEN: golden.model_dump_json().encode(),
         CARD: card.encode(),
@@ -168,19 +172,13 @@ def read_artifact(path: str | Path) -> Artifact:
     Raises:
         ArtifactNotFound: no such folder.
         ArtifactCorrupt: a file is missing, altered, too large, not a plain file or not known;
-            or a graph is not one of ours.
+            or the weights are not those of the networks.
         ArtifactIncompatible: written for another format or feature set.
     """
     folder = Path(path)
-    files = _read_files(folder)
-    manifest = _read_manifest(files)
-    for name, entry in manifest.files.items():
-        if len(files[name]) != entry.size_bytes or _sha256(files[name]) != entry.sha256:
-            raise _corrupt(name, "as it was written (SHA-256)", "an altered file")
-    network = manifest.network
-    check_onnx(files[FORWARD], forward_graph(network), FORWARD)
-    if not network.bidirectional:
-        check_onnx(files[STEP], step_graph(network), STEP)
+    data, manifest = _read_manifest(folder)
+    files = _read_files(folder, manifest)
+    unpack(manifest.ensemble, files[WEIGHTS], WEIGHTS)
     try:
         golden = Golden.model_validate_json(files[GOLDEN])
     except ValidationError as error:
@@ -188,11 +186,8 @@ def read_artifact(path: str | Path) -> Artifact:
     return Artifact(
         path=folder,
         manifest=manifest,
-        info=ModelInfo(
-            name=manifest.name, version=manifest.version, sha256=_sha256(files[MANIFEST])
-        ),
-        forward=files[FORWARD],
-        step=files.get(STEP),
+        info=ModelInfo(name=manifest.name, version=manifest.version, sha256=_sha256(data)),
+        weights=files[WEIGHTS],
         calibration=_parse_object(files[CALIBRATION], CALIBRATION),
         golden=golden,
         card=files[CARD].decode("utf-8", errors="replace"),
@@ -295,22 +290,48 @@ def activate(name: str) -> Artifact:
     return artifact
 
 
-def _read_files(folder: Path) -> dict[str, bytes]:
-    """Take in every file of a folder, each within its bound."""
+def _read_manifest(folder: Path) -> tuple[bytes, Manifest]:
+    """Take in the manifest, the first to be read: it says whether the rest can be understood."""
+    if not folder.is_dir():
+        raise ArtifactNotFound(must_be("model", "a model folder", str(folder)))
+    data = _take(folder, MANIFEST)
+    if _take(folder, MANIFEST_DIGEST) != _digest_line(data):
+        raise _corrupt(MANIFEST, f"as {MANIFEST_DIGEST} says", "an altered file")
+    written = _parse_object(data, MANIFEST).get("format")
+    if written != FORMAT:
+        old = isinstance(written, int) and written < FORMAT
+        advice = (
+            "It was written by an earlier SOM Oracle: train it again, or fetch it anew."
+            if old
+            else "Use the SOM Oracle that wrote it."
+        )
+        raise ArtifactIncompatible(must_be("format", str(FORMAT), written, advice))
     try:
-        names = sorted(entry.name for entry in os.scandir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        raise ArtifactNotFound(must_be("model", "a model folder", str(folder))) from None
-    unknown = [name for name in names if name not in MAX_BYTES]
-    if unknown:
+        manifest = Manifest.model_validate_json(data)
+    except ValidationError as error:
+        raise ArtifactCorrupt(f"{MANIFEST}: {explain(error)} {_ADVICE}") from None
+    _check_compatible(manifest)
+    return data, manifest
+
+
+def _read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+    """Take in every other file, each within its bound and as the manifest describes it."""
+    if unknown := sorted({entry.name for entry in os.scandir(folder)} - MAX_BYTES.keys()):
         raise _corrupt("files", f"among {', '.join(MAX_BYTES)}", unknown[0], "Remove it.")
-    for name in MAX_BYTES:
-        if name not in names and name != STEP:
-            raise _corrupt(name, "in the folder", "no such file")
+    if odd := sorted({*manifest.files, MANIFEST, MANIFEST_DIGEST} ^ MAX_BYTES.keys()):
+        raise _corrupt("files", f"listed in {MANIFEST} one by one", odd[0])
+    files = {name: _take(folder, name) for name in manifest.files}
+    for name, entry in manifest.files.items():
+        if len(files[name]) != entry.size_bytes or _sha256(files[name]) != entry.sha256:
+            raise _corrupt(name, "as it was written (SHA-256)", "an altered file")
+    return files
+
+
+def _take(folder: Path, name: str) -> bytes:
     try:
-        return {name: _read_file(folder / name, MAX_BYTES[name]) for name in names}
-    except FileNotFoundError as error:
-        raise _corrupt(str(error.filename), "in the folder", "no such file") from None
+        return _read_file(folder / name, MAX_BYTES[name])
+    except FileNotFoundError:
+        raise _corrupt(name, "in the folder", "no such file") from None
 
 
 def _read_file(path: Path, max_bytes: int) -> bytes:
@@ -327,29 +348,6 @@ def _read_file(path: Path, max_bytes: int) -> bytes:
             raise _corrupt(path.name, f"at most {max_bytes} bytes", status.st_size)
         # Room for the bound itself, 64 MiB, would be made with every other thread held up.
         return file.read(status.st_size)
-
-
-def _read_manifest(files: Mapping[str, bytes]) -> Manifest:
-    data = files[MANIFEST]
-    if files[MANIFEST_DIGEST] != _digest_line(data):
-        raise _corrupt(MANIFEST, f"as {MANIFEST_DIGEST} says", "an altered file")
-    raw = _parse_object(data, MANIFEST)
-    if raw.get("format") != FORMAT:
-        raise ArtifactIncompatible(
-            must_be("format", str(FORMAT), raw.get("format"), "Use the SOM Oracle that wrote it.")
-        )
-    try:
-        manifest = Manifest.model_validate_json(data)
-    except ValidationError as error:
-        raise ArtifactCorrupt(f"{MANIFEST}: {explain(error)} {_ADVICE}") from None
-    _check_compatible(manifest)
-    listed = {*manifest.files, MANIFEST, MANIFEST_DIGEST}
-    if listed != files.keys():
-        odd = sorted(listed ^ files.keys())[0]
-        raise _corrupt("files", f"those that {MANIFEST} lists", odd)
-    if (STEP in files) == manifest.network.bidirectional:
-        raise _corrupt(STEP, "there for a unidirectional network only", sorted(files))
-    return manifest
 
 
 def _check_compatible(manifest: Manifest) -> None:

@@ -1,8 +1,9 @@
 """The model in use: loaded, self-tested, and exchanged while requests go on.
 
 Activation is a file (`oracle models activate`) or a folder that was replaced. Every worker looks
-for a change by itself. A model that fails its digests, its golden self-test or the load is
-refused; the one before goes on, and the attempt is repeated with longer and longer pauses.
+for a change by itself. A model that fails its digests, its self-test or the load is refused; the
+one before goes on, and the attempt is repeated with longer and longer pauses. What a new model
+cannot answer, the one before it does; a few such answers in a row, and it is taken back.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from oracle.errors import ArtifactError, ArtifactNotFound, OracleError
+from oracle.errors import ArtifactError, ArtifactNotFound, OracleError, must_be
 from oracle.forecast.forecaster import Oracle
 from oracle.history.features import FEATURES, encode
 from oracle.model import artifact
@@ -36,7 +38,11 @@ log = logging.getLogger("oracle.models")
 
 #: Every how many forecasts the inputs' drift is measured, and how slowly its mean moves.
 DRIFT_EVERY, DRIFT_WEIGHT = 16, 0.02
+#: Forecasts in a row that the model before had to make, after which it is taken back.
+FAILURES = 3
 _FIRST_RETRY_S = 1.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ class ModelKeeper:
     def __init__(self, settings: Settings, telemetry: Telemetry) -> None:
         self._settings, self._telemetry = settings, telemetry
         self._loaded: _Loaded | None = None
+        self._before: _Loaded | None = None
+        self._failures = 0
         self._refused: _Refused | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -98,7 +106,7 @@ class ModelKeeper:
         if oracle is None:
             return None
         began = time.perf_counter()
-        forecast = oracle.forecast(history)
+        forecast = self._ask(oracle, lambda one: one.forecast(history))
         self._telemetry.forecast(forecast, time.perf_counter() - began)
         self._measure_drift(oracle, history)
         return forecast
@@ -118,7 +126,7 @@ class ModelKeeper:
         if not histories:
             return []
         began = time.perf_counter()
-        forecasts = oracle.forecast_many(histories)
+        forecasts = self._ask(oracle, lambda one: one.forecast_many(histories))
         each = (time.perf_counter() - began) / len(histories)
         for forecast in forecasts:
             self._telemetry.forecast(forecast, each)
@@ -145,13 +153,41 @@ class ModelKeeper:
         except Exception as error:  # told to the one who asked
             return error
 
+    def _ask(self, oracle: Oracle, question: Callable[[Oracle], T]) -> T:
+        """Ask the oracle; what it fails at, the one before it, where there is one."""
+        try:
+            answer = question(oracle)
+        except Exception as error:
+            before = self._before
+            if before is None or oracle is not self.oracle:
+                raise
+            answer = question(before.oracle)  # fails too where the history is to blame
+            self._failed(error, before)
+        else:
+            if self._failures and oracle is self.oracle:
+                self._failures = 0
+        return answer
+
+    def _failed(self, error: Exception, before: _Loaded) -> None:
+        """Count a forecast that only the model before could make; take it back in the end."""
+        log.warning("model failed", exc_info=error)
+        self._failures += 1
+        failed = self._loaded
+        if failed is None or self._failures < FAILURES:
+            return
+        self._use(before, None)
+        reason = f"{type(error).__name__}: {error}"[:200]
+        rule = "a model that forecasts what the one before it can"
+        advice = "The one before is in use again."
+        pause = self._settings.model_retry_s
+        self._refuse(failed.mark, ArtifactError(must_be("model", rule, reason, advice)), pause)
+
     def _measure_drift(self, oracle: Oracle, history: History) -> None:
         self._n_forecasts += 1
         if self._n_forecasts % DRIFT_EVERY != 1:
             return
-        scaling = oracle.manifest.scaling
-        z = (encode(history)[-1] - np.asarray(scaling.mean)) / np.asarray(scaling.std)
-        self._drift += DRIFT_WEIGHT * (np.clip(z, -10, 10) - self._drift)
+        last = oracle.manifest.scaling.apply(encode(history)[-1])
+        self._drift += DRIFT_WEIGHT * (last - self._drift)
         for name, value in zip(FEATURES, self._drift, strict=True):
             self._telemetry.drift.labels(name).set(float(value))
 
@@ -188,12 +224,17 @@ class ModelKeeper:
             log.exception("model failed")
             self._refuse(mark, error)
         else:
-            self._loaded = _Loaded(oracle, mark, time.time())
+            self._use(_Loaded(oracle, mark, time.time()), self._loaded)
             self._refused = None
-            self._drift[:] = 0
-            self.changes += 1
-            self._telemetry.model(oracle.info)
-            log.info("model", extra={"model": oracle.info.name, "sha256": oracle.info.sha256})
+
+    def _use(self, loaded: _Loaded, before: _Loaded | None) -> None:
+        self._loaded, self._before = loaded, before
+        self._failures = 0
+        self._drift[:] = 0
+        self.changes += 1
+        info = loaded.oracle.info
+        self._telemetry.model(info)
+        log.info("model", extra={"model": info.name, "sha256": info.sha256})
 
     def _is_known(self, mark: Hashable) -> bool:
         if self._loaded is not None and self._loaded.mark == mark:
@@ -202,17 +243,16 @@ class ModelKeeper:
         refused = self._refused
         return refused is not None and refused.mark == mark and time.monotonic() < refused.next_try
 
-    def _refuse(self, mark: Hashable, error: Exception) -> None:
+    def _refuse(self, mark: Hashable, error: Exception, pause: float = _FIRST_RETRY_S) -> None:
         before, now = self._refused, time.monotonic()
-        again = before is not None and before.mark == mark
-        if again and before is not None and now < before.next_try:
-            return
-        pause = _FIRST_RETRY_S
-        if again and before is not None:
-            pause = min(2 * before.pause_s, self._settings.model_retry_s)
+        since = time.time()
+        if before is not None and before.mark == mark:
+            if now < before.next_try:
+                return
+            pause = max(pause, min(2 * before.pause_s, self._settings.model_retry_s))
+            since = before.since
         ours = isinstance(error, ArtifactError)
         message = str(error) if ours else "The model folder cannot be read."
-        since = before.since if again and before is not None else time.time()
         self._refused = _Refused(mark, message, since, pause, now + pause)
         self._telemetry.model_failures.inc()
         log.warning("model refused", extra={"problem": message})

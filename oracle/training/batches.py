@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from oracle.history.features import FEATURES, Float32
+from oracle.model.manifest import Scaling
 from oracle.training.windows import Windows
 from oracle.types import TARGETS
 
@@ -28,7 +29,6 @@ class Settings:
         learning_rate: of Adam at the start.
         decay: "plateau" halves the rate when validation stalls; "cosine" plans it to 0.
         dropout: factor on the architecture's dropout rates (1 = the brief's).
-        skip: hand the last row to the dense layers too.
         hide: factor on the rates at which inputs are hidden in training.
         seed: of weights, order and windows.
     """
@@ -39,22 +39,8 @@ class Settings:
     learning_rate: float = 2e-3
     decay: Literal["plateau", "cosine"] = "plateau"
     dropout: float = 1.0
-    skip: bool = False
     hide: float = 1.0
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Standardisation of the features, learned on training windows; plain numbers."""
-
-    mean: Float32
-    std: Float32
-
-    def apply(self, sequence: Float32) -> Float32:
-        """[..., feature] unscaled -> scaled, clipped to +-8."""
-        scaled: Float32 = np.clip((sequence - self.mean) / self.std, -8.0, 8.0)
-        return scaled
 
 
 def fit_scaling(windows: Windows, rng: np.random.Generator) -> Scaling:
@@ -62,10 +48,8 @@ def fit_scaling(windows: Windows, rng: np.random.Generator) -> Scaling:
     rows = rng.choice(len(windows), min(len(windows), 4000), replace=False)
     batch = windows.batch(rows, 20, rng)
     real = batch.sequence[np.arange(20)[None, :] < batch.length[:, None]]
-    return Scaling(
-        real.mean(axis=0).astype(np.float32),
-        np.maximum(real.std(axis=0), 0.05).astype(np.float32),
-    )
+    std = np.maximum(real.std(axis=0), 0.05)
+    return Scaling(mean=tuple(real.mean(axis=0).tolist()), std=tuple(std.tolist()))
 
 
 class TrainingBatches:

@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import keras
 import numpy as np
-import onnx
-from onnx import numpy_helper
 
 from oracle.evaluation.intervals import Array, clusters_of, interval, mean_of
 from oracle.forecast.forecaster import Oracle
-from oracle.history.features import Float32, finals_of
+from oracle.history.features import finals_of
 from oracle.history.quality_score import lacking, scores_of, weights_of, weights_without
 from oracle.model.artifact import Artifact
-from oracle.training.architectures import build
-from oracle.training.batches import Scaling, Settings
+from oracle.training.architectures import Architecture
+from oracle.training.batches import Settings
+from oracle.training.export import models_of
 from oracle.training.fit import Fitted, fit
 from oracle.types import TARGETS, Run, Scale
 
@@ -64,48 +62,6 @@ class Verdict:
         )
 
 
-def networks_of(artifact: Artifact) -> tuple[list[keras.Model], Scaling]:
-    """Read an artifact's graph back into Keras models, one a seed, and their scaling.
-
-    The inverse of `oracle.training.export`: gates i, o, f, c become Keras' i, f, c, o.
-    """
-    network = artifact.manifest.network
-    graph = onnx.load_from_string(artifact.forward).graph
-    weights = {w.name: numpy_helper.to_array(w) for w in graph.initializer}
-    name = artifact.manifest.architecture
-    models = []
-    for seed in range(network.n_seeds):
-        model = build(
-            name,
-            network.n_features,
-            network.n_targets,
-            network.n_levels,
-            dropout=0.0,
-            skip=network.skip,
-        )
-        for i in range(1, len(network.recurrent) + 1):
-            w, r, b = (weights[f"s{seed}_lstm_{i}_{part}"] for part in "WRB")
-            layers = ("lstm", "lstm_backward") if network.bidirectional else ("lstm",)
-            for direction, layer in enumerate(layers):
-                half = b.shape[1] // 2
-                model.get_layer(f"{layer}_{i}").set_weights(
-                    [
-                        _keras_gates(w[direction].T),
-                        _keras_gates(r[direction].T),
-                        _keras_gates(b[direction, :half] + b[direction, half:]),
-                    ]
-                )
-        for i in range(1, len(network.dense) + 1):
-            kernel, bias = weights[f"s{seed}_dense_{i}_W"], weights[f"s{seed}_dense_{i}_b"]
-            model.get_layer(f"dense_{i}").set_weights([kernel, bias])
-        model.get_layer("output").set_weights(
-            [weights[f"s{seed}_output_W"], weights[f"s{seed}_output_b"]]
-        )
-        models.append(model)
-    scaling = artifact.manifest.scaling
-    return models, Scaling(np.array(scaling.mean, np.float32), np.array(scaling.std, np.float32))
-
-
 def finetune(
     artifact: Artifact,
     train: Sequence[Run],
@@ -124,27 +80,25 @@ def finetune(
         settings: epochs, batch size, learning rate and seed are used.
         verbose: Keras' progress bar, 0 = silent.
     """
-    models, scaling = networks_of(artifact)
-    network = artifact.manifest.network
     fitted = []
-    for seed, model in enumerate(models):
-        own = replace(
-            settings,
-            architecture=artifact.manifest.architecture,
-            dropout=0.0,
-            skip=network.skip,
-            seed=settings.seed + seed,
-        )
-        stem = name if len(models) == 1 else f"{name}_seed{seed}"
+    settings = replace(settings, architecture=artifact.manifest.architecture, dropout=0.0)
+    networks = artifact.manifest.ensemble.networks
+    for i, (network, model) in enumerate(zip(networks, models_of(artifact), strict=True)):
         fitted.append(
             fit(
                 train,
                 validation,
-                own,
+                replace(
+                    settings,
+                    architecture=artifact.manifest.architecture,
+                    dropout=0.0,
+                    seed=settings.seed + i,
+                ),
                 folder,
-                stem,
+                name if len(networks) == 1 else f"{name}_seed{i}",
+                spec=Architecture(network),
                 start_from=model,
-                scaling=scaling,
+                scaling=artifact.manifest.scaling,
                 verbose=verbose,
             )
         )
@@ -187,9 +141,3 @@ def compare(before: Oracle, after: Oracle, runs: Sequence[Run], by: str = "table
     held_out = clusters_of(tables) if by == "table" else np.array([run.run_id for run, _ in cut])
     change = interval(mean_of, np.stack([new - old, np.ones_like(old)], axis=1), held_out)
     return Verdict(float(old.mean()), float(new.mean()), change, len(cut), scale)
-
-
-def _keras_gates(array: Float32) -> Float32:
-    """[..., 4 * unit] in ONNX's order i, o, f, c -> Keras' i, f, c, o."""
-    i, o, f, c = np.split(array, 4, axis=-1)
-    return np.concatenate([i, f, c, o], axis=-1)

@@ -25,12 +25,14 @@ from oracle.history.features import (
     finals_of,
     thin,
 )
-from oracle.training.architectures import ARCHITECTURES, build
-from oracle.training.batches import Scaling, Settings, TrainingBatches, fit_scaling
+from oracle.model.manifest import Scaling
+from oracle.model.network import Network
+from oracle.training.architectures import Architecture, architecture, build
+from oracle.training.batches import Settings, TrainingBatches, fit_scaling
 from oracle.training.callbacks import callbacks
 from oracle.training.losses import WeighedPinball
 from oracle.training.windows import Windows, target_weights
-from oracle.types import HEAD_LEVELS, TARGETS, History, Run
+from oracle.types import HEAD_LEVELS, History, Run
 
 #: The learning curve, beside TensorBoard's files.
 CURVE = "curve.json"
@@ -44,6 +46,7 @@ class Fitted:
 
     Attributes:
         model: answers at the last step: {"sequence", "length"} -> [batch, 3, level].
+        network: its shape.
         scaling: of its input.
         settings: that it was trained with.
         best, final: the files written.
@@ -51,6 +54,7 @@ class Fitted:
     """
 
     model: keras.Model
+    network: Network
     scaling: Scaling
     settings: Settings
     best: Path
@@ -129,6 +133,7 @@ def fit(
     folder: Path,
     name: str,
     *,
+    spec: Architecture | None = None,
     resume: bool = False,
     start_from: keras.Model | None = None,
     scaling: Scaling | None = None,
@@ -145,6 +150,7 @@ def fit(
         settings: see `Settings`.
         folder: created where missing.
         name: stem of the files.
+        spec: None = the architecture that the settings name.
         resume: go on where an interrupted call of the same name stopped.
         start_from: network to begin with (fine-tuning), together with its `scaling`.
         scaling: None learns it from `train`.
@@ -155,16 +161,9 @@ def fit(
     windows = Windows(train, hide=settings.hide)
     if scaling is None:
         scaling = fit_scaling(windows, np.random.default_rng(settings.seed))
-    per_step = not ARCHITECTURES[settings.architecture].bidirectional
-    make = partial(
-        build,
-        settings.architecture,
-        len(FEATURES),
-        len(TARGETS),
-        len(HEAD_LEVELS),
-        dropout=settings.dropout,
-        skip=settings.skip,
-    )
+    spec = spec or architecture(settings.architecture)
+    per_step = spec.network.trunk.causal
+    make = partial(build, spec, len(FEATURES), dropout=settings.dropout)
     server = make()
     best, final = folder / f"{name}_best.keras", folder / f"{name}_final.keras"
     logs, backup = folder / "logs" / name, folder / f".{name}_backup"
@@ -203,7 +202,7 @@ def fit(
         shutil.rmtree(backup)
     curve = json.loads((logs / CURVE).read_text())
     server.set_weights(keras.saving.load_model(best, compile=False).get_weights())
-    return Fitted(server, scaling, settings, best, final, curve)
+    return Fitted(server, spec.network, scaling, settings, best, final, curve)
 
 
 def validation_loss(quantiles: Array, held_out: Prefixes) -> float:

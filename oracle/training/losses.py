@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from oracle.model.graph import outward_steps
+from oracle.model.network import outward_steps
 from oracle.types import HEAD_LEVELS
 
 
@@ -54,60 +54,21 @@ class QuantileHead(keras.layers.Layer):  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable(package="oracle")
-class Pinball(keras.losses.Loss):  # type: ignore[misc]
-    """Mean pinball loss over levels and targets (Koenker & Bassett 1978, doi:10.2307/1913643).
+class WeighedPinball(keras.losses.Loss):  # type: ignore[misc]
+    """Mean pinball loss over levels (Koenker & Bassett 1978, doi:10.2307/1913643).
 
-    Outcomes are [batch, target] or [batch, time, target], forecasts have one more axis, the
-    levels. A NaN outcome is unknown: it adds neither loss nor gradient. Weight or mask single
-    steps with `sample_weight` [batch] or [batch, time] in `fit`; the mean is taken over weights,
-    so that padding (weight 0) dilutes nothing.
+    Outcomes are [..., target, 2]: value and weight (0 = unknown or padding); forecasts are
+    [..., target, level]. The mean is over steps, so that a batch with little weight pulls little.
 
     Args:
         levels: quantile levels.
-        target_weights: weight of each target, None for equal ones.
     """
 
     def __init__(
-        self,
-        levels: Sequence[float] = HEAD_LEVELS,
-        target_weights: Sequence[float] | None = None,
-        name: str = "pinball",
-        reduction: str = "mean_with_sample_weight",
-        **kwargs: Any,
+        self, levels: Sequence[float] = HEAD_LEVELS, name: str = "pinball", **kwargs: Any
     ) -> None:
-        super().__init__(name=name, reduction=reduction, **kwargs)
+        super().__init__(name=name, **kwargs)
         self.levels = tuple(levels)
-        self.target_weights = None if target_weights is None else tuple(target_weights)
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """[..., target] and [..., target, level] -> loss [...]."""
-        known = ops.logical_not(ops.isnan(y_true))
-        # NaN * 0 is NaN, in the gradient too: replace before the arithmetic, weigh after it.
-        error = ops.expand_dims(ops.where(known, y_true, 0.0), -1) - y_pred
-        tau = ops.convert_to_tensor(self.levels, dtype=y_pred.dtype)
-        loss = ops.mean(ops.maximum(tau * error, (tau - 1) * error), axis=-1)
-        weight = ops.cast(known, loss.dtype)
-        if self.target_weights is not None:
-            weight = weight * ops.convert_to_tensor(self.target_weights, dtype=loss.dtype)
-        total = ops.sum(loss * weight, axis=-1)
-        return total / ops.maximum(ops.sum(weight, axis=-1), keras.config.epsilon())
-
-    def get_config(self) -> dict[str, Any]:
-        """What `from_config` needs to build the same loss."""
-        return {
-            **super().get_config(),
-            "levels": self.levels,
-            "target_weights": self.target_weights,
-        }
-
-
-@keras.saving.register_keras_serializable(package="oracle")
-class WeighedPinball(Pinball):
-    """Pinball loss whose outcomes bring a weight of their own for each step and target.
-
-    Outcomes are [..., target, 2]: value and weight (0 = unknown or padding). The mean is over
-    steps, so that a batch with little weight pulls little.
-    """
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """[..., target, 2] and [..., target, level] -> loss [...]."""
@@ -116,3 +77,7 @@ class WeighedPinball(Pinball):
         tau = ops.convert_to_tensor(self.levels, dtype=y_pred.dtype)
         loss = ops.mean(ops.maximum(tau * error, (tau - 1) * error), axis=-1)
         return ops.sum(loss * weight, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs to build the same loss."""
+        return {**super().get_config(), "levels": self.levels}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from oracle.forecast import self_test
 from oracle.forecast.calibration import Calibration, along, fit_calibration
-from oracle.forecast.forecaster import TOGETHER
+from oracle.forecast.forecaster import TOGETHER, Oracle
 from oracle.forecast.score_calibration import QualityCalibration, fit_quality
 from oracle.history.features import (
     FEATURES,
@@ -25,14 +27,13 @@ from oracle.history.features import (
     encode,
 )
 from oracle.model.artifact import Artifact, write_artifact
-from oracle.model.manifest import Manifest
-from oracle.model.manifest import Scaling as ScalingNumbers
-from oracle.training.batches import Scaling
-from oracle.training.export import export_forward, export_step, forecast, golden, network_of
+from oracle.model.manifest import Manifest, Scaling
+from oracle.model.network import Ensemble
+from oracle.training.export import forecast, golden, weights_of
 from oracle.training.fit import Fitted
 from oracle.training.support_fit import fit_support
 from oracle.training.windows import LENGTHS, Windows
-from oracle.types import ModelInfo, Run
+from oracle.types import METRICS, History, ModelInfo, Run
 
 #: Version of the artifacts written here.
 VERSION = "1.0.0"
@@ -129,26 +130,28 @@ def draft(
         numbers |= {"calibration": parts.to_json(), "quality": joint.to_json()}
     if parent is None:
         numbers["support"] = fit_support(train, calibrate)
+    ensemble = Ensemble(n_features=len(FEATURES), networks=tuple(one.network for one in fitted))
     manifest = Manifest(
         name=name,
         version=VERSION,
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         architecture=fitted[0].settings.architecture,
-        network=network_of(models),
+        ensemble=ensemble,
         features_version=FEATURES_VERSION,
         features=FEATURES,
-        scaling=ScalingNumbers(mean=tuple(scaling.mean.tolist()), std=tuple(scaling.std.tolist())),
+        scaling=scaling,
     )
-    return Artifact(
+    made = Artifact(
         path=Path(name),
         manifest=manifest,
         info=ModelInfo(name=name, version=VERSION, sha256=""),
-        forward=export_forward(models),
-        step=export_step(models),
+        weights=weights_of(models, ensemble),
         calibration=numbers,
         golden=golden(models, _golden_sequences(calibrate, scaling)),
         card="",
     )
+    forecasts = self_test.record(Oracle(made).forecast_many, golden_histories(calibrate))
+    return replace(made, golden=made.golden.model_copy(update={"forecasts": forecasts}))
 
 
 def publish(artifact: Artifact, folder: Path, facts: dict[str, Any], card: str) -> Artifact:
@@ -156,8 +159,7 @@ def publish(artifact: Artifact, folder: Path, facts: dict[str, Any], card: str) 
     return write_artifact(
         folder,
         artifact.manifest.model_copy(update={"training": facts}),
-        forward=artifact.forward,
-        step=artifact.step,
+        weights=artifact.weights,
         calibration=artifact.calibration,
         golden=artifact.golden,
         card=card,
@@ -172,3 +174,11 @@ def _golden_sequences(runs: Sequence[Run], scaling: Scaling) -> list[Float32]:
         scaling.apply(encode(run.history.prefix(min(n, len(run.history)))))
         for n, run in zip(GOLDEN_LENGTHS, chosen, strict=False)
     ]
+
+
+def golden_histories(runs: Sequence[Run]) -> list[History]:
+    """Two prefixes for the artifact's self-test: with all that is known, and the metrics alone."""
+    first, last = runs[0].history, runs[-1].history
+    middle = first.prefix(max(1, len(first) // 2))
+    bare = last.prefix(max(1, len(last) // 2)).model_dump(include={"epochs", *METRICS})
+    return [middle, History.model_validate(bare)]

@@ -1,4 +1,4 @@
-"""One battery over every architecture: sizes, padding, prefixes, Keras = ONNX = single steps."""
+"""One battery over every architecture: sizes, padding, prefixes, Keras = what is served."""
 
 from __future__ import annotations
 
@@ -13,18 +13,13 @@ pytestmark = pytest.mark.tensorflow
 keras = pytest.importorskip("keras")
 
 from oracle.forecast.quantiles import pinball  # noqa: E402
-from oracle.model.graph import forward_graph, step_graph  # noqa: E402
-from oracle.model.onnx_file import check_onnx  # noqa: E402
+from oracle.model.network import Ensemble, graph_of  # noqa: E402
+from oracle.model.onnx_file import write_onnx  # noqa: E402
 from oracle.model.runtime import Session  # noqa: E402
-from oracle.training.architectures import ARCHITECTURES, build  # noqa: E402
-from oracle.training.export import (  # noqa: E402
-    export_forward,
-    export_step,
-    forecast,
-    golden,
-    network_of,
-)
-from oracle.training.losses import Pinball  # noqa: E402
+from oracle.model.weights import unpack  # noqa: E402
+from oracle.training.architectures import ARCHITECTURES, architecture, build  # noqa: E402
+from oracle.training.export import forecast, golden, weights_of  # noqa: E402
+from oracle.training.losses import WeighedPinball  # noqa: E402
 from oracle.types import HEAD_LEVELS  # noqa: E402
 
 N_FEATURES, N_LEVELS = 7, len(HEAD_LEVELS)
@@ -33,20 +28,31 @@ LONGEST = 300
 
 #: name -> parameters with the brief's three inputs and three outputs.
 PARAMETERS = {"standard": 131_043, "bidirectional": 78_211, "lite": 30_403}
-UNIDIRECTIONAL = [name for name, spec in ARCHITECTURES.items() if not spec.bidirectional]
+CAUSAL = [name for name, spec in ARCHITECTURES.items() if spec.network.trunk.causal]
 
 every = pytest.mark.parametrize("name", ARCHITECTURES)
-unidirectional = pytest.mark.parametrize("name", UNIDIRECTIONAL)
+causal = pytest.mark.parametrize("name", CAUSAL)
 
 
 def trained(name: str, seed: int = 0, **options: Any) -> Any:
     """A model whose weights, biases included, are as far from their start as after training."""
-    model = build(name, N_FEATURES, n_levels=N_LEVELS, **options)
+    model = build(ARCHITECTURES[name], N_FEATURES, **options)
     rng = np.random.default_rng(seed)
     model.set_weights(
         [rng.normal(0, 1.2 / np.sqrt(w.shape[0]), w.shape) for w in model.get_weights()]
     )
     return model
+
+
+def ensemble_of(*names: str) -> Ensemble:
+    networks = tuple(ARCHITECTURES[name].network for name in names)
+    return Ensemble(n_features=N_FEATURES, networks=networks)
+
+
+def session_of(models: list[Any], ensemble: Ensemble) -> Session:
+    """What is served of trained models: through the file of their weights."""
+    weights = unpack(ensemble, weights_of(models, ensemble))
+    return Session(write_onnx(graph_of(ensemble, weights)))
 
 
 def ragged(n: int, longest: int, seed: int = 0) -> tuple[Any, Any]:
@@ -59,18 +65,18 @@ def ragged(n: int, longest: int, seed: int = 0) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_the_published_layers(name: str) -> None:
-    model = build(name, 3)
+    model = build(ARCHITECTURES[name], 3, n_levels=1)
     assert model.count_params() == PARAMETERS[name]
-    assert model.output_shape == (None, 3)
+    assert model.output_shape == (None, 3, 1)
     spec = ARCHITECTURES[name]
     rates = [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
-    assert rates == [rate for rate in (*spec.recurrent_dropout, *spec.dense_dropout) if rate]
+    assert rates == [rate for rate in (*spec.trunk_dropout, *spec.dense_dropout) if rate]
 
 
 @every
 def test_dropout_is_scaled(name: str) -> None:
     def rates(factor: float) -> list[float]:
-        layers = build(name, 3, dropout=factor).layers
+        layers = build(ARCHITECTURES[name], 3, dropout=factor).layers
         return [layer.rate for layer in layers if isinstance(layer, keras.layers.Dropout)]
 
     assert rates(0.0) == []
@@ -78,9 +84,8 @@ def test_dropout_is_scaled(name: str) -> None:
 
 
 @every
-@pytest.mark.parametrize("skip", [False, True])
-def test_padding_changes_nothing(name: str, skip: bool) -> None:
-    model = trained(name, skip=skip)
+def test_padding_changes_nothing(name: str) -> None:
+    model = trained(name)
     sequence, length = ragged(6, 20)
     alone = [
         np.asarray(model({"sequence": sequence[i : i + 1, :n], "length": length[i : i + 1]}))
@@ -103,11 +108,10 @@ def test_every_real_step_matters(name: str) -> None:
         assert (after != before).any() == (step < 6)
 
 
-@unidirectional
-@pytest.mark.parametrize("skip", [False, True])
-def test_forecasting_at_every_step_is_forecasting_every_prefix(name: str, skip: bool) -> None:
-    last = trained(name, skip=skip)
-    each = build(name, N_FEATURES, n_levels=N_LEVELS, skip=skip, per_step=True)
+@causal
+def test_forecasting_at_every_step_is_forecasting_every_prefix(name: str) -> None:
+    last = trained(name)
+    each = build(ARCHITECTURES[name], N_FEATURES, per_step=True)
     each.set_weights(last.get_weights())
     sequence, _ = ragged(3, 9)
     steps = np.asarray(each({"sequence": sequence, "length": np.full(3, 9, np.int32)}))
@@ -117,15 +121,11 @@ def test_forecasting_at_every_step_is_forecasting_every_prefix(name: str, skip: 
         np.testing.assert_allclose(steps[:, n - 1], prefix, atol=PARITY)
 
 
-@every
-@pytest.mark.parametrize(("seeds", "skip"), [(1, False), (2, True)])
-def test_keras_onnx_and_single_steps_agree(name: str, seeds: int, skip: bool) -> None:
-    models = [trained(name, seed, skip=skip) for seed in range(seeds)]
-    network = network_of(models)
-    forward, step = export_forward(models), export_step(models)
-    check_onnx(forward, forward_graph(network), "oracle.onnx")
-    session = Session(forward, step)
-    sequence, length = ragged(16, LONGEST)
+def agrees(names: tuple[str, ...], longest: int) -> None:
+    ensemble = ensemble_of(*names)
+    models = [trained(name, seed) for seed, name in enumerate(names)]
+    session = session_of(models, ensemble)
+    sequence, length = ragged(16, longest)
     expected = forecast(models, sequence, length)
     assert np.abs(expected).max() > 0.1  # the test would say nothing about zeros
 
@@ -134,32 +134,31 @@ def test_keras_onnx_and_single_steps_agree(name: str, seeds: int, skip: bool) ->
     np.testing.assert_allclose(many, expected, atol=PARITY)
     assert (np.diff(many) >= 0).all()
 
-    assert (step is None) == network.bidirectional == (not session.streams)
-    if step is not None:
-        check_onnx(step, step_graph(network), "step.onnx")
-        state = session.start(len(length))
-        for t in range(LONGEST):
-            quantiles, state = session.step(state, sequence[:, t])
-            here = length == t + 1
-            np.testing.assert_allclose(quantiles[here], expected[here], atol=PARITY)
+
+@every
+@pytest.mark.parametrize("networks", [1, 2])
+def test_what_is_served_agrees_with_keras(name: str, networks: int) -> None:
+    agrees((name,) * networks, LONGEST)
 
 
-@unidirectional
-def test_a_step_can_be_taken_back(name: str) -> None:
-    session = Session(export_forward([trained(name)]), export_step([trained(name)]))
-    row, other = ragged(2, 2)[0][:, :1]
-    state = session.start()
-    first, _ = session.step(state, row)
-    session.step(state, other)
-    again, _ = session.step(state, row)
-    assert (first == again).all()
+def test_networks_of_several_shapes_are_served_together() -> None:
+    agrees(tuple(ARCHITECTURES), 20)
 
 
-@unidirectional
+@every
+def test_a_single_row_of_nothing_known_is_answered(name: str) -> None:
+    models, ensemble = [trained(name)], ensemble_of(name)
+    sequence, length = np.zeros((1, 1, N_FEATURES), np.float32), np.array([1], np.int32)
+    answer = session_of(models, ensemble).run(sequence, length)
+    np.testing.assert_allclose(answer, forecast(models, sequence, length), atol=PARITY)
+
+
+@causal
 def test_models_trained_at_every_step_export_alike(name: str) -> None:
-    last, each = trained(name), build(name, N_FEATURES, n_levels=N_LEVELS, per_step=True)
+    last, each = trained(name), build(ARCHITECTURES[name], N_FEATURES, per_step=True)
     each.set_weights(last.get_weights())
-    assert export_forward([each]) == export_forward([last])
+    ensemble = ensemble_of(name)
+    assert weights_of([each], ensemble) == weights_of([last], ensemble)
     sequence, length = ragged(4, 6)
     np.testing.assert_allclose(
         forecast([each], sequence, length), forecast([last], sequence, length), atol=PARITY
@@ -178,7 +177,7 @@ def test_golden_answers_are_those_of_each_sequence_alone(name: str) -> None:
 @every
 def test_saved_and_loaded(name: str, tmp_path: Path) -> None:
     model = trained(name)
-    model.compile("adam", Pinball(target_weights=(1.0, 1.0, 0.5)))
+    model.compile("adam", WeighedPinball())
     model.optimizer.build(model.trainable_variables)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
@@ -188,50 +187,48 @@ def test_saved_and_loaded(name: str, tmp_path: Path) -> None:
     assert loaded.loss.get_config() == model.loss.get_config()
 
 
-def test_only_models_of_one_shape_with_quantiles_are_exported() -> None:
-    with pytest.raises(ValueError, match="one trained model at least"):
-        network_of([])
-    with pytest.raises(ValueError, match="all of the shape"):
-        network_of([trained("lite"), trained("standard")])
-    with pytest.raises(ValueError, match="n_levels"):
-        network_of([build("lite", 3)])
+def test_only_the_networks_declared_are_exported() -> None:
+    with pytest.raises(ValueError, match="longer"):
+        weights_of([trained("lite")], ensemble_of("lite", "lite"))
+    with pytest.raises(ValueError, match="`weights` must be shaped"):
+        weights_of([trained("standard")], ensemble_of("lite"))
+    with pytest.raises(ValueError, match="No such layer: dense_2"):
+        weights_of([trained("lite")], ensemble_of("standard"))
 
 
 def test_refusals_name_the_field() -> None:
     with pytest.raises(ValueError, match="`architecture` must be one of standard"):
-        build("transformer", 3)
+        architecture("transformer")
     with pytest.raises(ValueError, match="per_step"):
-        build("bidirectional", 3, per_step=True)
+        build(ARCHITECTURES["bidirectional"], 3, per_step=True)
 
 
 def test_the_loss_is_the_pinball_loss() -> None:
     rng = np.random.default_rng(0)
     outcome = rng.normal(size=(4, 6, 3)).astype(np.float32)
     quantiles = np.sort(rng.normal(size=(4, 6, 3, N_LEVELS)).astype(np.float32))
-    outcome[0, 0, 1] = outcome[2] = np.nan
-    weight = rng.integers(0, 2, (4, 6)).astype(np.float32)
-    target_weights = np.array([1.0, 2.0, 0.5])
+    weight = rng.integers(0, 3, (4, 6, 3)).astype(np.float32)
 
     each = pinball(outcome, quantiles, HEAD_LEVELS).mean(-1)
-    known = ~np.isnan(each) * target_weights
-    row = (np.nan_to_num(each) * known).sum(-1) / np.maximum(known.sum(-1), 1e-7)
-    expected = (row * weight).sum() / weight.sum()
-    loss = Pinball(target_weights=target_weights.tolist())
-    np.testing.assert_allclose(loss(outcome, quantiles, weight), expected, rtol=1e-5)
+    expected = (each * weight).sum(-1).mean()
+    loss = WeighedPinball()(np.stack([outcome, weight], axis=-1), quantiles)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["lite", "bidirectional"])  # one of each kind: tracing costs
 def test_training_survives_unknown_outcomes(name: str) -> None:
     keras.utils.set_random_seed(0)
-    per_step = name in UNIDIRECTIONAL
-    model = build(name, N_FEATURES, n_levels=N_LEVELS, per_step=per_step)
-    model.compile(keras.optimizers.Adam(0.01), Pinball())
+    per_step = name in CAUSAL
+    model = build(ARCHITECTURES[name], N_FEATURES, per_step=per_step)
+    model.compile(keras.optimizers.Adam(0.01), WeighedPinball())
     sequence, length = ragged(16, 6)
-    outcome = np.ones((16, 6, 3) if per_step else (16, 3), np.float32)
-    outcome[::2, ..., 1] = np.nan
-    weight = (np.arange(6) < length[:, None]).astype(np.float32) if per_step else np.ones(16)
+    weight = np.ones((16, 6, 3) if per_step else (16, 3), np.float32)
+    weight[::2, ..., 1] = 0.0  # unknown
+    if per_step:
+        weight *= (np.arange(6) < length[:, None])[..., None]
+    outcome = np.stack([np.ones_like(weight), weight], axis=-1)
     inputs = {"sequence": sequence, "length": length}
-    fitted = model.fit(inputs, outcome, sample_weight=weight, epochs=12, verbose=0)
+    fitted = model.fit(inputs, outcome, epochs=12, verbose=0)
     losses = fitted.history["loss"]
     assert np.isfinite(losses).all()
     assert losses[-1] < 0.8 * losses[0]

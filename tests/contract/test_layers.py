@@ -103,7 +103,7 @@ LATE = {
 ONLY_IN = {
     ("tensorflow", "keras"): ("oracle.training",),
     ("onnxruntime",): ("oracle.model",),
-    ("onnx",): ("oracle.model", "oracle.training"),
+    ("onnx",): (),
     ("fastapi", "starlette", "sqlalchemy", "alembic", "prometheus_client", "psycopg"): (
         "oracle.server",
     ),

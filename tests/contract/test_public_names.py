@@ -39,6 +39,11 @@ def test_unknown_name_says_so() -> None:
         _ = oracle.Orakel
 
 
+def test_a_name_that_went_says_what_to_do() -> None:
+    with pytest.raises(AttributeError, match=r"'Follower': Oracle\.forecast on the history"):
+        _ = oracle.Follower
+
+
 def test_version_is_the_installed_one() -> None:
     assert metadata.version("som-oracle") == oracle.__version__
 

@@ -237,15 +237,14 @@ def test_the_training_step_is_traced_at_most_once_a_length(
     assert 1 <= len(traces) <= len(LENGTHS)
 
 
-def test_reading_a_graph_back_gives_the_same_answers() -> None:
-    from oracle.training.export import forecast
-    from oracle.training.finetune import networks_of
+def test_weights_read_back_into_keras_give_the_same_answers() -> None:
+    from oracle.training.export import forecast, models_of
 
     for folder in list_artifacts():
         if not folder.name.startswith("shipped-"):
             continue
         artifact = read_artifact(folder)
-        models, _ = networks_of(artifact)
+        models = models_of(artifact)
         for sequence, expected in zip(
             artifact.golden.sequence, artifact.golden.quantiles, strict=True
         ):

@@ -83,8 +83,7 @@ def _rewrite(made: Artifact, path: Path, card: str) -> Artifact:
     return write_artifact(
         path,
         made.manifest,
-        forward=made.forward,
-        step=made.step,
+        weights=made.weights,
         calibration=made.calibration,
         golden=made.golden,
         card=card,

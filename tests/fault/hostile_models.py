@@ -1,7 +1,6 @@
 """T8: folders made to do harm are refused before anything of them is run or unpacked.
 
-Whoever made them also wrote the digests: these must fail on what they are. Hostile graphs have
-a battery of their own in tests/unit/model/test_onnx_file.py; here they come as whole folders.
+Whoever made them also wrote the digests: these must fail on what they are.
 """
 
 from __future__ import annotations
@@ -18,12 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper
 from reliability import ROOT, Result
 from small_model import write_stand_in
 
-from oracle.model.artifact import MAX_BYTES
+from oracle.model.artifact import MAX_BYTES, WEIGHTS, read_artifact
 
 #: What reading a hostile folder may cost, bytes above a good one.
 MEMORY_BYTES = 200 * 1024 * 1024
@@ -44,19 +41,12 @@ class Bomb:
         return os.system, (f"touch {self.trace}",)
 
 
-def edit_graph(folder: Path, change: Callable[[onnx.ModelProto], Any]) -> None:
-    path = folder / "oracle.onnx"
-    model = onnx.load_from_string(path.read_bytes())
-    change(model)
-    path.write_bytes(model.SerializeToString())
-
-
 def pickled_calibration(folder: Path) -> None:
     (folder / "calibration.json").write_bytes(pickle.dumps(Bomb(str(folder.parent / "ran"))))
 
 
-def pickled_graph(folder: Path) -> None:
-    (folder / "oracle.onnx").write_bytes(pickle.dumps(Bomb(str(folder.parent / "ran"))))
+def pickled_weights(folder: Path) -> None:
+    (folder / WEIGHTS).write_bytes(pickle.dumps(Bomb(str(folder.parent / "ran"))))
 
 
 def pickle_beside(folder: Path) -> None:
@@ -69,92 +59,119 @@ def keras_lambda_beside(folder: Path) -> None:
         archive.writestr("config.json", json.dumps(config))
 
 
-def keras_as_graph(folder: Path) -> None:
+def keras_as_weights(folder: Path) -> None:
     keras_lambda_beside(folder)
-    (folder / "model.keras").rename(folder / "oracle.onnx")
+    (folder / "model.keras").rename(folder / WEIGHTS)
 
 
 def h5_beside(folder: Path) -> None:
     (folder / "model.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(512))
 
 
-def h5_as_graph(folder: Path) -> None:
-    (folder / "oracle.onnx").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(512))
+def h5_as_weights(folder: Path) -> None:
+    (folder / WEIGHTS).write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(512))
 
 
 def python_beside(folder: Path) -> None:
     (folder / "__init__.py").write_text("raise SystemExit('ran')")
 
 
-def zip_bomb_as_graph(folder: Path) -> None:
+def zip_bomb_as_weights(folder: Path) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros", bytes(50_000_000))
-    (folder / "oracle.onnx").write_bytes(packed.getvalue())
+    (folder / WEIGHTS).write_bytes(packed.getvalue())
 
 
-def external_data(folder: Path) -> None:
-    def change(model: onnx.ModelProto) -> None:
-        tensor = model.graph.initializer[0]
-        tensor.ClearField("raw_data")
-        tensor.data_location = TensorProto.EXTERNAL
-        tensor.external_data.add(key="location", value="../../../../../../etc/passwd")
-
-    edit_graph(folder, change)
+def graph_beside(folder: Path) -> None:
+    """A graph could read files, loop for ever and fill the memory: none is ever loaded."""
+    (folder / "oracle.onnx").write_bytes(read_artifact(folder).onnx())
 
 
-def external_data_beside(folder: Path) -> None:
-    external_data(folder)
-    (folder / "weights.bin").write_bytes(bytes(4096))
+def graph_as_weights(folder: Path) -> None:
+    (folder / WEIGHTS).write_bytes(read_artifact(folder).onnx())
 
 
-def shape_bomb(folder: Path) -> None:
-    def change(model: onnx.ModelProto) -> None:
-        model.graph.node.append(helper.make_node("ConstantOfShape", ["int_0_3_9"], ["big"]))
-
-    edit_graph(folder, change)
+def edit_numbers(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    numbers = np.frombuffer((folder / WEIGHTS).read_bytes(), "<f4").copy()
+    (folder / WEIGHTS).write_bytes(change(numbers).tobytes())
 
 
-def matmul_bomb(folder: Path) -> None:
-    """40 GB from two arrays of 400 kB, at load, by constant folding."""
-
-    def change(model: onnx.ModelProto) -> None:
-        for name, shape in (("tall", (100_000, 1)), ("flat", (1, 100_000))):
-            data = np.ones(shape, np.float32)
-            model.graph.initializer.append(onnx.numpy_helper.from_array(data, name))
-        model.graph.node.append(helper.make_node("MatMul", ["tall", "flat"], ["big"]))
-
-    edit_graph(folder, change)
+def one_number_short(folder: Path) -> None:
+    edit_numbers(folder, lambda numbers: numbers[:-1])
 
 
-def loop_for_ever(folder: Path) -> None:
-    def change(model: onnx.ModelProto) -> None:
-        body = helper.make_graph([], "body", [], [])
-        model.graph.node.append(helper.make_node("Loop", ["", ""], ["x"], body=body))
-
-    edit_graph(folder, change)
+def one_number_more(folder: Path) -> None:
+    edit_numbers(folder, lambda numbers: np.append(numbers, numbers[:1]))
 
 
-def custom_operator(folder: Path) -> None:
-    def change(model: onnx.ModelProto) -> None:
-        model.opset_import.append(helper.make_opsetid("com.microsoft.extensions", 1))
-        model.graph.node[0].domain = "com.microsoft.extensions"
+def one_byte_short(folder: Path) -> None:
+    (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-1])
 
-    edit_graph(folder, change)
+
+def no_numbers(folder: Path) -> None:
+    (folder / WEIGHTS).write_bytes(b"")
+
+
+def double_precision(folder: Path) -> None:
+    edit_numbers(folder, lambda numbers: numbers.astype("<f8"))
+
+
+def big_endian(folder: Path) -> None:
+    edit_numbers(folder, lambda numbers: numbers.astype(">f4"))
+
+
+def not_a_number(folder: Path) -> None:
+    edit_numbers(folder, lambda numbers: np.append(numbers[:-1], np.float32(np.nan)))
+
+
+def infinite_weight(folder: Path) -> None:
+    edit_numbers(folder, lambda numbers: np.append(np.float32(np.inf), numbers[1:]))
+
+
+def largest_weights(folder: Path) -> None:
+    """Finite all, and infinite once they are multiplied."""
+    edit_numbers(folder, lambda numbers: np.full_like(numbers, np.finfo(np.float32).max))
+
+
+def shuffled_weights(folder: Path) -> None:
+    edit_numbers(folder, lambda numbers: numbers[::-1])
+
+
+def format_of_old(folder: Path) -> None:
+    edit_manifest(folder, lambda m: m.update(format=1))
 
 
 def huge_units(folder: Path) -> None:
-    edit_manifest(folder, lambda m: m["network"].update(recurrent=[2**40]))
+    edit_manifest(folder, lambda m: trunk(m).update(units=[2**40]))
 
 
-def thousand_seeds(folder: Path) -> None:
-    edit_manifest(folder, lambda m: m["network"].update(n_seeds=10**6))
+def thousands_of_networks(folder: Path) -> None:
+    """As many as a manifest has room for."""
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["ensemble"]["networks"] *= 3_000
+
+    edit_manifest(folder, change)
+
+
+def negative_units(folder: Path) -> None:
+    edit_manifest(folder, lambda m: trunk(m).update(units=[-6, 5]))
+
+
+def other_direction(folder: Path) -> None:
+    edit_manifest(folder, lambda m: trunk(m).update(bidirectional=True))
+
+
+def unknown_trunk(folder: Path) -> None:
+    edit_manifest(folder, lambda m: trunk(m).update(kind="os.system"))
 
 
 def largest_network(folder: Path) -> None:
     """The largest that the manifest allows, without its weights."""
-    shape = {"recurrent": [1024] * 8, "dense": [1024] * 8, "n_seeds": 32}
-    edit_manifest(folder, lambda m: m["network"].update(shape))
+    units = [1024] * 8
+    network = {"trunk": {"units": units, "bidirectional": True}, "dense": units}
+    edit_manifest(folder, lambda m: m["ensemble"].update(networks=[network] * 32))
 
 
 def traversal_name(folder: Path) -> None:
@@ -187,7 +204,7 @@ def folder_for_file(folder: Path) -> None:
 
 
 def sparse_giant(folder: Path) -> None:
-    with (folder / "oracle.onnx").open("wb") as file:
+    with (folder / WEIGHTS).open("wb") as file:
         file.truncate(1 << 40)
 
 
@@ -220,22 +237,32 @@ def many_files(folder: Path) -> None:
 
 ATTACKS: list[Attack] = [
     pickled_calibration,
-    pickled_graph,
+    pickled_weights,
     pickle_beside,
     keras_lambda_beside,
-    keras_as_graph,
+    keras_as_weights,
     h5_beside,
-    h5_as_graph,
+    h5_as_weights,
     python_beside,
-    zip_bomb_as_graph,
-    external_data,
-    external_data_beside,
-    shape_bomb,
-    matmul_bomb,
-    loop_for_ever,
-    custom_operator,
+    zip_bomb_as_weights,
+    graph_beside,
+    graph_as_weights,
+    one_number_short,
+    one_number_more,
+    one_byte_short,
+    no_numbers,
+    double_precision,
+    big_endian,
+    not_a_number,
+    infinite_weight,
+    largest_weights,
+    shuffled_weights,
+    format_of_old,
     huge_units,
-    thousand_seeds,
+    thousands_of_networks,
+    negative_units,
+    other_direction,
+    unknown_trunk,
     largest_network,
     traversal_name,
     traversal_file,
@@ -260,13 +287,17 @@ def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None
     path.write_text(json.dumps(manifest))
 
 
+def trunk(manifest: dict[str, Any]) -> dict[str, Any]:
+    return manifest["ensemble"]["networks"][0]["trunk"]
+
+
 def redigest(folder: Path) -> None:
     """Write digests that fit, where the files can be read at all."""
     from oracle.model.artifact import _digest_line, _sha256
 
     path = folder / "manifest.json"
     text = path.read_text()
-    for name in ("oracle.onnx", "step.onnx", "calibration.json", "golden.json", "card.md"):
+    for name in (WEIGHTS, "step.onnx", "calibration.json", "golden.json", "card.md"):
         file = folder / name
         if file.is_file() and not file.is_symlink() and file.stat().st_size < 1 << 30:
             data = file.read_bytes()

@@ -110,8 +110,8 @@ def test_a_damaged_model_cannot_be_activated(
     write_stand_in(tmp_path / "old")
     new = write_stand_in(tmp_path / "new", seed=1)
     activate("old")
-    graph = new.path / "oracle.onnx"
-    graph.write_bytes(flip(graph.read_bytes(), np.random.default_rng(SEED)))
+    weights = new.path / "weights.f32"
+    weights.write_bytes(flip(weights.read_bytes(), np.random.default_rng(SEED)))
     with pytest.raises(ArtifactError):
         activate("new")
     assert active() == "old"

@@ -1,4 +1,4 @@
-"""The shipped oracle: one, many and followed agree; forecasts are deterministic and possible."""
+"""The shipped oracle: one and many agree; forecasts are deterministic and possible."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from oracle import Oracle
-from oracle.errors import InvalidHistory
 from oracle.history.dataset import read_dataset
 from oracle.types import LEVELS, TARGETS, Forecast, History, Run, Scale
 
@@ -37,38 +36,6 @@ def test_one_and_many_agree(oracle: Oracle, runs: list[Run]) -> None:
         np.testing.assert_allclose(values(alone), values(forecast), atol=2e-6)
         assert alone.run_id == forecast.run_id
     assert oracle.forecast_many([]) == []
-
-
-def test_following_agrees_with_the_whole_history(oracle: Oracle, runs: list[Run]) -> None:
-    for run in runs[:5]:
-        history = run.history
-        follower = oracle.follow(history.context, total_epochs=history.total_epochs)
-        for t in range(len(history)):
-            followed = follower.update(
-                history.epochs[t],
-                mqe=history.mqe[t],
-                topographic_error=history.topographic_error[t],
-                dead_neuron_ratio=history.dead_neuron_ratio[t],
-                learning_rate=history.learning_rate[t] if history.learning_rate else None,
-                radius=history.radius[t] if history.radius else None,
-            )
-            whole = oracle.forecast(history.prefix(t + 1))
-            np.testing.assert_allclose(values(followed), values(whole), atol=5e-6)
-
-
-def test_a_refused_checkpoint_leaves_the_run_as_it_was(oracle: Oracle, runs: list[Run]) -> None:
-    history = runs[0].history
-    follower = oracle.follow(history.context, total_epochs=history.total_epochs)
-    good = {"mqe": 0.3, "topographic_error": 0.1, "dead_neuron_ratio": 0.1}
-    follower.update(1.0, **good)
-    for bad in ({"mqe": float("nan")}, {"topographic_error": 1.5}, {"mqe": -1.0}):
-        with pytest.raises(InvalidHistory):
-            follower.update(2.0, **{**good, **bad})
-    with pytest.raises(InvalidHistory, match="increasing"):
-        follower.update(1.0, **good)
-    assert len(follower.history) == 1
-    follower.update(2.0, **good)
-    assert len(follower.history) == 2
 
 
 def test_forecasts_are_possible_ordered_and_deterministic(oracle: Oracle, runs: list[Run]) -> None:

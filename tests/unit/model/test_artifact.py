@@ -15,7 +15,6 @@ from oracle.errors import ArtifactCorrupt, ArtifactError, ArtifactIncompatible, 
 from oracle.model import artifact as module
 from oracle.model.artifact import (
     MAX_BYTES,
-    Artifact,
     activate,
     active,
     list_artifacts,
@@ -56,7 +55,8 @@ def test_written_and_read_back(models: Path, write_stand_in: Write) -> None:
     assert read.calibration == {"offset": [0.1]}
     assert read.info.name == "one"
     assert {f.name for f in (models / "one").iterdir()} == set(MAX_BYTES)
-    assert open_artifact(read).streams
+    assert (models / "one" / "weights.f32").read_bytes() == read.weights
+    open_artifact(read)
 
 
 def test_the_digest_files_suit_the_usual_tool(models: Path, write_stand_in: Write) -> None:
@@ -69,14 +69,11 @@ def test_the_same_contents_give_the_same_bytes(models: Path, write_stand_in: Wri
     assert one.info == two.info
 
 
-def test_a_bidirectional_model_has_no_step(models: Path, write_stand_in: Write) -> None:
-    artifact = write_stand_in(models / "both", bidirectional=True)
-    assert artifact.step is None
-    assert not (models / "both" / "step.onnx").exists()
-    session = open_artifact(artifact)
-    assert not session.streams
-    with pytest.raises(ValueError, match="bidirectional"):
-        session.start()
+@pytest.mark.parametrize("shape", [{"bidirectional": True}, {"networks": 3}])
+def test_models_of_other_shapes(models: Path, write_stand_in: Write, shape: dict[str, Any]) -> None:
+    artifact = write_stand_in(models / "one", **shape)
+    assert read_artifact(models / "one") == artifact
+    open_artifact(artifact)
 
 
 def test_an_existing_folder_stays_unless_told(models: Path, write_stand_in: Write) -> None:
@@ -100,12 +97,11 @@ def test_contents_that_would_be_refused_are_not_written(
     models: Path, write_stand_in: Write
 ) -> None:
     good = write_stand_in(models / "good")
-    with pytest.raises(ArtifactCorrupt, match=r"oracle\.onnx"):
+    with pytest.raises(ArtifactCorrupt, match=r"weights\.f32"):
         write_artifact(
             models / "bad",
             good.manifest,
-            forward=good.forward[:-1],
-            step=good.step,
+            weights=good.weights[:-1],
             calibration={},
             golden=good.golden,
             card="",
@@ -113,19 +109,38 @@ def test_contents_that_would_be_refused_are_not_written(
     assert [p.name for p in models.iterdir()] == ["good"]
 
 
+def network(manifest: dict[str, Any]) -> dict[str, Any]:
+    return manifest["ensemble"]["networks"][0]
+
+
+def trunk(manifest: dict[str, Any]) -> dict[str, Any]:
+    return network(manifest)["trunk"]
+
+
 EDITS: dict[str, tuple[type[ArtifactError], Callable[[dict[str, Any]], Any]]] = {
-    "format": (ArtifactIncompatible, lambda m: m.update(format=2)),
+    "format": (ArtifactIncompatible, lambda m: m.update(format=3)),
+    "older format": (ArtifactIncompatible, lambda m: m.update(format=1)),
+    "no format": (ArtifactIncompatible, lambda m: m.pop("format")),
     "features_version": (ArtifactIncompatible, lambda m: m.update(features_version=999)),
     "features": (ArtifactIncompatible, lambda m: m["features"].reverse()),
     "targets": (ArtifactIncompatible, lambda m: m["targets"].reverse()),
     "levels": (ArtifactIncompatible, lambda m: m["levels"].__setitem__(0, 0.02)),
     "mean": (ArtifactCorrupt, lambda m: m["scaling"]["mean"].pop()),
     "std": (ArtifactCorrupt, lambda m: m["scaling"]["std"].__setitem__(0, 0.0)),
+    "std of 0 in float32": (ArtifactCorrupt, lambda m: m["scaling"]["std"].__setitem__(0, 5e-324)),
+    "mean of inf in float32": (
+        ArtifactCorrupt,
+        lambda m: m["scaling"]["mean"].__setitem__(0, 1e300),
+    ),
     "name": (ArtifactCorrupt, lambda m: m.update(name="../up")),
     "unknown": (ArtifactCorrupt, lambda m: m.update(run_this="code")),
-    "units": (ArtifactCorrupt, lambda m: m["network"].update(recurrent=[10**9])),
-    "other units": (ArtifactCorrupt, lambda m: m["network"].update(recurrent=[6, 6])),
-    "direction": (ArtifactCorrupt, lambda m: m["network"].update(bidirectional=True)),
+    "units": (ArtifactCorrupt, lambda m: trunk(m).update(units=[10**9])),
+    "other units": (ArtifactCorrupt, lambda m: trunk(m).update(units=[6, 6])),
+    "direction": (ArtifactCorrupt, lambda m: trunk(m).update(bidirectional=True)),
+    "kind": (ArtifactCorrupt, lambda m: trunk(m).update(kind="transformer")),
+    "no network": (ArtifactCorrupt, lambda m: m["ensemble"].update(networks=[])),
+    "one network more": (ArtifactCorrupt, lambda m: m["ensemble"]["networks"].append(network(m))),
+    "many networks": (ArtifactCorrupt, lambda m: m["ensemble"].update(networks=[network(m)] * 33)),
     "unlisted": (ArtifactCorrupt, lambda m: m["files"].pop("card.md")),
     "listed": (ArtifactCorrupt, lambda m: m["files"].update({"/etc/passwd": {}})),
 }
@@ -142,25 +157,21 @@ def test_a_manifest_that_does_not_fit_is_refused_though_its_digests_do(
         read_artifact(folder)
 
 
+def test_a_folder_of_the_older_format_says_what_to_do(models: Path, write_stand_in: Write) -> None:
+    folder = write_stand_in(models / "one").path
+    (folder / "weights.f32").rename(folder / "oracle.onnx")
+    (folder / "step.onnx").write_bytes(b"")
+    redigest(folder, lambda m: m.update(format=1))
+    with pytest.raises(ArtifactIncompatible, match="earlier SOM Oracle: train it again"):
+        read_artifact(folder)
+
+
 def test_other_weights_fail_the_self_test(models: Path, write_stand_in: Write) -> None:
     good, other = (write_stand_in(models / name, seed=i) for i, name in enumerate(("a", "b")))
-
-    def with_other(name: str) -> Artifact:
-        kept = (good.path / name).read_bytes()
-        (good.path / name).write_bytes((other.path / name).read_bytes())
-        redigest(good.path, lambda m: None)
-        altered = read_artifact(good.path)
-        (good.path / name).write_bytes(kept)
-        return altered
-
-    with pytest.raises(ArtifactCorrupt, match="self-test"):
-        open_artifact(with_other("oracle.onnx"))
-    session = open_artifact(with_other("step.onnx"))  # opened when a run is first followed
-    for _ in range(2):
-        with pytest.raises(ArtifactCorrupt, match="self-test"):
-            session.start()
+    (good.path / "weights.f32").write_bytes(other.weights)
     redigest(good.path, lambda m: None)
-    assert open_artifact(read_artifact(good.path)).start().shape[0] == 1
+    with pytest.raises(ArtifactCorrupt, match="self-test"):
+        open_artifact(read_artifact(good.path))
 
 
 def test_a_folder_that_is_not_there(models: Path) -> None:
