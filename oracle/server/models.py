@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from oracle.decision.policy import decide
 from oracle.errors import ArtifactError, ArtifactNotFound, OracleError, must_be
 from oracle.forecast.forecaster import Oracle
 from oracle.history.features import FEATURES, encode
@@ -154,26 +155,24 @@ class ModelKeeper:
             return error
 
     def _ask(self, oracle: Oracle, question: Callable[[Oracle], T]) -> T:
-        """Ask the oracle; what it fails at, the one before it, where there is one."""
+        """Ask an oracle; what it fails at, the one before it, where there is one."""
+        loaded, before = self._loaded, self._before
+        if loaded is None or loaded.oracle is not oracle or before is None:
+            return question(oracle)
         try:
             answer = question(oracle)
         except Exception as error:
-            before = self._before
-            if before is None or oracle is not self.oracle:
-                raise
             answer = question(before.oracle)  # fails too where the history is to blame
-            self._failed(error, before)
+            self._failed(error, loaded, before)
         else:
-            if self._failures and oracle is self.oracle:
-                self._failures = 0
+            self._failures = 0
         return answer
 
-    def _failed(self, error: Exception, before: _Loaded) -> None:
+    def _failed(self, error: Exception, failed: _Loaded, before: _Loaded) -> None:
         """Count a forecast that only the model before could make; take it back in the end."""
         log.warning("model failed", exc_info=error)
         self._failures += 1
-        failed = self._loaded
-        if failed is None or self._failures < FAILURES:
+        if self._failures < FAILURES or self._loaded is not failed:
             return
         self._use(before, None)
         reason = f"{type(error).__name__}: {error}"[:200]
@@ -217,7 +216,7 @@ class ModelKeeper:
             mark = _mark(folder)
             if self._is_known(mark):
                 return
-            oracle = Oracle(artifact.read_artifact(folder))  # digests, then the golden self-test
+            oracle = _load(folder)
         except (OracleError, OSError) as error:
             self._refuse(mark, error)
         except Exception as error:  # whatever a folder holds, the one in use goes on
@@ -316,6 +315,15 @@ class ModelKeeper:
         except (OracleError, OSError):
             return None
         return self._infos[mark]
+
+
+def _load(folder: Path) -> Oracle:
+    """Load a model that answers: digests, its self-test, and decisions on what it forecasts."""
+    found = artifact.read_artifact(folder)
+    oracle = Oracle(found)
+    for one in found.golden.forecasts:
+        decide(one.history, oracle.forecast(one.history))
+    return oracle
 
 
 def _mark(folder: Path) -> Hashable:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 from reliability import Result
 from serving import HISTORY, copy_model
+from small_model import edit_json, reseal
 
 from oracle.server.http.telemetry import Telemetry
 from oracle.server.models import ModelKeeper
@@ -40,7 +42,7 @@ def bad_models(folder: Path, n: int, seed: int = 1) -> Result:
             same = keeper.oracle.forecast(history).model_dump() == before
             result.check(same, f"case {case}: the old model answers otherwise")
         refused += keeper.failure() is not None
-        _restore(served / name, good / name)
+        _restore(served, good)
     (served / "manifest.json").touch()
     keeper.look()
     result.check(keeper.failure() is None, "the good model is refused")
@@ -62,10 +64,30 @@ def _damage(file: Path, good: Path, other: Path, rng: random.Random) -> str:
         if swapped != data:
             file.write_bytes(swapped)
             return "swap"
+    if kind == 3:
+        numbers = file.with_name("calibration.json")
+        edit_json(numbers, lambda values: _break(values, rng))
+        reseal(file.parent)
+        return "broken numbers under right digests, instead"
     data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
     file.write_bytes(data)
     return "flip"
 
 
-def _restore(file: Path, good: Path) -> None:
-    file.write_bytes(good.read_bytes())
+def _break(values: dict[str, Any], rng: random.Random) -> None:
+    """Shorten an array somewhere, or put a number in its place."""
+    part: Any = values[rng.choice(list(values))]
+    arrays = [name for name, value in part.items() if isinstance(value, list)]
+    name = rng.choice(arrays)
+    if rng.random() < 0.3:
+        part[name] = rng.random()
+        return
+    array = part[name]
+    while isinstance(array[0], list) and rng.random() < 0.5:
+        array = rng.choice(array)
+    array.pop()
+
+
+def _restore(served: Path, good: Path) -> None:
+    for file in good.iterdir():
+        (served / file.name).write_bytes(file.read_bytes())

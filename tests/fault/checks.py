@@ -92,7 +92,7 @@ CHECKS = (
     Check(
         "T7",
         "fault.bad_models:bad_models",
-        "flips, truncations, missing and swapped files in an activated model",
+        "flips, truncations, missing and swapped files, broken numbers in an activated model",
         "refused, the old model answers",
         short=2_000,
         long=125_000,
@@ -100,7 +100,7 @@ CHECKS = (
     Check(
         "T8",
         "fault.hostile_models:hostile_models",
-        "hostile models: pickles, Keras and zip files, external data, bombs, links, pipes; rounds",
+        "hostile models: pickles, Keras and zip files, wrong numbers, bombs, links, pipes; rounds",
         "each refused by a clear error within 5 s, nothing run or opened, memory within 200 MB",
         short=1,
         long=100,

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from reliability import ROOT, Result
-from small_model import write_stand_in
+from small_model import edit_json, reseal, write_stand_in
 
 from oracle.model.artifact import MAX_BYTES, WEIGHTS, read_artifact
 
@@ -281,32 +281,11 @@ ATTACKS: list[Attack] = [
 
 
 def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    change(manifest)
-    path.write_text(json.dumps(manifest))
+    edit_json(folder / "manifest.json", change)
 
 
 def trunk(manifest: dict[str, Any]) -> dict[str, Any]:
     return manifest["ensemble"]["networks"][0]["trunk"]
-
-
-def redigest(folder: Path) -> None:
-    """Write digests that fit, where the files can be read at all."""
-    from oracle.model.artifact import _digest_line, _sha256
-
-    path = folder / "manifest.json"
-    text = path.read_text()
-    for name in (WEIGHTS, "step.onnx", "calibration.json", "golden.json", "card.md"):
-        file = folder / name
-        if file.is_file() and not file.is_symlink() and file.stat().st_size < 1 << 30:
-            data = file.read_bytes()
-            before, _, after = text.partition(f'"{name}"')
-            at = after.index("}")
-            entry = json.dumps({"size_bytes": len(data), "sha256": _sha256(data)})
-            text = f'{before}"{name}": {entry}{after[at + 1 :]}'
-    path.write_text(text)
-    (folder / "manifest.sha256").write_bytes(_digest_line(path.read_bytes()))
 
 
 READ_ALL = """
@@ -357,9 +336,9 @@ def hostile_models(folder: Path, n: int) -> Result:
         for file in good.iterdir():
             (made / file.name).write_bytes(file.read_bytes())
         attack(made)
-        redigest(made)
+        reseal(made)
         folders.append(str(made))
-    redigest(good)  # the helper itself writes folders that can be read
+    reseal(good)  # the helper itself writes folders that can be read
     slowest_s = grown = 0.0
     for _ in range(n):
         done = subprocess.run(

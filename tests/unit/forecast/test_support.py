@@ -74,6 +74,19 @@ def test_score_is_about_uniform_on_what_it_was_calibrated_on(
     assert (scores < 0.05).mean() < 0.15
 
 
+def test_what_is_no_number_has_no_support(
+    numbers: dict[str, Any], runs: dict[str, list[Run]]
+) -> None:
+    hidden, encoded = np.array(numbers["hidden"]), [encode(runs["train"][0].history)]
+    hidden[:, 0], hidden[:, 1] = 1e30, -1e30
+    out = [1e30, -1e30, *numbers["out"][2:]]  # infinity minus infinity, or infinity
+    broken = Support.from_json({**numbers, "hidden": hidden.tolist(), "out": out})
+    with np.errstate(all="ignore"):
+        logits = [broken.answer(describe(rows[None])) for rows in encoded]
+        assert np.isnan(logits).all() or np.isinf(logits).all()
+    assert Support.from_json(numbers)._level(float("nan"), 0) == 0.0
+
+
 def test_the_brief_is_supported(support: Support, brief_history: dict[str, Any]) -> None:
     assert support.score([encode(History.parse(brief_history))])[0] > 0.05
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_model import edit_json, reseal
 
 from oracle.errors import ArtifactCorrupt, ArtifactError, ArtifactIncompatible, ArtifactNotFound
 from oracle.model import artifact as module
@@ -36,16 +36,9 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "models"
 
 
-def redigest(folder: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
-    """Edit the manifest as somebody who also writes the digests would."""
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    edit(manifest)
-    for name, entry in manifest["files"].items():
-        data = (folder / name).read_bytes() if (folder / name).exists() else b""
-        entry |= {"size_bytes": len(data), "sha256": module._sha256(data)}
-    path.write_text(json.dumps(manifest))
-    (folder / "manifest.sha256").write_bytes(module._digest_line(path.read_bytes()))
+def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    edit_json(folder / "manifest.json", change)
+    reseal(folder)
 
 
 def test_written_and_read_back(models: Path, write_stand_in: Write) -> None:
@@ -152,7 +145,7 @@ def test_a_manifest_that_does_not_fit_is_refused_though_its_digests_do(
 ) -> None:
     folder = write_stand_in(models / "one").path
     error, change = EDITS[edit]
-    redigest(folder, change)
+    edit_manifest(folder, change)
     with pytest.raises(error):
         read_artifact(folder)
 
@@ -161,7 +154,7 @@ def test_a_folder_of_the_older_format_says_what_to_do(models: Path, write_stand_
     folder = write_stand_in(models / "one").path
     (folder / "weights.f32").rename(folder / "oracle.onnx")
     (folder / "step.onnx").write_bytes(b"")
-    redigest(folder, lambda m: m.update(format=1))
+    edit_manifest(folder, lambda m: m.update(format=1))
     with pytest.raises(ArtifactIncompatible, match="earlier SOM Oracle: train it again"):
         read_artifact(folder)
 
@@ -169,7 +162,7 @@ def test_a_folder_of_the_older_format_says_what_to_do(models: Path, write_stand_
 def test_other_weights_fail_the_self_test(models: Path, write_stand_in: Write) -> None:
     good, other = (write_stand_in(models / name, seed=i) for i, name in enumerate(("a", "b")))
     (good.path / "weights.f32").write_bytes(other.weights)
-    redigest(good.path, lambda m: None)
+    reseal(good.path)
     with pytest.raises(ArtifactCorrupt, match="self-test"):
         open_artifact(read_artifact(good.path))
 
