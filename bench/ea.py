@@ -46,8 +46,8 @@ from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.evaluator import Evaluator
 from pymoo.core.termination import NoTermination
 
-from bench.ea_journal import Journal, Key
 from bench.ea_report import JUDGES, figures, page, picture, table_of
+from collector.journal import Journal
 from collector.sources import load_dataset
 from oracle.decision.hypervolume import hypervolume
 from oracle.forecast.forecaster import Oracle
@@ -61,7 +61,8 @@ from oracle.integrations.pymoo import WatchedProblem
 from oracle.types import RunContext
 
 ROOT = Path(__file__).resolve().parent.parent
-JOURNAL = ROOT / "build" / "bench" / "ea.jsonl"
+JOURNAL = ROOT / "build" / "bench" / "ea.journal"
+Key = tuple[str, str, str, int]  # kind of search, judge, table, seed
 DOCS = ROOT / "docs"
 
 TABLES = ("wine-standard", "macrodata-standard", "friedman1-minmax")
@@ -326,7 +327,7 @@ def conditions(
 
 
 def run_missing(
-    journal: Journal,
+    journal: Path,
     wanted: Mapping[Key, dict[str, Any]],
     settings: Mapping[str, Mapping[str, Any]],
     workers: int,
@@ -336,22 +337,33 @@ def run_missing(
     """Run the searches that the journal lacks, and give the entries of all.
 
     Args:
-        journal: what was done before.
+        journal: file of what was done before, and is done now.
         wanted: the searches, with the conditions of their entries.
         settings: of the policy, by kind of search.
         workers: searches at a time.
         quiet: print no progress.
     """
-    done = journal.read(wanted)
-    missing = [key for key in wanted if key not in done]
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    names = {json.dumps(key): key for key in wanted}
     # Spawned: no search begins with what another one, or this process, has loaded.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with (
+        Journal(journal, {"bench": "ea"}) as kept,
+        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
+    ):
+        entries = {name: json.loads(text) for name, text in kept.read() if name in names}
+        done = {
+            names[name]: entry
+            for name, entry in entries.items()
+            if entry["conditions"] == wanted[names[name]]
+        }
+        missing = [key for key in wanted if key not in done]
         running = {
             pool.submit(run, *key, wanted[key]["budget"], settings[key[0]]): key for key in missing
         }
         for i, future in enumerate(as_completed(running)):
             key = running[future]
-            done[key] = journal.add({**future.result(), "conditions": wanted[key]})
+            done[key] = {**future.result(), "conditions": wanted[key]}
+            kept.append(json.dumps(key), json.dumps(done[key]))
             if not quiet:
                 name, seconds = " ".join(map(str, key)), done[key]["cpu_s"][-1]
                 print(f"{i + 1}/{len(missing)} {name}: {seconds:.1f} s", flush=True)
@@ -388,7 +400,7 @@ def main() -> None:
     ]
     wanted = {key: conditions(key, budget, info.sha256, options.policy) for key in keys}
     entries = run_missing(
-        Journal(options.journal), wanted, options.policy, options.workers, quiet=options.json
+        options.journal, wanted, options.policy, options.workers, quiet=options.json
     )
     rows = figures(entries)
     print(json.dumps(rows, indent=1) if options.json else table_of(rows))

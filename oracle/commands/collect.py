@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oracle.commands.command_line import command_line
 from oracle.commands.served import Served
 from oracle.errors import DatasetError, OracleError, must_be
+from oracle.history.dataset import command_line
 
 if TYPE_CHECKING:
     from collector.ingest import Reader, Report

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from oracle.commands.command_line import command_line
 from oracle.commands.served import Served
 from oracle.errors import OracleError, must_be
+from oracle.history.dataset import command_line
 from oracle.types import Run
 
 

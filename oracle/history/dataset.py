@@ -13,6 +13,8 @@ import hashlib
 import io
 import json
 import os
+import re
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -92,6 +94,13 @@ def write_dataset(path: str | Path, runs: Iterable[Run], metadata: dict[str, Any
     _write_atomically(
         metadata_path(path), (json.dumps(facts, indent=2, sort_keys=True) + "\n").encode()
     )
+
+
+def command_line() -> str:
+    """Give this process's command as metadata tells it: passwords in URLs masked."""
+    program = Path(sys.argv[0]).name.replace("__main__.py", "oracle")
+    masked = (re.sub(r"://([^:/@]*):.*@", r"://\1:***@", word) for word in sys.argv[1:])
+    return " ".join([program, *masked])
 
 
 def metadata_path(path: str | Path) -> Path:

@@ -56,22 +56,24 @@ def kill_collector(folder: Path, n: int) -> Result:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
     journal = journal_path(out)
 
-    def recorded() -> int:
-        return journal.read_bytes().count(b"\n") if journal.exists() else 0
+    def made_so_far() -> int:
+        return log.read_bytes().count(b"\n") if log.exists() else 0
 
     for kill in range(n):
-        before = recorded()
+        before = made_so_far()
         with subprocess.Popen(command, env=environment) as process:
             deadline = time.monotonic() + DEADLINE_S
-            while process.poll() is None and recorded() < before + RUNS_A_LIFE:
-                assert time.monotonic() < deadline, "no run was recorded"
+            # Two that are under way are not recorded yet.
+            while process.poll() is None and made_so_far() < before + RUNS_A_LIFE + WORKERS:
+                assert time.monotonic() < deadline, "no run was made"
                 time.sleep(0.002)
             time.sleep(rng.random() * 0.03)  # any moment
             process.send_signal(signal.SIGKILL)
         result.check(not out.exists() or out.read_bytes() == expected, f"kill {kill}: half a CSV")
-        if journal.exists():
-            with journal.open("ab") as torn:
-                torn.write(b'deadbeef 900 17 {"run_id": '[: rng.randrange(28)])
+        wal = journal.with_name(f"{journal.name}-wal")
+        if wal.exists():  # a write that the kill, or a power cut, tore
+            with wal.open("ab") as torn:
+                torn.write(rng.randbytes(rng.randrange(5_000)))
     subprocess.run(command, env=environment, check=True, timeout=DEADLINE_S)
     result.check(out.read_bytes() == expected, "the dataset differs from an uninterrupted one")
     made = Counter(int(line) for line in log.read_text().split())

@@ -6,10 +6,12 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ RUNS = 300
 #: More than are made until a kill, also where the killer is slow.
 RUNS_A_WORKER_KILL = 20
 WORK = {"slow_ms": 30}
+#: What one appended run adds to SQLite's log, at most: two pages.
+WAL_BYTES_A_RUN = 8_300
 
 
 @cache
@@ -59,6 +63,7 @@ def kill_export(folder: Path, n: int) -> Result:
         for file in (out, metadata_path(out)):
             file.unlink(missing_ok=True)
         journal.write_bytes(kept)
+        journal.with_name(f"{journal.name}-wal").unlink(missing_ok=True)  # of the one before
         moment = _at_any_moment(rng.random() * seconds) if kill % 2 else _while_written(out, rng)
         _export(out, moment)
         half = out.exists() and out.read_bytes() != expected
@@ -136,15 +141,22 @@ def kill_workers(folder: Path, n: int) -> Result:
     collect(made_run, runs, whole, seed=SEED, workers=1)
     expected = whole.read_bytes()
     journal = journal_path(out)
+    wal = journal.with_name(f"{journal.name}-wal")
 
     def recorded() -> int:
-        return journal.read_bytes().count(b"\n") if journal.exists() else 0
+        if not journal.exists():
+            return 0
+        with closing(sqlite3.connect(journal)) as db:
+            return int(db.execute("SELECT count(*) FROM entry").fetchone()[0])
 
     for kill in range(n):
         before = recorded()
         with _process("work", runs, out) as process:
             deadline = time.monotonic() + DEADLINE_S
-            while process.poll() is None and recorded() < before + RUNS_A_LIFE:
+            # The process holds the file alone; what it appends makes the log beside it grow.
+            while process.poll() is None and not (
+                wal.exists() and wal.stat().st_size > RUNS_A_LIFE * WAL_BYTES_A_RUN
+            ):
                 assert time.monotonic() < deadline, "no run was recorded"
                 time.sleep(0.002)
             time.sleep(rng.random() * 0.03)  # any moment

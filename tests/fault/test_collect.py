@@ -1,14 +1,18 @@
-"""The collector's journal: nothing lost, nothing repeated, whatever ends the process."""
+"""The journal of collections: nothing lost, nothing repeated, whatever ends the process."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from collector.collect import Journal, collect, journal_path
+from collector.collect import collect, journal_path
+from collector.journal import Journal
 from fault.kill_collector import made_run
 from oracle.errors import DatasetError, OracleError
 from oracle.history.dataset import read_dataset
@@ -55,16 +59,68 @@ def _fast_run() -> Any:
     return run_one
 
 
-def test_damaged_lines_are_made_again(tmp_path: Path) -> None:
+def test_a_damaged_entry_is_told_and_made_again(tmp_path: Path) -> None:
     out = tmp_path / "d.csv"
     with pytest.raises(KeyboardInterrupt):
         collect(made_run, 10, out, workers=1, progress=stop_after(9))
     journal = journal_path(out)
-    lines = journal.read_bytes().splitlines(keepends=True)
-    lines[3] = lines[3].replace(b"mqe", b"mqx")
-    journal.write_bytes(b"".join(lines)[:-5])
-    assert collect(made_run, 10, out, workers=1).made == 3
+    journal.write_bytes(journal.read_bytes().replace(b'"r-3"', b'"r-8"'))
+    with pytest.raises(DatasetError, match="entry 3 was damaged"):
+        collect(made_run, 10, out, workers=1)
+    assert collect(made_run, 10, out, workers=1).made == 1
     assert [run.run_id for run in read_dataset(out)] == [f"r-{i}" for i in range(10)]
+
+
+@pytest.mark.parametrize("left", [0, 40, 5_000, 12_000, -1])
+def test_a_write_that_was_torn_is_made_again(tmp_path: Path, left: int) -> None:
+    names = "d.csv.journal", "d.csv.journal-wal"
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    with Journal(tmp_path / names[0], {"a": 1}) as kept:
+        for i in range(5):
+            kept.append(i, "x" * 5_000)
+        for name in names:  # as kill -9 leaves them
+            shutil.copy(tmp_path / name, killed / name)
+    log = (killed / names[1]).read_bytes()
+    (killed / names[1]).write_bytes(log[:left])
+    with Journal(killed / names[0], {"a": 1}) as again:
+        found = again.keys()
+        assert found == set(range(len(found)))
+        assert len(found) == (4 if left == -1 else 0 if left < 5_000 else len(found))
+        assert all(text == "x" * 5_000 for _, text in again.read())
+
+
+def test_a_journal_of_an_earlier_version_says_what_to_do(tmp_path: Path) -> None:
+    out = tmp_path / "d.csv"
+    old = b'e5f1f7a5 28 -1 {"run_one": "x", "runs": 10}\n' * 200
+    journal_path(out).write_bytes(old)
+    with pytest.raises(DatasetError, match=r"Finish it with the SOM Oracle that began it, or remo"):
+        collect(made_run, 10, out, workers=1)
+    assert journal_path(out).read_bytes() == old
+
+
+def test_another_program_s_database_is_left_alone(tmp_path: Path) -> None:
+    journal = tmp_path / "d.csv.journal"
+    with closing(sqlite3.connect(journal)) as db:
+        db.execute("CREATE TABLE theirs (x)")
+    before = journal.read_bytes()
+    with pytest.raises(DatasetError, match="another program's database"):
+        Journal(journal, {})
+    assert journal.read_bytes() == before
+
+
+def test_a_journal_cut_short_says_what_to_do(tmp_path: Path) -> None:
+    journal = tmp_path / "d.csv.journal"
+    with Journal(journal, {}) as kept:
+        for i in range(5):
+            kept.append(i, "x" * 5_000)
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DatasetError, match="or remove it to begin anew"), Journal(journal, {}) as j:
+        list(j.read())
+    journal.write_bytes(b"")  # killed before anything was written
+    with Journal(journal, {}) as kept:
+        assert kept.keys() == set()
 
 
 @pytest.mark.parametrize(
@@ -96,7 +152,8 @@ def test_a_failing_run_keeps_the_rest(tmp_path: Path) -> None:
     out = tmp_path / "d.csv"
     with pytest.raises(RuntimeError, match="on purpose"):
         collect(made_run, 6, out, workers=1, settings={"fails_at": 4})
-    assert journal_path(out).read_bytes().count(b"\n") == 5
+    with closing(sqlite3.connect(journal_path(out))) as db:
+        assert [key for (key,) in db.execute("SELECT key FROM entry")] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from made_runs import make_runs
 
 from oracle.cli import main
-from oracle.forecast.calibration import KNOTS, STRETCHES, Calibration
+from oracle.forecast.calibration import DRAWS, KNOTS, STRETCHES, Calibration
 from oracle.forecast.score_calibration import QualityCalibration
 from oracle.history.dataset import write_dataset
 from oracle.training.support_fit import fit_support
@@ -23,7 +23,7 @@ from oracle.types import TARGETS
 def model(write_stand_in: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("models") / "small"
     offsets = np.zeros((len(STRETCHES), len(TARGETS), len(KNOTS)))
-    ranks = np.random.default_rng(0).uniform(size=(256, len(TARGETS)))
+    ranks = np.random.default_rng(0).uniform(size=(DRAWS, len(TARGETS)))
     calibration = {
         "calibration": Calibration(offsets, offsets[0], ranks).to_json(),
         "quality": QualityCalibration(offsets[:, 0], offsets[0, 0]).to_json(),

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from stand_in import StandIn
 
-from oracle.commands.command_line import command_line
 from oracle.errors import DatasetError, InvalidHistory
-from oracle.history.dataset import read_dataset, read_weights
+from oracle.history.dataset import command_line, read_dataset, read_weights
 from oracle.server.http.wire import CheckpointsRequest, FinishRequest
 from oracle.server.runs.export import Skipped, StoredRun, of_owner, read_store
 from oracle.server.runs.lifecycle import Runs
@@ -116,9 +115,13 @@ def test_weights_that_are_none_are_refused(url: str, tmp_path: Path) -> None:
 
 def test_metadata_holds_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     url = "postgresql://ann:p%40ss@db/runs"
-    monkeypatch.setattr("sys.argv", ["x", "train", "--store", url, f"--store={url}"])
+    monkeypatch.setattr("sys.argv", ["/bin/oracle", "train", "--store", url, f"--store={url}"])
     masked = "postgresql://ann:***@db/runs"
     assert command_line() == f"oracle train --store {masked} --store={masked}"
+    monkeypatch.setattr("sys.argv", ["/lib/oracle/__main__.py", "collect", "run"])
+    assert command_line() == "oracle collect run"
+    monkeypatch.setattr("sys.argv", ["mine.py", url])
+    assert command_line() == f"mine.py {masked}"
 
 
 def test_no_two_runs_of_different_keys_share_a_name() -> None:
