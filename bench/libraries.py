@@ -25,8 +25,9 @@ from tqdm import tqdm
 
 from collector.som_run import checkpoint_updates
 from collector.sources import dataset_names, load_dataset
+from oracle.history.context import mqe_of_mean
 from oracle.history.dataset import write_dataset
-from oracle.history.metrics import measure, mqe_of_mean
+from oracle.history.metrics import measure
 from oracle.types import METRICS, History, Run
 
 Floats = npt.NDArray[np.float64]

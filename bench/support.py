@@ -38,7 +38,6 @@ STEPS = ("epochs", *COLUMNS, "learning_rate", "radius")
 Raw = dict[str, Any]
 Rng = np.random.Generator
 Kind = Callable[[Raw, Rng], None]
-Chooser = Callable[[Run], bool]
 
 
 def draw(run: Run, rng: Rng, longest: int = 40) -> Raw:

@@ -18,6 +18,7 @@ from collector.schedules import schedule
 from collector.sources import dataset_names, load_dataset
 from collector.space import Configuration, log_uniform, sample_wide
 from oracle.errors import OracleError, must_be
+from oracle.history.context import mqe_of_mean
 from oracle.history.geometry import geometry_of
 from oracle.history.tables import PRETRAINING_PREFIX, Role
 from oracle.types import History, Run, RunContext, Schedule
@@ -201,7 +202,9 @@ def fast_run(
     weights = initial_weights(c.initialization, c.rows, c.cols, data, rng)
     som = FastSom(weights, c.grid, c.neighborhood, c.flat_measure)
     felt = radius * c.reach
-    mqe_of_mean = float(np.linalg.norm(data - data.mean(axis=0), axis=1).mean())
+    scale = mqe_of_mean(data)
+    if scale is None:  # nothing to learn from equal rows
+        return None
     at = _checkpoints(plan.bounds, int(rng.integers(MIN_CHECKPOINTS, MAX_CHECKPOINTS + 1)))
     measured = []
     done = 0
@@ -209,7 +212,7 @@ def fast_run(
         _advance(som, c, data, plan, rate, felt, done, int(step))
         done = int(step)
         values = som.measure(data)
-        relative = values[0] / mqe_of_mean
+        relative = values[0] / scale
         if not MIN_RELATIVE_MQE < relative < MAX_RELATIVE_MQE:  # also NaN
             return None
         measured.append(values)
@@ -232,7 +235,7 @@ def fast_run(
         n_samples=n_samples,
         n_features=n_features,
         initialization=INITIALIZATIONS[c.initialization],
-        mqe_of_mean=_rounded([mqe_of_mean])[0],
+        mqe_of_mean=_rounded([scale])[0],
         total_updates=total,
         batch_size=1 if c.mode == "online" else _rounded([total / steps])[0],
         schedule=Schedule(

@@ -47,9 +47,6 @@ BATCH_RULES = {
 }
 _SEPARABLE = 2  # codes below are products of one table a direction; bubble looks at the BMU
 
-#: Largest feature count for which sums are grouped as NumPy groups them.
-EXACT_FEATURES = 128
-
 _HEX_ROW_HEIGHT = (3.0 / 2.0) / np.sqrt(3)
 _RADIUS_FLOOR = 1e-8  # of r^2, where a radius has decayed to zero
 

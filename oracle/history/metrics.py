@@ -83,18 +83,6 @@ def measure(weights: Any, data: Any, topology: str = "rectangular") -> Metrics:
     return Metrics(mqe, float(apart.mean()), dead)
 
 
-def mqe_of_mean(data: Any) -> float:
-    """Quantization error of the data's mean vector: the scale that compares between tables.
-
-    >>> mqe_of_mean([[0.0, 0.0], [0.0, 2.0]])
-    1.0
-    """
-    samples = _array("data", data, 2)
-    unit = _unit(samples)
-    samples = samples / unit
-    return unit * float(np.linalg.norm(samples - samples.mean(axis=0), axis=1).mean())
-
-
 _MISSING = "Fill the values that are missing, or leave their rows out."
 
 

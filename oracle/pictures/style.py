@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 INK, MUTED, FAINT, PAPER = "#1c2530", "#6b7684", "#e4e8ec", "#ffffff"
-OURS, OURS_TOO, GOOD, BAD = "#1f4e8c", "#4f9fc4", "#2f7d5b", "#b5473c"
+OURS, OURS_TOO, GOOD = "#1f4e8c", "#4f9fc4", "#2f7d5b"
 RIVALS = (
     "#a8743a",
     "#7a6b8f",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.neural_network import MLPClassifier
 
 from oracle.forecast.support import (
     GROUPS,
@@ -43,8 +44,8 @@ _HIDDEN_OFTEN = 1.6
 _HIDDEN = 64
 _BATCH = 512
 _EPOCHS = 24
-_LEARNING_RATE = 4e-3
-_WEIGHT_DECAY = 2e-3
+_LEARNING_RATE = 2e-3
+_L2 = 0.03
 #: Prefixes to fit on, of each class, and prefixes to calibrate on.
 _EXAMPLES = 60_000
 _CALIBRATION = 24_000
@@ -154,41 +155,19 @@ def _draw_fake(c: Columns, count: int, rng: np.random.Generator) -> Float32:
 
 
 def _fit_network(x: Float32, y: Float32, rng: np.random.Generator) -> dict[str, npt.NDArray[Any]]:
-    """Fit logit = out @ relu(hidden @ x) by Adam on cross-entropy; the mean of late steps."""
+    """Fit logit = out @ relu(hidden @ x), one hidden layer, on cross-entropy."""
+    model = MLPClassifier(
+        (_HIDDEN,),
+        batch_size=min(_BATCH, len(x)),
+        learning_rate_init=_LEARNING_RATE,
+        alpha=_L2,
+        random_state=int(rng.integers(2**31)),
+    )
     x = x.astype(np.float32)
-    inputs = x.shape[1]
-    parameters = [
-        rng.normal(0, np.sqrt(2 / inputs), (inputs, _HIDDEN)).astype(np.float32),
-        np.zeros(_HIDDEN, np.float32),
-        rng.normal(0, np.sqrt(1 / _HIDDEN), _HIDDEN).astype(np.float32),
-        np.zeros(1, np.float32),
-    ]
-    first = [np.zeros_like(p) for p in parameters]
-    second = [np.zeros_like(p) for p in parameters]
-    steps = _EPOCHS * (len(x) // _BATCH)
-    for step in range(steps):
-        if step % (len(x) // _BATCH) == 0:
-            order = rng.permutation(len(x))
-        begin = step % (len(x) // _BATCH) * _BATCH
-        batch = order[begin : begin + _BATCH]
-        xb, yb = x[batch], y[batch]
-        hidden, hidden_bias, out, out_bias = parameters
-        h = np.maximum(xb @ hidden + hidden_bias, 0)
-        logit = h @ out + out_bias
-        error = (1 / (1 + np.exp(-np.clip(logit, -30, 30))) - yb) / len(batch)
-        back = error[:, None] * out * (h > 0)
-        gradients = [xb.T @ back, back.sum(axis=0), h.T @ error, error.sum(keepdims=True)]
-        rate = _LEARNING_RATE * 0.5 * (1 + np.cos(np.pi * step / steps)) + 1e-5
-        for i, (p, g) in enumerate(zip(parameters, gradients, strict=True)):
-            first[i] += 0.1 * (g - first[i])
-            second[i] += 0.01 * (g * g - second[i])
-            unbiased = first[i] / (1 - 0.9 ** (step + 1))
-            scale = np.sqrt(second[i] / (1 - 0.99 ** (step + 1))) + 1e-8
-            p -= (rate * (unbiased / scale + (_WEIGHT_DECAY * p if p.ndim == 2 else 0))).astype(
-                np.float32
-            )
-    hidden, hidden_bias, out, out_bias = parameters
-    return {"hidden": hidden, "hidden_bias": hidden_bias, "out": out, "out_bias": out_bias[0]}
+    for _ in range(_EPOCHS):  # one by one: as many as this are meant, whether it converged or not
+        model.partial_fit(x, y, classes=(0, 1))
+    (hidden, out), (hidden_bias, out_bias) = model.coefs_, model.intercepts_
+    return {"hidden": hidden, "hidden_bias": hidden_bias, "out": out[:, 0], "out_bias": out_bias[0]}
 
 
 def _knots(logits: Array, groups: npt.NDArray[np.int64]) -> Array:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from minisom import MiniSom
 
 from oracle.errors import OracleError
-from oracle.history.metrics import measure, mqe_of_mean
+from oracle.history.context import mqe_of_mean
+from oracle.history.metrics import measure
 
 SIDES = st.integers(1, 9)
 
