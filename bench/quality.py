@@ -33,8 +33,8 @@ DATA = ROOT / "data"
 NEEDED = ("test.csv.gz", "pretraining.csv.gz", "choose.csv.gz")
 #: Runs that the baselines are fitted on: boosting gains little beyond, and takes minutes more.
 BASELINE_RUNS = 12_000
-#: Shares of the run at which forecasts and checks are shown.
-SHOWN = (0.1, 0.2, 0.3, 0.5, 0.7)
+#: Shares of the run at which forecasts are shown; 0 is the plan alone.
+SHOWN = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7)
 #: Checks of the second replay: what the hook does that looks at every checkpoint.
 DENSE = "0.03,0.05,0.07,0.1,0.13,0.16,0.2,0.25,0.3,0.4,0.5,0.6,0.7,0.8"
 
@@ -103,19 +103,53 @@ def fans(path: Path, model: Oracle, runs: Sequence[Run]) -> None:
 def error_table(found: dict[str, Any], score: str) -> str:
     """MAE of every forecaster by prefix, and the oracle's ratio to the last value."""
     rows = [r for r in found["errors"] if r["score"] == score and r["progress"] in SHOWN]
-    head = "| |" + "".join(f" {p:.0%} |" for p in SHOWN) + "\n|---|" + "---|" * len(SHOWN)
+    shown = [p for p in SHOWN if any(r["progress"] == p for r in rows)]
+    head = "| |" + "".join(f" {p:.0%} |" for p in shown) + "\n|---|" + "---|" * len(shown)
     lines = [head]
     for name in dict.fromkeys(r["forecaster"] for r in rows):
-        mine = {r["progress"]: r for r in rows if r["forecaster"] == name}
-        cells = "".join(f" {mine[p]['mae']:.4f} |" for p in SHOWN)
+        mine = {r["progress"]: r["mae"] for r in rows if r["forecaster"] == name}
+        cells = "".join(" - |" if mine[p] is None else f" {mine[p]:.4f} |" for p in shown)
         lines.append(f"| {'**oracle**' if name == 'oracle' else name} |{cells}")
     ours = {r["progress"]: r for r in rows if r["forecaster"] == "oracle"}
-    cells = "".join(
-        f" {ours[p]['ratio_to_last']:.3f} ({ours[p]['ratio_interval'][0]:.2f}.."
-        f"{ours[p]['ratio_interval'][1]:.2f}) |"
-        for p in SHOWN
-    )
+    cells = "".join(f" {_ratio(ours[p])} |" for p in shown)
     return "\n".join([*lines, f"| oracle / last value |{cells}"])
+
+
+def _ratio(row: dict[str, Any]) -> str:
+    if row.get("ratio_to_last") is None:  # before the first checkpoint there is no last value
+        return "-"
+    ends = row["ratio_interval"]
+    return f"{row['ratio_to_last']:.3f} ({ends[0]:.2f}..{ends[1]:.2f})"
+
+
+def plan_table(found: dict[str, Any]) -> str:
+    """How well every forecaster ranks the runs of one table before the first checkpoint."""
+    errors = {
+        r["forecaster"]: r
+        for r in found["errors"]
+        if r["score"] == "quality_relative" and r["progress"] == 0 and r["mae"] is not None
+    }
+    lost = {
+        (r["forecaster"], r["left_out"]): r
+        for r in found.get("screening", ())
+        if r["progress"] == 0
+    }
+    shares = sorted({out for _, out in lost}, reverse=True)
+    head = "".join(f" best tenth lost, worst {out:.0%} left out |" for out in shares)
+    lines = [f"| | MAE | Spearman within a table |{head}", "|---|---|---|" + "---|" * len(shares)]
+    for name, row in errors.items():
+        rank = "-" if row["spearman"] is None else f"{row['spearman']:.3f}"
+        cells = "".join(f" {_share(lost.get((name, out)))} |" for out in shares)
+        told = "**oracle**" if name == "oracle" else name
+        lines.append(f"| {told} | {row['mae']:.4f} | {rank} |{cells}")
+    return "\n".join(lines)
+
+
+def _share(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "-"
+    ends = row["lost_interval"]
+    return f"{row['lost']:.1%}" + ("" if ends is None else f" ({ends[0]:.1%}..{ends[1]:.1%})")
 
 
 def target_table(found: dict[str, Any]) -> str:
@@ -135,11 +169,13 @@ def target_table(found: dict[str, Any]) -> str:
 def coverage_table(found: dict[str, Any]) -> str:
     """Coverage of the 50 and 90 % intervals by prefix, with intervals over tables."""
     rows = [r for r in found["coverage"] if r["progress"] in SHOWN]
-    lines = ["| | " + " | ".join(f"{p:.0%}" for p in SHOWN) + " |", "|---|" + "---|" * len(SHOWN)]
+    shown = [p for p in SHOWN if any(r["progress"] == p for r in rows)]
+    lines = ["| | " + " | ".join(f"{p:.0%}" for p in shown) + " |", "|---|" + "---|" * len(shown)]
     for score in dict.fromkeys(r["score"] for r in rows):
         mine = {r["progress"]: r for r in rows if r["score"] == score}
         cells = " | ".join(
-            f"{mine[p]['coverage_50%']:.0%} / {mine[p]['coverage_90%']:.0%}" for p in SHOWN
+            f"{mine[p]['coverage_50%']:.0%} / {mine[p]['coverage_90%']:.0%}" if p in mine else "-"
+            for p in shown
         )
         lines.append(f"| {score} | {cells} |")
     return "\n".join(lines)
@@ -334,6 +370,15 @@ their repetitions (mqe {luck["relative_mqe"]:.4f}, topographic error
 everything but the seed, and saw no checkpoint, would err by that much.
 
 ![error by prefix](img/error.png)
+
+### Before the first checkpoint
+
+What plan and table alone tell, and what a search loses that leaves out the candidates which the
+forecast holds for the worst; the best tenth is that of each table's runs:
+
+{plan_table(measured)}
+
+### Targets
 
 {target_table(measured)}
 

@@ -20,7 +20,7 @@ from oracle import Oracle
 from oracle.history.dataset import read_dataset
 from oracle.history.features import finals_of
 from oracle.history.quality_score import scores_of, weights_of
-from oracle.types import History, Run, Scale
+from oracle.types import Run, Scale
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "record.md"
@@ -39,7 +39,7 @@ def errors(oracle: Oracle, runs: Sequence[Run], shares: Sequence[float] = SHARES
     """
     found = []
     for share in shares:
-        cut = [(run, _seen(run, share)) for run in runs]
+        cut = [(run, run.history.at(share)) for run in runs]
         kept = [(run, history) for run, history in cut if history is not None]
         units = np.array([run.history.context.mqe_of_mean or np.nan for run, _ in kept])
         truth = scores_of(finals_of([run for run, _ in kept]).T, weights_of(units))
@@ -50,10 +50,6 @@ def errors(oracle: Oracle, runs: Sequence[Run], shares: Sequence[float] = SHARES
         ]
         found.append(float(np.nanmean(np.abs(np.array(medians) - truth))))
     return found
-
-
-def _seen(run: Run, share: float) -> History | None:
-    return run.history.until(share) if share else run.history.prefix(0)
 
 
 def last_row() -> dict[str, float]:

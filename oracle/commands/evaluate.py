@@ -139,6 +139,7 @@ def _print(found: dict[str, Any]) -> None:
         for key, rows in found[name].items():
             print(f"{key}: {counted(int(rows[0]['n'] or 0), 'run')}")
             _table(_rows(rows, found["main_score"]))
+    _screening(found)
     _coverage(found["coverage"])
     _stopping(found["stopping"])
 
@@ -170,6 +171,22 @@ def _more(rows: list[dict[str, Any]]) -> None:
         if any(v is not None for v in values):
             cells = "".join(f"{'-' if v is None else f'{v:.3f}':>15}" for v in values)
             print(f"  {label:13}{cells}")
+
+
+def _screening(found: dict[str, Any]) -> None:
+    rows = [row for row in found["screening"] if row["progress"] == 0]
+    if not rows:
+        return
+    print("\nBefore the first checkpoint: best tenth of a table's runs lost, the worst left out")
+    shares = list(dict.fromkeys(row["left_out"] for row in rows))
+    print(f"  {'':13}" + "".join(f"{f'worst {share:.0%}':>22}" for share in shares))
+    for name in dict.fromkeys(row["forecaster"] for row in rows):
+        cells = (
+            f"{row['lost']:.1%} ({_interval(row['lost_interval'], '.0%')})"
+            for row in rows
+            if row["forecaster"] == name
+        )
+        print(f"  {name:13}" + "".join(f"{cell:>22}" for cell in cells))
 
 
 def _coverage(rows: list[dict[str, Any]]) -> None:

@@ -24,6 +24,7 @@ from oracle.history.dataset import listed, usable
 from oracle.history.features import finals_of
 from oracle.history.quality_score import (
     Weights,
+    among_best,
     lacking,
     scores_of,
     weights_of,
@@ -34,19 +35,23 @@ from oracle.types import (
     QUALITY_WEIGHTS,
     TARGETS,
     Forecast,
-    History,
     Run,
     ThresholdPolicy,
 )
 
 Bools = npt.NDArray[np.bool_]
 
-PROGRESS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+#: Shares of the run shown: 0 is the plan alone, 1 all of it.
+PROGRESS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 #: What is scored: the targets, mqe and the quality score also where tables compare.
 SCORES = (*TARGETS, "relative_mqe", "quality_raw", "quality_relative")
 #: The score that all tables of errors are about, unless said.
 MAIN = "quality_relative"
 ORACLE = "oracle"
+#: What is screened for: the best share of each table's runs; shares that a forecast leaves out.
+BEST, LEFT_OUT = 0.1, (0.3, 0.5)
+#: Fewer runs of a table than this have no best tenth.
+MIN_RUNS_TO_SCREEN = 10
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,8 @@ def score(
         runs: recorded to their end; censored, too short and constant ones are left out.
         forecaster: the oracle.
         baselines: fitted on other runs, by name.
-        progress: shares of the run to show, 0..1; 1 shows all of it.
+        progress: shares of the run to show, 0..1: 0 the plan alone, which is left out where a
+            run's mqe_of_mean is unknown; 1 all of it.
         seed: of the randomised transform.
 
     Raises:
@@ -105,8 +111,8 @@ def score(
     left_out = Counter(excluded)
     whole = [run for run in kept if run.history.total_epochs is not None]
     left_out["unknown total_epochs"] += len(kept) - len(whole)
-    first = min(progress)
-    shown = [run for run in whole if run.history.until(first) is not None]
+    first = min((share for share in progress if share > 0), default=1.0)
+    shown = [run for run in whole if run.history.at(first) is not None]
     left_out[f"no checkpoint within the first {first:.0%}"] += len(whole) - len(shown)
     if not shown:
         raise DatasetError(
@@ -122,18 +128,18 @@ def score(
     predicted = {n: np.full((len(progress), *true.shape), np.nan) for n in names}
     pit = np.full((len(progress), *true.shape), np.nan)
     for p, share in enumerate(progress):
-        prefixes = [_cut(run.history, share) for run in shown]
-        forecasts = forecaster.forecast_many(prefixes)
-        for i, forecast in enumerate(forecasts):
+        cut = [run.history.at(share) for run in shown]
+        known = [i for i, history in enumerate(cut) if history is not None]
+        prefixes = [history for history in cut if history is not None]
+        if not prefixes:
+            continue
+        for i, forecast in zip(known, forecaster.forecast_many(prefixes), strict=True):
             predicted[ORACLE][p, i] = _medians(forecast, scales[i], weights)
             pit[p, i] = _transform(forecast, true[i], scales[i], weights, rng)
         for name, baseline in (baselines or {}).items():
-            predicted[name][p] = with_scores(baseline.predict(prefixes), scales, weights)
+            values = baseline.predict(prefixes)
+            predicted[name][p, known] = with_scores(values, scales[known], weights)
     return Scored(shown, tuple(progress), true, predicted, pit, dict(+left_out), without)
-
-
-def _cut(history: History, share: float) -> History:
-    return (history if share >= 1.0 else history.until(share)) or history.prefix(1)
 
 
 def with_scores(values: Array, scales: Array, weights: Weights = QUALITY_WEIGHTS) -> Array:
@@ -229,9 +235,9 @@ def errors(scored: Scored, which: str = MAIN, only: Bools | None = None) -> list
 def _against_last(
     scored: Scored, p: int, rows: Bools, s: int, known: Bools, error: Array, clusters: Names
 ) -> dict[str, Any]:
-    """MAE as a ratio to the last value's, where that was scored."""
+    """MAE as a ratio to the last value's, where that was scored and there is one."""
     last = scored.predicted.get("last")
-    if last is None:
+    if last is None or not scored.progress[p]:
         return {}
     theirs = np.abs(last[p, rows, s] - scored.true[rows, s])[known]
     if not theirs.sum() > 0:
@@ -241,6 +247,48 @@ def _against_last(
         "ratio_to_last": float(error.sum() / theirs.sum()),
         "ratio_interval": interval(mean_of, both, clusters),
     }
+
+
+def screenings(scored: Scored) -> list[dict[str, Any]]:
+    """What is lost of the best runs when the worst by forecast are left out, table by table.
+
+    Before the first checkpoint it is what a search loses that never starts them.
+
+    Returns:
+        A row a forecaster, prefix and share left out: `lost` of the truly best runs, with its
+        interval; none where no table has MIN_RUNS_TO_SCREEN runs.
+    """
+    s = SCORES.index(main_score(scored))
+    result = []
+    for name, predicted in scored.predicted.items():
+        for p, share in enumerate(scored.progress):
+            for out in LEFT_OUT:
+                per_run, tables = _screened(scored, predicted[p, :, s], scored.true[:, s], out)
+                if not len(per_run):
+                    continue
+                row: dict[str, Any] = {"forecaster": name, "progress": share, "left_out": out}
+                row["n"], row["best"] = len(per_run), int(per_run[:, 1].sum())
+                row["lost"] = float(per_run[:, 0].sum() / per_run[:, 1].sum())
+                row["lost_interval"] = interval(mean_of, per_run, clusters_of(tables))
+                result.append(row)
+    return result
+
+
+def _screened(scored: Scored, guess: Array, true: Array, out: float) -> tuple[Array, Names]:
+    """[run, 2] whether each is a best one that is left out, and whether it is a best one."""
+    parts, tables = [np.empty((0, 2))], [np.empty(0, np.str_)]
+    known = np.isfinite(true) & np.isfinite(guess)
+    for table in np.unique(scored.tables[known]):
+        mine = known & (scored.tables == table)
+        count = int(mine.sum())
+        if count < MIN_RUNS_TO_SCREEN:
+            continue
+        best = among_best(true[mine], BEST)
+        dropped = np.zeros(count, dtype=bool)
+        dropped[np.argsort(guess[mine], kind="stable")[count - int(out * count) :]] = True
+        parts.append(np.stack([best & dropped, best], axis=1).astype(np.float64))
+        tables.append(np.full(count, table))
+    return np.concatenate(parts), np.concatenate(tables)
 
 
 def coverages(scored: Scored, levels: Sequence[float] = (0.5, 0.9)) -> list[dict[str, Any]]:
@@ -330,6 +378,7 @@ def report(scored: Scored) -> dict[str, Any]:
         "by_table": by_table,
         "by_source": by_source,
         "coverage": coverages(scored),
+        "screening": screenings(scored),
         "stopping": stopping(scored),
     }
     if scored.without:

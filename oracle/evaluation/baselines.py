@@ -12,34 +12,24 @@ from typing import Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from oracle.history.features import (
-    MAX_LOG,
-    anchors,
-    columns_of,
-    decode,
-    encode_columns,
-    encode_outcomes,
-    finals_of,
-    thin,
+from oracle.evaluation.baseline_inputs import (
+    Array,
+    Bools,
+    Windows,
+    begun,
+    last_of,
+    summarise,
+    windows_of,
 )
+from oracle.history.features import MAX_LOG, columns_of, decode, finals_of
 from oracle.types import METRICS, History, Run
-
-Array = npt.NDArray[np.float64]
-
-#: Prefixes drawn from each training run, and rows at most: more bring little and cost minutes.
-PREFIXES_A_RUN = 4
-MAX_ROWS = 20_000
-#: Progress the training prefixes are cut at, as the oracle's own.
-FIRST_CUT, LAST_CUT = 0.05, 0.9
-#: Features that hold the readings of the three metrics, for the summary statistics.
-_LEVELS = (0, 5, 10)
 
 
 class Baseline(Protocol):
     """A forecaster that can be fitted: one contract for all of them.
 
     `predict` is pure and answers [history, 3] finite values within what is possible: mqe >= 0,
-    ratios within 0..1.
+    ratios within 0..1. A history may hold its plan alone, if that tells mqe_of_mean.
     """
 
     name: str
@@ -71,7 +61,7 @@ class TrainingMean:
 
 
 class LastValue:
-    """Answer with the last value seen."""
+    """Answer with the last value seen; before the first, with that of no map at all."""
 
     name = "last value"
 
@@ -81,7 +71,7 @@ class LastValue:
 
     def predict(self, histories: Sequence[History]) -> Array:
         """Return the last known value of each metric."""
-        return _last(histories)[0]
+        return last_of(histories)[0]
 
 
 class CurveFit:
@@ -106,7 +96,7 @@ class CurveFit:
         """Extrapolate to the end of the budget."""
         columns = columns_of(histories)
         p = np.minimum(columns.step["epochs"] / columns.total_epochs[:, None], 1.0)
-        last = _last(histories)[0]
+        last = last_of(histories)[0]
         result = last.copy()
         for i, metric in enumerate(METRICS):
             y = columns.step[metric]
@@ -115,7 +105,9 @@ class CurveFit:
             if rows.any():
                 result[rows, i] = self._extrapolate(p[rows], y[rows], seen[rows])
         # A wild extrapolation is bounded by what the metric has ever done.
-        result[:, 0] = np.clip(result[:, 0], 0.0, 2 * np.nanmax(columns.step["mqe"], axis=1))
+        most = np.fmax.reduce(columns.step["mqe"], axis=1, initial=0.0)
+        most = np.where(columns.length > 1, 2 * most, np.inf)
+        result[:, 0] = np.clip(result[:, 0], 0.0, most)
         result[:, 1:] = np.clip(result[:, 1:], 0.0, 1.0)
         return result
 
@@ -156,22 +148,19 @@ class Ridge:
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
-        inputs, change = training_rows(runs)
-        self._models = []
-        for i in range(len(METRICS)):
-            known = np.isfinite(change[:, i])
-            model = make_pipeline(StandardScaler(), RidgeCV(np.geomspace(1.0, 1e5, 11)))
-            self._models.append(model.fit(inputs[known], change[known, i]))
+        self._stages = _Stages(
+            lambda: make_pipeline(StandardScaler(), RidgeCV(np.geomspace(1.0, 1e5, 11)))
+        ).fit(windows_of(runs, 0))
         return self
 
     def predict(self, histories: Sequence[History]) -> Array:
         """Predict the changes and add them to the last values."""
-        inputs = summarise(histories)
-        return _from_change([model.predict(inputs) for model in self._models], histories)
+        return _from_change(self._stages.predict(histories), histories)
 
 
 class Boosting:
-    """Gradient-boosted trees on everything the oracle sees: its strongest rival.
+    """Gradient-boosted trees on everything the oracle sees, plan and geometry among it: its
+    strongest rival.
 
     Absolute error on changes from the last value. For decisions it also gives draws: residuals
     of runs it was not fitted on, by progress, added to its predictions.
@@ -189,49 +178,48 @@ class Boosting:
         held = _held_out(runs, self.seed)
         inside = [run for run, out in zip(runs, held, strict=True) if not out]
         outside = [run for run, out in zip(runs, held, strict=True) if out]
-        self._models = self._fit(*training_rows(inside, self.seed))
-        histories, _, change = _windows(outside, self.seed)
-        predicted = np.stack([m.predict(summarise(histories)) for m in self._models], axis=1)
-        residual = np.nan_to_num(change - predicted)
-        bin_of = np.digitize(_progress(histories), self.bins)
+        self._stages = _Stages(self._regressor).fit(windows_of(inside, self.seed))
+        windows = windows_of(outside, self.seed)
+        histories = windows.histories
+        residual = np.nan_to_num(windows.change - self._stages.predict(histories).T)
+        bin_of = self._bins_of(histories)
         self._residuals = [
             residual[bin_of == b] if (bin_of == b).sum() >= 50 else residual
-            for b in range(len(self.bins) + 1)
+            for b in range(len(self.bins) + 2)
         ]
         return self
 
-    def _fit(self, inputs: Array, change: Array) -> list[_Regressor]:
+    def _regressor(self) -> _Regressor:
         from sklearn.ensemble import HistGradientBoostingRegressor
 
-        models: list[_Regressor] = []
-        for i in range(len(METRICS)):
-            known = np.isfinite(change[:, i])
-            model = HistGradientBoostingRegressor(
-                loss="absolute_error",
-                learning_rate=0.06,
-                max_iter=self.iterations,
-                max_leaf_nodes=31,
-                min_samples_leaf=20,
-                l2_regularization=1.0,
-                early_stopping=False,
-                random_state=self.seed,
-            )
-            models.append(model.fit(inputs[known], change[known, i]))
-        return models
+        made: _Regressor = HistGradientBoostingRegressor(
+            loss="absolute_error",
+            learning_rate=0.06,
+            max_iter=self.iterations,
+            max_leaf_nodes=31,
+            min_samples_leaf=20,
+            l2_regularization=1.0,
+            early_stopping=False,
+            random_state=self.seed,
+        )
+        return made
+
+    def _bins_of(self, histories: Sequence[History]) -> npt.NDArray[np.int64]:
+        """Which pool of residuals each history draws from; the plan alone has the last."""
+        progress = np.array([1.0 if h.progress is None else h.progress for h in histories])
+        return np.where(begun(histories), np.digitize(progress, self.bins), len(self.bins) + 1)
 
     def predict(self, histories: Sequence[History]) -> Array:
         """Predict the changes and add them to the last values."""
-        inputs = summarise(histories)
-        return _from_change([model.predict(inputs) for model in self._models], histories)
+        return _from_change(self._stages.predict(histories), histories)
 
     def draws(self, histories: Sequence[History], n_draws: int = 1000) -> Array:
         """Return joint outcomes [history, draw, target], raw units, the same at every call."""
-        inputs = summarise(histories)
-        change = np.stack([model.predict(inputs) for model in self._models], axis=1)
-        values, floor = _last(histories)
+        change = self._stages.predict(histories).T
+        values, floor = last_of(histories)
         rng = np.random.default_rng(self.seed)
         result = np.empty((len(histories), n_draws, len(METRICS)))
-        for i, b in enumerate(np.digitize(_progress(histories), self.bins)):
+        for i, b in enumerate(self._bins_of(histories)):
             pool = self._residuals[b]
             moved = change[i] + pool[rng.integers(len(pool), size=n_draws)]
             result[i] = decode(moved.T, values[i], floor[i]).T
@@ -244,6 +232,43 @@ class _Regressor(Protocol):
     def predict(self, inputs: Array) -> Array: ...
 
 
+class _Stages:
+    """A regression a target for runs that have begun, and another for plans alone.
+
+    They are different questions: how far the last value is from the end, and how far no map at all.
+    """
+
+    def __init__(self, make: Callable[[], _Regressor]) -> None:
+        self._make = make
+
+    def fit(self, windows: Windows) -> Self:
+        """Learn the changes of each stage; a stage without examples expects none."""
+        started = begun(windows.histories)
+        self._models: dict[bool, list[_Regressor | None]] = {
+            stage: [
+                self._fitted(windows.inputs, change, started == stage)
+                for change in windows.change.T
+            ]
+            for stage in (True, False)
+        }
+        return self
+
+    def _fitted(self, inputs: Array, change: Array, rows: Bools) -> _Regressor | None:
+        rows = rows & np.isfinite(change)
+        return self._make().fit(inputs[rows], change[rows]) if rows.any() else None
+
+    def predict(self, histories: Sequence[History]) -> Array:
+        """Predict the changes [target, history]."""
+        inputs, started = summarise(histories), begun(histories)
+        change = np.zeros((len(METRICS), len(histories)))
+        for stage, models in self._models.items():
+            rows = started == stage
+            for k, model in enumerate(models):
+                if model is not None and rows.any():
+                    change[k, rows] = model.predict(inputs[rows])
+        return change
+
+
 #: Every baseline by its name on the command line, weakest first.
 BASELINES: dict[str, Callable[[], Baseline]] = {
     "mean": TrainingMean,
@@ -254,93 +279,16 @@ BASELINES: dict[str, Callable[[], Baseline]] = {
 }
 
 
-# -- inputs -----------------------------------------------------------------------------------
-
-
-def training_rows(runs: Sequence[Run], seed: int = 0) -> tuple[Array, Array]:
-    """Cut random prefixes of runs: inputs [row, feature] and changes [row, target] to learn."""
-    histories, inputs, change = _windows(runs, seed)
-    del histories
-    return inputs, change
-
-
-def _windows(runs: Sequence[Run], seed: int) -> tuple[list[History], Array, Array]:
-    rng = np.random.default_rng(seed)
-    cuts = min(PREFIXES_A_RUN, max(1, MAX_ROWS // max(1, len(runs))))
-    if len(runs) * cuts > MAX_ROWS:
-        runs = [runs[i] for i in rng.choice(len(runs), MAX_ROWS // cuts, replace=False)]
-    histories: list[History] = []
-    finals: list[Array] = []
-    for run, final in zip(runs, finals_of(runs), strict=True):
-        for progress in rng.uniform(FIRST_CUT, LAST_CUT, cuts) ** 1.5:  # early ones matter more
-            prefix = run.history.until(float(progress)) if run.history.total_epochs else None
-            histories.append(prefix or run.history.prefix(1))
-            finals.append(final)
-    values, floor = _last(histories)
-    change = encode_outcomes(np.array(finals), values, floor)
-    return histories, summarise(histories), change
-
-
-def summarise(histories: Sequence[History], block: int = 2000) -> Array:
-    """[history, feature]: the oracle's last row of features, and statistics of the way there.
-
-    The three metrics' mean, deviation, minimum, maximum, slope and readings at one and two
-    thirds of the prefix stand for what a recurrent network gathers by itself.
-    """
-    parts = []
-    for start in range(0, len(histories), block):
-        columns = columns_of([thin(h) for h in histories[start : start + block]])
-        rows = encode_columns(columns).astype(np.float64)  # [history, time, feature]
-        n, time, _ = rows.shape
-        index, length = np.arange(time), columns.length
-        levels = rows[:, :, _LEVELS]
-        seen = (index < length[:, None])[:, :, None]
-        count = length[:, None]
-        mean = (levels * seen).sum(axis=1) / count
-        centred = np.where(seen, levels - mean[:, None], 0.0)
-        deviation = np.sqrt((centred**2).sum(axis=1) / count)
-        at = np.where(seen[..., 0], index - (count - 1) / 2, 0.0)
-        slope = (centred * at[:, :, None]).sum(axis=1) / np.maximum((at**2).sum(1), 1e-9)[:, None]
-        each = np.arange(n)
-        parts.append(
-            np.hstack(
-                [
-                    rows[each, length - 1],
-                    mean,
-                    deviation,
-                    slope,
-                    np.where(seen, levels, np.inf).min(axis=1),
-                    np.where(seen, levels, -np.inf).max(axis=1),
-                    levels[each, (length - 1) // 3],
-                    levels[each, 2 * (length - 1) // 3],
-                ]
-            )
-        )
-    table: Array = np.nan_to_num(np.vstack(parts))
-    return table
-
-
-def _last(histories: Sequence[History]) -> tuple[Array, Array]:
-    """[history, 3] last known values and [history] floors of mqe's log ratio."""
-    columns = columns_of(histories)
-    values, floor = anchors(columns)
-    rows, end = np.arange(len(histories)), columns.length - 1
-    return values[rows, end], floor[rows, end]
-
-
-def _from_change(change: Sequence[Array], histories: Sequence[History]) -> Array:
-    values, floor = _last(histories)
-    moved = np.clip(np.stack(change), -MAX_LOG, MAX_LOG)  # [target, history]
+def _from_change(change: Array, histories: Sequence[History]) -> Array:
+    """[target, history] changes -> [history, target] final values."""
+    values, floor = last_of(histories)
+    moved = np.clip(change, -MAX_LOG, MAX_LOG)
     return np.asarray(decode(moved, values.T, floor).T)
 
 
 def _scale_of(histories: Sequence[History]) -> Array:
     """mqe_of_mean of each history; its first mqe where that is unknown."""
     return np.array([h.context.mqe_of_mean or max(h.mqe[0], 1e-12) for h in histories])
-
-
-def _progress(histories: Sequence[History]) -> Array:
-    return np.array([1.0 if h.progress is None else h.progress for h in histories])
 
 
 def _spread(y: Array, seen: npt.NDArray[np.bool_]) -> Array:

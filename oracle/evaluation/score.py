@@ -20,8 +20,8 @@ from oracle.history.features import finals_of
 from oracle.history.quality_score import lacking, scores_of, weights_of, weights_without
 from oracle.types import METRICS, TARGETS, Forecast, Run, Scale
 
-#: Shares of the budget at which forecasts are judged.
-SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)
+#: Shares of the budget at which forecasts are judged; 0 is the plan alone.
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7)
 #: Central intervals whose coverage is measured.
 COVERED = (0.5, 0.9)
 
@@ -34,7 +34,8 @@ class Score:
         runs, tables: judged on.
         scale: of mqe, in its own error and in the quality score's.
         error: share -> target or "quality" -> oracle's error; NaN where no outcome is defined.
-        last_value: share -> error of the quality score when the last value is the forecast.
+        last_value: share -> error of the quality score when the last value is the forecast; None
+            where there is none yet.
         training_mean: its error when the mean quality of the training runs is the forecast.
         coverage: share -> level -> share of outcomes of the quality score inside the oracle's
             central interval, by the randomised transform; empty where no outcome is defined.
@@ -44,7 +45,7 @@ class Score:
     tables: int
     scale: Scale
     error: dict[float, dict[str, float]]
-    last_value: dict[float, float]
+    last_value: dict[float, float | None]
     training_mean: float
     coverage: dict[float, dict[float, float]]
 
@@ -74,8 +75,9 @@ class Score:
         ]
         for share, e in self.error.items():
             last = self.last_value[share]
+            beside = f"{last:10.4f}  {e['quality'] / last:5.3f}" if last else f"{'-':>10}  {'-':>5}"
             lines.append(
-                f"{share:4.0%}   {e['quality']:7.4f}  {last:10.4f}  {e['quality'] / last:5.3f}"
+                f"{share:4.0%}   {e['quality']:7.4f}  {beside}"
                 f"  {e[TARGETS[0]]:6.4f}  {e[TARGETS[1]]:11.4f}  {e[TARGETS[2]]:.4f}"
                 f"  {' / '.join(f'{hit:.1%}' for hit in self.coverage[share].values())}"
             )
@@ -87,7 +89,7 @@ def score(oracle: Oracle, runs: Sequence[Run], train: Sequence[Run]) -> Score:
     relative = all(run.history.context.mqe_of_mean for run in (*runs, *train))
     scale = Scale.RELATIVE if relative else Scale.RAW
     error: dict[float, dict[str, float]] = {}
-    last_value: dict[float, float] = {}
+    last_value: dict[float, float | None] = {}
     coverage: dict[float, dict[float, float]] = {}
     rng = np.random.default_rng(0)
     counted = weights_without(lacking(finals_of(runs).T))
@@ -101,16 +103,14 @@ def score(oracle: Oracle, runs: Sequence[Run], train: Sequence[Run]) -> Score:
         cut = [
             (run, prefix)
             for run in runs
-            if run.history.total_epochs and (prefix := run.history.until(share)) is not None
+            if run.history.total_epochs and (prefix := run.history.at(share)) is not None
         ]
         if not cut:
             continue
         forecasts = oracle.forecast_many([prefix for _, prefix in cut])
         seen = [run for run, _ in cut]
         median = np.array([[f.median(target) for target in TARGETS] for f in forecasts])
-        last = np.array([[getattr(p, m)[-1] for m in METRICS] for _, p in cut], dtype=np.float64)
         truth = finals_of(seen)
-        last[np.isnan(truth)] = np.nan  # what is undefined in the end counts for nobody
         true_quality = quality_of(truth, seen)
         unit = _unit(seen, relative)
         weights = weights_of(unit, counted).T
@@ -121,7 +121,12 @@ def score(oracle: Oracle, runs: Sequence[Run], train: Sequence[Run]) -> Score:
         missed[:, 0] /= unit
         error[share] = {t: _mean(missed[:, k]) for k, t in enumerate(TARGETS)}
         error[share]["quality"] = _mean(np.abs(quality - true_quality))
-        last_value[share] = _mean(np.abs(quality_of(last, seen) - true_quality))
+        if share > 0:
+            last = np.array([[getattr(p, m)[-1] for m in METRICS] for _, p in cut], np.float64)
+            last[np.isnan(truth)] = np.nan  # what is undefined in the end counts for nobody
+            last_value[share] = _mean(np.abs(quality_of(last, seen) - true_quality))
+        else:
+            last_value[share] = None
         coverage[share] = _coverage(forecasts, true_quality, weights, rng)
     tables = len({run.dataset for run in runs})
     return Score(len(runs), tables, scale, error, last_value, mean, coverage)

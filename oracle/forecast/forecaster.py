@@ -126,7 +126,7 @@ class Oracle:
 
     def _see(self, histories: Sequence[History]) -> _Seen:
         for history in histories:
-            if not len(history) and history.context.mqe_of_mean is None:
+            if not history.is_forecastable:
                 raise InvalidHistory(
                     must_be(
                         "context.mqe_of_mean", "known where there is no checkpoint yet", None,

@@ -143,6 +143,15 @@ def of_evaluation(found: dict[str, Any], pictures: Sequence[str | Path]) -> list
     sections.append(
         Section("Coverage", lead, table(["", "50 % interval", "90 % interval"], covered))
     )
+    screened = [
+        [row["forecaster"], f"{row['left_out']:.0%}", f"{row['lost']:.1%}"]
+        for row in found["screening"]
+        if row["progress"] == 0
+    ]
+    if screened:
+        lead = "How many of the best tenth of a table's runs a forecast from the plan alone loses."
+        head = ["", "worst left out", "best lost"]
+        sections.append(Section("Before the first checkpoint", lead, table(head, screened)))
     left_out = [[reason, count] for reason, count in found["excluded"].items() if count]
     if left_out:
         sections.append(Section("Left out", "", table(["why", "runs"], left_out)))

@@ -30,6 +30,11 @@ def remarks(data: dict[str, Any]) -> list[str]:
     return said
 
 
+def _beside(error: float, last: float | None) -> str:
+    """The last value's error and the ratio to it; none before the first checkpoint."""
+    return f"{last:.4f} | {error / last:.2f}" if last else "- | -"
+
+
 def card_text(name: str, facts: dict[str, Any], score: Score) -> str:
     """Write the card of an artifact in Markdown.
 
@@ -40,8 +45,8 @@ def card_text(name: str, facts: dict[str, Any], score: Score) -> str:
     """
     data, settings = facts["data"], facts["settings"]
     rows = "\n".join(
-        f"| {share:.0%} | {e['quality']:.4f} | {score.last_value[share]:.4f} "
-        f"| {e['quality'] / score.last_value[share]:.2f} | {e['final_mqe']:.4f} "
+        f"| {share:.0%} | {e['quality']:.4f} | {_beside(e['quality'], score.last_value[share])} "
+        f"| {e['final_mqe']:.4f} "
         f"| {e['final_topographic_error']:.4f} | {e['final_dead_neuron_ratio']:.4f} |"
         for share, e in score.error.items()
     )

@@ -23,8 +23,8 @@ from oracle.types import TARGETS, Run, Scale
 EPOCHS = 15
 LEARNING_RATE = 3e-4
 BATCH_SIZE = 32
-#: Shares of the budget at which the old and the new oracle are compared.
-SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)
+#: Shares of the budget at which the old and the new oracle are compared; 0 is the plan alone.
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def compare(before: Oracle, after: Oracle, runs: Sequence[Run], by: str = "table
         (run, prefix)
         for run in runs
         for share in SHARES
-        if run.history.total_epochs and (prefix := run.history.until(share)) is not None
+        if run.history.total_epochs and (prefix := run.history.at(share)) is not None
     ]
     relative = all(run.history.context.mqe_of_mean for run, _ in cut)
     scale = Scale.RELATIVE if relative else Scale.RAW

@@ -118,6 +118,11 @@ class History(Frozen):
         return None if total is None else min(1.0, self.epochs[-1] / total)
 
     @property
+    def is_forecastable(self) -> bool:
+        """Whether mqe has a unit: a checkpoint, or mqe_of_mean before the first."""
+        return bool(self.epochs) or self.context.mqe_of_mean is not None
+
+    @property
     def is_whole(self) -> bool:
         """Whether the last checkpoint is the run's end, see `reaches_end`."""
         total = self.total_epochs
@@ -144,6 +149,13 @@ class History(Frozen):
         limit = progress * self.total_epochs * (1 + 1e-9)
         n = sum(e <= limit for e in self.epochs)
         return self.prefix(n) if n else None
+
+    def at(self, progress: float) -> History | None:
+        """The run as it was known at `progress`: at 0 its plan alone; None where nothing was."""
+        if progress > 0:
+            return self.until(progress)
+        plan = self.prefix(0)
+        return plan if plan.is_forecastable else None
 
     @classmethod
     def of_rows(cls, rows: Iterable[Sequence[float | None]], **fixed: Any) -> History:

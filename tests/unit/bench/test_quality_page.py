@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench import quality
-from bench.aims import FOREIGN, RATIOS, aims
+from bench.aims import ERRORS, FOREIGN, aims
 from oracle.forecast.forecaster import Oracle
 
 KEPT = Path(__file__).parents[3] / "docs" / "quality"
@@ -23,17 +23,29 @@ def kept(name: str) -> dict[str, Any]:
 
 def made(ratio: float, mae: float) -> dict[str, Any]:
     """An evaluation with the same error at every prefix, half of boosting's."""
-    common = {"score": "quality_relative", "ratio_to_last": ratio, "ratio_interval": None}
+    common = {"score": "quality_relative", "ratio_interval": None, "spearman": 0.9}
     errors = [
         {**common, "forecaster": name, "progress": share, "mae": times * mae}
+        | ({"ratio_to_last": ratio} if share else {})
         for name, times in (("oracle", 1), ("boosting", 2), ("last", 5))
-        for share in RATIOS
+        for share in ERRORS
     ]
+    screening = [
+        {
+            "forecaster": name, "progress": share, "left_out": out, "lost": times * out / 50,
+            "lost_interval": (0.0, out / 10),
+        }
+        for name, times in (("oracle", 1), ("boosting", 2))
+        for share in (0.0, 0.1)
+        for out in (0.3, 0.5)
+    ]  # fmt: skip
     covered = {
-        "score": "final_mqe", "progress": 0.1, "coverage_50%": 0.55, "coverage_90%": 0.95,
-        "coverage_50%_interval": (0.52, 0.58), "coverage_90%_interval": (0.94, 0.96),
+        "score": "final_mqe", "progress": 0.1, "coverage_50%": 0.63, "coverage_90%": 0.95,
+        "coverage_50%_interval": (0.57, 0.66), "coverage_90%_interval": (0.94, 0.96),
     }  # fmt: skip
-    return {"runs": 10, "tables": 2, "errors": errors, "coverage": [covered]}
+    return {
+        "runs": 10, "tables": 2, "errors": errors, "coverage": [covered], "screening": screening,
+    }  # fmt: skip
 
 
 def replayed(saved: float, lost: float) -> dict[str, Any]:
@@ -58,9 +70,14 @@ def test_every_target_stands_beside_what_is_reached() -> None:
     assert row_of(table, ratio.format(20))[4:] == ["no", "yes"]
     assert row_of(table, ratio.format(50))[4:] == ["yes", "yes"]
     assert row_of(table, "error below boosting's, 30%")[4:] == ["yes", "yes"]
-    # 52 to 58 % reaches into 46..54: so few runs may err by that much; 94 to 96 % does not.
-    assert row_of(table, "final_mqe inside the 50 %")[4] == "within sampling error"
-    assert row_of(table, "final_mqe inside the 90 %")[4] == "no"
+    assert row_of(table, "error below boosting's, 0%")[3:] == ["0.1000", "yes", "yes"]
+    assert row_of(table, "error, 0% seen")[1:] == ["0.110", "0.140", "0.1000", "yes", "yes"]
+    assert row_of(table, "error, 10% seen")[4:] == ["no", "no"]
+    assert row_of(table, "Spearman")[1:] == ["0.93", "0.86", "0.900", "no", "yes"]
+    assert row_of(table, "best tenth lost")[1:] == ["0.3%", "1.5%", "1.00%", "no", "yes"]
+    # 57 to 63 % reaches 62 but not 56: so few runs may err by that much; 94 to 96 % is asked for.
+    assert row_of(table, "final_mqe inside the 50 %")[4:] == ["no", "within sampling error"]
+    assert row_of(table, "final_mqe inside the 90 %")[4:] == ["no", "yes"]
     saved = row_of(table, "epochs saved, population in step, at most 1% lost")
     assert saved[1:3] == ["72%", "62%"]
     assert saved[4:] == ["no", "yes"]
@@ -68,6 +85,26 @@ def test_every_target_stands_beside_what_is_reached() -> None:
     assert row_of(table, "error on nexussom's runs, 20% seen")[3:] == ["0.0350", "no", "yes"]
     assert row_of(table, "error on nexussom's runs, 50% seen")[4:] == ["no", "no"]
     assert "hold a miss" in table
+
+
+def test_tables_show_what_is_known_before_the_first_checkpoint() -> None:
+    found = made(0.19, 0.1)
+    lines = quality.plan_table(found).splitlines()
+    assert "worst 50% left out" in lines[0].split("|")[4]
+    assert lines[2] == "| **oracle** | 0.1000 | 0.900 | 1.0% (0.0%..5.0%) | 0.6% (0.0%..3.0%) |"
+    assert lines[3].startswith("| boosting | 0.2000 | 0.900 | 2.0%")
+    assert lines[4] == "| last | 0.5000 | 0.900 | - | - |"
+    for row in found["errors"]:
+        row["ratio_interval"] = (0.1, 0.2)
+    errors = quality.error_table(found, "quality_relative").splitlines()
+    assert errors[0] == "| | 0% | 10% | 20% | 30% | 50% | 70% |"
+    assert errors[-1].startswith("| oracle / last value | - | 0.190 (0.10..0.20) |")
+    # Runs whose scale nobody told have nothing to show at 0 %.
+    for row in found["errors"]:
+        if row["progress"] == 0:
+            row["mae"] = None
+    assert "| **oracle** | - | 0.1000 |" in quality.error_table(found, "quality_relative")
+    assert len(quality.plan_table(found).splitlines()) == 2
 
 
 def test_what_is_saved_at_too_great_a_loss_is_a_miss() -> None:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_runs import Insider, make_runs
+from made_runs import Insider, forecast_of, make_runs
 
 from oracle.errors import DatasetError
-from oracle.evaluation.accuracy import SCORES, Scored, coverages, errors, report, score, stopping
+from oracle.evaluation.accuracy import (
+    SCORES,
+    Scored,
+    coverages,
+    errors,
+    report,
+    score,
+    screenings,
+    stopping,
+)
 from oracle.evaluation.baselines import LastValue, TrainingMean
 from oracle.evaluation.intervals import clusters_of, correlation, interval, mean_of, measures
+from oracle.types import Forecast, History, Run
 
 RUNS = [*make_runs(60, "a", seed=1), *make_runs(60, "b", seed=2)]
 
@@ -58,15 +69,16 @@ def test_intervals_within_one_table_are_over_its_runs() -> None:
 
 def test_an_insider_errs_less_the_more_it_sees(scored: Scored) -> None:
     mae = [row["mae"] for row in errors(scored) if row["forecaster"] == "oracle"]
-    assert mae[0] > mae[2] > mae[4]
+    assert mae[0] > mae[1] > mae[3] > mae[5]
     ratio = [row.get("ratio_to_last") for row in errors(scored) if row["forecaster"] == "oracle"]
-    assert ratio[0] < 1.0
+    assert ratio[0] is None  # before the first checkpoint there is no last value
+    assert ratio[1] < 1.0
     assert ratio[-1] is None  # the last value is right at the end: nothing to divide by
 
 
 def test_honest_draws_are_covered(scored: Scored) -> None:
     rows = [r for r in coverages(scored) if r["score"] == "final_mqe"]
-    assert [r["progress"] for r in rows] == [0.1, 0.2, 0.3, 0.5, 0.7]
+    assert [r["progress"] for r in rows] == [0.0, 0.1, 0.2, 0.3, 0.5, 0.7]
     # The insider's noise stands once in the middle and once in the draws: honest by design.
     assert np.mean([r["coverage_50%"] for r in rows]) == pytest.approx(0.5, abs=0.1)
     assert np.mean([r["coverage_90%"] for r in rows]) == pytest.approx(0.9, abs=0.05)
@@ -97,6 +109,74 @@ def test_what_is_left_out_is_counted(scored: Scored) -> None:
     with pytest.raises(DatasetError, match="one usable run"):
         score(odd[:1], Insider(RUNS))
     assert scored.excluded == {}
+
+
+class Ranked:
+    """Forecasts the final mqe as told, at every prefix."""
+
+    def __init__(self, guess: dict[str, float]) -> None:
+        self.guess, self.asked = guess, list[History]()
+
+    def forecast_many(self, histories: Sequence[History]) -> list[Forecast]:
+        self.asked += histories
+        return [forecast_of(np.full((9, 3), self.guess[h.run_id or ""]), h) for h in histories]
+
+
+def ranked(count: int, table: str, seed: int) -> list[Run]:
+    """Runs that end 1, 2, 3 ... in everything that counts."""
+    runs = make_runs(count, table, seed)
+    ratios = {"final_topographic_error": 0.1, "final_dead_neuron_ratio": 0.1}
+    return [r.model_copy(update={"final_mqe": 1.0 + i, **ratios}) for i, r in enumerate(runs)]
+
+
+def test_what_is_lost_when_the_worst_by_forecast_are_left_out() -> None:
+    runs = [*ranked(20, "a", 1), *ranked(30, "b", 2), *ranked(9, "c", 3)]
+    truth = {run.run_id: run.final_mqe for run in runs}
+    best = [run.run_id for run in runs if run.final_mqe <= {"a": 2, "b": 3}.get(run.dataset, 0)]
+    assert len(best) == 5
+
+    def lost(guess: dict[str, float], out: float) -> tuple[float, int]:
+        found = screenings(score(runs, Ranked(guess), progress=(0.0,)))
+        (row,) = [r for r in found if r["left_out"] == out]
+        return row["lost"], row["best"]
+
+    # A table of nine runs has no best tenth.
+    assert lost(truth, 0.5) == (0.0, 5)
+    # One of the five is held for the worst of its table.
+    one = truth | {best[0]: 1e6}
+    assert lost(one, 0.5) == lost(one, 0.3) == (0.2, 5)
+    # The second of twenty is held for the 11th of them: it goes with the worse half alone.
+    middling = truth | {best[1]: 11.5}
+    assert lost(middling, 0.5) == (0.2, 5)
+    assert lost(middling, 0.3) == (0.0, 5)
+    assert lost({name: -value for name, value in truth.items()}, 0.5) == (1.0, 5)
+
+
+def test_at_0_the_plan_alone_is_forecast_and_only_with_a_scale() -> None:
+    bare = [
+        r.model_copy(
+            update={
+                "history": r.history.model_copy(
+                    update={"context": r.history.context.model_copy(update={"mqe_of_mean": None})}
+                )
+            }
+        )
+        for r in ranked(12, "bare", 1)
+    ]
+    runs = [*ranked(20, "a", 2), *bare]
+    forecaster = Ranked({run.run_id: run.final_mqe for run in runs})
+    found = score(runs, forecaster, {"last": LastValue()}, progress=(0.0, 0.2))
+    lengths = [len(history) for history in forecaster.asked]
+    assert lengths.count(0) == 20
+    assert len(lengths) == 20 + 32
+    assert np.isnan(found.predicted["oracle"][0, 20:]).all()
+    assert np.isnan(found.predicted["last"][0, 20:]).all()
+    assert np.isfinite(found.predicted["oracle"][0, :20, 0]).all()
+    assert {row["n"] for row in errors(found, "final_mqe") if row["progress"] == 0} == {20}
+    # Where no run tells its scale, nothing is said of 0 %.
+    none = report(score(bare, forecaster, progress=(0.0, 0.2)))
+    assert none["screening"] == [row for row in none["screening"] if row["progress"]]
+    assert next(r["mae"] for r in none["errors"] if r["score"] == "final_mqe") is None
 
 
 def test_a_report_is_json_without_nan(scored: Scored) -> None:

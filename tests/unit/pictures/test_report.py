@@ -57,10 +57,19 @@ def test_an_evaluation_and_a_replay_are_laid_out(picture: Path) -> None:
         "coverage": [
             {"score": "final_mqe", "progress": 0.2, "coverage_50%": 0.5, "coverage_90%": 0.9}
         ],
+        "screening": [
+            {"forecaster": "oracle", "progress": share, "left_out": 0.5, "lost": lost}
+            for share, lost in ((0.0, 0.017), (0.2, 0.444))
+        ],
         "excluded": {"too short": 2, "censored": 0},
     }
-    titles = [s.title for s in of_evaluation(found, [picture])]
-    assert titles == ["In pictures", "Quality relative", "Coverage", "Left out"]
+    sections = of_evaluation(found, [picture])
+    plan = "Before the first checkpoint"
+    assert [s.title for s in sections] == [
+        "In pictures", "Quality relative", "Coverage", plan, "Left out",
+    ]  # fmt: skip
+    assert "1.7%" in sections[3].body
+    assert "44.4%" not in sections[3].body
     share = {"value": 0.5, "low": 0.4, "high": 0.6}
     row = {"policy": "oracle", "saved": share, "compute_saved": share, "lost": share}
     replayed = of_replay({"chosen": {"0.01": [row]}, "chosen_on": "others", "tables": 2}, picture)
