@@ -180,7 +180,9 @@ def test_a_constant_final_mqe_is_refused(runs: list[Run]) -> None:
         gather(Request(runs=same))
 
 
-def test_a_new_oracle_must_be_better_by_more_than_chance(runs: list[Run]) -> None:
+def test_a_new_oracle_must_be_better_by_more_than_chance(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from oracle.training.finetune import Verdict, compare
     from oracle.types import Scale
 
@@ -193,14 +195,15 @@ def test_a_new_oracle_must_be_better_by_more_than_chance(runs: list[Run]) -> Non
     oracle, some = Oracle.load(), runs[:6]
     undefined = [run.model_copy(update={"final_dead_neuron_ratio": None}) for run in some]
 
-    class Deadlier(Oracle):
-        def forecast_many(self, histories: Sequence[History]) -> list[Forecast]:
-            return [
-                f.model_copy(update={"final": f.final | {"final_dead_neuron_ratio": (1.0,) * 5}})
-                for f in super().forecast_many(histories)
-            ]
+    deadlier = Oracle.load()
 
-    deadlier = Deadlier.load()
+    def all_dead(histories: Sequence[History]) -> list[Forecast]:
+        return [
+            f.model_copy(update={"final": f.final | {"final_dead_neuron_ratio": (1.0,) * 5}})
+            for f in oracle.forecast_many(histories)
+        ]
+
+    monkeypatch.setattr(deadlier, "forecast_many", all_dead)
     assert compare(oracle, deadlier, some).after > compare(oracle, oracle, some).after
     assert compare(oracle, deadlier, undefined).change == (0.0, 0.0)
 

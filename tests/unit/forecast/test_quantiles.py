@@ -24,7 +24,9 @@ def test_no_output_crosses(raw: list[float]) -> None:
         steps = outward_steps(len(raw)).astype(dtype)
         quantiles = values[middle] + np.logaddexp(dtype(0), values) @ steps
         assert quantiles.dtype == dtype
-        assert (np.diff(quantiles) >= 0).all()
+        # A matrix product may add in another order for each column: rounding apart.
+        rounding = 8 * np.finfo(dtype).eps * np.abs(quantiles).max()
+        assert (np.diff(quantiles) >= -rounding).all()
         assert quantiles[middle] == values[middle]
 
 
