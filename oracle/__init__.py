@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from oracle.client import Client as Client
+    from oracle.decision.log import read_decisions as read_decisions
     from oracle.decision.log import replay_decision as replay_decision
     from oracle.decision.policy import decide as decide
     from oracle.decision.policy import decide_population as decide_population
@@ -51,6 +52,7 @@ _HOME = {
     "iter_dataset": "oracle.history.dataset",
     "read_dataset": "oracle.history.dataset",
     "write_dataset": "oracle.history.dataset",
+    "read_decisions": "oracle.decision.log",
     "replay_decision": "oracle.decision.log",
     "OracleError": "oracle.errors",
     "OracleWarning": "oracle.errors",

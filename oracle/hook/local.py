@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from oracle.decision.log import DecisionLog
+from oracle.decision.log_writer import DecisionLog
 from oracle.decision.policy import decide, outcome_of
 from oracle.errors import InvalidHistory, StoreUnavailable, must_be
 from oracle.forks import UncutLock

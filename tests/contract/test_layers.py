@@ -44,7 +44,9 @@ USES: dict[str, tuple[str, ...]] = {
     "oracle.forecast": (
         "oracle.errors", "oracle.forks", "oracle.types", "oracle.history", "oracle.model",
     ),
-    "oracle.decision": ("oracle.errors", "oracle.types", "oracle.history", "oracle.forecast"),
+    "oracle.decision": (
+        "oracle.errors", "oracle.forks", "oracle.types", "oracle.history", "oracle.forecast",
+    ),
     "oracle.hook": (
         "oracle.errors", "oracle.forks", "oracle.types", "oracle.history", "oracle.forecast",
         "oracle.decision",
