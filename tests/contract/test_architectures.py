@@ -192,7 +192,7 @@ def test_only_the_networks_declared_are_exported() -> None:
         weights_of([trained("lite")], ensemble_of("lite", "lite"))
     with pytest.raises(ValueError, match="`weights` must be shaped"):
         weights_of([trained("standard")], ensemble_of("lite"))
-    with pytest.raises(ValueError, match="No such layer: (lstm_3|dense_2)"):
+    with pytest.raises(ValueError, match=r"No such layer: (lstm_3|dense_2)"):
         weights_of([trained("lite")], ensemble_of("standard"))
 
 
