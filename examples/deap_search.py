@@ -1,6 +1,6 @@
 """DEAP: an evolutionary search over MiniSom's settings, one objective.
 
-pip install som-oracle minisom deap
+pip install . minisom deap      # in the clone
 python examples/deap_search.py
 """
 

@@ -1,6 +1,6 @@
 """MiniSom under watch: 30 settings on one table, the hopeless ones stopped.
 
-pip install som-oracle minisom
+pip install . minisom           # in the clone
 python examples/minisom_watch.py
 """
 

@@ -22,7 +22,7 @@ The file runs.db is shared by all worker processes. The policy is `population`: 
 objectives is the topological correlation, which the oracle does not forecast, so `pareto` would
 always abstain. The score is the predicted quality score: lower is better.
 
-    pip install som-oracle
+    pip install .                   # in the clone
     python examples/nexussom_attach.py [training_checkpoints.json]
 """
 

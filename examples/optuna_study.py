@@ -1,6 +1,6 @@
 """Optuna: the oracle as a pruner for one objective, and as the hook for two.
 
-pip install som-oracle minisom optuna
+pip install . minisom optuna    # in the clone
 python examples/optuna_study.py
 """
 

@@ -1,6 +1,6 @@
 """Any SOM, any loop: a map of twenty lines, watched by two.
 
-pip install som-oracle
+pip install .                   # in the clone
 python examples/own_loop.py
 """
 

@@ -1,6 +1,6 @@
 """pymoo: NSGA-II over MiniSom's settings, two objectives; stopped unless the front would gain.
 
-pip install som-oracle minisom pymoo
+pip install . minisom pymoo     # in the clone
 python examples/pymoo_search.py
 """
 

@@ -11,11 +11,15 @@ stderr; ORACLE_DEBUG=1 shows its traceback.
 from __future__ import annotations
 
 import errno
+import json
 import os
+import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import typer
 
@@ -44,7 +48,6 @@ class Command(NamedTuple):
         return getattr(import_module(module), name)
 
 
-STORE_LIBRARIES = ("sqlalchemy", "alembic", "psycopg")
 COMMANDS = {
     "collect": Command(
         "oracle.commands.collect:app",
@@ -143,12 +146,9 @@ def explain(error: Exception, command: str = "") -> tuple[str, int]:
         return str(error), FAILURE if later else BAD_INPUT
     if isinstance(error, ModuleNotFoundError):
         extra = COMMANDS[command].extra if command in COMMANDS else ""
-        if error.name in STORE_LIBRARIES:  # other commands read the service's store, too
-            extra = COMMANDS["serve"].extra
-        package = f"som-oracle[{extra}]" if extra else "som-oracle"
         return (
             f"`oracle {command}` needs {error.name}, which is not installed. "
-            f"Install it with: pip install '{package}'",
+            f"Install it with: {how_to_install(error.name or '', extra)}",
             FAILURE,
         )
     if isinstance(error, OSError):
@@ -164,6 +164,37 @@ def explain(error: Exception, command: str = "") -> tuple[str, int]:
         f"Unexpected {type(error).__name__}: {error}. Set ORACLE_DEBUG=1 to see where.",
         FAILURE,
     )
+
+
+#: Modules that are not named as what brings them.
+_BROUGHT_BY = {"sklearn": "scikit-learn"}
+
+
+def how_to_install(module: str, extra: str = "") -> str:
+    """Give the command that installs a module, from where this package itself was installed.
+
+    Args:
+        module: what is missing.
+        extra: of the command that needs it; another one where that does not bring the module.
+    """
+    from importlib import metadata  # only to say what is missing
+
+    library = _BROUGHT_BY.get(module, module).partition(".")[0]
+    where, editable = "som-oracle", ""
+    extras: list[str] = []
+    with suppress(metadata.PackageNotFoundError):
+        package = metadata.distribution("som-oracle")
+        for line in package.requires or ():
+            if re.match(rf"{re.escape(library)}(?![\w-])", line, re.IGNORECASE):
+                extras += set(re.findall(r"extra == [\"'](\w+)", line)) - {"all", "dev"}
+        told = json.loads(package.read_text("direct_url.json") or "{}")
+        url = urlsplit(told.get("url", ""))
+        if url.scheme == "file":  # a clone: no index has this package
+            where = unquote(url.path)
+            editable = "-e " if told.get("dir_info", {}).get("editable") else ""
+    if extras and extra not in extras:
+        extra = extras[0]
+    return f"{sys.executable} -m pip install {editable}'{where}{f'[{extra}]' if extra else ''}'"
 
 
 #: The caller can put these right by giving another path or port.

@@ -347,7 +347,7 @@ def _settings(request: Request, runs: int) -> Settings:
 
 
 def _name(request: Request) -> str:
-    """The brief's name with a timestamp, or that of the newest interrupted training."""
+    """The usual name with a timestamp, or that of the newest interrupted training."""
     stem = f"lstm_oracle_{request.architecture or 'standard'}_"
     if request.start_from is not None:
         stem = "lstm_oracle_finetuned_"

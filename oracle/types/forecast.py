@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Scale(StrEnum):
     """Units of mqe inside a quality score."""
 
-    RAW = "raw"  # input-space units, as the brief has it: not comparable between tables
+    RAW = "raw"  # input-space units, as measured: not comparable between tables
     RELATIVE = "relative"  # mqe / mqe_of_mean: comparable between tables
 
 

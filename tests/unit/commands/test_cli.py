@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +87,7 @@ def os_error(number: int, path: str | None = None) -> OSError:
         (os_error(errno.ENOENT, "a.json"), 2, "Error: There is no such file or folder: a.json.\n"),
         (os_error(errno.EADDRINUSE), 2, "--port"),
         (os_error(errno.ENOSPC, "d.csv"), 1, "Error: text: d.csv.\n"),
-        (ModuleNotFoundError("x", name="tensorflow"), 1, "pip install 'som-oracle[train]'"),
+        (ModuleNotFoundError("x", name="tensorflow"), 1, "[train]'"),
         (KeyboardInterrupt(), 130, ""),
         (RuntimeError("two\nlines"), 1, "Unexpected RuntimeError: two lines. Set ORACLE_DEBUG=1"),
     ],
@@ -102,6 +104,44 @@ def test_failure(
         raise error
 
     assert says in stderr_of(fails, code, capsys, monkeypatch)
+
+
+class Installed:
+    """The package as pip notes it."""
+
+    def __init__(self, url: str | None, editable: bool = False) -> None:
+        self.url, self.editable = url, editable
+        self.requires = metadata.requires("som-oracle")
+
+    def read_text(self, name: str) -> str | None:
+        assert name == "direct_url.json"
+        about = {"editable": True} if self.editable else {}
+        return json.dumps({"url": self.url, "dir_info": about}) if self.url else None
+
+
+@pytest.mark.parametrize(
+    ("installed", "module", "extra", "says"),
+    [
+        (Installed("file:///home/me/som%20oracle"), "tensorflow", "train",
+         "-m pip install '/home/me/som oracle[train]'"),
+        (Installed("file:///clone", editable=True), "tqdm", "collect",
+         "install -e '/clone[collect]'"),
+        (Installed(None), "fastapi", "serve", "-m pip install 'som-oracle[serve]'"),
+        (Installed("https://host/som.whl"), "fastapi", "serve", "install 'som-oracle[serve]'"),
+        (Installed("file:///clone"), "sqlalchemy", "collect", "'/clone[serve]'"),
+        (Installed("file:///clone"), "scipy.stats", "", "'/clone[train]'"),
+        (Installed("file:///clone"), "tensorboard.compat", "collect", "'/clone[train]'"),
+        (Installed("file:///clone"), "sklearn", "collect", "'/clone[collect]'"),
+        (Installed("file:///clone"), "typer", "", "'/clone'"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_installed_from_where_this_was(
+    installed: Installed, module: str, extra: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "distribution", lambda _: installed)
+    told = cli.how_to_install(module, extra)
+    assert told.startswith(sys.executable)
+    assert told.endswith(says)
 
 
 def test_validation_error_names_the_field(
