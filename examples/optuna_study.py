@@ -13,7 +13,7 @@ from minisom import MiniSom
 from oracle import context_of, measure
 from oracle.hook import Population
 from oracle.integrations import minisom
-from oracle.integrations.optuna import OraclePruner, report, watched
+from oracle.integrations.optuna import OraclePruner, best_trials, report, watched
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 rng = np.random.default_rng(0)
@@ -39,11 +39,7 @@ def one_objective(trial):
             report(trial, done, **metrics._asdict(), total_epochs=UPDATES, context=context)
             if trial.should_prune():
                 raise optuna.TrialPruned
-    return (
-        metrics.mqe / (context.mqe_of_mean or 1.0)
-        + (metrics.topographic_error or 0.0)
-        + 0.5 * metrics.dead_neuron_ratio
-    )
+    return metrics.mqe
 
 
 def two_objectives(trial):
@@ -61,16 +57,16 @@ def two_objectives(trial):
 
 
 sampler = optuna.samplers.RandomSampler(seed=1)
-study = optuna.create_study(pruner=OraclePruner(n_trials=40), sampler=sampler)
+pruner = OraclePruner(objectives=("mqe",), n_trials=40)
+study = optuna.create_study(pruner=pruner, sampler=sampler, study_name="one")
 study.optimize(one_objective, n_trials=40)
-pruned = [t for t in study.trials if t.state is optuna.trial.TrialState.PRUNED]
-saved = sum(1 - (t.last_step or 0) / UPDATES for t in pruned) / len(study.trials)
-print(f"one objective: best {study.best_value:.3f}, {len(pruned)} of 40 pruned, {saved:.0%} saved")
+print(pruner.summary())
 
 with tempfile.TemporaryDirectory() as folder:
     runs = Population(f"{folder}/runs.db")
     study = optuna.create_study(directions=["minimize"] * 2, study_name="two", sampler=sampler)
     study.optimize(two_objectives, n_trials=40)
-    front = [t.values for t in study.best_trials if not t.user_attrs["censored"]]
-    print(f"two objectives: {len(front)} finished trials on the front; {runs.tally('two')}")
+    for trial in best_trials(study):  # finished ones: no map stands behind a forecast
+        print(f"  mqe {trial.values[0]:.3f}, topographic error {trial.values[1]:.3f}")
+    print(runs.summary("two"))
     runs.close()

@@ -78,6 +78,9 @@ COMMANDS = {
         "Forecast series whose answers are known, or your own.",
         "train",
     ),
+    "runs": Command(
+        "oracle.commands.runs:runs", "Tell how the searches of a population file went."
+    ),
     "models": Command(
         "oracle.commands.models:app", "List, verify, show and activate model artifacts."
     ),

@@ -13,6 +13,9 @@ from oracle.types.end_of_run import BUDGET_ADVICE, budget_rule, is_beyond_end, r
 
 Value = SupportsFloat | None
 
+#: Reports closer together than this share of the budget are kept but not judged.
+CHECK_EVERY = 0.01
+
 
 class Checkpoint(NamedTuple):
     """One measurement, a row of `History.of_rows`; None where unknown or undefined."""
@@ -53,7 +56,7 @@ class Checkpoints:
         else:
             checkpoint = self.measured(at, mqe, error, dead, rate, radius)
             if checkpoint is not None:
-                self._keep(checkpoint)
+                append(self.kept, checkpoint, self.total_epochs)
             return checkpoint is not None
         advice = "The report is ignored." + advice
         self._problems.note("epoch", must_be("epoch", rule, epoch, advice))
@@ -114,13 +117,27 @@ class Checkpoints:
         self._problems.note(name, must_be(name, rule, given, "It is taken as unknown."))
         return None
 
-    def _keep(self, newest: Checkpoint) -> None:
-        """Append; one that stands too close to the one before is kept only while it is last."""
-        if len(self.kept) > 1 and not far_enough(
-            self.kept[-2].epoch, self.kept[-1].epoch, self.total_epochs
-        ):
-            self.kept.pop()
-        self.kept.append(newest)
+
+def append(kept: list[Checkpoint], newest: Checkpoint, total_epochs: float | None) -> None:
+    """Append; one that stands too close to the one before is kept only while it is last."""
+    if len(kept) > 1 and not far_enough(kept[-2].epoch, kept[-1].epoch, total_epochs):
+        kept.pop()
+    kept.append(newest)
+
+
+def is_soon(last: float | None, epoch: float, total_epochs: float | None, every: float) -> bool:
+    """Whether a look at `epoch` is not worth its cost, so soon after the one at `last`.
+
+    Args:
+        last: epoch of the last look, None before the first.
+        epoch, total_epochs: now, and the budget.
+        every: smallest share of the budget between two looks; without one they grow apart.
+    """
+    if last is None or (total_epochs is not None and epoch >= total_epochs):
+        return False
+    if total_epochs is None:
+        return every > 0 and not far_enough(last, epoch, None)
+    return epoch - last < every * total_epochs
 
 
 def number(value: Value) -> float | None:

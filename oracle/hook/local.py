@@ -19,6 +19,7 @@ from oracle.errors import InvalidHistory, StoreUnavailable, must_be
 from oracle.forks import UncutLock
 from oracle.hook.circuit import circuit_of
 from oracle.hook.population import Population
+from oracle.hook.verdicts import Verdicts
 from oracle.hook.warn_once import Problems
 from oracle.types import Decision, Forecast, History, Outcome, Policy, Reason, Reference
 
@@ -50,7 +51,7 @@ class Judge(Protocol):
         state: State,
         outcome: Outcome | None,
         history: History | None,
-        reason: Reason | None,
+        verdicts: Verdicts,
     ) -> None:
         """Say how the run ended; no outcome where it was given up and tells nothing.
 
@@ -58,7 +59,7 @@ class Judge(Protocol):
             state: how.
             outcome: its values, or its forecast where it was stopped.
             history: the whole of it.
-            reason: why it was not stopped, at most of its checks.
+            verdicts: what was decided on the way.
         """
 
 
@@ -145,7 +146,7 @@ class LocalJudge:
         state: State,
         outcome: Outcome | None,
         history: History | None,
-        reason: Reason | None,
+        verdicts: Verdicts,
     ) -> None:
         """Enter how the run ended; a stopped one with the spread of its forecast."""
         if outcome is None or history is None:
@@ -166,7 +167,7 @@ class LocalJudge:
                     progress=progress,
                     mqe_of_mean=scale,
                     left=state == "left",
-                    reason=reason,
+                    reason=verdicts.told,
                 ),
             )
 

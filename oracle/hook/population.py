@@ -23,6 +23,7 @@ from oracle.decision.wrong_stops import Tally, WrongStops, wrong_stops
 from oracle.forks import UncutLock
 from oracle.history.quality_score import common_scale, same_scale, scores_among
 from oracle.hook.population_file import TIMEOUT_S, PopulationFile, place_of
+from oracle.hook.population_summary import Member, line
 from oracle.types import (
     GOOD,
     MAX_REFERENCE_RUNS,
@@ -137,7 +138,7 @@ class Population:
             progress: share of the budget used.
             mqe_of_mean: scale of the table, where known.
             left: it was ended by a rule of its own before its budget.
-            reason: of most of its decisions.
+            reason: why it was not stopped at most of its checks, "word: sentence".
         """
         state = "stopped" if outcome.censored else "left" if left else "finished"
         with self._writing() as db:
@@ -213,6 +214,26 @@ class Population:
                 " ORDER BY max(max(coalesce(started_at, 0), coalesce(ended_at, 0))), population"
             ).fetchall()
         return tuple(name for (name,) in rows)
+
+    def members(self, name: str) -> list[Member]:
+        """Give the runs of a population, in the order of their ends, those that live last."""
+        with self._file.reading() as db:
+            rows = db.execute(
+                f"SELECT {', '.join(Member._fields)} FROM run WHERE population = ?"
+                " ORDER BY ended IS NULL, ended, run_id",
+                (name,),
+            ).fetchall()
+        return [Member(*row) for row in rows]
+
+    def summary(self, name: str | None = None) -> str:
+        """Tell in a line how a search went: stops, savings, the best, why nothing was stopped.
+
+        Args:
+            name: the population, None = all in the file, a line each.
+        """
+        names = self.names() if name is None else (name,)
+        lines = [line(self.tally(one), self.members(one)) for one in names]
+        return "\n".join(lines or [f"no run in {self.path}"])
 
     def tally(self, name: str) -> Tally:
         """Count the population's runs and what the stops saved."""

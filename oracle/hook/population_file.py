@@ -41,7 +41,7 @@ CREATE TABLE run (
     policy TEXT,              -- JSON
     started_at REAL,          -- unix time, seconds
     ended_at REAL,
-    reason TEXT,              -- of most of its decisions
+    reason TEXT,              -- why it was not stopped at most of its checks: a word, a sentence
     PRIMARY KEY (population, run_id)
 ) WITHOUT ROWID;
 CREATE INDEX run_ended ON run (population, ended);

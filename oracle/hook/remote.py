@@ -21,7 +21,8 @@ from pydantic import ValidationError
 from oracle.errors import InvalidHistory, OracleError, StoreUnavailable, must_be
 from oracle.hook.circuit import Circuit, circuit_of
 from oracle.hook.local import State
-from oracle.types import TARGETS, Decision, History, Outcome, Policy, Reason, explain
+from oracle.hook.verdicts import Verdicts
+from oracle.types import TARGETS, Decision, History, Outcome, Policy, explain
 
 #: The longest answer that is read, bytes.
 MAX_ANSWER_BYTES = 1_000_000
@@ -96,7 +97,7 @@ class RemoteJudge:
         state: State,
         outcome: Outcome | None,
         history: History | None,
-        reason: Reason | None,
+        verdicts: Verdicts,
     ) -> None:
         """Tell the service how the run ended; a run given up is left to its retention."""
         try:

@@ -20,12 +20,13 @@ from typing import Any, SupportsFloat
 from pydantic import ValidationError
 
 from oracle.errors import InvalidHistory, must_be
+from oracle.hook.checkpoints import CHECK_EVERY
 from oracle.hook.local import Forecaster, Judge, LocalJudge
 from oracle.hook.population import Population, population_at
 from oracle.hook.population_file import stray
 from oracle.hook.remote import TIMEOUT_S, RemoteJudge
 from oracle.hook.warn_once import Problems
-from oracle.hook.watched import CHECK_EVERY, WatchedRun
+from oracle.hook.watched import WatchedRun
 from oracle.types import METRICS, Policy, RunContext, Scale, explain
 
 #: Where an evolutionary search dares more than a policy's defaults: it moves on, so that the best
@@ -72,7 +73,8 @@ def watch(
         control: share of stops let run on to measure wrong stops; None = the policy's, 0.05.
         model: a model folder, an `Oracle`, or None for the default one.
         log: a file that takes every decision as a JSON line, see `replay_decision`.
-        check_every: smallest share of the budget between two decisions.
+        check_every: smallest share of the budget between two decisions; without a budget they
+            grow apart, unless it is 0.
         url: the service that decides instead of this process.
         api_key: for the service.
         timeout_s: of one request to the service.

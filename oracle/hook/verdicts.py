@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Hashable
 
 from oracle.forks import Lock
-from oracle.types import Action, Decision, Reason
+from oracle.types import Action, Decision, Policy, Reason
 
 #: Runs in a row, without one that was judged, after which a search is told; at least.
 UNJUDGED_RUNS = 8
@@ -49,6 +49,11 @@ class Verdicts:
         """The last sentence that gave `reason`."""
         return self._why.get(self.reason, "").rstrip(".") if self.reason is not None else ""
 
+    @property
+    def told(self) -> str | None:
+        """Reason and sentence, as a population file keeps them."""
+        return f"{self.reason.value}: {self.why}" if self.reason is not None else None
+
     def __str__(self) -> str:
         by_action: dict[str, list[str]] = {}
         for (action, reason), n in self.counts.most_common():
@@ -60,13 +65,18 @@ _unjudged: Counter[Hashable] = Counter()
 _lock = Lock()
 
 
-def never_judged(search: Hashable, verdicts: Verdicts, startup_runs: int) -> str | None:
+def unjudged_runs(policy: Policy) -> int:
+    """Give how many runs without a verdict are no longer a search's beginning."""
+    return max(UNJUDGED_RUNS, getattr(policy, "startup_runs", 0) + UNJUDGED_RUNS // 2)
+
+
+def never_judged(search: Hashable, verdicts: Verdicts, policy: Policy) -> str | None:
     """Say, once in a row of runs, that none of a search was judged; None as long as it may yet be.
 
     Args:
         search: what the runs of one search in this process have in common.
         verdicts: of a run that has ended.
-        startup_runs: runs that the search needs before any is judged.
+        policy: of the search.
     """
     with _lock:
         if not verdicts.are_none:
@@ -74,7 +84,7 @@ def never_judged(search: Hashable, verdicts: Verdicts, startup_runs: int) -> str
             return None
         _unjudged[search] += 1
         n = _unjudged[search]
-    if n != max(UNJUDGED_RUNS, startup_runs + UNJUDGED_RUNS // 2):
+    if n != unjudged_runs(policy):
         return None
     return (
         f"none of the last {n} runs was ever judged, so nothing can be stopped. "

@@ -11,7 +11,14 @@ from typing import Any, Self, SupportsFloat
 
 from oracle.errors import InvalidHistory, must_be
 from oracle.forks import Lock
-from oracle.hook.checkpoints import Checkpoint, Checkpoints, Value, number
+from oracle.hook.checkpoints import (
+    CHECK_EVERY,
+    Checkpoint,
+    Checkpoints,
+    Value,
+    is_soon,
+    number,
+)
 from oracle.hook.fitness import Fitness
 from oracle.hook.local import Judge, State
 from oracle.hook.verdicts import Verdicts, never_judged
@@ -30,8 +37,6 @@ from oracle.types import (
 )
 from oracle.types.run_names import run_id_of
 
-#: Reports closer together than this share of the budget are kept but not judged.
-CHECK_EVERY = 0.01
 _AFTER_STOP = (
     "the run was told to stop, so the values given to `finish` are of a map cut short: its "
     "fitness is the forecast."
@@ -231,19 +236,16 @@ class WatchedRun:
     def _decide(self) -> Decision:
         if self._judge is None:
             return self._abstain(Reason.ERROR, "the watch could not be set up")
-        total, epoch = self._seen.total_epochs, self._seen.kept[-1].epoch
-        if self.decision is not None and total is not None and self._is_soon(epoch / total):
+        epoch = self._seen.kept[-1].epoch
+        if self.decision is not None and is_soon(
+            self._checked_at, epoch, self._seen.total_epochs, self._check_every
+        ):
             return self.decision
-        self._checked_at = None if total is None else epoch / total
+        self._checked_at = epoch
         previous = self.decision.below_risk if self.decision is not None else 0
         decision = self._judge.decide(self._seen.history(self._fixed), previous)
         self._forecast = decision.forecast or self._forecast
         return decision
-
-    def _is_soon(self, progress: float) -> bool:
-        if self._checked_at is None or progress >= 1.0:
-            return False
-        return progress - self._checked_at < self._check_every
 
     def _abstain(self, reason: Reason, why: str) -> Decision:
         return Decision(
@@ -288,11 +290,10 @@ class WatchedRun:
                 self.state,
                 _outcome(self.run_id, fitness) if told else None,
                 self._seen.history(self._fixed) if self._seen.kept else None,
-                self._verdicts.reason,
+                self._verdicts,
             )
             if self._verdicts.counts:
-                startup = getattr(self._policy, "startup_runs", 0)
-                word = never_judged(self._judge.search, self._verdicts, startup)
+                word = never_judged(self._judge.search, self._verdicts, self._policy)
                 if word is not None:
                     self.problems.note("never_judged", word)
 

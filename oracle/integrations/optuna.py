@@ -2,16 +2,21 @@
 
 One objective: the oracle decides where Optuna asks `trial.should_prune()`.
 
-    study = optuna.create_study(pruner=OraclePruner())
+    study = optuna.create_study(pruner=OraclePruner(objectives=("mqe",)))
 
     def objective(trial):
         som, data, n = ...
+        context = context_of(som, data, num_iteration=n)
         for epoch in checkpoints:
-            report(trial, epoch, mqe=..., topographic_error=..., dead_neuron_ratio=...,
-                   total_epochs=n, context=context_of(som, data, num_iteration=n))
+            ...
+            metrics = measure(som.get_weights(), data)
+            report(trial, epoch, **metrics._asdict(), total_epochs=n, context=context)
             if trial.should_prune():
                 raise optuna.TrialPruned
-        return score
+        return metrics.mqe
+
+    study.optimize(objective, n_trials=100)
+    print(study.pruner.summary())
 
 Several objectives, for which Optuna has no pruning: the hook decides, and a stopped trial is
 told with its forecast and the user attribute `censored`.
@@ -20,101 +25,168 @@ told with its forecast and the user attribute `censored`.
         with watched(trial, ("mqe", "topographic_error"), population="runs.db", ...) as run:
             ...
         return run.fitness().objectives(("mqe", "topographic_error"))
+
+    front = best_trials(study)      # finished ones alone: no map stands behind a forecast
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, SupportsFloat
+from weakref import WeakKeyDictionary
 
+import numpy as np
 from optuna.pruners import BasePruner
+from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from oracle.decision.policy import decide, outcome_of
-from oracle.hook import WatchedRun, policy_for, watch
-from oracle.hook.checkpoints import number
+from oracle.errors import InvalidHistory, must_be
+from oracle.hook import WatchedRun, watch
+from oracle.hook.checkpoints import Checkpoint, Checkpoints, number
 from oracle.hook.fitness import Fitness
-from oracle.hook.local import Forecaster, loaded
+from oracle.hook.local import Forecaster
+from oracle.hook.objective import weights_for
+from oracle.hook.search import settings_of
 from oracle.hook.warn_once import Problems
-from oracle.types import METRICS, History, Outcome, Policy, Reference, RunContext
+from oracle.integrations.optuna_study import JudgedStudy
+from oracle.integrations.optuna_trials import CENSORED, HISTORY, Told
+from oracle.types import METRICS, Policy, RunContext
 
-#: User attribute of a trial that holds its history.
-HISTORY = "oracle_history"
-#: User attribute of a trial that was stopped and is told with its forecast.
-CENSORED = "censored"
+#: Studies that a summary tells of, the last ones.
+SUMMARISED = 8
+
+_told: WeakKeyDictionary[Trial, Told] = WeakKeyDictionary()
+_problems = Problems()
 
 
 def report(
     trial: Trial,
-    epoch: int,
+    epoch: SupportsFloat,
     *,
-    mqe: SupportsFloat,
+    mqe: SupportsFloat | None,
     topographic_error: SupportsFloat | None = None,
     dead_neuron_ratio: SupportsFloat | None = None,
     learning_rate: SupportsFloat | None = None,
     radius: SupportsFloat | None = None,
-    total_epochs: float | None = None,
-    context: RunContext | None = None,
-    value: Literal["score", "mqe"] = "score",
+    total_epochs: SupportsFloat | None = None,
+    context: RunContext | dict[str, Any] | None = None,
+    value: Literal["score", "mqe", "topographic_error", "dead_neuron_ratio"] | None = None,
 ) -> None:
-    """Report a checkpoint to Optuna, and all of it to the pruner.
+    """Report a checkpoint to Optuna, and all of it to the pruner; as often as you like.
+
+    What lies closer together than 1 % of the budget is not written, and nothing raises for a
+    value that does not fit: it is told by a warning, and left out.
 
     Args:
         trial: the trial, of a study with one objective.
         epoch, mqe, topographic_error, dead_neuron_ratio, learning_rate, radius: see
-            `WatchedRun.report`.
+            `WatchedRun.report`. An epoch before the last one is that of a training resumed from
+            an earlier map.
         total_epochs: the budget, in the unit of `epoch`.
         context: what is known before the run starts, see `oracle.context_of`.
-        value: what Optuna sees as the intermediate value: the quality score so far, relative
-            where the scale is known, or mqe.
+        value: what Optuna sees as the intermediate value. None: the pruner's objective where it
+            was named, else the quality score so far, relative where the scale is known.
     """
-    measured = (mqe, topographic_error, dead_neuron_ratio, learning_rate, radius)
-    row = (float(epoch), *(number(v) for v in measured))
-    history = trial.user_attrs.get(HISTORY) or {"rows": []}
-    history["rows"].append(row)
-    history["total_epochs"] = total_epochs
-    history["context"] = (context or RunContext()).model_dump(mode="json", exclude_none=True)
-    trial.set_user_attr(HISTORY, history)
-    scale = context.mqe_of_mean if context is not None else None
-    rows = history["rows"]
-    never = tuple(m for k, m in enumerate(METRICS, 1) if all(r[k] is None for r in rows))
-    now = Fitness(float(mqe), row[2], row[3], False, mqe_of_mean=scale, lacking=never)
-    trial.report(now.objectives((value,))[0], epoch)
+    pruner = getattr(getattr(trial, "study", None), "pruner", None)  # a FixedTrial has no study
+    problems = pruner.problems if isinstance(pruner, OraclePruner) else _problems
+    try:
+        told = _told.get(trial) or Told.of(trial) or Told()
+        _told[trial] = told
+        told.total_epochs = number(total_epochs)
+        told.context = RunContext.model_validate({} if context is None else context)
+        checkpoint = _checkpoint(
+            problems, epoch, mqe, topographic_error, dead_neuron_ratio, learning_rate, radius
+        )
+        if checkpoint is None or not told.add(checkpoint):
+            return
+        trial.set_user_attr(HISTORY, told.stored(trial.number))
+        name = value or (pruner.objective if isinstance(pruner, OraclePruner) else None) or "score"
+        never = tuple(m for m in METRICS if all(getattr(c, m) is None for c in told.kept))
+        _, mqe, error, dead, *_ = checkpoint
+        scale = told.context.mqe_of_mean
+        now = Fitness(mqe, error, dead, censored=False, mqe_of_mean=scale, lacking=never)
+        step = int(checkpoint.epoch)
+        if step not in _reported(trial):
+            trial.report(now.objectives((name,))[0], step)
+    except Exception as error:
+        problems.note_error("report", "report to the pruner", error)
+
+
+def _checkpoint(problems: Problems, epoch: SupportsFloat, *measured: Any) -> Checkpoint | None:
+    """Check one report as the hook does; `Told` knows what came before it."""
+    alone = Checkpoints(problems)
+    return alone.kept[0] if alone.add(epoch, *measured) else None
+
+
+def _reported(trial: Trial) -> Collection[int]:
+    """Give the steps that Optuna has a value for: it warns of a second one, and ignores it."""
+    known = getattr(getattr(trial, "_cached_frozen_trial", None), "intermediate_values", ())
+    return known if isinstance(known, Collection) else ()
 
 
 class OraclePruner(BasePruner):
     """Prune a trial whose outcome is unlikely to be among the study's best.
 
-    Any doubt, failure or maximised study means: do not prune.
+    Any doubt, failure or maximised study means: do not prune. One pruner may serve several
+    studies; each is ranked by itself.
 
     Args:
-        policy: rule and settings; None = `population`, ranking by the quality score.
+        objectives: what the study minimises, one name of METRICS or `score`. None: found from the
+            values of its complete trials; where they follow none of these nothing is pruned.
+        policy: rule and settings, with weights of its own in place of `objectives`.
         model: a model folder, an `Oracle`, or None for the default one.
         total_epochs: the budget of every trial, for trials that do not say it by `report`.
         context: of every trial, likewise. With these two, plain `trial.report(mqe, step)` will
             do: intermediate values of trials without `report` are taken as mqe.
         n_trials: trials the study is planned to have, None = open-ended.
+
+    Attributes:
+        problems: what went wrong, counted by kind.
+        objective: the name that was given, None where it is found.
+
+    Raises:
+        InvalidHistory: an objective that is none, or several: see `watched`.
     """
 
     def __init__(
         self,
         *,
+        objectives: tuple[str, ...] | str | None = None,
         policy: Policy | None = None,
         model: str | Forecaster | None = None,
-        total_epochs: float | None = None,
-        context: RunContext | None = None,
+        total_epochs: SupportsFloat | None = None,
+        context: RunContext | dict[str, Any] | None = None,
         n_trials: int | None = None,
     ) -> None:
-        # A pruned trial is lost to the study: the cautious default, not a search's own.
-        self._policy = policy or Policy(name="population")
-        self._model, self._n_trials = model, n_trials
-        self._total_epochs, self._context = total_epochs, context or RunContext()
+        names = (objectives,) if isinstance(objectives, str) else objectives
+        if names is not None and len(names) != 1:
+            advice = "Optuna prunes studies with one objective; take `watched` for several."
+            raise InvalidHistory(must_be("objectives", "one name", objectives, advice))
+        self.objective = names[0] if names else None
+        if self.objective is not None and policy is None:
+            # A pruned trial is lost to the study: the cautious default, not a search's own.
+            policy = Policy(name="population", weights=weights_for(self.objective))
+        self._policy, self._model, self._n_trials = policy, model, n_trials
+        self._total_epochs = number(total_epochs)
+        self._context = RunContext.model_validate({} if context is None else context)
         self.problems = Problems()
-        self._outcomes: dict[int, Outcome] = {}  # of ended trials, by their storage id
-        self._below_risk: dict[int, int] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        # A storage in memory counts its studies from 0, as every other one does.
+        self._studies: WeakKeyDictionary[BaseStorage, dict[int, JudgedStudy]] = WeakKeyDictionary()
+        self._latest: deque[JudgedStudy] = deque(maxlen=SUMMARISED)
+
+    def __getstate__(self) -> dict[str, Any]:
+        seen = ("_studies", "_latest")
+        return {name: value for name, value in vars(self).items() if name not in seen}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget()
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Judge whether the trial should be pruned, see `optuna.pruners.BasePruner`."""
@@ -123,72 +195,37 @@ class OraclePruner(BasePruner):
             self.problems.note("direction", message)
             return False
         try:
-            return self._prune(study, trial)
+            return self._judged(study).prune(study, trial)
         except Exception as error:
             self.problems.note_error("prune", "judge the trial", error)
             return False
 
-    def _prune(self, study: Study, trial: FrozenTrial) -> bool:
-        history = self._history(study, trial)
-        if history is None:
-            return False
-        reference = self._reference(study, history.context.mqe_of_mean)
-        forecast = loaded(self._model).forecast(history)
-        previous = self._below_risk.get(trial._trial_id, 0)
-        decision = decide(history, forecast, reference, self._policy, previous=previous)
-        self._below_risk[trial._trial_id] = decision.below_risk
-        return decision.stop
+    def summary(self, study: Study | None = None) -> str:
+        """Tell in a line a study how it went, and why nothing was pruned when nothing was.
 
-    def _history(self, study: Study, trial: FrozenTrial) -> History | None:
-        told = trial.user_attrs.get(HISTORY)
-        if told:
-            rows, total = told["rows"], told["total_epochs"]
-            context = RunContext.model_validate(told["context"])
-        else:
-            steps = sorted(trial.intermediate_values.items())
-            rows = [(float(step), mqe, None, None, None, None) for step, mqe in steps]
-            total, context = self._total_epochs, self._context
-        # A trial that reported NaN, or a step twice, is judged by the rest.
-        rows = list({row[0]: row for row in rows if row[1] is not None and row[1] >= 0}.values())
-        if not rows:
-            return None
-        return History.of_rows(
-            sorted(rows),
-            run_id=_run_id(study, trial.number),
-            population=study.study_name[:200],
-            total_epochs=None if total is None else float(total),
-            context=context,
-        )
+        Args:
+            study: None = the last ones that this pruner has judged in this process.
+        """
+        judged = self._latest if study is None else [self._judged(study)]
+        lines = [one.summary() for one in judged]
+        if self.problems.counts:
+            lines.append(f"problems: {self.problems}")
+        return "\n".join(lines or ["no study was judged: did its trials ask `should_prune`?"])
 
-    def _reference(self, study: Study, mqe_of_mean: float | None) -> Reference:
-        for trial in study.get_trials(
-            deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)
-        ):
-            if trial._trial_id not in self._outcomes:
-                outcome = self._outcome(study, trial, mqe_of_mean)
-                if outcome is not None:
-                    self._outcomes[trial._trial_id] = outcome
-        return Reference(
-            outcomes=tuple(self._outcomes.values()),
-            mqe_of_mean=mqe_of_mean,
-            population_size=self._n_trials,
-        )
-
-    def _outcome(
-        self, study: Study, trial: FrozenTrial, mqe_of_mean: float | None
-    ) -> Outcome | None:
-        history = self._history(study, trial)
-        if history is None:
-            return None
-        if trial.state is TrialState.PRUNED:
-            forecast = loaded(self._model).forecast(history)
-            return outcome_of(history, forecast, self._policy, mqe_of_mean=mqe_of_mean)
-        return Outcome(
-            run_id=history.run_id,
-            final_mqe=history.mqe[-1],
-            final_topographic_error=history.topographic_error[-1],
-            final_dead_neuron_ratio=history.dead_neuron_ratio[-1],
-        )
+    def _judged(self, study: Study) -> JudgedStudy:
+        studies = self._studies.setdefault(study._storage, {})
+        if study._study_id not in studies:
+            studies[study._study_id] = JudgedStudy(
+                study,
+                self.problems,
+                policy=self._policy,
+                model=self._model,
+                total_epochs=self._total_epochs,
+                context=self._context,
+                n_trials=self._n_trials,
+            )
+            self._latest.append(studies[study._study_id])
+        return studies[study._study_id]
 
 
 @contextmanager
@@ -203,15 +240,30 @@ def watched(
         settings: of `oracle.watch`; the runs of a study are a population of their own, and the
             policy is `population` for one objective and `pareto` for several, unless given.
     """
-    defaults = {
-        "policy": policy_for(objectives),
-        "population_name": trial.study.study_name[:200],
-        "run_id": _run_id(trial.study, trial.number),
-    }
-    with watch(**{**defaults, **settings}) as run:
+    name = trial.study.study_name
+    run_id = settings.pop("run_id", f"{name}-{trial.number}")
+    bound = {"population_name": name[:200], **settings_of(objectives, settings)}
+    with watch(**bound, run_id=run_id) as run:
         yield run
     trial.set_user_attr(CENSORED, run.fitness().censored)
 
 
-def _run_id(study: Study, number: int) -> str:
-    return f"{re.sub('[^A-Za-z0-9._-]', '-', study.study_name)[:50]}-{number}"
+def finished(study: Study) -> list[FrozenTrial]:
+    """Give the complete trials whose values are of a map: those that were not stopped."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return [trial for trial in trials if not trial.user_attrs.get(CENSORED)]
+
+
+def best_trials(study: Study) -> list[FrozenTrial]:
+    """Give the Pareto front, or the best trial, of the finished trials of a study.
+
+    `study.best_trials` ranks forecasts among them; no map stands behind those.
+    """
+    trials = [trial for trial in finished(study) if np.isfinite(trial.values).all()]
+    if not trials:
+        return []
+    signs = [-1.0 if d is StudyDirection.MAXIMIZE else 1.0 for d in study.directions]
+    points = np.array([trial.values for trial in trials]) * signs
+    no_worse = (points[:, None] <= points[None]).all(axis=2)  # [a, b]: a nowhere worse than b
+    dominated: set[int] = set(np.flatnonzero((no_worse & ~no_worse.T).any(axis=0)).tolist())
+    return [trial for n, trial in enumerate(trials) if n not in dominated]

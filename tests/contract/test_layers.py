@@ -51,7 +51,9 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle.errors", "oracle.forks", "oracle.types", "oracle.history", "oracle.forecast",
         "oracle.decision",
     ),
-    "oracle.integrations": ("oracle.types", "oracle.history", "oracle.decision", "oracle.hook"),
+    "oracle.integrations": (
+        "oracle.errors", "oracle.types", "oracle.history", "oracle.decision", "oracle.hook",
+    ),
     "oracle.pictures": ("oracle.errors", "oracle.types"),
     "oracle.evaluation": (
         "oracle.errors", "oracle.types", "oracle.history", "oracle.forecast", "oracle.decision",
@@ -83,9 +85,9 @@ USES: dict[str, tuple[str, ...]] = {
     ),
     "oracle.commands": (
         "oracle.errors", "oracle.types", "oracle.history", "oracle.model", "oracle.forecast",
-        "oracle.decision", "oracle.pictures", "oracle.evaluation", "oracle.training",
-        "oracle.sequences", "oracle.server.settings", "oracle.server.http", "oracle.server.runs",
-        "oracle.server", "collector",
+        "oracle.decision", "oracle.hook", "oracle.pictures", "oracle.evaluation",
+        "oracle.training", "oracle.sequences", "oracle.server.settings", "oracle.server.http",
+        "oracle.server.runs", "oracle.server", "collector",
     ),
     "oracle.cli": ("oracle", "oracle.errors", "oracle.types", "oracle.commands"),
     "oracle.__main__": ("oracle.cli",),
@@ -114,7 +116,10 @@ ONLY_IN = {
     ("httpx",): ("oracle.client",),
     ("deap",): ("oracle.integrations.deap",),
     ("pymoo",): ("oracle.integrations.pymoo",),
-    ("optuna",): ("oracle.integrations.optuna", "oracle.evaluation", "oracle.commands.replay"),
+    ("optuna",): (
+        "oracle.integrations.optuna", "oracle.integrations.optuna_study",
+        "oracle.integrations.optuna_trials", "oracle.evaluation", "oracle.commands.replay",
+    ),
     ("minisom",): ("oracle.integrations.minisom", "collector"),
     ("numba",): ("collector",),
     ("sklearn",): ("oracle.evaluation", "oracle.training", "collector"),

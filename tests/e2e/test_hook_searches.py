@@ -68,7 +68,7 @@ def test_deap_with_positive_weights_is_told() -> None:
     creator.create("HighestInTest", base.Fitness, weights=(1.0,))
     creator.create("WrongInTest", list, fitness=creator.HighestInTest)
     with pytest.warns(OracleWarning, match="fitness weights must be negative"):
-        Watched(train, model=StandIn())(creator.WrongInTest([0.5]))
+        Watched(train, model=StandIn(), policy="threshold")(creator.WrongInTest([0.5]))
 
 
 @pytest.mark.parametrize(

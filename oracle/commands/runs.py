@@ -1,0 +1,54 @@
+"""`oracle runs`: how the searches of a population file went."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from oracle.errors import InvalidHistory, StoreUnavailable, must_be
+from oracle.hook.population import Population
+
+
+def runs(
+    file: Annotated[Path, typer.Argument(help="The population file that the workers shared.")],
+    population: Annotated[
+        str | None, typer.Option(help="One population in it (default: all).")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print counts and every run as JSON.")
+    ] = False,
+) -> None:
+    """Tell how searches went: stops, savings, the best run, why nothing was stopped."""
+    file.stat()  # asking makes no file
+    shared = Population(file)
+    try:
+        names = shared.names()
+    except StoreUnavailable as error:
+        if "locked" in str(error):
+            raise
+        raise InvalidHistory(str(error)) from None
+    if population is not None and population not in names:
+        raise InvalidHistory(must_be("population", f"one of {', '.join(names)}", population))
+    chosen = names if population is None else (population,)
+    if as_json:
+        print(json.dumps([_as_json(shared, name) for name in chosen], indent=2))
+        return
+    for name in chosen:
+        print(shared.summary(name))
+        print(f"  {shared.wrong_stops(name)}")
+    if not chosen:
+        print(shared.summary())
+
+
+def _as_json(shared: Population, name: str) -> dict[str, Any]:
+    counts = dataclasses.asdict(shared.tally(name))
+    del counts["others"]
+    return {
+        **counts,
+        "wrong_stops": dataclasses.asdict(shared.wrong_stops(name)),
+        "runs": [member.as_json() for member in shared.members(name)],
+    }

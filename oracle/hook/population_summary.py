@@ -1,0 +1,89 @@
+"""One line that tells how a search went: stops, savings, the best, why nothing was stopped."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from oracle.decision.wrong_stops import Tally
+from oracle.history.quality_score import scores_among
+from oracle.types import METRICS, TARGETS, FloatArray, ParetoPolicy, Policy
+
+
+class Member(NamedTuple):
+    """One run of a population, as the file keeps it."""
+
+    run_id: str
+    name: str | None
+    state: str
+    progress: float | None
+    final_mqe: float | None
+    final_topographic_error: float | None
+    final_dead_neuron_ratio: float | None
+    mqe_of_mean: float | None
+    held_at: float | None
+    policy: str | None
+    started_at: float | None
+    ended_at: float | None
+    reason: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as JSON values; what is not known is left out."""
+        values = {name: value for name, value in self._asdict().items() if value is not None}
+        if self.policy is not None:
+            values["policy"] = json.loads(self.policy)
+        return values
+
+
+def line(tally: Tally, members: Sequence[Member]) -> str:
+    """Summarise a population.
+
+    Args:
+        tally: its counts.
+        members: its runs, in the order of their ends.
+    """
+    told = [f"{tally.name}: {tally}" if members else str(tally)]
+    ended = [m for m in members if m.final_mqe is not None and m.state != "abandoned"]
+    policy = next((m.policy for m in reversed(members) if m.policy is not None), None)
+    if ended:
+        told.append(_best(ended, Policy.model_validate_json(policy) if policy else Policy()))
+    if members and not tally.stopped:
+        reasons = Counter(m.reason.partition(": ")[0] for m in members if m.reason)
+        for reason, _ in reasons.most_common(1):
+            last = next(m.reason for m in reversed(members) if (m.reason or "").startswith(reason))
+            told.append(f"nothing was stopped, mostly because {str(last).partition(': ')[2]}")
+    return "; ".join(told)
+
+
+def _best(ended: Sequence[Member], policy: Policy) -> str:
+    values = np.array([[getattr(m, t) for t in TARGETS] for m in ended], dtype=np.float64).T
+    if isinstance(policy, ParetoPolicy):
+        return _front(ended, values[[METRICS.index(o) for o in policy.objectives if o in METRICS]])
+    weights = policy.quality_weights
+    scores = scores_among(values, [m.mqe_of_mean for m in ended], weights)
+    if np.isnan(scores).all():
+        return "no run has a quality score"
+    best = int(np.nanargmin(scores))
+    alone = [name for name, w in zip(METRICS, weights, strict=True) if w]
+    what, value = "quality score", scores[best]
+    if len(alone) == 1:
+        what, value = alone[0].replace("_", " "), values[METRICS.index(alone[0]), best]
+    return (
+        f"best {what} {value:.4g} ({ended[best].name or ended[best].run_id}, {_kind(ended[best])})"
+    )
+
+
+def _front(ended: Sequence[Member], points: FloatArray) -> str:
+    """Count the Pareto front of points [objective, run] and those on it that are maps."""
+    no_worse = (points[:, :, None] <= points[:, None, :]).all(axis=0)
+    on_front = np.flatnonzero(~(no_worse & ~no_worse.T).any(axis=0))
+    maps = sum(ended[int(i)].state != "stopped" for i in on_front)
+    return f"{len(on_front)} runs on the Pareto front, {maps} of them whole, the others forecasts"
+
+
+def _kind(member: Member) -> str:
+    return {"stopped": "a forecast", "left": "left by its own loop"}.get(member.state, "whole")

@@ -1,0 +1,38 @@
+"""What every run of a search is watched with, bound once by the adapter that runs it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from oracle.errors import InvalidHistory, must_be
+from oracle.hook.population import population_at
+from oracle.hook.population_file import place_of
+from oracle.hook.set_up import policy_for
+
+
+def settings_of(objectives: tuple[str, ...], settings: dict[str, Any]) -> dict[str, Any]:
+    """Complete the settings of `oracle.watch` that all runs of a search share.
+
+    The policy follows from what the search minimises. A relative population file is taken from
+    the folder of now: workers may have folders of their own.
+
+    Raises:
+        InvalidHistory: they name the run, of which there are many.
+    """
+    if "run_id" in settings:
+        advice = "Every run of a search gets a name of its own."
+        raise InvalidHistory(must_be("run_id", "left out", settings["run_id"], advice))
+    settings = {"policy": policy_for(objectives), **settings}
+    if isinstance(settings.get("population"), str | os.PathLike):
+        settings["population"] = place_of(settings["population"])
+    return settings
+
+
+def summary_of(settings: dict[str, Any]) -> str:
+    """Tell how a search went, by the file in which its workers meet."""
+    population = settings.get("population")
+    if population is None:
+        return "no `population=` was given, a file in which the runs of the search are counted."
+    shared = population_at(population) if isinstance(population, str | os.PathLike) else population
+    return str(shared.summary())

@@ -1,0 +1,71 @@
+"""`oracle runs`: how the searches of a population file went."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from oracle.cli import main
+from oracle.hook.population import Population
+from oracle.types import Outcome, Policy
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    shared = Population(tmp_path / "runs.db")
+    for n, name in enumerate(("wine", "wine", "iris")):
+        shared.start(name, f"r{n}", given_name="lr=0.1", policy=Policy(name="population"))
+        shared.end(name, Outcome(run_id=f"r{n}", final_mqe=0.5 + n, censored=n == 1), progress=0.5)
+    shared.close()
+    return tmp_path / "runs.db"
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as done:
+        main(["runs", *map(str, args)])
+    out, err = capsys.readouterr()
+    return int(done.value.code or 0), out, err
+
+
+def test_a_line_a_population(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, file)
+    assert code == 0
+    first, second, third, _ = out.splitlines()
+    assert first == (
+        "wine: 1 of 2 runs stopped, 25% of all epochs saved; best quality score 0.5 (lr=0.1, whole)"
+    )
+    assert "wrong stops not measured yet" in second
+    assert third.startswith("iris: 0 of 1 runs stopped")
+    assert run(capsys, file, "--population", "iris")[1].startswith("iris: ")
+
+
+def test_every_run_as_json(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, file, "--json")
+    wine, iris = json.loads(out)
+    assert (wine["name"], wine["stopped"], wine["finished"], wine["saved"]) == ("wine", 1, 1, 0.25)
+    assert [(r["run_id"], r["name"], r["state"]) for r in wine["runs"]] == [
+        ("r0", "lr=0.1", "finished"),
+        ("r1", "lr=0.1", "stopped"),
+    ]
+    assert wine["runs"][0]["policy"]["name"] == "population"
+    assert iris["wrong_stops"]["controls"] == 0
+
+
+@pytest.mark.parametrize("name", ["missing.db", "notes.txt"])
+def test_what_is_no_population_file_is_refused(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").write_text("not a database " * 100)
+    code, out, err = run(capsys, tmp_path / name)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert not (tmp_path / "missing.db").exists()
+
+
+def test_a_population_that_is_not_there_is_told_with_those_that_are(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, file, "--population", "digits")
+    assert code == 2
+    assert "`population` must be one of wine, iris, but got 'digits'" in err

@@ -1,0 +1,88 @@
+"""One line that tells how a search went."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from oracle.hook.population import Population
+from oracle.types import Outcome, Policy
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Population:
+    return Population(tmp_path / "runs.db")
+
+
+def end(
+    shared: Population,
+    name: str,
+    mqe: float,
+    te: float = 0.1,
+    *,
+    policy: Policy | None = None,
+    stopped: bool = False,
+    left: bool = False,
+    reason: str | None = None,
+) -> None:
+    run_id = f"r{len(shared.members(name))}"
+    shared.start(name, run_id, policy=policy or Policy(name="population"))
+    outcome = Outcome(
+        run_id=run_id,
+        final_mqe=mqe,
+        final_topographic_error=te,
+        final_dead_neuron_ratio=0.2,
+        censored=stopped,
+    )
+    progress = 0.25 if stopped else 1.0
+    shared.end(name, outcome, progress=progress, mqe_of_mean=2.0, left=left, reason=reason)
+
+
+def test_stops_savings_and_the_best(shared: Population) -> None:
+    end(shared, "wine", 0.8)
+    end(shared, "wine", 0.4)
+    end(shared, "wine", 1.9, stopped=True)
+    assert shared.summary() == (
+        "wine: 1 of 3 runs stopped, 25% of all epochs saved; best quality score 0.4 (r1, whole)"
+    )
+    end(shared, "wine", 0.3, stopped=True)
+    assert "(r3, a forecast)" in shared.summary("wine")
+    end(shared, "wine", 0.2, left=True)
+    assert "(r4, left by its own loop)" in shared.summary("wine")
+
+
+def test_the_best_is_what_the_search_minimises(shared: Population) -> None:
+    by_te = Policy(name="population", weights=(0, 1, 0))
+    end(shared, "t", 0.1, te=0.3, policy=by_te)
+    end(shared, "t", 0.9, te=0.05, policy=by_te)
+    assert "best topographic error 0.05 (r1, whole)" in shared.summary("t")
+
+
+def test_a_front_says_how_much_of_it_is_forecast(shared: Population) -> None:
+    several = Policy(name="pareto", objectives=("mqe", "topographic_error"))
+    end(shared, "t", 0.1, te=0.3, policy=several)
+    end(shared, "t", 0.3, te=0.1, policy=several)
+    end(shared, "t", 0.5, te=0.5, policy=several)
+    end(shared, "t", 0.2, te=0.2, policy=several, stopped=True)
+    assert "3 runs on the Pareto front, 2 of them whole" in shared.summary("t")
+
+
+def test_nothing_stopped_has_its_most_frequent_reason(shared: Population) -> None:
+    for reason in ("promising: P is 9 %", "too_few_runs: 0 of 3", "too_few_runs: 1 of 3"):
+        end(shared, "t", 0.5, reason=reason)
+    assert shared.summary().endswith("; nothing was stopped, mostly because 1 of 3")
+    end(shared, "t", 0.5, stopped=True)
+    assert "nothing was stopped" not in shared.summary()
+
+
+def test_a_line_each_and_what_is_not_there(shared: Population) -> None:
+    assert shared.summary() == f"no run in {shared.path}"
+    assert shared.summary("wine") == "no run of a population 'wine'"
+    end(shared, "a", 0.5)
+    shared.start("b", "r0")
+    shared.start("b", "r1")
+    shared.abandon("b", "r1")
+    first, second = shared.summary().splitlines()
+    assert first.startswith("a: 0 of 1 runs stopped, 0% of all epochs saved; best quality score")
+    assert second == ("b: 0 of 0 runs stopped, 0% of all epochs saved, 1 still live, 1 abandoned")
