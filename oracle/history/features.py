@@ -31,6 +31,8 @@ FEATURES_VERSION = 2
 
 #: Keeps log(mqe) finite, as a share of the scale: mqe may reach 0 on a large map.
 MQE_FLOOR = 1e-3
+#: Scales of a table's features beyond these say no more than "not scaled": units are anybody's.
+DEVIATIONS = (0.08, 12.0)
 #: Changes of mqe beyond this (log units) say no more than "very large".
 MAX_LOG = 8.0
 #: Shares of what is left of a run at which the metrics are forecast; the end itself stands first.
@@ -398,7 +400,7 @@ def encode_columns(c: Columns) -> Float32:
             batch,
             batch / samples,
             batch == batch,
-            c.size["mqe_of_mean"] / np.sqrt(c.size["n_features"]),
+            np.clip(c.size["mqe_of_mean"] / np.sqrt(c.size["n_features"]), *DEVIATIONS),
         )
     ):
         fixed[:, i] = values
