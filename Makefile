@@ -36,7 +36,7 @@ bench: $(VENV)/dev  ## print the speed figures; BENCH="latency http" for some of
 	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m bench.$$name $(ARGS) || exit 1; done
 
 # What measures speed; the rest of bench/ makes pages of docs/ by hours of runs, or is a part of one.
-BENCH ?= collect hook http http_peers latency metrics train
+BENCH ?= collect growth hook http http_peers latency metrics train
 
 fuzz: $(VENV)/dev  ## the long form of the fuzzing tests
 	$(BIN)/python -m tests.fuzz $(ARGS)

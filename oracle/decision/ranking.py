@@ -15,6 +15,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from oracle.forks import Lock
 from oracle.history.quality_score import n_good
 from oracle.types import FloatArray
 
@@ -95,15 +96,36 @@ def _order_table(n_runs: int, n_draws: int) -> npt.NDArray[np.int64]:
     return orders
 
 
-@lru_cache(maxsize=16)
 def _standard_table(n_runs: int, n_draws: int) -> npt.NDArray[np.float32]:
-    normal = NormalDist()
-    levels = ((d + 0.5) / n_draws for d in range(n_draws))
-    grid = np.array([normal.inv_cdf(level) for level in levels], dtype=np.float32)
-    rng = np.random.default_rng(20)
-    table = np.stack([rng.permutation(grid) for _ in range(n_runs)])
-    table.setflags(write=False)
-    return table
+    return _growing_table(n_draws).rows(n_runs)
+
+
+class _GrowingTable:
+    """Rows of a table are the same however many were asked for: it grows, and is made once."""
+
+    def __init__(self, n_draws: int) -> None:
+        normal = NormalDist()
+        levels = ((d + 0.5) / n_draws for d in range(n_draws))
+        self._grid = np.array([normal.inv_cdf(level) for level in levels], dtype=np.float32)
+        self._rng = np.random.default_rng(20)
+        self._table = np.empty((0, n_draws), dtype=np.float32)
+        self._lock = Lock()
+
+    def rows(self, n: int) -> npt.NDArray[np.float32]:
+        """Give the first `n` rows."""
+        with self._lock:
+            there = len(self._table)
+            if there < n:
+                more = max(n, 2 * there) - there
+                rows = [self._rng.permutation(self._grid) for _ in range(more)]
+                self._table = np.concatenate([self._table, rows])
+                self._table.setflags(write=False)
+            return self._table[:n]
+
+
+@lru_cache(maxsize=16)
+def _growing_table(n_draws: int) -> _GrowingTable:
+    return _GrowingTable(n_draws)
 
 
 def p_good(

@@ -16,7 +16,6 @@ from oracle.decision.hypervolume import gains, hypervolume, nondominated
 from oracle.decision.ranking import JointRanking, p_good
 from oracle.errors import InvalidHistory, must_be
 from oracle.forecast.quantiles import quantiles_of
-from oracle.history.features import finals_of
 from oracle.history.quality_score import Bools, n_good, scores_of, weights_of, weights_without
 from oracle.types import (
     LEVELS,
@@ -78,9 +77,7 @@ class Others:
     def of(cls, reference: Reference) -> Self:
         """Gather a reference."""
         return cls(
-            values=finals_of(reference.outcomes).T,
-            spreads=np.array([o.spread for o in reference.outcomes], dtype=np.float64),
-            finished=np.array([not o.censored for o in reference.outcomes], dtype=bool),
+            *reference.columns,
             mqe_of_mean=reference.mqe_of_mean,
             size=reference.population_size,
         )

@@ -166,9 +166,9 @@ def shown(knots: Array) -> Array:
     return levels
 
 
-def seed_of(history_json: bytes) -> int:
+def seed_of(history: bytes) -> int:
     """A seed that depends on the history alone."""
-    return int.from_bytes(hashlib.blake2b(history_json, digest_size=4).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(history, digest_size=4).digest(), "little")
 
 
 def fit_calibration(

@@ -168,7 +168,9 @@ class Oracle:
             # P(final mqe <= WORSE * best), read off the calibrated quantiles.
             best = min(history.mqe, default=np.inf)
             not_worse = between(WORSE * best, mqe_knots[i], KNOTS) if history.mqe else 1.0
-            seed = seed_of(np.array([history.epochs, history.mqe]).tobytes())
+            seen_of = np.array([history.epochs, history.mqe]).tobytes()
+            # Before the first checkpoint runs differ by plan and name alone.
+            seed = seed_of(seen_of or history.model_dump_json().encode())
             forecast = Forecast(
                 run_id=history.run_id,
                 progress=history.progress,

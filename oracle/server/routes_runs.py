@@ -80,10 +80,7 @@ async def finish_run(request: Request, run_id: RunName) -> Response:
     done = await service.store.write(
         lambda connection: service.runs.finish(connection, owner, run_id, how)
     )
-    if done.wrong_stop is not None:
-        outcome = "wrong" if done.wrong_stop else "right"
-        service.telemetry.control_runs.labels(outcome).inc()
-    return answer(done.run)
+    return answer(done)
 
 
 @router.post(
@@ -185,7 +182,11 @@ async def show_population(request: Request, name: PopulationName) -> Response:
     """Show a population: compute saved, wrong stops with their bound, how runs ended."""
     service = service_of(request)
     owner, policy = request.scope["owner"], service.settings.policy
-    return answer(await service.store.read(lambda c: populations.detail(c, owner, name, policy)))
+    return answer(
+        await service.store.read(
+            lambda c: populations.detail(c, service.standings, owner, name, policy)
+        )
+    )
 
 
 @router.get(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from fastapi import APIRouter, Request, Response
 from starlette.responses import HTMLResponse, PlainTextResponse
@@ -13,6 +14,7 @@ from oracle.server.http.answers import answer
 from oracle.server.http.docs_page import render
 from oracle.server.http.openapi import described
 from oracle.server.http.wire import Health, ModelCard, ModelsAnswer, Readiness, StoreState
+from oracle.server.runs import populations
 from oracle.server.service import service_of
 from oracle.server.storage.store import Store
 
@@ -81,7 +83,10 @@ async def show_model(request: Request) -> Response:
 )
 async def metrics(request: Request) -> Response:
     """Give the metrics to Prometheus, all workers together."""
-    text = await asyncio.to_thread(service_of(request).telemetry.exposition)
+    service = service_of(request)
+    with suppress(StoreUnavailable):  # then as it was before
+        service.telemetry.controls(*await service.store.read(populations.controls))
+    text = await asyncio.to_thread(service.telemetry.exposition)
     return Response(text, media_type=telemetry.CONTENT_TYPE)
 
 

@@ -22,6 +22,7 @@ from oracle.server.retention import BelievedClock
 from oracle.server.runs.events import Feed, prune
 from oracle.server.runs.lifecycle import Runs
 from oracle.server.runs.listing import newest
+from oracle.server.runs.standing import Standings
 from oracle.server.settings import Settings
 from oracle.server.storage.store import Store
 
@@ -49,6 +50,7 @@ class Service:
     batcher: MicroBatcher
     store: Store
     runs: Runs
+    standings: Standings
     feed: Feed
     limits: Limits
     batch_lane: ThreadPoolExecutor
@@ -62,7 +64,13 @@ class Service:
         models = ModelKeeper(settings, telemetry)
         store = Store(settings.store_url, settings.store_timeout_s, telemetry, models.forecast_each)
         runs = Runs(settings.policy)
-        store.on_rollback = runs.references.forget_all
+        standings = Standings()  # of who reads; the writer's own may be of what is undone
+
+        def forget() -> None:
+            runs.references.forget_all()
+            standings.forget_all()
+
+        store.on_rollback = forget
         keys = read_keys(settings)
         callers = len({key.owner for key in keys})
         return cls(
@@ -73,6 +81,7 @@ class Service:
             batcher=MicroBatcher(models.forecast_each),
             store=store,
             runs=runs,
+            standings=standings,
             feed=Feed(store),
             limits=Limits(
                 receive_timeout_s=settings.receive_timeout_s,

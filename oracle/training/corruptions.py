@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oracle.history.features import MIN_STEP, PLANS, Array, Columns
+from oracle.history.features import PLANS, Array, Columns, kept_of
 from oracle.types import METRICS
 
 #: Checkpoints a drawn prefix has at most (closer ones are thinned away anyway).
@@ -57,7 +57,8 @@ def draw_prefixes(c: Columns, count: int, shortest: int, rng: Rng) -> Columns:
         end = max(ends[i], at[min(shortest, n) - 1])
         shape = (np.arange(wanted[i]) + 0.0) / max(wanted[i] - 1, 1)
         grid = start[i] * end + (1 - start[i]) * end * shape ** bend[i]
-        index = spread_out(np.unique(np.searchsorted(at, grid - 1e-9).clip(0, n - 1)), at)
+        index = np.unique(np.searchsorted(at, grid - 1e-9).clip(0, n - 1))
+        index = index[kept_of(at[index].tolist(), 1.0)]
         if len(index) < shortest <= n:
             index = np.arange(shortest)
         picks[i, : len(index)] = index
@@ -75,15 +76,6 @@ def with_plan(c: Columns) -> Columns:
     step = {k: np.pad(v, ((0, 0), (1, 0)), constant_values=np.nan) for k, v in c.step.items()}
     step["epochs"][:, 0] = 0.0
     return replace(c, step=step, length=c.length + 1)
-
-
-def spread_out(index: npt.NDArray[np.int64], at: Array) -> npt.NDArray[np.int64]:
-    """Leave out checkpoints that `oracle.history.features.thin` would, the last one never."""
-    keep: list[int] = []
-    for i in index[:-1]:
-        if not keep or at[i] - at[keep[-1]] >= MIN_STEP:
-            keep.append(int(i))
-    return np.array([*keep, int(index[-1])], np.int64)
 
 
 def _real(c: Columns) -> Flags:

@@ -15,6 +15,7 @@ from oracle.types.decision import (
     Action,
     Decision,
     Outcome,
+    OutcomeColumns,
     Reason,
     Reference,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "Name",
     "NonNegative",
     "Outcome",
+    "OutcomeColumns",
     "ParetoPolicy",
     "Policy",
     "PopulationPolicy",

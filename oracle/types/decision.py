@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from functools import cached_property
+from typing import Annotated, Any, NamedTuple, Self
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from oracle.types.fields import Flag, Frozen, Many, Mqe, MqeOfMean, NonNegative, Ratio, RunId
+from oracle.types.fields import (
+    Flag,
+    FloatArray,
+    Frozen,
+    Many,
+    Mqe,
+    MqeOfMean,
+    NonNegative,
+    Ratio,
+    RunId,
+)
 from oracle.types.forecast import Forecast, ModelInfo
 from oracle.types.policy import MAX_REFERENCE_RUNS, Policy, owner_of, policy_named
 
@@ -30,6 +44,31 @@ class Outcome(Frozen):
     spread: NonNegative = 0.0
 
 
+class OutcomeColumns(NamedTuple):
+    """Outcomes as arrays.
+
+    Attributes:
+        values: [3, outcome] after METRICS, raw units, NaN where undefined.
+        spreads: [outcome] half the width of the central 50 % interval of the score.
+        finished: [outcome].
+    """
+
+    values: FloatArray
+    spreads: FloatArray
+    finished: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome]) -> Self:
+        """Gather outcomes."""
+        rows = [
+            (o.final_mqe, o.final_topographic_error, o.final_dead_neuron_ratio, o.spread)
+            for o in outcomes
+        ]
+        table = np.array(rows, np.float64).reshape(-1, 4).T
+        finished = np.array([not o.censored for o in outcomes], dtype=bool)
+        return cls(table[:3], table[3], finished)
+
+
 class Reference(Frozen):
     """What a run must beat: the outcomes of its population so far, one table's runs only.
 
@@ -44,6 +83,26 @@ class Reference(Frozen):
     mqe_of_mean: MqeOfMean | None = None
     live: Annotated[int, Field(strict=True, ge=0)] = 0
     population_size: Annotated[int, Field(strict=True, ge=1)] | None = None
+
+    @cached_property
+    def columns(self) -> OutcomeColumns:
+        """The outcomes as arrays."""
+        return OutcomeColumns.of(self.outcomes)
+
+    @classmethod
+    def of_columns(
+        cls, outcomes: tuple[Outcome, ...], columns: OutcomeColumns, **fixed: Any
+    ) -> Self:
+        """Make a reference of valid outcomes and their columns, however many, at once.
+
+        Args:
+            outcomes: that were validated when they were made.
+            columns: of these, in their order.
+            fixed: the other fields, valid.
+        """
+        reference = cls.model_construct(outcomes=outcomes, **fixed)
+        reference.__dict__["columns"] = columns
+        return reference
 
 
 class Action(StrEnum):

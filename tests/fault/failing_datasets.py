@@ -1,7 +1,7 @@
 """T5, datasets: a disk that fails at the N-th call leaves no half file, and costs no run.
 
-In this process every call fails in turn; `oracle collect` itself runs into a limit of its files'
-size (RLIMIT_FSIZE), as into a full disk.
+In this process every call fails in turn; the journal, whose calls are SQLite's, and `oracle
+collect` itself run into a limit of their files' size (RLIMIT_FSIZE), as into a full disk.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from fault.kill_collector import made_run
 from oracle.history.dataset import read_dataset, write_dataset
 
 OLD, NEW = 3, 5
+#: Pages of SQLite's, more than the journal and its log of so many runs have.
+PAGE, MOST_PAGES, RUNS_OF_A_JOURNAL = 4_096, 16, 8
 #: Largest file of `oracle collect` in its own process, bytes.
 LIMITS = (0, 100, 4_096, 20_000)
 
@@ -32,6 +34,7 @@ def failing_datasets(folder: Path, n: int) -> Result:
         result.seen[f"calls, {fault}, collecting"] = _collecting(folder / "c", fault, n, result)
     for limit in LIMITS:
         _command(folder / f"limit-{limit}", limit, result)
+    _journal(folder / "journal", result)
     return result
 
 
@@ -82,6 +85,41 @@ def _collecting(folder: Path, fault: str, n: int, result: Result) -> int:
     return n
 
 
+def _journal(folder: Path, result: Result) -> None:
+    """Let the journal meet the end of its room at every page, in a process of its own."""
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, __file__, str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    result.check(done.returncode == 0, f"journal: {done.stderr[-2_000:]}")
+    for line in done.stdout.splitlines():
+        result.check(line.startswith("ok"), f"journal: {line}")
+    result.seen["journal, pages"] = len(done.stdout.splitlines())
+
+
+def _main(folder: Path) -> None:
+    """Collect under each limit, then without: print `ok`, or what is wrong."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    whole = folder / "whole.csv"
+    collect(made_run, RUNS_OF_A_JOURNAL, whole, workers=1)
+    for limit in range(0, MOST_PAGES * PAGE, PAGE // 2):
+        out = folder / f"{limit}.csv"
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            error = outcome(lambda out=out: collect(made_run, RUNS_OF_A_JOURNAL, out, workers=1))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        told = error is None or (isinstance(error, OSError) and str(out) in str(error.filename))
+        again = outcome(lambda out=out: collect(made_run, RUNS_OF_A_JOURNAL, out, workers=1))
+        same = again is None and out.read_bytes() == whole.read_bytes()
+        left = [file.name for file in folder.glob(f"{limit}.csv.*")]
+        print(f"ok {error}" if told and same and not left else (limit, error, again, same, left))
+
+
 def _command(folder: Path, limit: int, result: Result) -> None:
     """Run the command itself under a limit, then without: one line that says why, then all."""
     folder.mkdir()
@@ -109,3 +147,7 @@ def _command(folder: Path, limit: int, result: Result) -> None:
     result.check(not list(folder.iterdir()), f"{where}: something is left over")
     done = run(resource.RLIM_INFINITY)
     result.check(done.returncode == 0 and out.exists(), f"{where}: then {done.stderr}")
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))

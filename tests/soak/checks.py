@@ -52,6 +52,14 @@ CHECKS = (
         long=1_000_000,
     ),
     Check(
+        "T20",
+        "soak.growth:growth",
+        "CPU of every kind of question to the store, at a fifth of so many runs and at all of them",
+        "no kind costs twice as much with five times the runs",
+        short=5_000,
+        long=100_000,
+    ),
+    Check(
         "T19",
         "soak.cycles:cycles",
         "opening and closing the application",

@@ -87,12 +87,13 @@ class Telemetry:
         self.model_failures = Counter(
             "oracle_model_failures", "Attempts to load a model that was refused.", registry=r
         )
-        self.control_runs = Counter(
+        self.control_runs = Gauge(
             "oracle_control_runs",
-            "Ended runs that the policy would have stopped but were let run on, by outcome: "
-            "wrong / (wrong + right) is the realised rate of wrong stops.",
+            "Runs that the policy would have stopped but were let run on, by outcome: wrong / "
+            "(wrong + right) is the realised rate of wrong stops; those waiting still train.",
             ["outcome"],
             registry=r,
+            multiprocess_mode="mostrecent",
         )
         self.streams = Gauge(
             "oracle_event_streams",
@@ -138,6 +139,11 @@ class Telemetry:
     def failed(self) -> None:
         """Count one write transaction that the store refused."""
         self.store_failures.inc()
+
+    def controls(self, ended: int, wrong: int, waiting: int) -> None:
+        """Tell the control runs of all populations, as the store counts them."""
+        for outcome, n in (("wrong", wrong), ("right", ended - wrong), ("waiting", waiting)):
+            self.control_runs.labels(outcome).set(n)
 
     def model(self, info: ModelInfo) -> None:
         """Name the model in use."""

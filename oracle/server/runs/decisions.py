@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select
 from oracle.decision.policy import decide
 from oracle.errors import OracleError
 from oracle.server.http.wire import Override
-from oracle.server.runs.references import Moment
+from oracle.server.runs.references import Beaten
 from oracle.server.storage.schema import decisions
 from oracle.types import Action, Decision, Forecast, History, Policy, Reason
 
@@ -42,7 +42,7 @@ def previous(connection: Connection, run: int, epoch: float) -> int:
 
 
 def judge(
-    history: History, found: Found, moment: Moment | None, policy: Policy, previous: int
+    history: History, found: Found, moment: Beaten | None, policy: Policy, previous: int
 ) -> Decision:
     """Decide; a defect of ours never stops a run, and never loses a checkpoint."""
     reference = moment.reference if moment else None
@@ -83,7 +83,7 @@ def add(
     row: Row[Any],
     history: History,
     decision: Decision,
-    moment: Moment | None,
+    moment: Beaten | None,
     previous: int,
     now: float,
 ) -> None:

@@ -24,11 +24,11 @@ from oracle.server.http.wire import (
     Override,
     RunSummary,
 )
-from oracle.server.runs import decisions, outcomes
+from oracle.server.runs import counts, decisions, outcomes
 from oracle.server.runs.appending import check_fixed, checkpoint, joined, new_checkpoints
 from oracle.server.runs.decisions import Found
 from oracle.server.runs.listing import history_of, run_of, summary_of
-from oracle.server.runs.populations import is_good
+from oracle.server.runs.populations import judge_controls
 from oracle.server.runs.references import References
 from oracle.server.storage import schema
 from oracle.server.storage.schema import checkpoints, events, runs
@@ -60,18 +60,6 @@ class Appended:
 
     decision: Decision
     stored: int
-
-
-@dataclass(frozen=True)
-class Finished:
-    """What a finish did.
-
-    Attributes:
-        wrong_stop: for a control run that ended just now, whether its stop would have been wrong.
-    """
-
-    run: RunSummary
-    wrong_stop: bool | None = None
 
 
 class Runs:
@@ -109,6 +97,7 @@ class Runs:
         created = row is None
         if row is None:
             row = self._create(connection, owner, run_id, piece)
+            counts.change(connection, None, row, row.created_at)
         elif _has_ended(row):
             raise RunConflict("The run has finished: it takes no more checkpoints.")
         else:
@@ -165,11 +154,7 @@ class Runs:
         policy: Policy,
     ) -> tuple[Decision, Row[Any]]:
         """Decide and store it; gives the run as it is afterwards."""
-        moment = None
-        if row.population is not None:
-            moment = self.references.now(
-                connection, row.owner, row.population, row.run_id, row.population_size
-            )
+        moment = self.references.now(connection, row)
         previous = decisions.previous(connection, row.id, history.epochs[-1])
         decision = decisions.judge(history, found, moment, policy, previous)
         control = decision.reason is Reason.CONTROL
@@ -180,6 +165,8 @@ class Runs:
             scale = moment.reference.mqe_of_mean if moment else None
             stand_in = outcome_of(history, decision.forecast, policy, mqe_of_mean=scale)
             outcomes.add(connection, row, stand_in, history.context.mqe_of_mean, now)
+        elif row.state == "stopped":  # it goes on
+            outcomes.withdraw(connection, row, now)
         after = connection.execute(
             _UPDATE_RUN,
             {
@@ -194,13 +181,16 @@ class Runs:
                 **decisions.columns_of(decision),
             },
         ).one()
+        counts.change(connection, row, after, now, moment.population if moment else None)
+        if "stopped" in (row.state, after.state):
+            self._judge_controls(connection, row)
         return decision, after
 
     # Finish
 
     def finish(
         self, connection: Connection, owner: str, run_id: str, how: FinishRequest
-    ) -> Finished:
+    ) -> RunSummary:
         """Record how a run ended.
 
         Raises:
@@ -213,7 +203,7 @@ class Runs:
         if _has_ended(row):
             stored = Outcome.model_validate_json(row.told) if row.told is not None else last
             if (name := outcomes.contradiction(stored, told)) is None:
-                return Finished(summary_of(row, last))
+                return summary_of(row, last)
             raise RunConflict(
                 f"`{name}` must be {getattr(stored, name)!r} as stored: the run has finished."
             )
@@ -240,12 +230,13 @@ class Runs:
                 "updated_at": now,
             },
         ).one()
-        self.references.forget(owner, row.population)
-        run = _tell(connection, after, "finished")
-        wrong = None
-        if row.control and state == "finished" and row.population is not None:
-            wrong = is_good(connection, owner, row.population, run_id, self.policy)
-        return Finished(run, wrong)
+        counts.change(connection, row, after, now)
+        self._judge_controls(connection, row)
+        return _tell(connection, after, "finished")
+
+    def _judge_controls(self, connection: Connection, row: Row[Any]) -> None:
+        if (population := counts.around(connection, row)) is not None:
+            judge_controls(connection, self.references.standings, population, self.policy)
 
     # A person's word
 
@@ -268,6 +259,7 @@ class Runs:
             raise RunConflict("The run has finished: there is nothing to overrule.")
         overruled = {"override": word, "override_by": by, "updated_at": self._now(row)}
         after = connection.execute(_UPDATE_RUN, {"of_run": row.id, **overruled}).one()
+        counts.change(connection, row, after, after.updated_at)
         return _tell(connection, after, word)
 
     # Forgetting
@@ -279,21 +271,28 @@ class Runs:
             RunNotFound: no such run.
         """
         row = _existing(connection, owner, run_id)
-        _delete(connection, [row])
-        self.references.forget(owner, row.population)
+        self._delete(connection, [row])
 
     def retire(self, connection: Connection, before: float, at_most: int = 50) -> int:
         """Delete runs untouched since `before` (seconds since 1970); returns how many."""
         rows = connection.execute(
-            select(runs.c.id, runs.c.owner, runs.c.population, runs.c.run_id)
+            select(runs)
             .where(runs.c.updated_at < before)
             .order_by(runs.c.updated_at)
             .limit(at_most)
         ).all()
-        if rows:
-            _delete(connection, rows)
-            self.references.forget_all()
+        self._delete(connection, rows)
         return len(rows)
+
+    def _delete(self, connection: Connection, rows: Sequence[Row[Any]]) -> None:
+        now = self.clock()
+        for row in rows:
+            counts.change(connection, row, None, now)
+            if (population := counts.around(connection, row)) is not None:
+                self.references.standings.forget(population, row.run_id)
+        _delete(connection, rows)
+        for row in {(row.owner, row.population): row for row in rows}.values():
+            self._judge_controls(connection, row)
 
 
 def _tell(connection: Connection, row: Row[Any], kind: EventKind) -> RunSummary:
@@ -328,7 +327,7 @@ def _last_checkpoint(history: History) -> dict[str, Any]:
 
 def _delete(connection: Connection, rows: Sequence[Any]) -> None:
     ids = [row.id for row in rows]
-    for table in (schema.outcomes, schema.decisions, checkpoints):
+    for table in (schema.outcomes, schema.decisions, schema.left_behind, checkpoints):
         connection.execute(delete(table).where(table.c.run.in_(ids)))
     connection.execute(delete(runs).where(runs.c.id.in_(ids)))
     for row in rows:

@@ -19,8 +19,8 @@ from oracle.server.http.wire import (
     RunSummary,
     Track,
 )
-from oracle.server.runs.references import reference_at
-from oracle.server.storage.schema import checkpoints, decisions, outcomes, runs
+from oracle.server.runs.references import earlier_sha256, reference_at
+from oracle.server.storage.schema import MAX_ID, checkpoints, decisions, outcomes, runs
 from oracle.types import (
     LEVELS,
     TARGETS,
@@ -42,8 +42,6 @@ _CHECKPOINTS = (
 )
 
 _COLUMNS = ("mqe", "topographic_error", "dead_neuron_ratio", "learning_rate", "radius")
-#: SQLite and PostgreSQL keep integers to this.
-_MAX_ID = 2**63 - 1
 
 
 def iso(seconds: float) -> str:
@@ -145,7 +143,7 @@ def page(
         if value is not None:
             query = query.where(runs.c[name] == value)
     if cursor is not None:
-        if not (cursor.isascii() and cursor.isdigit() and int(cursor) <= _MAX_ID):
+        if not (cursor.isascii() and cursor.isdigit() and int(cursor) <= MAX_ID):
             raise InvalidHistory("`cursor` must be the next_cursor of an earlier page.")
         query = query.where(runs.c.id < int(cursor))
     rows = connection.execute(query.order_by(runs.c.id.desc()).limit(limit + 1)).all()
@@ -161,7 +159,7 @@ def latest_outcomes(connection: Connection, ids: list[int]) -> dict[int, Row[Any
     """Read the outcome that counts of each run that has one."""
     last = select(func.max(outcomes.c.id)).where(outcomes.c.run.in_(ids)).group_by(outcomes.c.run)
     rows = connection.execute(select(outcomes).where(outcomes.c.id.in_(last)))
-    return {row.run: row for row in rows}
+    return {row.run: row for row in rows if not row.withdrawn}
 
 
 def detail(connection: Connection, owner: str, run_id: str) -> RunDetail:
@@ -226,15 +224,7 @@ def replay(connection: Connection, owner: str, run_id: str, epoch: float) -> Rep
     decision = Decision.model_validate_json(made.decision)
     moment = None
     if row.population is not None:
-        moment = reference_at(
-            connection,
-            owner,
-            row.population,
-            run_id,
-            outcome_id=made.outcome_id,
-            live=made.live,
-            population_size=row.population_size,
-        )
+        moment = reference_at(connection, row, made.outcome_id, made.live)
     return ReplayAnswer(
         decision=decision,
         decided_at=iso(made.decided_at),
@@ -246,6 +236,7 @@ def replay(connection: Connection, owner: str, run_id: str, epoch: float) -> Rep
             model=decision.model,
             override=made.override,
             previous=made.previous,
-            exact=moment is None or moment.sha256 == made.reference_sha256,
+            exact=moment is None
+            or made.reference_sha256 in (moment.sha256, earlier_sha256(moment.reference)),
         ),
     )

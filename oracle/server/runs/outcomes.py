@@ -20,6 +20,9 @@ _LAST = (
 )
 
 
+_ADD = insert(outcomes)
+
+
 def add(
     connection: Connection,
     row: Row[Any],
@@ -29,20 +32,36 @@ def add(
 ) -> None:
     """Store how a run ended, in raw units, with the scale that compares it."""
     connection.execute(
-        insert(outcomes).values(
-            run=row.id,
-            owner=row.owner,
-            population=row.population,
-            run_id=row.run_id,
-            final_mqe=outcome.final_mqe,
-            final_topographic_error=outcome.final_topographic_error,
-            final_dead_neuron_ratio=outcome.final_dead_neuron_ratio,
-            censored=outcome.censored,
-            spread=outcome.spread,
-            mqe_of_mean=mqe_of_mean,
-            created_at=now,
-        )
+        _ADD,
+        {
+            **_of(row, now),
+            "final_mqe": outcome.final_mqe,
+            "final_topographic_error": outcome.final_topographic_error,
+            "final_dead_neuron_ratio": outcome.final_dead_neuron_ratio,
+            "censored": outcome.censored,
+            "spread": outcome.spread,
+            "mqe_of_mean": mqe_of_mean,
+            "withdrawn": False,
+        },
     )
+
+
+def withdraw(connection: Connection, row: Row[Any], now: float) -> None:
+    """Say that a run goes on although it had ended: what stood for it counts no more."""
+    nothing = dict.fromkeys(("final_topographic_error", "final_dead_neuron_ratio", "mqe_of_mean"))
+    values = {"final_mqe": 0.0, "censored": True, "spread": 0.0, "withdrawn": True, **nothing}
+    connection.execute(_ADD, {**_of(row, now), **values})
+
+
+def _of(row: Row[Any], now: float) -> dict[str, Any]:
+    return {
+        "run": row.id,
+        "owner": row.owner,
+        "population": row.population,
+        "run_id": row.run_id,
+        "control": row.control,
+        "created_at": now,
+    }
 
 
 def told(row: Row[Any], how: FinishRequest) -> Outcome:
@@ -59,7 +78,7 @@ def told(row: Row[Any], how: FinishRequest) -> Outcome:
 def last(connection: Connection, run: int) -> Outcome | None:
     """Read how a run ended, None while it has not."""
     row = connection.execute(_LAST, {"of_run": run}).first()
-    if row is None:
+    if row is None or row.withdrawn:
         return None
     return Outcome(
         run_id=row.run_id,

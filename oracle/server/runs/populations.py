@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import isnan
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-from sqlalchemy import Connection, Row, case, func, select
+from sqlalchemy import Connection, Row, func, select
 
-from oracle.decision.wrong_stops import wrong_stops
+from oracle.decision import wrong_stops
 from oracle.errors import RunNotFound
-from oracle.history.features import finals_of
-from oracle.history.quality_score import among_best, common_scale, scores_among
+from oracle.history.quality_score import scores_among
 from oracle.server.http.wire import (
     EndedRun,
     PopulationCount,
@@ -21,34 +18,29 @@ from oracle.server.http.wire import (
     Savings,
     WrongStops,
 )
-from oracle.server.runs.listing import iso, latest_outcomes
-from oracle.server.storage.schema import runs
+from oracle.server.runs import counts
+from oracle.server.runs.listing import iso
+from oracle.server.runs.standing import Ended, Standings
+from oracle.server.storage.schema import populations
 from oracle.types import FloatArray, Policy, Scale
 
 #: Populations and outcomes shown at once.
 MAX_POPULATIONS = 200
 MAX_OUTCOMES = 2_000
-#: Runs whose outcomes are read with one statement.
-_CHUNK = 500
 
 
 def listed(connection: Connection, owner: str) -> PopulationList:
     """List the populations last heard of."""
     rows = connection.execute(
-        select(
-            runs.c.population,
-            *(_count(state) for state in ("running", "stopped", "finished")),
-            func.max(runs.c.updated_at).label("updated_at"),
-        )
-        .where(runs.c.owner == owner, runs.c.population.is_not(None))
-        .group_by(runs.c.population)
-        .order_by(func.max(runs.c.updated_at).desc())
+        select(populations)
+        .where(populations.c.owner == owner)
+        .order_by(populations.c.updated_at.desc())
         .limit(MAX_POPULATIONS)
     )
     return PopulationList(
         populations=tuple(
             PopulationCount(
-                name=row.population,
+                name=row.name,
                 running=row.running,
                 stopped=row.stopped,
                 finished=row.finished,
@@ -59,118 +51,104 @@ def listed(connection: Connection, owner: str) -> PopulationList:
     )
 
 
-def _count(state: str) -> Any:
-    return func.sum(case((runs.c.state == state, 1), else_=0)).label(state)
-
-
-def detail(connection: Connection, owner: str, name: str, policy: Policy) -> PopulationDetail:
+def detail(
+    connection: Connection, standings: Standings, owner: str, name: str, policy: Policy
+) -> PopulationDetail:
     """Describe one population; the policy gives weights and the share that counts as good.
 
     Raises:
         RunNotFound: no run of that population.
     """
-    members = connection.execute(
-        select(
-            runs.c.id,
-            runs.c.run_id,
-            runs.c.state,
-            runs.c.control,
-            runs.c.epoch,
-            runs.c.total_epochs,
-            runs.c.updated_at,
-            runs.c.ended_at,
-        )
-        .where(runs.c.owner == owner, runs.c.population == name)
-        .order_by(runs.c.ended_at, runs.c.id)
-    ).all()
-    if not members:
+    population = counts.of_population(connection, owner, name)
+    if population is None:
         raise RunNotFound("There is no such population.")
-    ended = [m for m in members if m.state != "running"]
-    found = _outcomes(connection, [m.id for m in ended])
-    standing = [(m, o) for m in ended if (o := found.get(m.id)) is not None]
-    scores = _scores([o for _, o in standing], policy)
-    scale = common_scale(o.mqe_of_mean for _, o in standing)
-    ends = [
-        EndedRun(
-            run_id=m.run_id,
-            final_mqe=o.final_mqe,
-            final_topographic_error=o.final_topographic_error,
-            final_dead_neuron_ratio=o.final_dead_neuron_ratio,
-            censored=o.censored,
-            spread=o.spread,
-            quality=None if isnan(score) else float(score),
-            control=m.control,
-        )
-        for (m, o), score in zip(standing, scores, strict=True)
-    ]
-    states = [m.state for m in members]
+    moment = standings.now(connection, population)
+    ended = moment.ended
+    scores = _scores(ended, policy)
+    shown = range(max(0, len(ended.outcomes) - MAX_OUTCOMES), len(ended.outcomes))
     return PopulationDetail(
         name=name,
-        running=states.count("running"),
-        stopped=states.count("stopped"),
-        finished=states.count("finished"),
-        mqe_of_mean=scale,
-        updated_at=iso(max(m.updated_at for m in members)),
-        savings=_savings(ended),
-        wrong_stops=_wrong_stops(members, ends, scores, policy.good_share),
-        scale=(Scale.RELATIVE if scale else Scale.RAW).value,
+        running=population.running,
+        stopped=population.stopped,
+        finished=population.finished,
+        mqe_of_mean=moment.scale,
+        updated_at=iso(population.updated_at),
+        savings=_savings(population),
+        wrong_stops=_wrong_stops(population, ended, scores, policy),
+        scale=(Scale.RELATIVE if moment.scale else Scale.RAW).value,
         weights=policy.quality_weights,
-        outcomes=tuple(ends[-MAX_OUTCOMES:]),
+        outcomes=tuple(_shown(ended, i, float(scores[i])) for i in shown),
     )
 
 
-def is_good(
-    connection: Connection, owner: str, population: str, run_id: str, policy: Policy
-) -> bool:
-    """Tell whether an ended run is among the best share of its population so far."""
-    ids = connection.scalars(
-        select(runs.c.id).where(
-            runs.c.owner == owner, runs.c.population == population, runs.c.state != "running"
-        )
-    ).all()
-    found = list(_outcomes(connection, list(ids)).values())
-    good = among_best(_scores(found, policy), policy.good_share)
-    return any(o.run_id == run_id and is_one for o, is_one in zip(found, good, strict=True))
+def judge_controls(
+    connection: Connection, standings: Standings, population: Row[Any], policy: Policy
+) -> None:
+    """Count anew, after a run has ended, which control runs a stop would have lost."""
+    if not population.held:
+        return
+    ended = standings.now(connection, population).ended
+    found = wrong_stops.wrong_stops(_scores(ended, policy), ended.held, policy.good_share)
+    if (found.controls, found.wrong) != (population.controls, population.wrong):
+        counts.judge(connection, population, found.controls, found.wrong)
 
 
-def _scores(ended: Sequence[Any], policy: Policy) -> FloatArray:
-    """[outcome] quality scores on one scale; NaN where one cannot be compared."""
-    scales = [o.mqe_of_mean for o in ended]
-    return scores_among(finals_of(ended).T, scales, policy.quality_weights)
+class Controls(NamedTuple):
+    """Control runs of everybody: those that have ended, of them the wrong ones, and the rest."""
+
+    ended: int
+    wrong: int
+    waiting: int
 
 
-def _outcomes(connection: Connection, ids: list[int]) -> dict[int, Row[Any]]:
-    found: dict[int, Row[Any]] = {}
-    for start in range(0, len(ids), _CHUNK):
-        found |= latest_outcomes(connection, ids[start : start + _CHUNK])
-    return found
+def controls(connection: Connection) -> Controls:
+    """Count the control runs of all populations."""
+    c = populations.c
+    sums = (func.coalesce(func.sum(column), 0) for column in (c.controls, c.wrong, c.waiting))
+    return Controls(*(int(n) for n in connection.execute(select(*sums)).one()))
 
 
-def _savings(ended: Sequence[Any]) -> Savings:
-    known = [m for m in ended if m.total_epochs]
-    planned = float(sum(m.total_epochs for m in known))
-    used = float(sum(m.epoch if m.state == "stopped" else m.total_epochs for m in known))
+def _scores(ended: Ended, policy: Policy) -> FloatArray:
+    """[run] quality scores on one scale; NaN where one cannot be compared."""
+    return scores_among(ended.columns.values, ended.scales, policy.quality_weights)
+
+
+def _shown(ended: Ended, i: int, score: float) -> EndedRun:
+    o = ended.outcomes[i]
+    return EndedRun(
+        run_id=o.run_id or "",
+        final_mqe=o.final_mqe,
+        final_topographic_error=o.final_topographic_error,
+        final_dead_neuron_ratio=o.final_dead_neuron_ratio,
+        censored=o.censored,
+        spread=o.spread,
+        quality=None if isnan(score) else score,
+        control=bool(ended.table[i, 5]),
+    )
+
+
+def _savings(population: Row[Any]) -> Savings:
+    planned, used = population.planned_epochs, population.used_epochs
     return Savings(
-        runs=len(known),
+        runs=population.known_runs,
         planned_epochs=planned,
         used_epochs=used,
-        saved_epochs=planned - used,
-        saved_share=(planned - used) / planned if planned else 0.0,
+        saved_epochs=max(0.0, planned - used),
+        saved_share=max(0.0, (planned - used) / planned) if planned else 0.0,
     )
 
 
 def _wrong_stops(
-    members: Sequence[Any], ends: list[EndedRun], scores: FloatArray, good: float
+    population: Row[Any], ended: Ended, scores: FloatArray, policy: Policy
 ) -> WrongStops:
-    held = np.array([e.control and not e.censored for e in ends], dtype=bool)
-    found = wrong_stops(scores, held, good)
+    found = wrong_stops.wrong_stops(scores, ended.held, policy.good_share)
     return WrongStops(
         controls=found.controls,
-        waiting=sum(m.control and m.state == "running" for m in members),
+        waiting=population.waiting,
         wrong=found.wrong,
         rate=found.wrong / found.controls if found.controls else None,
         upper=found.upper,
-        good=good,
-        held=sum(m.control for m in members),
-        stops=sum(m.control or m.state == "stopped" for m in members),
+        good=policy.good_share,
+        held=population.held,
+        stops=population.stops,
     )

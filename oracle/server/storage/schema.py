@@ -20,10 +20,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 #: The last migration, which makes these tables.
-VERSION = "0002"
+VERSION = "0003"
 
 metadata = MetaData(
     naming_convention={
@@ -38,6 +39,9 @@ metadata = MetaData(
 #: itself, to 64 bits, in a column that is called INTEGER and no other.
 Id = BigInteger().with_variant(Integer, "sqlite")
 
+#: The largest of them.
+MAX_ID = 2**63 - 1
+
 #: A run: what is fixed at its first checkpoint, and its last state for listings.
 runs = Table(
     "runs",
@@ -45,6 +49,7 @@ runs = Table(
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("owner", String(64), nullable=False),
     Column("run_id", String(64), nullable=False),
+    Column("name", String(200)),  # as its client gave it, where run_id cannot hold it
     Column("dataset", String(200)),
     Column("population", String(200)),
     Column("population_size", Integer),
@@ -59,6 +64,11 @@ runs = Table(
     Column("updated_at", Float(53), nullable=False),
     Column("ended_at", Float(53)),
     Column("told", Text),  # how the client said that it ended the run early; then it has ended
+    Column("rewinds", Text),  # JSON: from which epochs it went on from an earlier map, and when
+    # what its people say of it, JSON but the notes
+    Column("config", Text),
+    Column("tags", Text),
+    Column("notes", Text),
     # the last checkpoint
     Column("n_checkpoints", Integer, nullable=False),
     Column("epoch", Float(53), nullable=False),
@@ -76,12 +86,47 @@ runs = Table(
     Column("forecast", Text),
     Column("decided_override", String(8)),
     UniqueConstraint("owner", "run_id"),
-    Index("ix_runs_owner_population_state", "owner", "population", "state"),
+    # Every filter of the list, in its order: a page is read from the index, not sorted.
+    Index("ix_runs_owner_id", "owner", "id"),
+    Index("ix_runs_owner_state", "owner", "state", "id"),
+    Index("ix_runs_owner_dataset", "owner", "dataset", "id"),
+    Index("ix_runs_owner_dataset_state", "owner", "dataset", "state", "id"),
+    Index("ix_runs_owner_population", "owner", "population", "id"),
+    Index("ix_runs_owner_population_state", "owner", "population", "state", "id"),
     Index("ix_runs_updated_at", "updated_at"),
     sqlite_autoincrement=True,
 )
 
-#: One measurement of a run; with runs' constraint: unique by owner, run_id and epoch.
+#: Populations in numbers, kept as their runs change: telling them must not read every run.
+populations = Table(
+    "populations",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("owner", String(64), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("updated_at", Float(53), nullable=False),
+    Column("forgotten", Integer, nullable=False),  # runs deleted: what is remembered is outdated
+    Column("running", Integer, nullable=False),
+    Column("stopped", Integer, nullable=False),
+    Column("finished", Integer, nullable=False),
+    # stops, control runs held from them, and those of these that still train
+    Column("stops", Integer, nullable=False),
+    Column("held", Integer, nullable=False),
+    Column("waiting", Integer, nullable=False),
+    # ended control runs, and those that were wrong when a run ended last
+    Column("controls", Integer, nullable=False),
+    Column("wrong", Integer, nullable=False),
+    # over ended runs whose budget is known
+    Column("known_runs", Integer, nullable=False),
+    Column("planned_epochs", Float(53), nullable=False),
+    Column("used_epochs", Float(53), nullable=False),
+    UniqueConstraint("owner", "name"),
+    Index("ix_populations_owner_updated_at", "owner", "updated_at"),
+    sqlite_autoincrement=True,
+)
+
+#: One measurement of a run; with runs' constraint: unique by owner, run_id and epoch. `attempt`
+#: counts how often the run had been rewound before.
 checkpoints = Table(
     "checkpoints",
     metadata,
@@ -92,6 +137,22 @@ checkpoints = Table(
     Column("dead_neuron_ratio", Float(53)),
     Column("learning_rate", Float(53)),
     Column("radius", Float(53)),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+)
+
+#: Checkpoints that a rewind left behind: they count no more, but decisions rested on them.
+left_behind = Table(
+    "left_behind",
+    metadata,
+    Column("run", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("until", Integer, primary_key=True),  # the attempt that began without it
+    Column("epoch", Float(53), primary_key=True),
+    Column("mqe", Float(53), nullable=False),
+    Column("topographic_error", Float(53)),
+    Column("dead_neuron_ratio", Float(53)),
+    Column("learning_rate", Float(53)),
+    Column("radius", Float(53)),
+    Column("attempt", Integer, nullable=False),
 )
 
 #: What was answered and what it rested on: history up to `epoch`, outcomes up to `outcome_id`.
@@ -110,11 +171,14 @@ decisions = Table(
     Column("live", Integer, nullable=False),
     Column("model_sha256", String(64)),
     Column("decision", Text, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("until", Integer),  # the attempt that began without its last checkpoint
     Index("ix_decisions_run_epoch", "run", "epoch"),
     sqlite_autoincrement=True,
 )
 
-#: How a run ended, or is expected to end where it was stopped; the last row of a run counts.
+#: How a run ended, or is expected to end where it was stopped; the last row of a run counts. One
+#: that goes on after all has a row that withdraws what was said.
 outcomes = Table(
     "outcomes",
     metadata,
@@ -130,6 +194,8 @@ outcomes = Table(
     Column("spread", Float(53), nullable=False),
     Column("mqe_of_mean", Float(53)),
     Column("created_at", Float(53), nullable=False),
+    Column("control", Boolean, nullable=False, server_default=false()),
+    Column("withdrawn", Boolean, nullable=False, server_default=false()),
     Index("ix_outcomes_owner_population", "owner", "population", "id"),
     sqlite_autoincrement=True,
 )

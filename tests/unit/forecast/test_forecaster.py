@@ -57,6 +57,19 @@ def test_forecasts_are_possible_ordered_and_deterministic(oracle: Oracle, runs: 
         assert forecast.quality_on(Scale.RELATIVE) is not None
 
 
+@pytest.mark.parametrize("checkpoints", [0, 1, 5])
+def test_no_two_runs_are_drawn_in_step(oracle: Oracle, runs: list[Run], checkpoints: int) -> None:
+    """Else a population's forecasts would err together, and its ranking be too sure of itself."""
+    histories = [run.history.prefix(checkpoints) for run in runs[:8]]
+    if checkpoints == 0:  # eight runs of one plan
+        histories = [histories[0].model_copy(update={"run_id": run.run_id}) for run in runs[:8]]
+    draws = np.array([f.draws[:, 0] for f in oracle.forecast_many(histories)])
+    ranks = draws.argsort(axis=1).argsort(axis=1)
+    apart = np.corrcoef(ranks)[np.triu_indices(8, 1)]
+    # One of 1,024 rotations each: a pair may share it, two of 28 hardly do.
+    assert (np.abs(apart) > 0.3).sum() <= 1
+
+
 def test_the_plan_alone_is_forecast(oracle: Oracle, runs: list[Run]) -> None:
     """Before the first checkpoint: as possible, ordered and deterministic as later."""
     plans = [run.history.prefix(0) for run in runs]

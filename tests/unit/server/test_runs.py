@@ -15,6 +15,7 @@ from oracle.errors import InvalidHistory, RunConflict, RunNotFound
 from oracle.server.http.wire import CheckpointsRequest, FinishRequest
 from oracle.server.runs import listing, populations
 from oracle.server.runs.lifecycle import Runs
+from oracle.server.runs.standing import Standings
 from oracle.server.storage.schema import events
 from oracle.server.storage.store import Store
 from oracle.types import Action, Decision, Policy, Reason
@@ -27,6 +28,7 @@ class Bench:
         self.store = store
         self.policy = Policy(name="population", startup_runs=4, control=0.0, **policy)
         self.runs = Runs(self.policy)
+        self.standings = Standings()
         store.on_rollback = self.runs.references.forget_all
 
     def append(
@@ -67,7 +69,12 @@ class Bench:
 
     def population(self) -> Any:
         """Read the population."""
-        return self.store.read_now(lambda c: populations.detail(c, "", "p", self.policy))
+        seen, policy = self.standings, self.policy
+        return self.store.read_now(lambda c: populations.detail(c, seen, "", "p", policy))
+
+    def controls(self) -> tuple[int, ...]:
+        """Read the control runs of all populations: ended, wrong, waiting."""
+        return tuple(self.store.read_now(populations.controls))
 
     def fill(self, n: int = 8, mqe: float = 0.1, name: str = "good") -> None:
         """Finish `n` good runs."""
@@ -188,7 +195,7 @@ def test_a_bad_run_is_stopped_and_stands_censored(bench: Bench) -> None:
     assert run.final.spread > 0
     assert bench.population().savings.saved_epochs == 80.0
     # The client confirms: nothing changes.
-    assert bench.finish("bad", censored=True).run.final == run.final
+    assert bench.finish("bad", censored=True).final == run.final
     # A client that goes on instead: the run is live again, and may end well.
     bench.append("ignores", [10, 20], mqe=5.0)
     assert bench.detail("ignores").run.state == "stopped"
@@ -196,7 +203,7 @@ def test_a_bad_run_is_stopped_and_stands_censored(bench: Bench) -> None:
     assert stored == 1
     assert bench.detail("ignores").run.state == "running"
     bench.append("ignores-2", [10, 20], mqe=5.0)
-    assert not bench.finish("ignores-2", final_mqe=0.3).run.censored
+    assert not bench.finish("ignores-2", final_mqe=0.3).censored
 
 
 @pytest.mark.parametrize("mqe", [0.5, 5.0])  # going on; stopped by a decision
@@ -204,8 +211,8 @@ def test_a_censored_finish_is_a_finish(bench: Bench, mqe: float) -> None:
     bench.fill()
     bench.append("a", [10, 20], mqe=mqe)
     first = bench.finish("a", censored=True, final_mqe=0.4)
-    assert first.run.state == "stopped"
-    assert bench.finish("a", censored=True, final_mqe=0.4).run == first.run
+    assert first.state == "stopped"
+    assert bench.finish("a", censored=True, final_mqe=0.4) == first
     with pytest.raises(RunConflict, match=r"`final_mqe` must be 0\.4 as stored"):
         bench.finish("a", censored=True, final_mqe=0.3)
     with pytest.raises(RunConflict, match="`censored` must be True as stored"):
@@ -214,12 +221,12 @@ def test_a_censored_finish_is_a_finish(bench: Bench, mqe: float) -> None:
         bench.append("a", [30], mqe=mqe)
     with pytest.raises(RunConflict, match="nothing to overrule"):
         bench.override("a", "keep")
-    assert bench.detail("a").run == first.run
+    assert bench.detail("a").run == first
 
 
 def test_a_stopped_run_without_a_decision_stands_by_its_forecast(bench: Bench) -> None:
     decision, _ = bench.append("a", [10, 20])
-    run = bench.finish("a", censored=True).run
+    run = bench.finish("a", censored=True)
     assert run.state == "stopped"
     assert run.censored
     assert run.final.final_mqe == decision.forecast.median("final_mqe")
@@ -228,8 +235,8 @@ def test_a_stopped_run_without_a_decision_stands_by_its_forecast(bench: Bench) -
 def test_a_finish_is_repeatable_but_not_changeable(bench: Bench) -> None:
     bench.append("a", [10, 100])
     first = bench.finish("a", final_mqe=0.4)
-    assert first.run.state == "finished"
-    assert bench.finish("a", final_mqe=0.4).run == first.run
+    assert first.state == "finished"
+    assert bench.finish("a", final_mqe=0.4) == first
     with pytest.raises(RunConflict, match=r"`final_mqe` must be 0\.4 as stored"):
         bench.finish("a", final_mqe=0.3)
     with pytest.raises(RunConflict, match="takes no more"):
@@ -301,7 +308,9 @@ def test_control_runs_measure_wrong_stops(store: Store) -> None:
     assert decision.reason is Reason.CONTROL
     assert bench.detail("kept").run.control
     assert bench.population().wrong_stops.waiting == 1
-    assert bench.finish("kept", final_mqe=5.0).wrong_stop is False
+    assert bench.controls() == (0, 0, 1)
+    bench.finish("kept", final_mqe=5.0)
+    assert bench.controls() == (1, 0, 0)
     found = bench.population().wrong_stops
     assert (found.controls, found.wrong, found.waiting) == (1, 0, 0)
     assert found.upper == pytest.approx(0.95)
@@ -316,11 +325,18 @@ def test_wrong_stops_count_who_decisions_count_as_good(store: Store) -> None:
         decision, _ = bench.append(run_id, [10, 20], mqe=5.0)
         assert decision.reason is Reason.CONTROL
     bench.fill(4, mqe=0.2, name="worse")
-    assert bench.finish("fourth", final_mqe=0.1025).wrong_stop is True  # ties are broken so
-    assert bench.finish("fifth", final_mqe=0.1026).wrong_stop is False
+    bench.finish("fourth", final_mqe=0.1025)
+    assert bench.controls() == (1, 1, 1)
+    bench.finish("fifth", final_mqe=0.1026)
+    assert bench.controls() == (2, 1, 0)
     found = bench.population().wrong_stops
     assert (found.controls, found.wrong) == (2, 1)
     assert (found.held, found.stops) == (2, 2)
+    # What was no wrong stop at its own end is one once those before it are gone, in both counts.
+    for i in range(10):
+        bench.store.write_now(lambda c, i=i: bench.runs.delete(c, "", f"good-{i}"))
+    found = bench.population().wrong_stops
+    assert bench.controls() == (found.controls, found.wrong, 0)
 
 
 @pytest.mark.parametrize("factor", [1e-3, 0.1, 10, 1e3])
@@ -360,7 +376,7 @@ def test_without_a_model_the_checkpoint_is_stored_all_the_same(bench: Bench) -> 
     decision, stored = bench.append("a", [10, 20])
     assert stored == 2
     assert decision.reason is Reason.NO_MODEL
-    assert bench.finish("a", censored=True).run.final.final_mqe == 0.5
+    assert bench.finish("a", censored=True).final.final_mqe == 0.5
 
 
 def test_pages_follow_each_other(bench: Bench) -> None:
@@ -404,5 +420,5 @@ def test_a_clock_that_is_set_back_makes_no_run_younger(bench: Bench) -> None:
     bench.runs.clock = lambda: 1_000.0
     bench.append("a", [20])
     bench.override("a", "keep")
-    run = bench.finish("a").run
+    run = bench.finish("a")
     assert run.created_at <= run.updated_at == run.ended_at

@@ -22,12 +22,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from serving import checkpoint
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, event, func, select, text
 from stand_in import StandIn
 
 from oracle.errors import InvalidHistory, RunConflict, StoreUnavailable
 from oracle.server.http.wire import CheckpointsRequest, FinishRequest
-from oracle.server.runs import listing
+from oracle.server.runs import counts, listing
 from oracle.server.runs.lifecycle import Runs
 from oracle.server.storage.database import MIGRATIONS, parse_url
 from oracle.server.storage.schema import VERSION, metadata
@@ -99,6 +99,11 @@ assert "alembic" not in sys.modules
 
 def at_first_version(store: Store) -> None:
     """Make a database as the first version did, with a run in it."""
+    at_version(store, "0001")
+
+
+def at_version(store: Store, version: str) -> None:
+    """Make a database as that version did, with a run in it."""
     if store.is_sqlite:
         Path(store.url.database or "").touch()
     config = Config()
@@ -106,7 +111,7 @@ def at_first_version(store: Store) -> None:
     config.set_main_option("path_separator", "newline")
     with store._writing.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, version)
         connection.execute(
             text(
                 "INSERT INTO runs (owner, run_id, population, context, state, control, created_at,"
@@ -132,6 +137,81 @@ def test_a_database_of_the_first_version_goes_on(store: Store) -> None:
     at_first_version(store)
     append(store, "old", 20)
     assert store.read_now(lambda c: listing.detail(c, "", "old")).history.epochs == (10.0, 20.0)
+
+
+def test_what_an_earlier_version_stored_is_counted(store: Store) -> None:
+    at_version(store, "0002")
+    rows = [
+        ("p", "running", 10, 100, True),
+        ("p", "running", 20, 100, False),
+        ("p", "stopped", 30, 100, False),
+        ("p", "finished", 100, 100, True),
+        ("p", "finished", 50, None, False),
+        ("q", "stopped", 5, 50, False),
+        (None, "finished", 5, 50, False),
+    ]
+
+    def fill(connection: Connection) -> None:
+        add = text(
+            "INSERT INTO runs (owner, run_id, population, state, epoch, total_epochs, control,"
+            " context, created_at, updated_at, n_checkpoints, mqe) VALUES ('ann', :run_id,"
+            " :population, :state, :epoch, :total, :control, '{}', 1, :epoch, 1, 0.5)"
+        )
+        names = ("population", "state", "epoch", "total", "control")
+        for i, row in enumerate(rows):
+            values = dict(zip(names, row, strict=True))
+            connection.execute(add, {"run_id": f"n{i}", **values})
+
+    with store._writing.begin() as connection:
+        fill(connection)
+
+    def look(connection: Connection) -> None:
+        members = connection.execute(select(metadata.tables["runs"])).all()
+        for name in ("p", "q"):
+            found = counts.of_population(connection, "ann", name)
+            mine = [m for m in members if (m.owner, m.population) == ("ann", name)]
+            assert found is not None
+            assert found.updated_at == max(m.updated_at for m in mine)
+            for counted in counts.COUNTED:
+                assert getattr(found, counted) == sum(counts.of_run(m)[counted] for m in mine)
+
+    store.read_now(look)
+    append(store, "old", 20)  # whose population was counted too
+    assert store.read_now(lambda c: counts.of_population(c, "", "p")).running == 1
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {},
+        {"population": "p"},
+        {"population": "p", "state": "running"},
+        {"dataset": "d"},
+        {"dataset": "d", "state": "running"},
+        {"state": "stopped"},
+    ],
+)
+def test_a_page_is_read_from_an_index_in_its_order(file_store: Store, filters: Any) -> None:
+    wanted = {"population": None, "dataset": None, "state": None, **filters}
+    told: list[str] = []
+
+    def look(connection: Connection) -> None:
+        def explain(conn: Any, cursor: Any, statement: str, values: Any, *_: Any) -> None:
+            if statement.startswith("SELECT runs.") and "LIMIT" in statement:
+                plan = connection.connection.driver_connection.execute(
+                    f"EXPLAIN QUERY PLAN {statement}", values
+                )
+                told.extend(row[-1] for row in plan)
+
+        event.listen(connection, "before_cursor_execute", explain)
+        listing.page(connection, "", limit=10, cursor="99", **wanted)
+        event.remove(connection, "before_cursor_execute", explain)
+
+    file_store.read_now(look)
+    assert told
+    assert all("TEMP B-TREE" not in line for line in told)
+    named = {"population": "population", "state": "state", "dataset": "dataset"}
+    assert all(f"{named[name]}=?" in told[0] for name in filters)
 
 
 def test_ids_outgrow_32_bits(store: Store) -> None:

@@ -1,0 +1,123 @@
+"""Populations in numbers: after any course of things they are what their runs add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, select
+from stand_in import StandIn
+
+from oracle.errors import OracleError
+from oracle.server.http.wire import CheckpointsRequest, FinishRequest
+from oracle.server.runs import counts, populations
+from oracle.server.runs.lifecycle import Runs
+from oracle.server.runs.listing import latest_outcomes
+from oracle.server.runs.standing import Standings, moment_at
+from oracle.server.storage import schema
+from oracle.server.storage.store import Store
+from oracle.types import Policy
+
+RUNS = [f"r{i}" for i in range(6)]
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(("append", "finish", "censored", "delete", "stop", "keep", "retire")),
+        st.sampled_from(RUNS),
+        st.sampled_from((0.1, 0.2, 5.0)),
+        st.sampled_from(("p", "q")),
+    ),
+    max_size=30,
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('counts') / 'oracle.db'}"
+    store = Store(url, answer=StandIn().forecast_each)
+    yield store
+    store.close()
+
+
+def walk(store: Store, owner: str, steps: list[tuple[str, str, float, str]]) -> Runs:
+    """Let runs of an owner go their ways; what is refused is nothing."""
+    runs = Runs(Policy(name="population", startup_runs=1, control=0.3))
+    store.on_rollback = runs.references.forget_all
+    epochs = dict.fromkeys(RUNS, 0)
+
+    def step(connection: Connection, what: str, run_id: str, mqe: float, population: str) -> Any:
+        if what == "append":
+            epochs[run_id] += 10
+            piece = CheckpointsRequest.model_validate(
+                {
+                    "epochs": [epochs[run_id]],
+                    "mqe": [mqe],
+                    "topographic_error": [0.1],
+                    "dead_neuron_ratio": [0.1],
+                    "population": population,
+                    "total_epochs": 1000 if run_id != "r0" else None,
+                }
+            )
+            return runs.append(connection, owner, run_id, piece)
+        if what in ("finish", "censored"):
+            how = FinishRequest(censored=what == "censored")
+            return runs.finish(connection, owner, run_id, how)
+        if what == "delete":
+            return runs.delete(connection, owner, run_id)
+        if what == "retire":
+            return runs.retire(connection, 0.0)
+        return runs.override(connection, owner, run_id, what, None)  # type: ignore[arg-type]
+
+    for one in steps:
+        try:
+            store.write_now(lambda c, one=one: step(c, *one))
+        except OracleError:
+            runs.references.forget_all()
+    return runs
+
+
+@settings(max_examples=60)
+@given(STEPS)
+def test_counts_are_those_of_the_runs(store: Store, steps: list[Any]) -> None:
+    owner = f"owner-{id(steps)}-{len(steps)}"
+    reading = Standings()
+    runs = walk(store, owner, steps)
+    policy = runs.policy
+
+    def look(connection: Connection) -> None:
+        told = {p.name for p in populations.listed(connection, owner).populations}
+        rows = connection.execute(select(schema.runs).where(schema.runs.c.owner == owner)).all()
+        assert told == {row.population for row in rows}
+        for name in told:
+            members = [row for row in rows if row.population == name]
+            found = counts.of_population(connection, owner, name)
+            assert found is not None
+            for counted in counts.COUNTED:
+                assert getattr(found, counted) == sum(counts.of_run(m)[counted] for m in members)
+            assert found.updated_at >= max(m.updated_at for m in members) - 1
+            ended = [m for m in members if m.state != "running"]
+            outcomes = latest_outcomes(connection, [m.id for m in ended])
+            shown = populations.detail(connection, reading, owner, name, policy)
+            assert sorted((o.run_id, o.final_mqe, o.censored) for o in shown.outcomes) == sorted(
+                (o.run_id, o.final_mqe, o.censored) for o in outcomes.values()
+            )
+            # Read piece by piece, as the writer has it, and at once: the same.
+            mine = runs.references.standings.now(connection, found)
+            whole = Standings().now(connection, found)
+            assert mine.ended.outcomes == whole.ended.outcomes
+            assert mine.ended.digest == whole.ended.digest
+            assert (mine.scale, mine.outcome_id) == (whole.scale, whole.outcome_id)
+            last = moment_at(connection, owner, name, "nobody", mine.outcome_id)
+            assert last.ended.digest == whole.ended.digest
+            wrong = shown.wrong_stops
+            assert (found.controls, found.wrong) == (wrong.controls, wrong.wrong)
+
+    store.read_now(look)
+    for run_id in RUNS:
+        try:
+            store.write_now(lambda c, run_id=run_id: runs.delete(c, owner, run_id))
+        except OracleError:
+            continue
+    assert store.read_now(lambda c: populations.listed(c, owner)).populations == ()
