@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.neural_network import MLPClassifier
 
+from oracle.forecast.knowledge import told_by
 from oracle.forecast.support import (
     GROUPS,
     KNOT_LEVELS,
@@ -89,9 +90,10 @@ def fit_support(
         **{name: _short(value) for name, value in network.items()},
         "knots": np.tile(np.arange(len(KNOT_LEVELS) - 1.0), (GROUPS, 1)).tolist(),
     }
-    unseen, groups = _draw_real(calibrate, min(_CALIBRATION, _EXAMPLES_A_RUN * len(calibrate)), rng)
+    count = min(_CALIBRATION, _EXAMPLES_A_RUN * len(calibrate))
+    unseen, groups, told = _draw_real(calibrate, count, rng)
     logits = Support.from_json(numbers).answer(unseen)
-    numbers["knots"] = _short(_knots(logits.astype(np.float64), groups))
+    numbers["knots"] = _short(_knots(logits.astype(np.float64), groups, told))
     return numbers
 
 
@@ -104,8 +106,9 @@ def _short(values: npt.NDArray[Any]) -> Any:
     return np.vectorize(lambda v: float(f"{v:.6g}"), otypes=[float])(values).tolist()
 
 
-def _describe_columns(c: Columns) -> tuple[Float32, list[int]]:
-    described, groups = list[Float32](), list[int]()
+def _describe_columns(c: Columns) -> tuple[Float32, list[int], list[int]]:
+    """Descriptions, groups, and what each history tells (`oracle.forecast.knowledge.told_by`)."""
+    described, groups, told = list[Float32](), list[int](), list[int]()
     for begin in range(0, len(c), _CHUNK):
         part = c.take(np.arange(begin, min(begin + _CHUNK, len(c))))
         longest = int(part.length.max())
@@ -117,22 +120,24 @@ def _describe_columns(c: Columns) -> tuple[Float32, list[int]]:
         ]
         described.append(describe_each(encoded))
         groups += map(group_of, encoded)
-    return np.concatenate(described), groups
+        told += told_by(np.stack([rows[-1] for rows in encoded])).tolist()
+    return np.concatenate(described), groups, told
 
 
 def _draw_real(
     c: Columns, count: int, rng: np.random.Generator
-) -> tuple[Float32, npt.NDArray[np.int64]]:
-    inputs, groups = [], list[int]()
+) -> tuple[Float32, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    inputs, groups, told = [], list[int](), list[int]()
     for part, shortest in ((round(count * (1 - _PLANS)), 1), (round(count * _PLANS), 0)):
         prefixes = draw_prefixes(c, part, max(shortest, 1), rng)
         if not shortest:
             prefixes = _plans(prefixes)
         hide_inputs(prefixes, _HIDDEN_OFTEN, rng)
-        described, of = _describe_columns(prefixes)
+        described, of, tell = _describe_columns(prefixes)
         inputs.append(described)
         groups += of
-    return np.concatenate(inputs), np.array(groups)
+        told += tell
+    return np.concatenate(inputs), np.array(groups), np.array(told)
 
 
 def _plans(c: Columns) -> Columns:
@@ -170,10 +175,17 @@ def _fit_network(x: Float32, y: Float32, rng: np.random.Generator) -> dict[str, 
     return {"hidden": hidden, "hidden_bias": hidden_bias, "out": out[:, 0], "out_bias": out_bias[0]}
 
 
-def _knots(logits: Array, groups: npt.NDArray[np.int64]) -> Array:
+def _knots(logits: Array, groups: npt.NDArray[np.int64], told: npt.NDArray[np.int64]) -> Array:
+    """The network's answers at KNOT_LEVELS, [group, level].
+
+    Of the classes of knowledge in a group the one that is answered lowest counts: what a history
+    leaves out is no reason to refuse it.
+    """
     levels = KNOT_LEVELS[1:]
     knots = np.empty((GROUPS, len(levels)))
     for group in range(GROUPS):
-        of_group = logits[groups == group]
-        knots[group] = np.quantile(of_group if len(of_group) >= _ENOUGH else logits, levels)
+        inside = groups == group
+        parts = [logits[inside & (told == what)] for what in np.unique(told)]
+        parts = [part for part in (*parts, logits[inside]) if len(part) >= _ENOUGH] or [logits]
+        knots[group] = np.min([np.quantile(part, levels) for part in parts], axis=0)
     return np.maximum.accumulate(knots + 1e-6 * np.arange(len(levels)), axis=1)
