@@ -27,6 +27,14 @@ from oracle.types.fields import (
     RunId,
 )
 
+#: What a checkpoint must tell, each under all its names.
+_COLUMNS = (
+    ("epochs",),
+    ("mqe",),
+    ("topographic_error", "topo_error"),
+    ("dead_neuron_ratio", "dead_ratio"),
+)
+
 
 class History(Frozen):
     """A run's checkpoints so far, by column, and its context; before the first, its context alone.
@@ -51,29 +59,40 @@ class History(Frozen):
     run_id: RunId | None = None
     dataset: Name | None = None
     population: Name | None = None
-    epochs: Many[NonNegative] = Field((), max_length=MAX_CHECKPOINTS)
-    mqe: Many[Mqe] = ()
+    epochs: Many[NonNegative] = Field(max_length=MAX_CHECKPOINTS)
+    mqe: Many[Mqe]
     topographic_error: Many[Ratio | None] = Field(
-        (), validation_alias=AliasChoices("topographic_error", "topo_error")
+        validation_alias=AliasChoices("topographic_error", "topo_error")
     )
     dead_neuron_ratio: Many[Ratio | None] = Field(
-        (), validation_alias=AliasChoices("dead_neuron_ratio", "dead_ratio")
+        validation_alias=AliasChoices("dead_neuron_ratio", "dead_ratio")
     )
     learning_rate: Many[NonNegative | None] | None = None
     radius: Many[NonNegative | None] | None = None
     total_epochs: Positive | None = None
     context: RunContext = RunContext()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _plan_alone(cls, given: Any) -> Any:
+        """Let columns be left out before the first checkpoint."""
+        if not isinstance(given, dict):
+            return given
+        told = [
+            column
+            for names in _COLUMNS
+            for name in names
+            if (column := given.get(name, ())) is not None
+        ]
+        if any(not hasattr(column, "__len__") or len(column) for column in told):
+            return given
+        return {**{names[0]: () for names in _COLUMNS if not given.keys() & set(names)}, **given}
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         n = len(self.epochs)
         if self.run_id in (".", ".."):
             raise ValueError(must_be("run_id", "a name, not a folder", self.run_id))
-        needed = ("epochs", *METRICS)
-        if any(getattr(self, name) for name in needed):
-            for name in needed:
-                if name not in self.model_fields_set:
-                    raise ValueError(_missing(name))
         for name in CHECKPOINT[1:]:
             column = getattr(self, name)
             if column is not None and len(column) != n:

@@ -73,7 +73,7 @@ def test_every_history_gets_its_answer_over_all_pieces(server: Server, generatio
 def test_what_is_no_json_is_refused_as_a_whole(server: Server, rest: bytes) -> None:
     answer = post(server, PATH, b'{"histories": ' + rest)
     assert answer.status_code == 422
-    assert answer.json()["error"]["message"] == "The body must be valid JSON."
+    assert answer.json()["error"]["message"].startswith("The body must be valid JSON")
 
 
 @pytest.mark.parametrize("value", [{}, {"histories": []}, {"histories": 7}])

@@ -12,6 +12,7 @@ import pytest
 from minisom import MiniSom
 from stand_in import StandIn
 
+from oracle.decision.log import read_decisions
 from oracle.history.metrics import measure
 from oracle.hook import Population
 from oracle.integrations.minisom import train
@@ -108,4 +109,4 @@ def test_the_default_oracle_watches(data: np.ndarray, tmp_path: Path) -> None:
     assert not run.problems.counts, run.summary()
     assert run.decision is not None
     assert run.decision.model is not None
-    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 20
+    assert len(list(read_decisions(tmp_path / "log.jsonl"))) == 20

@@ -16,7 +16,8 @@ def workers_of(server: Server) -> list[psutil.Process]:
     return [
         child
         for child in psutil.Process(server.pid).children(recursive=True)
-        if "resource_tracker" not in " ".join(child.cmdline())
+        if child.status() != psutil.STATUS_ZOMBIE
+        and "resource_tracker" not in " ".join(child.cmdline())
     ]
 
 

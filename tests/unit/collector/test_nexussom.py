@@ -215,7 +215,8 @@ def test_what_is_no_list_of_checkpoints_stops_nothing(checkpoints: Any) -> None:
 @pytest.mark.filterwarnings("ignore:SOM Oracle")
 def test_odd_parameters_harm_nothing(parameters: dict[str, Any]) -> None:
     configuration = {**CONFIGURATIONS[0], **FIXED, **parameters}
-    stop = early_stop(configuration, np.eye(150, 5), model=StandIn())
+    policy = Policy(threshold=1000)
+    stop = early_stop(configuration, np.eye(150, 5), model=StandIn(), policy=policy)
     assert stop(checkpoints_of(CONFIGURATIONS[0])[:5])[0] is False
 
 
