@@ -102,10 +102,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         if status in (404, 405):  # the page's files stand for every path that is no route's
             path = request.scope["path"]
             methods = openapi.methods_of(routers, request.scope)
-            if (
-                not methods
-                and page.lookup_path(path.removeprefix("/") or "index.html")[1] is not None
-            ):
+            if not methods and _holds(page, path):
                 methods = frozenset({"GET"})
             status = 405 if methods else 404
             methods |= {"HEAD"} if "GET" in methods and path != NO_HEAD else methods
@@ -124,3 +121,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         return error_answer(told, request.scope["request_id"], settings.retry_after_s)
 
     return app
+
+
+def _holds(page: StaticFiles, path: str) -> bool:
+    """Whether a path is one of the page's files; none has a name that no file system takes."""
+    try:
+        return page.lookup_path(path.removeprefix("/") or "index.html")[1] is not None
+    except (OSError, ValueError):
+        return False

@@ -52,6 +52,8 @@ _EXAMPLES = 60_000
 _CALIBRATION = 24_000
 #: At most so many prefixes of one run.
 _EXAMPLES_A_RUN = 60
+#: Users draw their runs otherwise than the calibration: their answers may lie so much lower.
+_MARGIN = 0.4
 #: Inputs that hardly vary count as varying this much.
 _LEAST_SPREAD = 0.03
 
@@ -187,5 +189,5 @@ def _knots(logits: Array, groups: npt.NDArray[np.int64], told: npt.NDArray[np.in
         inside = groups == group
         parts = [logits[inside & (told == what)] for what in np.unique(told)]
         parts = [part for part in (*parts, logits[inside]) if len(part) >= _ENOUGH] or [logits]
-        knots[group] = np.min([np.quantile(part, levels) for part in parts], axis=0)
+        knots[group] = np.min([np.quantile(part, levels) for part in parts], axis=0) - _MARGIN
     return np.maximum.accumulate(knots + 1e-6 * np.arange(len(levels)), axis=1)

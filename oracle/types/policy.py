@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, GetCoreSchemaHandler, Tag, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Tag,
+    model_validator,
+)
 from pydantic_core import CoreSchema
 
 from oracle.errors import must_be
@@ -69,6 +76,24 @@ class Policy(Frozen):
         if "AnyPolicy" in globals() and cls is Policy:
             return handler.generate_schema(AnyPolicy)
         return handler(source)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe the three as one object: settings without a name are a threshold's.
+
+        A choice of three, each with an optional name, would call what is accepted ambiguous.
+        """
+        if cls is not Policy:
+            return handler(core)
+        each = [
+            handler.resolve_ref_schema(handler(p.__pydantic_core_schema__))
+            for p in POLICIES.values()
+        ]
+        merged = {name: value for schema in each for name, value in schema["properties"].items()}
+        merged["name"] = {"enum": list(POLICIES), "default": "threshold", "type": "string"}
+        return {**each[0], "title": "Policy", "properties": merged}
 
     @property
     def asks(self) -> tuple[str, ...]:
