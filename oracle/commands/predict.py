@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from oracle.types import Decision, History
 
 #: How a command names the file of one history.
-HISTORY = "One history, as JSON or as a CSV with a row a checkpoint."
+HISTORY = "One history, or a plan alone, as JSON; or a CSV with a row a checkpoint."
 
 
 def predict(
@@ -59,9 +59,12 @@ def told(decision: Decision) -> str:
     forecast = decision.forecast
     if forecast is not None:
         seen = "unknown progress" if decision.progress is None else f"{decision.progress:.0%} seen"
+        after = f"after {forecast.n_checkpoints} checkpoints ({seen}, "
+        if not forecast.n_checkpoints:
+            after = "from the plan alone ("
         lines.append(
-            f"Forecast after {forecast.n_checkpoints} checkpoints ({seen}, "
-            f"support {forecast.support:.2f}) by {forecast.model.name} {forecast.model.version}"
+            f"Forecast {after}support {forecast.support:.2f}) "
+            f"by {forecast.model.name} {forecast.model.version}"
         )
         lines.append(f"  {'':26}" + "".join(f"{level:>10.0%}" for level in LEVELS))
         for target, values in forecast.final.items():

@@ -35,7 +35,7 @@ from oracle.types import (
 ADVISE_WORSENING = 0.5
 #: Progress between two looks worth their cost grows with what was already seen.
 NEXT_CHECK_FACTOR = 1.5
-LAST_CHECK = 0.9
+FIRST_CHECK, LAST_CHECK = 0.05, 0.9
 
 #: Doubts that leave a run out of the ranking of others, too.
 _INCOMPARABLE = (Reason.NOT_MEASURED, Reason.OTHER_SCALE)
@@ -165,7 +165,9 @@ def medians_of(history: History, forecast: Forecast) -> Outcome:
 
 
 def never_measured(history: History) -> tuple[str, ...]:
-    """Name the metrics that no checkpoint of a run has."""
+    """Name the metrics that no checkpoint of a run has; of a run without any nothing is said."""
+    if not history.epochs:
+        return ()
     return tuple(m for m in METRICS if all(value is None for value in getattr(history, m)))
 
 
@@ -173,7 +175,8 @@ def dropped(histories: Sequence[History], others: Others | None, policy: Policy)
     """Name the metrics that a policy asks for and no run of the population has measured."""
     if others is None:  # one run alone: what it lacks may be what makes it bad
         return ()
-    never = set(METRICS).intersection(*(never_measured(history) for history in histories))
+    begun = [never_measured(history) for history in histories if history.epochs]
+    never = set(METRICS).intersection(*begun) if begun else set[str]()
     return tuple(m for m in policy.asks if m in never and m not in others.measured)
 
 
@@ -236,7 +239,7 @@ def _unmeasured(history: History, policy: Policy, without: Collection[str]) -> s
         names = " and ".join(f"`{name}`" for name in policy.asks)
         return f"no run of the population has {names}, all that the policy asks for"
     remedy = "leave it out of `objectives`" if policy.name == "pareto" else "give it the weight 0"
-    for name in asked:
+    for name in asked if history.epochs else ():
         if getattr(history, name)[-1] is None:
             return (
                 f"`{name}` is not known at the last checkpoint, and the {policy.name} rule "
@@ -253,11 +256,12 @@ def is_control(history: History, share: float) -> bool:
 
     Seeded by population and run_id, so every process and every replay draws the same, and
     searches that name their runs alike do not; a run without a name is known by its first
-    checkpoint.
+    checkpoint, before it by its plan.
     """
     if share <= 0.0:
         return False
-    name = history.run_id or repr((history.epochs[0], history.mqe[0]))
+    first = repr((history.epochs[0], history.mqe[0])) if history.epochs else repr(history.context)
+    name = history.run_id or first
     seed = f"control:{history.population_name or ''}\0{name}"
     digest = hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64 < share
@@ -299,7 +303,7 @@ def _decision(
     stopped = verdict.action is Action.STOP
     if progress is not None and progress < LAST_CHECK and not stopped:
         later = max(policy.min_progress, progress * NEXT_CHECK_FACTOR)
-        next_check = min(LAST_CHECK, later)
+        next_check = min(LAST_CHECK, later or FIRST_CHECK)
     verb = {Action.STOP: "Stop", Action.CONTINUE: "Continue", Action.ABSTAIN: "No verdict"}
     return Decision(
         run_id=history.run_id,

@@ -45,6 +45,7 @@ from oracle.types import (
     History,
     ModelInfo,
     QualityForecast,
+    RunContext,
     Scale,
 )
 
@@ -97,12 +98,27 @@ class Oracle:
         return f"Oracle({self.info.name!r}, version={self.info.version!r})"
 
     @uncut()
-    def forecast(self, history: History) -> Forecast:
+    def forecast(
+        self,
+        history: History | None = None,
+        *,
+        context: RunContext | None = None,
+        total_epochs: float | None = None,
+    ) -> Forecast:
         """Forecast the three final values of one run from its plan and its checkpoints so far.
+
+        Args:
+            history: the run so far.
+            context, total_epochs: instead of a history, the plan of a run that has not begun.
 
         Raises:
             InvalidHistory: no checkpoint yet, and `context.mqe_of_mean` is unknown.
         """
+        if history is None:
+            history = History.parse({"context": context or {}, "total_epochs": total_epochs})
+        elif context is not None or total_epochs is not None:
+            advice = "It is a member of the history."
+            raise InvalidHistory(must_be("context", "left out beside a history", context, advice))
         seen = self._see([history])
         quantiles = self._session.run(
             self._scaling.apply(seen.rows), seen.columns.length.astype(np.int32)
@@ -126,14 +142,7 @@ class Oracle:
 
     def _see(self, histories: Sequence[History]) -> _Seen:
         for history in histories:
-            if not history.is_forecastable:
-                raise InvalidHistory(
-                    must_be(
-                        "context.mqe_of_mean", "known where there is no checkpoint yet", None,
-                        "It is the mean distance of the samples to their mean: `context_of` reads "
-                        "it. Without it mqe has no unit to be forecast in.",
-                    )
-                )  # fmt: skip
+            history.check_forecastable()
         columns = columns_of([thin(history) for history in histories])
         return _Seen(list(histories), columns, encode_columns(columns))
 

@@ -18,7 +18,7 @@ from oracle.types import CHECKPOINT, History, RunContext
 
 #: A history of the longest kind takes less than this.
 MAX_HISTORY_CHARS = 4_000_000
-_CONTEXT = tuple(name for name in RunContext.model_fields if name != "schedule")
+_CONTEXT = tuple(n for n in RunContext.model_fields if n not in ("schedule", "geometry"))
 _TEXTS = ("run_id", "dataset", "population", "topology", "neighborhood", "initialization")
 #: All that a column may hold: of the run once, of each of its checkpoints, and of its context.
 FIELDS = ("run_id", "dataset", "population", "total_epochs", *CHECKPOINT, *_CONTEXT)
@@ -35,6 +35,8 @@ _USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "learning_rate": ("lr",),
     "radius": ("sigma",),
 }
+#: How tables write whether.
+_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 #: How tables write that a value is undefined or unknown.
 _NOTHING = ("", "nan", "na", "n/a", "null", "none", "-")
 
@@ -237,7 +239,9 @@ def _take(run: _Gathered, values: Mapping[str, Any]) -> None:
         if name in CHECKPOINT:
             row[name] = _number(name, value)
             continue
-        once = str(value).strip() if name in _TEXTS else _number(name, value)
+        once: Any = str(value).strip() if name in _TEXTS else None
+        if once is None:
+            once = _flag(name, value) if name == "toroidal" else _number(name, value)
         if run.once.setdefault(name, once) != once:
             rule = f"the same in all rows of a run ({run.once[name]})"
             raise _Fault(must_be(name, rule, once), name)
@@ -251,6 +255,13 @@ def _take(run: _Gathered, values: Mapping[str, Any]) -> None:
             rule = f"one value at an epoch ({seen[name]:g} at {row['epochs']:g})"
             advice = "Two runs? Give each a name, in a column run_id."
             raise _Fault(must_be(name, rule, value, advice), name)
+
+
+def _flag(name: str, value: Any) -> bool:
+    try:
+        return _FLAGS[str(value).strip().lower().removesuffix(".0")]
+    except KeyError:
+        raise _Fault(must_be(name, "true or false", value), name) from None
 
 
 def _number(name: str, value: Any) -> float:

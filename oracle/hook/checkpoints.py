@@ -96,7 +96,9 @@ class Checkpoints:
 
     @property
     def never_measured(self) -> tuple[str, ...]:
-        """The metrics that no checkpoint has."""
+        """The metrics that no checkpoint has; before the first nothing is said."""
+        if not self.kept:
+            return ()
         return tuple(
             m for m in METRICS if all(getattr(checkpoint, m) is None for checkpoint in self.kept)
         )

@@ -57,7 +57,8 @@ class RemoteJudge:
             rule = "an address such as http://127.0.0.1:8000"
             raise InvalidHistory(must_be("url", rule, url))
         self._secure, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
-        self._path = f"{parts.path.rstrip('/')}/v1/runs/{quote(run_id, safe='')}"
+        self._root = f"{parts.path.rstrip('/')}/v1"
+        self._path = f"{self._root}/runs/{quote(run_id, safe='')}"
         self._run_id, self._policy, self._timeout_s = run_id, policy, timeout_s
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if api_key:
@@ -72,7 +73,7 @@ class RemoteJudge:
         """Do nothing: the first checkpoint announces the run."""
 
     def decide(self, history: History, previous: int) -> Decision:
-        """Post the newest checkpoint.
+        """Post the newest checkpoint; a plan alone is judged without being stored.
 
         Raises:
             StoreUnavailable: the service does not answer, or not to this question.
@@ -88,7 +89,9 @@ class RemoteJudge:
                 raise StoreUnavailable(must_be("progress", rule, decision.progress))
             return decision
 
-        decision = self._post("checkpoints", self._checkpoint(history), read)
+        if not history.epochs:
+            return self._post(f"{self._root}/decide", self._checkpoint(history), read)
+        decision = self._post(f"{self._path}/checkpoints", self._checkpoint(history), read)
         self._posted = history.epochs[-1]
         return decision
 
@@ -101,10 +104,11 @@ class RemoteJudge:
     ) -> None:
         """Tell the service how the run ended; a run given up is left to its retention."""
         try:
-            if outcome is not None:
+            # A run that never began is stored nowhere.
+            if outcome is not None and not (history is not None and not history.epochs):
                 if state == "left" and history is not None and self._posted != history.epochs[-1]:
                     self.decide(history, 0)  # a run that was left ends with what it last reported
-                self._post("finish", _finish(state, outcome), lambda raw: raw)
+                self._post(f"{self._path}/finish", _finish(state, outcome), lambda raw: raw)
         finally:
             self._give_up()
 
@@ -114,14 +118,14 @@ class RemoteJudge:
             body["policy"] = self._policy.model_dump(mode="json")
         return body
 
-    def _post(self, what: str, body: dict[str, Any], read: Callable[[bytes], T]) -> T:
+    def _post(self, path: str, body: dict[str, Any], read: Callable[[bytes], T]) -> T:
         """Post and read the answer; what cannot be read counts as a failure of the service."""
         if not self._circuit.closed():
             raise StoreUnavailable("The service failed three times and is left alone for a while.")
         if not self._refused.closed():
             raise StoreUnavailable("The service refused this run three times, which waits a while.")
         try:
-            raw = self._within_deadline(f"{self._path}/{what}", json.dumps(body).encode())
+            raw = self._within_deadline(path, json.dumps(body).encode())
             answer = read(raw)
         except ValidationError as error:
             self._circuit.failed()

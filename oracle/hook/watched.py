@@ -110,6 +110,32 @@ class WatchedRun:
             self._verdicts.add(self.decision)
             return self.decision
 
+    def plan(self) -> Decision:
+        """Ask before the first report: `.forecast` of the answer says how the run would end.
+
+        It rests on the plan and the table alone, so that `context` must tell `mqe_of_mean`, as
+        `context_of` does. Nothing is stopped here unless the policy's `min_progress` and
+        `min_checkpoints` are 0.
+        """
+        with self._lock:
+            try:
+                if self.state != "live" or self._seen.kept:
+                    message = "`plan` was called after the first report, and is ignored."
+                    self.problems.note("after_start", message)
+                    return self.decision or self._abstain(Reason.ERROR, "the run has begun")
+                if self._judge is None:
+                    return self._abstain(Reason.ERROR, "the watch could not be set up")
+                plan = self._seen.history(self._fixed)
+                plan.check_forecastable()
+                answer = self._judge.decide(plan, 0)
+            except Exception as error:
+                self.problems.note_error("plan", "judge the plan", error)
+                return self._abstain(Reason.ERROR, "the plan could not be judged")
+            if answer.stop:
+                self.decision, self._forecast = answer, answer.forecast
+                self._verdicts.add(answer)
+            return answer
+
     def finish(
         self,
         *,
@@ -140,9 +166,10 @@ class WatchedRun:
         with self._lock:
             scale = self.context.mqe_of_mean
             last = self._final or (self._seen.kept[-1] if self._seen.kept else None)
-            if last is None:
+            is_forecast = self._is_stopped and self._forecast is not None
+            if last is None and not is_forecast:
                 return Fitness(inf, None, None, True, scale)
-            mqe, error, dead = last.mqe, last.topographic_error, last.dead_neuron_ratio
+            mqe, error, dead = last[1:4] if last is not None else (inf, None, None)
             never = self._seen.never_measured
             if self._is_stopped and self._forecast is not None:
                 mqe, *ratios = (self._forecast.median(target) for target in TARGETS)
@@ -275,7 +302,7 @@ class WatchedRun:
             return
         with self._protected("end", "say how the run ended"):
             fitness = self.fitness()
-            if given_up or (not self._seen.kept and self._final is None):
+            if given_up or not (self._seen.kept or self._final or self._is_stopped):
                 self.state = "abandoned"
             elif self._is_stopped:
                 self.state = "stopped"
@@ -289,7 +316,7 @@ class WatchedRun:
             self._judge.end(
                 self.state,
                 _outcome(self.run_id, fitness) if told else None,
-                self._seen.history(self._fixed) if self._seen.kept else None,
+                self._seen.history(self._fixed) if self._seen.kept or self._is_stopped else None,
                 self._verdicts,
             )
             if self._verdicts.counts:

@@ -1,4 +1,4 @@
-"""The picture of one forecast: what was seen, and the fan of where it may end.
+"""The picture of one forecast: what was seen, and the fan of where it may lead and end.
 
 No pyplot: a notebook's own windows and settings are left alone, and the picture shows itself.
 """
@@ -55,8 +55,11 @@ def draw(forecast: Forecast, history: History | None = None) -> Figure:
             _panel(axes, forecast, history, target, metric)
             axes.set_title(title)
         seen = "" if forecast.progress is None else f", {forecast.progress:.0%} of the budget seen"
+        after = f"after {forecast.n_checkpoints} checkpoints{seen}"
+        if not forecast.n_checkpoints:
+            after = "from the plan alone"
         figure.suptitle(
-            f"{forecast.run_id or 'Forecast'} after {forecast.n_checkpoints} checkpoints{seen}; "
+            f"{forecast.run_id or 'Forecast'} {after}; "
             f"support {forecast.support:.0%}; {forecast.model.name} {forecast.model.version}",
             x=0.01,
             ha="left",
@@ -80,20 +83,20 @@ def _panel(
 ) -> None:
     at = dict(zip(forecast.levels, forecast.final[target], strict=True))
     known = _seen(history, metric)
-    begin, value = known[-1] if known else (0.0, None)
-    end = 1.0 if history is None or history.total_epochs else begin * 1.3
-    percent = history is None or history.total_epochs is not None
-    if known:
+    percent = history is None or not len(history) or history.total_epochs is not None
+    begin, end = _span(forecast, history)
+    way = _way(forecast, target, metric)
+    x = [begin + share * (end - begin) for share, _ in way]
+    rows = [dict(zip(forecast.levels, values, strict=True)) for _, values in way]
+    if known:  # the fan leaves the last value
         axes.plot(*zip(*known, strict=True), color=INK, marker="o", markersize=3)
-    start = [begin, end] if value is not None else [end - 0.5, end]
+        x, rows = [begin, *x], [dict.fromkeys(forecast.levels, known[-1][1]), *rows]
+    elif len(x) == 1:
+        x, rows = [end - 0.5, *x], rows * 2
     for low, high, alpha in BANDS:
-        left = (value, value) if value is not None else (at[low], at[high])
-        axes.fill_between(
-            start, [left[0], at[low]], [left[1], at[high]], color=OURS, alpha=alpha, linewidth=0
-        )
-    axes.plot(
-        start, [at[0.5] if value is None else value, at[0.5]], color=OURS, linestyle=(0, (4, 3))
-    )
+        band = [[row[level] for row in rows] for level in (low, high)]
+        axes.fill_between(x, *band, color=OURS, alpha=alpha, linewidth=0)
+    axes.plot(x, [row[0.5] for row in rows], color=OURS, linestyle=(0, (4, 3)))
     axes.annotate(
         f"{at[0.5]:.3g}\n90 %: {at[0.05]:.3g} to {at[0.95]:.3g}",
         (0.97, 0.95),
@@ -106,10 +109,26 @@ def _panel(
     )
     if percent:
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
-        axes.set_xlim(0 if known else end - 0.5, 1)
+        axes.set_xlim(0 if known or len(way) > 1 else end - 0.5, 1)
     axes.set_xlabel("share of the budget" if percent else "epochs (budget unknown)")
     low, high = axes.get_ylim()
     axes.set_ylim(max(0.0, low) if low < 0.4 * high else low, high + 0.22 * (high - low))
+
+
+def _span(forecast: Forecast, history: History | None) -> tuple[float, float]:
+    """Where what is left of the run begins and ends, on the axis of the picture."""
+    if history is None or not len(history):
+        return forecast.progress or 0.0, 1.0
+    if history.total_epochs is None:
+        return history.epochs[-1], 1.3 * history.epochs[-1]
+    return min(1.0, history.epochs[-1] / history.total_epochs), 1.0
+
+
+def _way(forecast: Forecast, target: str, metric: str) -> list[tuple[float, tuple[float, ...]]]:
+    """Give (share of the rest, values at each level) from now to the end."""
+    if forecast.curve is None:
+        return [(1.0, forecast.final[target])]
+    return list(zip(forecast.curve.of_the_rest, getattr(forecast.curve, metric), strict=True))
 
 
 def _seen(history: History | None, metric: str) -> list[tuple[float, float]]:

@@ -17,7 +17,15 @@ from starlette.requests import ClientDisconnect
 
 from oracle.decision.policy import decide, decide_population
 from oracle.errors import InvalidHistory, Overloaded
-from oracle.server.http.answers import NO_JSON, Invalid, invalid, parse, too_large
+from oracle.server.http.answers import (
+    NO_JSON,
+    Invalid,
+    field_of,
+    invalid,
+    message_of,
+    parse,
+    too_large,
+)
 from oracle.server.http.wire import BatchRequest, Problem
 from oracle.server.service import Service
 from oracle.server.settings import Settings
@@ -167,14 +175,16 @@ def _pieces(service: Service, rest: bytes, bodies: list[bytes]) -> Iterator[list
 
 def _history(body: bytes) -> History | Invalid:
     try:
-        return History.model_validate_json(body)
+        history = History.model_validate_json(body)
+        history.check_forecastable()
+        return history
     except ValidationError as error:
         told = invalid(error, History)
         if error.errors(include_input=False)[0]["type"] == "json_invalid":
             raise Invalid(NO_JSON, None) from None  # then the body is none either
         return told
     except InvalidHistory as error:
-        return Invalid(str(error), None)
+        return Invalid(message_of(error), field_of(error))
 
 
 def _results(

@@ -24,12 +24,13 @@ router = APIRouter(tags=["stateless"])
 @router.post(
     "/v1/forecast",
     responses=described(Forecast, 503, example=examples.FORECAST),
-    openapi_extra=body(History, examples.HISTORY),
+    openapi_extra=body(History, examples.HISTORY, plan=examples.PLAN),
 )
 async def forecast(request: Request) -> Response:
-    """Forecast how the run of one history will end."""
+    """Forecast how the run of one history will end; before its first checkpoint from its plan."""
     service = service_of(request)
     history = parse(History, await read_body(request, service.settings.max_body_bytes))
+    history.check_forecastable()
     service.models.require()
     forecast = await service.batcher.forecast(history)
     assert forecast is not None  # noqa: S101 (a loaded model stays loaded)
@@ -40,12 +41,13 @@ async def forecast(request: Request) -> Response:
     "/v1/decide",
     name="decide",
     responses=described(Decision, 503, example=examples.DECISION),
-    openapi_extra=body(DecideRequest, examples.HISTORY),
+    openapi_extra=body(DecideRequest, examples.HISTORY, plan=examples.PLAN),
 )
 async def decide_one(request: Request) -> Response:
     """Decide whether the run of one history goes on, stops, or cannot be judged."""
     service = service_of(request)
     asked = parse(DecideRequest, await read_body(request, service.settings.max_body_bytes))
+    asked.check_forecastable()
     decision = decide(
         asked,
         await service.batcher.forecast(asked),

@@ -141,6 +141,21 @@ class History(Frozen):
         """Whether mqe has a unit: a checkpoint, or mqe_of_mean before the first."""
         return bool(self.epochs) or self.context.mqe_of_mean is not None
 
+    def check_forecastable(self) -> None:
+        """Refuse a plan whose mqe has no unit, see `is_forecastable`.
+
+        Raises:
+            InvalidHistory: naming what is missing.
+        """
+        if not self.is_forecastable:
+            raise InvalidHistory(
+                must_be(
+                    "context.mqe_of_mean", "known where there is no checkpoint yet", None,
+                    "It is the mean distance of the samples to their mean: `context_of` reads it. "
+                    "Without it mqe has no unit to be forecast in.",
+                )
+            )  # fmt: skip
+
     @property
     def is_whole(self) -> bool:
         """Whether the last checkpoint is the run's end, see `reaches_end`."""

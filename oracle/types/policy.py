@@ -46,7 +46,8 @@ class Policy(Frozen):
         name: threshold (the default), population, or pareto.
         patience: consecutive checks at which the rule wants a stop, before one.
         min_progress: no stop before this share of the budget.
-        min_checkpoints: no stop with fewer checkpoints.
+        min_checkpoints: no stop with fewer checkpoints; 0, with a min_progress of 0, judges
+            the plan alone too.
         min_support: below this support the policy abstains.
         control: share of stops let run to the end to measure wrong stops.
     """
@@ -54,7 +55,7 @@ class Policy(Frozen):
     name: str = "threshold"
     patience: Annotated[int, Field(strict=True, ge=1, le=100)] = 1
     min_progress: Ratio = 0.05
-    min_checkpoints: Annotated[int, Field(strict=True, ge=1, le=MAX_CHECKPOINTS)] = 2
+    min_checkpoints: Annotated[int, Field(strict=True, ge=0, le=MAX_CHECKPOINTS)] = 2
     min_support: Ratio = 0.05
     control: Ratio = 0.05
 

@@ -60,7 +60,14 @@ def test_examples_are_true(app: App, path: str, body: Any, expected: Any) -> Non
     same_shape(answer.json(), expected)
     document = app.run(app.call("GET", "/openapi.json")).json()
     route = document["paths"][path.replace("r-1", "{run_id}")]["post"]
-    assert route["requestBody"]["content"]["application/json"]["example"] == body
+    described = route["requestBody"]["content"]["application/json"]
+    if "examples" in described:  # a plan alone is taken too
+        assert described["examples"]["usual"]["value"] == body
+        assert described["examples"]["plan"]["value"] == examples.PLAN
+        plan = app.run(app.call("POST", path, json.dumps(examples.PLAN).encode())).json()
+        assert plan.get("forecast", plan)["n_checkpoints"] == 0
+    else:
+        assert described["example"] == body
     shown = route["responses"][str(answer.status)]["content"]["application/json"]
     assert shown["example"] == without_nulls(expected)
     assert "$ref" in shown["schema"]

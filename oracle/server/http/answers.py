@@ -187,8 +187,7 @@ def code_of(error: OracleError) -> str:
 
 def error_answer(error: OracleError, request_id: str, retry_after_s: int) -> Json:
     """Answer with one of our errors; 503 and 429 say when to come again."""
-    field = getattr(error, "field", None)
-    body = error_body(code_of(error), _message(error), request_id, field)
+    body = error_body(code_of(error), message_of(error), request_id, field_of(error))
     response = Json(body, error.status)
     if error.status in (429, 503):
         after = getattr(error, "retry_after_s", None) or retry_after_s
@@ -198,9 +197,18 @@ def error_answer(error: OracleError, request_id: str, retry_after_s: int) -> Jso
     return response
 
 
-def _message(error: OracleError) -> str:
+def message_of(error: OracleError) -> str:
+    """What an error says, without what was received."""
     text = error.args[0] if error.args else HTTPStatus(error.status).phrase
     return text.without_value if isinstance(text, Message) else str(text)
+
+
+def field_of(error: OracleError) -> str | None:
+    """Path to the field that an error is about, where it is about one."""
+    if isinstance(error, Invalid):
+        return error.field
+    text = error.args[0] if error.args else None
+    return text.field if isinstance(text, Message) else None
 
 
 def status_error(status: int) -> Refused:

@@ -58,8 +58,9 @@ def _operations(document: dict[str, Any]) -> Iterator[str]:
             content = operation.get("requestBody", {}).get("content", {})
             for kind, body in content.items():
                 yield f"<p>Body <code>{escape(kind)}</code>: {_type(body.get('schema', {}))}</p>"
-                if "example" in body:
-                    text = json.dumps(body["example"], indent=2)
+                named = [one["value"] for one in body.get("examples", {}).values()]
+                for example in named or [body[k] for k in ("example",) if k in body]:
+                    text = json.dumps(example, indent=2)
                     yield f"<pre>{escape(_curl(method, path, text))}</pre>"
             yield from _answers(operation.get("responses", {}))
             yield "</details>"

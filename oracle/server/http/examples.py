@@ -11,6 +11,23 @@ HISTORY: dict[str, Any] = {
     "dead_neuron_ratio": [0.2, 0.15, 0.12],
     "total_epochs": 1000,
 }
+#: What is known before the first checkpoint.
+PLAN: dict[str, Any] = {
+    "total_epochs": 1000,
+    "context": {
+        "map_rows": 12,
+        "map_cols": 12,
+        "n_samples": 150,
+        "n_features": 4,
+        "mqe_of_mean": 1.95,
+        "total_updates": 150_000,
+        "schedule": {
+            "progress": [0, 0.5, 1],
+            "learning_rate": [0.5, 0.2, 0.01],
+            "radius": [6, 2, 1],
+        },
+    },
+}
 CHECKPOINT: dict[str, Any] = {
     "dataset": "iris",
     "population": "iris-ea-3",

@@ -62,11 +62,24 @@ def described(
     return answers
 
 
-def body(model: type[BaseModel], example: Any, *, required: bool = True) -> dict[str, Any]:
-    """Describe a route's JSON body."""
+def body(
+    model: type[BaseModel], example: Any, *, required: bool = True, **others: Any
+) -> dict[str, Any]:
+    """Describe a route's JSON body.
+
+    Args:
+        model: of the body.
+        example: the usual one.
+        required: whether there must be one.
+        others: further examples, by name.
+    """
     _SCHEMAS[model.__name__] = model
     schema = {"$ref": _REF.format(model=model.__name__)}
-    content = {"application/json": {"schema": schema, "example": example}}
+    shown: dict[str, Any] = {"example": example}
+    if others:
+        named = {"usual": example, **others}
+        shown = {"examples": {name: {"value": value} for name, value in named.items()}}
+    content = {"application/json": {"schema": schema, **shown}}
     return {"requestBody": {"required": required, "content": content}}
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
+from oracle.errors import must_be
 from oracle.types import (
     Decision,
     Finite,
@@ -100,6 +101,13 @@ class CheckpointsRequest(History):
 
     policy: Policy | None = None
     population_size: Annotated[int, Field(strict=True, ge=1, le=10_000_000)] | None = None
+
+    @model_validator(mode="after")
+    def _has_a_checkpoint(self) -> Self:
+        if not self.epochs:
+            advice = "POST /v1/forecast and /v1/decide answer to a plan alone."
+            raise ValueError(must_be("epochs", "of one checkpoint at least", 0, advice))
+        return self
 
 
 class FinishRequest(Frozen):

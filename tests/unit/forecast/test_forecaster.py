@@ -87,6 +87,18 @@ def test_the_plan_alone_is_forecast(oracle: Oracle, runs: list[Run]) -> None:
     assert values(oracle.forecast(other)).tolist() == values(oracle.forecast(plans[0])).tolist()
 
 
+def test_a_plan_may_be_told_without_a_history(oracle: Oracle, runs: list[Run]) -> None:
+    history = runs[0].history
+    expected = oracle.forecast(History(context=history.context, total_epochs=history.total_epochs))
+    told = oracle.forecast(context=history.context, total_epochs=history.total_epochs)
+    assert told == expected
+    assert oracle.forecast(context=history.context).final == expected.final
+    with pytest.raises(InvalidHistory, match="left out beside a history"):
+        oracle.forecast(history, context=history.context)
+    with pytest.raises(InvalidHistory, match="nothing else to go by"):
+        oracle.forecast()
+
+
 def test_before_the_first_checkpoint_mqe_needs_its_scale(oracle: Oracle, runs: list[Run]) -> None:
     context = runs[0].history.context.model_copy(update={"mqe_of_mean": None})
     plan = History(context=context)
