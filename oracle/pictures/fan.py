@@ -94,8 +94,8 @@ def _panel(
     elif len(x) == 1:
         x, rows = [end - 0.5, *x], rows * 2
     for low, high, alpha in BANDS:
-        band = [[row[level] for row in rows] for level in (low, high)]
-        axes.fill_between(x, *band, color=OURS, alpha=alpha, linewidth=0)
+        lower, upper = ([row[level] for row in rows] for level in (low, high))
+        axes.fill_between(x, lower, upper, color=OURS, alpha=alpha, linewidth=0)
     axes.plot(x, [row[0.5] for row in rows], color=OURS, linestyle=(0, (4, 3)))
     axes.annotate(
         f"{at[0.5]:.3g}\n90 %: {at[0.05]:.3g} to {at[0.95]:.3g}",
