@@ -56,24 +56,6 @@ def test_rows_in_any_order_make_a_history(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-<<<<<<< HEAD
-=======
-@pytest.mark.parametrize(
-    ("told", "known"),
-    [("True", True), ("yes", True), ("1", True), ("0.0", False), ("FALSE", False), ("", None)],
-)
-def test_whether_the_grid_is_closed_is_no_number(
-    tmp_path: Path, told: str, known: bool | None
-) -> None:
-    text = f"epoch,mqe,params.toroidal,geometry\n1,.5,{told},ball\n2,.4,{told},ball\n"
-    history = read_history(written(tmp_path, text))
-    assert history.context.toroidal is known
-    assert history.context.geometry is None  # no column can hold it
-    with pytest.raises(DatasetError, match=r"column toroidal: .*`toroidal` must be true or false"):
-        read_history(written(tmp_path, "epoch,mqe,toroidal\n1,.5,maybe\n"))
-
-
->>>>>>> 66e2b96 (Types of the fan)
 def test_a_row_without_mqe_is_no_checkpoint(tmp_path: Path) -> None:
     text = "epoch,mqe,te\n1,.5,\n2,,.1\n3,.4,.1\n"
     assert read_history(written(tmp_path, text)).epochs == (1, 3)
