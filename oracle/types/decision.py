@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, NamedTuple, Self
@@ -88,6 +88,13 @@ class Reference(Frozen):
     def columns(self) -> OutcomeColumns:
         """The outcomes as arrays."""
         return OutcomeColumns.of(self.outcomes)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy; columns of other outcomes are not kept."""
+        copied = super().model_copy(update=update, deep=deep)
+        if update and "outcomes" in update:
+            copied.__dict__.pop("columns", None)
+        return copied
 
     @classmethod
     def of_columns(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, ClassVar, Self
 
-from pydantic import AliasChoices, Field, ValidationError, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, ValidationError, model_validator
 
 from oracle.errors import InvalidHistory, must_be
 from oracle.types.context import RunContext
@@ -55,6 +55,9 @@ class History(Frozen):
 
     #: Whether it is a piece of a history, whose earlier checkpoints are elsewhere.
     _piece: ClassVar[bool] = False
+
+    # Before the first checkpoint a column may be left out (`_plan_alone`).
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required", None))
 
     run_id: RunId | None = None
     dataset: Name | None = None
