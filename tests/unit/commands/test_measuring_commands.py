@@ -131,7 +131,7 @@ def test_evaluate_of_one_table_says_so(oracle: Any, model: str, tmp_path: Path) 
     write_dataset(one, runs[:1], {})
     code, out, _ = oracle("evaluate", "--model", model, "--dataset", str(one))
     assert code == 0
-    assert out.partition("mean ")[2].splitlines()[1].split() == ["-"] * 6
+    assert out.partition("mean ")[2].splitlines()[1].split() == ["-"] * 7
 
 
 def test_evaluate_of_stopped_runs_alone_is_one_line(
