@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -91,6 +92,8 @@ class _Writer:
     def _read(self, descriptor: int) -> bytes:
         """Learn what the file holds; give the line end that a torn last line lacks."""
         self._there = set()
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return b""  # a device or a pipe keeps nothing; reading it may never end
         last = b"\n"
         with os.fdopen(os.dup(descriptor), "rb") as file:
             file.seek(0)
