@@ -303,8 +303,7 @@ def test_the_model_view_tells_how_honest_the_intervals_are(tmp_path: Path, kept:
     write_artifact(
         model,
         artifact.manifest.model_copy(update={"name": "told", "training": training}),
-        forward=artifact.forward,
-        step=artifact.step,
+        weights=artifact.weights,
         calibration=artifact.calibration,
         golden=artifact.golden,
         card=artifact.card,
