@@ -30,7 +30,9 @@ class StandIn:
     def forecast(self, history: History) -> Forecast:
         """Forecast one history."""
         rng = np.random.default_rng(len(history))
-        last = (history.mqe[-1], history.topographic_error[-1], history.dead_neuron_ratio[-1])
+        last: tuple[float | None, ...] = (history.context.mqe_of_mean, 0.5, 0.5)  # of a plan
+        if history.epochs:
+            last = (history.mqe[-1], history.topographic_error[-1], history.dead_neuron_ratio[-1])
         known = np.array([0.0 if value is None else value for value in last])
         draws = np.abs(known * (1 + 0.05 * rng.standard_normal((256, 3))))
         draws[:, 1:] = draws[:, 1:].clip(0, 1)

@@ -1,4 +1,4 @@
-"""`oracle predict`: forecast one history and recommend what to do."""
+"""`oracle predict`: forecast one history, or a plan, and recommend what to do."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oracle.errors import OracleError, must_be
+
 if TYPE_CHECKING:
-    from oracle.types import Decision, History
+    from oracle.forecast.forecaster import Oracle
+    from oracle.types import Decision, History, Policy
 
 #: How a command names the file of one history.
 HISTORY = "One history, or a plan alone, as JSON; or a CSV with a row a checkpoint."
+#: Heading of the options that tell a plan.
+PLAN = "In place of a history: the plan of a run that has not begun"
 
 
 def predict(
-    history: Annotated[Path, typer.Argument(help=HISTORY)],
+    history: Annotated[Path | None, typer.Argument(help=HISTORY)] = None,
     model: Annotated[Path | None, typer.Option(help="Model folder (default: the active).")] = None,
     threshold: Annotated[
         float, typer.Option(help="Stop above this predicted quality score.")
@@ -26,29 +31,98 @@ def predict(
         bool, typer.Option("--relative", help="Score on the relative scale (mqe / mqe_of_mean).")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the decision as JSON.")] = False,
+    table: Annotated[
+        Path | None,
+        typer.Option(help="CSV of the samples, as the map will see them.", rich_help_panel=PLAN),
+    ] = None,
+    header: Annotated[
+        bool | None,
+        typer.Option(help="Whether its first line names the columns.", rich_help_panel=PLAN),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of the table that the map does not see.", rich_help_panel=PLAN),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--map", help="Neurons, ROWSxCOLS.", rich_help_panel=PLAN)
+    ] = None,
+    passes: Annotated[
+        float | None, typer.Option(help="Times over the table.", rich_help_panel=PLAN)
+    ] = None,
+    batch_size: Annotated[
+        float | None,
+        typer.Option(help="Samples an update averages over (1 = online).", rich_help_panel=PLAN),
+    ] = None,
+    learning_rate: Annotated[
+        str | None, typer.Option(help="START:END, linear between.", rich_help_panel=PLAN)
+    ] = None,
+    radius: Annotated[
+        str | None,
+        typer.Option(help="START:END in grid units, linear between.", rich_help_panel=PLAN),
+    ] = None,
 ) -> None:
     """Forecast how one history will end and say whether to stop it."""
-    _, decision = recommend(history, model, threshold, caution, relative)
+    told_plan = {
+        "--map": size,
+        "--passes": passes,
+        "--batch-size": batch_size,
+        "--learning-rate": learning_rate,
+        "--radius": radius,
+    }
+    given = [option for option, value in told_plan.items() if value is not None]
+    if history is None and table is None:
+        got = given[0] if given else None
+        advice = "Name the file of a history, or the samples by --table and the plan beside it."
+        raise OracleError(must_be("HISTORY", "given: there is nothing to go by", got, advice))
+    if history is not None and (table is not None or given):
+        option = "--table" if table is not None else given[0]
+        advice = "It is a member of the history."
+        raise OracleError(must_be(option, "left out beside a history", str(history), advice))
+    if history is not None:
+        seen = read(history)
+    else:
+        assert table is not None  # noqa: S101 (refused above)
+        from oracle.commands.plan import plan_of
+        from oracle.history.sample_table import read_table
+
+        seen = plan_of(
+            read_table(table, header=header, without=without or ()).values,
+            size, passes, batch_size, learning_rate, radius,
+        )  # fmt: skip
+    decision = recommend(seen, loaded(model), policy_of(threshold, caution, relative))
     if as_json:
         print(json.dumps(decision.model_dump(mode="json"), indent=2))
     else:
         print(told(decision))
 
 
-def recommend(
-    path: Path, model: Path | None, threshold: float, caution: float, relative: bool = False
-) -> tuple[History, Decision]:
-    """Read, forecast and decide by the threshold rule."""
-    from oracle.decision.policy import decide
-    from oracle.forecast.forecaster import Oracle
+def read(path: Path) -> History:
+    """Read the file of one history."""
     from oracle.history.records import read_history
+
+    return read_history(path)
+
+
+def loaded(model: Path | None) -> Oracle:
+    """Load a model folder, None = the active one."""
+    from oracle.forecast.forecaster import Oracle
+
+    return Oracle.load(model)
+
+
+def policy_of(threshold: float = 1.0, caution: float = 0.5, relative: bool = False) -> Policy:
+    """Give the policy of a single history, which has no population."""
     from oracle.types import Policy, Scale
 
-    policy = Policy(
-        threshold=threshold, caution=caution, scale=Scale.RELATIVE if relative else Scale.RAW
-    )
-    seen = read_history(path)
-    return seen, decide(seen, Oracle.load(model).forecast(seen), None, policy)
+    scale = Scale.RELATIVE if relative else Scale.RAW
+    return Policy(threshold=threshold, caution=caution, scale=scale)
+
+
+def recommend(history: History, oracle: Oracle, policy: Policy) -> Decision:
+    """Forecast and decide by the threshold rule."""
+    from oracle.decision.policy import decide
+
+    return decide(history, oracle.forecast(history), None, policy)
 
 
 def told(decision: Decision) -> str:

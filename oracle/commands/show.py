@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from oracle.commands.predict import HISTORY, recommend, told
+from oracle.commands.predict import HISTORY, loaded, policy_of, read, recommend, told
 
 
 def show(
@@ -25,7 +25,8 @@ def show(
     """Draw one history, the fan of its forecast, and tell the decision."""
     from oracle.pictures.fan import save
 
-    seen, decision = recommend(history, model, 1.0, 0.5)
+    seen = read(history)
+    decision = recommend(seen, loaded(model), policy_of())
     forecast = decision.forecast
     picture = png or history.with_suffix(".png")
     if forecast is not None:

@@ -32,6 +32,8 @@ Flags = npt.NDArray[np.bool_]
 
 #: Where libraries keep the weights [rows, cols, features].
 _WEIGHTS = ("_weights", "weights", "codebook")
+#: Scales beyond these are no RunContext's, see `oracle.types.MqeOfMean`.
+_LEAST_SCALE, _MOST_SCALE = 1e-150, 1e150
 #: Rows of the table whose residuals are held at once.
 _BLOCK_ROWS = 65_536
 
@@ -123,10 +125,17 @@ def _of_table(samples: FloatArray, ignore_mask: Flags | None) -> dict[str, Any]:
             f"the table has {n_bad} values that are not finite, the first at row {row}, column "
             f"{column}: fill them or leave their rows out, else no map can be measured on it"
         )
+    scale = None if n_bad else mqe_of_mean(known, ignore_mask)
+    if not n_bad and not (scale is not None and _LEAST_SCALE <= scale <= _MOST_SCALE):
+        _warn(
+            "the table has no scale, for its rows are all equal, or further apart than numbers "
+            "go: a map needs two different rows at least"
+        )
+        scale = None
     return {
         "n_samples": samples.shape[0],
         "n_features": _seen_features(samples, ignore_mask),
-        "mqe_of_mean": None if n_bad else mqe_of_mean(known, ignore_mask),
+        "mqe_of_mean": scale,
     }
 
 

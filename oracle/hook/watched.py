@@ -115,7 +115,7 @@ class WatchedRun:
 
         It rests on the plan and the table alone, so that `context` must tell `mqe_of_mean`, as
         `context_of` does. Nothing is stopped here unless the policy's `min_progress` and
-        `min_checkpoints` are 0.
+        `min_checkpoints` are 0, see `judges_plans`.
         """
         with self._lock:
             try:
@@ -131,8 +131,9 @@ class WatchedRun:
             except Exception as error:
                 self.problems.note_error("plan", "judge the plan", error)
                 return self._abstain(Reason.ERROR, "the plan could not be judged")
+            self._forecast = answer.forecast
             if answer.stop:
-                self.decision, self._forecast = answer, answer.forecast
+                self.decision = answer
                 self._verdicts.add(answer)
             return answer
 
@@ -283,6 +284,16 @@ class WatchedRun:
             message=f"No verdict: {why}.",
             policy=self._policy,
         )
+
+    @property
+    def judges_plans(self) -> bool:
+        """Whether its policy may stop it by `plan`, before the first report."""
+        return self._policy.judges_plans
+
+    @property
+    def forecast(self) -> Forecast | None:
+        """The last forecast: before the first report that of the plan, once `plan` was asked."""
+        return self._forecast
 
     @property
     def _is_stopped(self) -> bool:

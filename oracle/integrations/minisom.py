@@ -162,7 +162,8 @@ def train(
         settings: of `oracle.watch`, e.g. population, policy, run_id, url.
 
     Returns:
-        The run, ended: `.fitness()`, `.summary()`, `.state`. Its epochs count sample updates.
+        The run, ended: `.fitness()`, `.summary()`, `.state`. Its epochs count sample updates. A
+        policy that judges plans may stop it before the first.
 
     Raises:
         ValueError, TypeError: MiniSom's own, for input it refuses.
@@ -180,6 +181,8 @@ def train(
     at = {*checkpoints, total}
     order = {"random_order": random_order, "use_epochs": use_epochs, "fixed_points": fixed_points}
     with watch(total_epochs=total, context=context, **settings) as run:
+        if run.judges_plans and run.plan().stop:
+            return run
         for done in steps(som, data, num_iteration, **order):  # type: ignore[arg-type]
             if done in at:
                 values = _measured(som, data, run)

@@ -86,6 +86,10 @@ def early_stop(
         watch: `oracle.watch`, or one with settings bound already.
         settings: of `oracle.watch`, e.g. population, policy, run_id, url. With a population the
             policy is that of a search that ranks by the forecast, unless one is given.
+
+    Returns:
+        Its `.run.plan()` forecasts the run before `train` is called. Where the policy judges plans
+        and stops this one, `.run.state` is "stopped" by now; else NexusSOM first asks at a fifth.
     """
     if settings.get("population") is not None:
         settings = {"policy": policy_for(("score",)), **settings}
@@ -94,7 +98,10 @@ def early_stop(
         som = _of_parameters(som) if isinstance(som, Mapping) else som
         total = iterations(som, len(data))
     context = context_of(som, data, ignore_mask=ignore_mask)
-    return EarlyStop(watch(total_epochs=total, context=context, **settings), total)
+    run = watch(total_epochs=total, context=context, **settings)
+    if run.judges_plans and run.plan().stop:
+        run.finish()
+    return EarlyStop(run, total)
 
 
 def iterations(som: Any, n_samples: int) -> int:

@@ -111,6 +111,11 @@ class Policy(Frozen):
         """Share of the population that counts as good."""
         return GOOD
 
+    @property
+    def judges_plans(self) -> bool:
+        """Whether a run may be stopped before its first checkpoint."""
+        return self.min_checkpoints == 0 and self.min_progress == 0.0
+
     @model_validator(mode="before")
     @classmethod
     def _own_settings_only(cls, given: Any) -> Any:

@@ -69,6 +69,19 @@ def test_a_stopped_run_is_the_prefix_of_the_whole_one(data: np.ndarray) -> None:
     assert np.array_equal(mine.get_weights(), theirs.get_weights())
 
 
+def test_a_plan_that_is_judged_may_stop_a_run_before_its_first_update(data: np.ndarray) -> None:
+    bold = {"min_checkpoints": 0, "min_progress": 0.0, "control": 0.0}
+    policy = Policy(threshold=1e-6, caution=1e-6, **bold)
+    mine, theirs = som(), som()
+    run = train(mine, data, 400, model=StandIn(), policy=policy)
+    assert (run.state, run.fitness().censored) == ("stopped", True)
+    assert run.decision is not None
+    assert run.decision.expected_saving == 1.0
+    assert np.array_equal(mine.get_weights(), theirs.get_weights())
+    lenient = train(mine, data, 400, model=StandIn(), policy=Policy(threshold=1000, **bold))
+    assert lenient.state == "finished"
+
+
 def test_minisoms_own_errors_are_the_users(data: np.ndarray) -> None:
     with pytest.raises(ValueError, match="num_iteration must be > 1"):
         train(som(), data, 0, model=StandIn())

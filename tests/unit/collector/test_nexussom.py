@@ -118,6 +118,21 @@ def test_a_stop_ends_the_run_and_marks_it(configuration: dict[str, Any], data: n
     assert stop(recorded) == (True, score)  # asked again, it stays with its answer
 
 
+def test_a_plan_that_is_judged_may_stop_a_run_that_has_not_begun(
+    configuration: dict[str, Any], data: np.ndarray
+) -> None:
+    bold = Policy(threshold=1e-6, caution=1e-7, control=0, min_checkpoints=0, min_progress=0.0)
+    stop = early_stop(configuration, data, model=StandIn(), policy=bold)
+    assert (stop.run.state, stop.run.fitness().censored) == ("stopped", True)
+    _, stopped, score = train(stop, checkpoints_of(configuration))
+    assert stopped
+    assert f"{score:.3f}"
+    waits = early_stop(configuration, data, model=StandIn())
+    assert not waits.run.plan().stop
+    assert waits.run.forecast is not None
+    assert waits.run.state == "live"
+
+
 def test_the_score_is_lower_for_the_better_run() -> None:
     def score(factor: float) -> float:
         checkpoints = checkpoints_of(CONFIGURATIONS[0])[:10]

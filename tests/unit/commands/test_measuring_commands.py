@@ -72,10 +72,69 @@ def test_predict_and_evaluate_a_sequence_say_the_same(
     assert decision["message"] in out
 
 
+def test_predict_takes_a_plan_in_place_of_a_history(oracle: Any, model: str, samples: str) -> None:
+    plan = ("--table", samples, "--map", "6x5", "--passes", "10", "--batch-size", "1")
+    schedule = ("--learning-rate", "0.5:0.01", "--radius", "2")
+    code, out, _ = oracle("predict", *plan, *schedule, "--model", model)
+    assert code == 0
+    assert "from the plan alone" in out
+    code, out, _ = oracle("predict", *plan, *schedule, "--model", model, "--json")
+    forecast = json.loads(out)["forecast"]
+    assert (forecast["n_checkpoints"], forecast["progress"]) == (0, 0.0)
+    _, out, _ = oracle("predict", "--table", samples, "--model", model, "--json")
+    assert json.loads(out)["forecast"]["final"] != forecast["final"]  # the plan counts
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("data") / "samples.csv"
+    np.savetxt(path, np.random.default_rng(0).normal(size=(60, 3)), delimiter=",")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--map", "ten"], "`--map` must be ROWSxCOLS"),
+        (["--map", "0x4"], "`--map` must be ROWSxCOLS"),
+        (["--passes", "nan"], "`--passes` must be above 0"),
+        (["--passes", "-1"], "`--passes` must be above 0"),
+        (["--batch-size", "61"], "at most the 60 samples"),
+        (["--learning-rate", "fast"], "`--learning-rate` must be START:END"),
+        (["--radius", "inf:1"], "`--radius` must be START:END"),
+        (["history.json"], "`--table` must be left out beside a history"),
+    ],
+)
+def test_a_plan_that_does_not_fit_is_told_by_its_option(
+    oracle: Any, model: str, samples: str, options: list[str], said: str
+) -> None:
+    code, _, err = oracle("predict", *options, "--table", samples, "--model", model)
+    assert (code, len(err.strip().splitlines())) == (2, 1)
+    assert said in err
+
+
+def test_tables_that_no_map_can_be_trained_on(oracle: Any, model: str, tmp_path: Path) -> None:
+    path = tmp_path / "samples.csv"
+    for text, said in (
+        ("1,2,3\n", "two different rows"),
+        ("1,2,3\n1,2,3\n", "two different rows"),
+        ("1,2,3\n1,,3\n", "must be a finite number"),
+        ("1,2,3\n1,nan,3\n", "must be a finite number"),
+        ("1,2,3\n1,b,3\n", "must be a finite number"),
+        ("", "holds none"),
+    ):
+        path.write_text(text)
+        code, _, err = oracle("predict", "--no-header", "--table", str(path), "--model", model)
+        assert (code, len(err.strip().splitlines())) == (2, 1), text
+        assert said in err
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
         (["predict", "nowhere.json"], "nowhere.json"),
+        (["predict"], "nothing to go by"),
+        (["predict", "--map", "3x3"], "nothing to go by"),
         (["evaluate"], "--sequence"),
         (["replay", "--dataset", "nowhere.csv"], "nowhere.csv"),
         (["replay", "--dataset", "x.csv", "--checks", "0.5,0.1"], "increasing"),

@@ -425,6 +425,48 @@ def test_the_first_default_is_relative_where_the_scale_is_known() -> None:
     assert policy(context=known, policy="threshold") == Policy()  # raw where it is asked for
 
 
+PLAN = {"mqe_of_mean": 1.0, "map_rows": 5, "map_cols": 5}
+
+
+def test_the_plan_is_forecast_before_the_first_report() -> None:
+    with watch(total_epochs=10, context=PLAN, model=StandIn()) as run:
+        assert run.forecast is None
+        answer = run.plan()
+        assert (answer.stop, answer.progress) == (False, 0.0)
+        assert run.forecast == answer.forecast
+        assert run.forecast is not None
+        assert run.forecast.n_checkpoints == 0
+        assert run.decision is None  # nothing was decided on
+        good(run, 1)
+        assert run.forecast.n_checkpoints == 1
+        with pytest.warns(OracleWarning, match="`plan` was called after the first report"):
+            assert run.plan() is run.decision
+
+
+def test_a_policy_that_judges_plans_may_stop_a_run_that_has_not_begun(tmp_path: Path) -> None:
+    shared = Population(tmp_path / "runs.db")
+    bold = Policy(min_checkpoints=0, min_progress=0.0, threshold=0.3, caution=0.3, control=0.0)
+    assert not Policy().judges_plans
+    with watch(total_epochs=10, context=PLAN, policy=bold, population=shared, model=StandIn()) as r:
+        assert r.judges_plans
+        assert r.plan().stop
+    assert r.state == "stopped"
+    fitness = r.fitness()
+    assert fitness.censored
+    assert fitness.mqe == r.forecast.median("final_mqe")  # type: ignore[union-attr]
+    assert "stopped at 0% of its budget" in r.summary()
+    assert [o.censored for o in shared.reference("default").outcomes] == [True]
+
+
+@pytest.mark.parametrize("context", [None, {}, {"map_rows": 5}])
+def test_a_plan_without_a_scale_is_told_and_harms_nothing(context: dict[str, Any] | None) -> None:
+    with watch(total_epochs=10, context=context, model=StandIn()) as run:
+        with pytest.warns(OracleWarning, match=r"mqe_of_mean|nothing else to go by"):
+            assert run.plan().reason is Reason.ERROR
+        good(run, 1)
+    assert run.problems.counts["plan"] == 1
+
+
 def test_reports_after_the_end_are_ignored() -> None:
     with watch(total_epochs=10, model=StandIn()) as run:
         good(run, 10)
