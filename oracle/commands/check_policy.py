@@ -30,7 +30,7 @@ def check_policy(
     """Replay a policy on past runs; exit 1 where it would have stopped the best of one."""
     from oracle.commands.replay import numbers
     from oracle.evaluation.recorded import by_table, populations, record
-    from oracle.evaluation.replay import COLUMNS, by_decide, tally
+    from oracle.evaluation.replay import COLUMNS, by_decide, cut_short, tally
     from oracle.evaluation.savings import figures, too_few
     from oracle.forecast.forecaster import Oracle
     from oracle.history.dataset import counted, read_dataset
@@ -54,8 +54,9 @@ def check_policy(
     for runs in tables:
         table = record(runs, oracle, when, rule.good_share, weights)
         for population in populations(table, population_size):
-            stopped = stops(population)
-            counts.append(tally(population, stopped))
+            ended = stops(population)
+            counts.append(tally(population, ended))
+            stopped = cut_short(ended, population.n_checks)
             names.append(population.table)
             best = int(population.final.argmin())
             if stopped[best] < population.n_checks:

@@ -23,6 +23,7 @@ RISKS = "0.001,0.002,0.003,0.005,0.007,0.01,0.0125,0.015,0.02,0.025,0.03,0.04,0.
 IN_STEP, ONE_BY_ONE = "oracle, population in step", "oracle, one after another"
 BOOSTED = "boosting, one after another"
 THRESHOLD, PARETO, CLAIRVOYANT = "oracle, threshold (raw)", "oracle, pareto", "clairvoyant"
+CONVERGED, ONE_CONVERGED = "oracle, converged alone", "oracle, one after another + converged"
 THRESHOLDS, PARETO_RISKS = (0.5, 1.0, 2.0), (0.01, 0.05)
 
 
@@ -33,6 +34,15 @@ def replay(
     good: Annotated[float, typer.Option(help="Share of a population that counts as good.")] = 0.1,
     checks: Annotated[str, typer.Option(help="Progress of the checks.")] = "0.1,0.2,0.3,0.5,0.7",
     risks: Annotated[str, typer.Option(help="Risks on the curve.")] = RISKS,
+    converged: Annotated[
+        str | None,
+        typer.Option(
+            help="End runs, too, when the rest is worth less than each of these, quality score."
+        ),
+    ] = None,
+    converged_risk: Annotated[
+        float, typer.Option(help="... with P(it is worth more) at most this.")
+    ] = 0.05,
     lost: Annotated[str, typer.Option(help="Limits on good runs lost.")] = "0.01,0.05",
     confidence: Annotated[
         float, typer.Option(help="Of the upper bound that the risk is chosen by.")
@@ -61,7 +71,8 @@ def replay(
     from oracle.history.dataset import read_dataset
     from oracle.pictures.report import OTHER_HALF
 
-    for option, value in (("--good", good), ("--confidence", confidence)):
+    shares = (("--good", good), ("--confidence", confidence), ("--converged-risk", converged_risk))
+    for option, value in shares:
         if not 0.0 < value < 1.0:
             raise OracleError(must_be(option, "between 0 and 1", value))
     when = numbers("--checks", checks)
@@ -69,6 +80,8 @@ def replay(
     oracle = Oracle.load(model)
     tables, excluded = by_table(read_dataset(dataset), population_size)
     policies = _policies(numbers("--risks", risks), good, baselines, train_dataset, tables)
+    if converged is not None:
+        policies |= _converging(numbers("--converged", converged), converged_risk, good)
 
     def seen(tables: Sequence[list[Run]]) -> Iterator[Recorded]:
         for runs in tables:
@@ -170,6 +183,19 @@ def _policies(
     return policies
 
 
+def _converging(epsilons: Sequence[float], risk: float, good: float) -> dict[Setting, StopPolicy]:
+    """End runs that have converged: for no other reason, and beside the default risk."""
+    from oracle.evaluation.replay import Setting, one_after_another, when_converged
+    from oracle.types import PopulationPolicy
+
+    policies: dict[Setting, StopPolicy] = {}
+    for epsilon in epsilons:
+        policy = PopulationPolicy(good=good, control=0.0, converged=epsilon, converged_risk=risk)
+        policies[Setting(CONVERGED, epsilon)] = when_converged(policy)
+        policies[Setting(ONE_CONVERGED, epsilon)] = one_after_another(policy)
+    return policies
+
+
 def _as_dict(
     facts: dict[str, Any], tallies: Tallies, chosen: dict[float, list[Chosen]]
 ) -> dict[str, Any]:
@@ -228,6 +254,8 @@ def _print(facts: dict[str, Any], tallies: Tallies, chosen: dict[float, list[Cho
         print(f"{name:34}{head[34:]}")
         for setting, figures in curve(tallies, name):
             print(_line(setting.label or f"{setting.value:g}", figures))
+            if figures["converged"].value:
+                print(_converged(figures))
 
 
 def _about(facts: dict[str, Any]) -> str:
@@ -246,6 +274,14 @@ def _line(name: str, figures: dict[str, Estimate]) -> str:
         f"{name:34}{saved.value:6.1%} {_span(saved, '4.0%', '4.0%'):10}"
         f"{figures['compute_saved'].value:9.1%}{figures['bad_saved'].value:10.1%}"
         f"{lost.value:7.2%} {_span(lost, '4.1%', '5.1%'):11}{figures['regret'].value:9.4f}"
+    )
+
+
+def _converged(figures: dict[str, Estimate]) -> str:
+    return (
+        f"{'':34}{figures['converged'].value:6.1%} converged; of these "
+        f"{figures['gained_more'].value:.1%} would have gained more, "
+        f"on average {figures['given_up'].value:+.4f}"
     )
 
 

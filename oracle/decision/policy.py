@@ -1,8 +1,9 @@
 """Decide what to do with a run: pure functions of history, forecast, reference and policy.
 
 One order holds for every rule: doubts first (each one abstains), then the rule's own verdict,
-then patience, the protection of the current best, and the control share. Nothing but the last
-step ever says stop, and a better forecast never makes a stop more likely.
+then patience, the protection of the current best, and the control share; a run that may go on
+may have converged. Nothing but the last step ever says stop, and a better forecast never makes a
+stop more likely.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from oracle.decision.convergence import converged
 from oracle.decision.rules import RULES, Generation, Others, Verdict, draw_scores
 from oracle.errors import InvalidHistory, must_be
 from oracle.forecast.quantiles import quantiles_of
@@ -66,7 +68,9 @@ def decide(
     if unsure is not None or forecast is None:
         return _decision(history, forecast, policy, unsure or _NO_MODEL, 0)
     verdict = RULES[policy.name](forecast, others, policy, without)
-    return _conclude(history, forecast, policy, verdict, previous)
+    scale = others.mqe_of_mean if others else None
+    end = converged(history, forecast, policy, without, scale)
+    return _conclude(history, forecast, policy, verdict, previous, end)
 
 
 def decide_population(
@@ -116,7 +120,9 @@ def decide_population(
     return [
         _decision(h, f, policy, d or _NO_MODEL, 0)
         if d is not None or f is None
-        else _conclude(h, f, policy, generation.verdict(place[i]), c)
+        else _conclude(
+            h, f, policy, generation.verdict(place[i]), c, converged(h, f, policy, without, scale)
+        )
         for i, (h, f, d, c) in enumerate(zip(histories, forecasts, doubts, counts, strict=True))
     ]
 
@@ -268,16 +274,24 @@ def is_control(history: History, share: float) -> bool:
 
 
 def _conclude(
-    history: History, forecast: Forecast, policy: Policy, verdict: Verdict, previous: int
+    history: History,
+    forecast: Forecast,
+    policy: Policy,
+    verdict: Verdict,
+    previous: int,
+    end: Verdict | None = None,
 ) -> Decision:
     """Apply the protection of the best, patience and the control share to a verdict.
 
-    Control comes last: a run that is let run on for another reason measures no stop.
+    Control comes last: a run that is let run on for another reason measures no stop. A run that
+    has converged (`end`) loses nothing, so that the best need no protection from it; a control
+    runs on.
     """
-    if verdict.action is not Action.STOP:
-        return _decision(history, forecast, policy, verdict, 0)
     below = previous + 1
-    if verdict.best:
+    if verdict.action is not Action.STOP:
+        if end is None:
+            return _decision(history, forecast, policy, verdict, 0)
+    elif verdict.best:
         why = f"it is expected to be the best run so far, although {verdict.why}"
         verdict = verdict._replace(action=Action.CONTINUE, reason=Reason.BEST, why=why)
     elif below < policy.patience:
@@ -286,6 +300,9 @@ def _conclude(
     elif is_control(history, policy.control):
         why = f"it was drawn to run on as a control, although {verdict.why}"
         verdict = verdict._replace(action=Action.CONTINUE, reason=Reason.CONTROL, why=why)
+    may_end = below >= policy.patience and not is_control(history, policy.control)
+    if end is not None and may_end and verdict.action is not Action.STOP:
+        verdict = end._replace(p=verdict.p)
     return _decision(history, forecast, policy, verdict, below)
 
 

@@ -63,7 +63,8 @@ class Tally:
 
     Attributes:
         finished, stopped, live, left, abandoned: runs by state.
-        saved: share of all ended runs' budgets that the stops saved, 0..1.
+        saved: share of all ended runs' budgets that stopped and converged ones saved, 0..1.
+        converged: those of the finished that have.
         name: of the population.
         others: where it has no run: the populations that are there.
     """
@@ -74,6 +75,7 @@ class Tally:
     saved: float
     left: int = 0
     abandoned: int = 0
+    converged: int = 0
     name: str = ""
     others: tuple[str, ...] = ()
 
@@ -83,7 +85,9 @@ class Tally:
             there = f"; there are {', '.join(self.others)}" if self.others else ""
             return f"no run of a population {self.name!r}{there}"
         told = f"{self.stopped} of {runs} runs stopped, {self.saved:.0%} of all epochs saved"
-        rest = ((self.live, "still live"), (self.abandoned, "abandoned"))
+        rest = (
+            (self.converged, "converged"), (self.live, "still live"), (self.abandoned, "abandoned"),
+        )  # fmt: skip
         return told + "".join(f", {n} {what}" for n, what in rest if n)
 
 

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from oracle.decision.convergence import has_converged
 from oracle.decision.policy import doubt
 from oracle.decision.rules import draw_scores
 from oracle.errors import DatasetError, must_be
@@ -126,6 +127,14 @@ class Recorded:
                 [0.0 if h is None else policy.risk_at(h.progress or 0.0) for h in row]
                 for row in self.prefixes
             ]
+        )
+
+    def converged(self, policy: Policy) -> npt.NDArray[np.bool_]:
+        """[check, run] where a run has converged under a policy that may judge it."""
+        if policy.converged == 0.0 or not self.draws.shape[2]:
+            return np.zeros(self.last.shape, dtype=bool)
+        return np.asarray(
+            self.may_judge(policy) & has_converged(self.last, self.draws, policy), dtype=bool
         )
 
     def may_judge(self, policy: Policy) -> npt.NDArray[np.bool_]:

@@ -11,7 +11,9 @@ no more than that:
 
 Epochs are counted as the share of each run's own budget, since libraries count differently;
 compute weighs a run by sample updates x neurons x features. A stop costs the nominal progress
-of its check. Good are the truly best `good` of a population by the quality score.
+of its check. Good are the truly best `good` of a population by the quality score. A run that has
+converged is kept as it is at its check, and lost only where waiting would have gained more than it
+was said to.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from oracle.decision.convergence import present
 from oracle.decision.policy import decide, outcome_of
 from oracle.decision.ranking import p_good, p_good_jointly
 from oracle.evaluation.recorded import Array, Recorded, scale_of
@@ -31,7 +34,24 @@ from oracle.types import Outcome, Policy, PopulationPolicy, Reference, Run
 
 #: [run] index of the check a run was stopped at; the number of checks = never.
 Stops = npt.NDArray[np.int64]
-StopPolicy = Callable[[Recorded], Stops]
+
+
+class Ended(NamedTuple):
+    """Where runs end under a policy that ends those that have converged, too.
+
+    Attributes:
+        at: [run] the check, as `Stops`.
+        converged: [run] whether it was kept there as it is.
+        epsilon: what waiting was to be worth less than, quality score.
+    """
+
+    at: Stops
+    converged: npt.NDArray[np.bool_]
+    epsilon: float
+
+
+#: ... `Stops` alone where it ends no run as converged.
+StopPolicy = Callable[[Recorded], Stops | Ended]
 
 # -- our policies -----------------------------------------------------------------------------
 
@@ -42,32 +62,50 @@ def one_after_another(policy: PopulationPolicy) -> StopPolicy:
     The arithmetic of `decide` with the `population` rule on arrays (a test holds them equal).
     """
 
-    def stops(population: Recorded) -> Stops:
-        judge = population.may_judge(policy)
+    def stops(population: Recorded) -> Stops | Ended:
+        judge, ended = population.may_judge(policy), population.converged(policy)
         result = np.full(population.n_runs, population.n_checks)
+        converged = np.zeros(population.n_runs, dtype=bool)
         risks = population.risks(policy)
         values, spreads = np.empty(population.n_runs), np.zeros(population.n_runs)
         for i in range(population.n_runs):
             values[i] = population.final[i]
             below = 0
             for c in range(population.n_checks):
-                if not judge[c, i] or i < policy.startup_runs:
-                    below = 0
+                unlikely = best = False
+                if judge[c, i] and i >= policy.startup_runs:
+                    p = p_good(
+                        population.draws[c, i],
+                        values[:i],
+                        spreads[:i],
+                        population.n_runs,
+                        policy.good,
+                    )
+                    best = bool(population.medians[c, i] < values[:i].min())
+                    unlikely = bool(p < risks[c, i])
+                below = below + 1 if unlikely or ended[c, i] else 0
+                if below < policy.patience:
                     continue
-                p = p_good(
-                    population.draws[c, i],
-                    values[:i],
-                    spreads[:i],
-                    population.n_runs,
-                    policy.good,
-                )
-                best = population.medians[c, i] < values[:i].min()
-                below = below + 1 if p < risks[c, i] else 0
-                if below >= policy.patience and not best:
+                if unlikely and not best:
                     result[i], values[i] = c, population.medians[c, i]
                     spreads[i] = population.spreads[c, i]
                     break
-        return result
+                if ended[c, i]:
+                    result[i], values[i], converged[i] = c, population.last[c, i], True
+                    break
+        return _ended(result, converged, policy)
+
+    return stops
+
+
+def when_converged(policy: Policy) -> StopPolicy:
+    """Runs end when they have converged, and for no other reason."""
+
+    def stops(population: Recorded) -> Ended:
+        ended = population.converged(policy)
+        converged = np.asarray(ended.any(axis=0))
+        at = np.where(converged, ended.argmax(axis=0), population.n_checks)
+        return Ended(at, converged, policy.converged)
 
     return stops
 
@@ -78,33 +116,39 @@ def in_step(policy: PopulationPolicy) -> StopPolicy:
     The arithmetic of `decide_population` on arrays (a test holds them equal).
     """
 
-    def stops(population: Recorded) -> Stops:
-        judge = population.may_judge(policy)
+    def stops(population: Recorded) -> Stops | Ended:
+        judge, ended = population.may_judge(policy), population.converged(policy)
         result = np.full(population.n_runs, population.n_checks)
+        converged = np.zeros(population.n_runs, dtype=bool)
         risks = population.risks(policy)
         below = np.zeros(population.n_runs, dtype=np.int64)
-        stopped_at = np.zeros(population.n_runs, dtype=np.int64)
+        values, spreads = np.zeros(population.n_runs), np.zeros(population.n_runs)
         everybody = np.arange(population.n_runs)
         for c in range(population.n_checks):
             live = (result == population.n_checks) & np.isfinite(population.medians[c])
             out = result < population.n_checks
-            if not live.any() or live.sum() + out.sum() <= policy.startup_runs:
-                continue
-            p = p_good_jointly(
-                population.draws[c, live],
-                population.medians[stopped_at[out], everybody[out]],
-                population.spreads[stopped_at[out], everybody[out]],
-                population.n_runs,
-                policy.good,
-            )
-            rows = everybody[live]
-            bar = population.medians[c, live].min()
             wanted = np.zeros(population.n_runs, dtype=bool)
-            wanted[rows] = (p < risks[c, rows]) & judge[c, rows]
-            below = np.where(wanted, below + 1, 0)
-            stop = wanted & (below >= policy.patience) & (population.medians[c] > bar)
-            result[stop], stopped_at[stop] = c, c
-        return result
+            bar = np.inf
+            if live.any() and live.sum() + out.sum() > policy.startup_runs:
+                p = p_good_jointly(
+                    population.draws[c, live],
+                    values[out],
+                    spreads[out],
+                    population.n_runs,
+                    policy.good,
+                )
+                rows = everybody[live]
+                bar = min(population.medians[c, live].min(), values[out].min(initial=np.inf))
+                wanted[rows] = (p < risks[c, rows]) & judge[c, rows]
+            may_end = ended[c] & live
+            below = np.where(wanted | may_end, below + 1, 0)
+            late = below >= policy.patience
+            stop = wanted & late & (population.medians[c] > bar)
+            end = may_end & late & ~stop
+            result[stop | end], converged[end] = c, True
+            values[stop], spreads[stop] = population.medians[c, stop], population.spreads[c, stop]
+            values[end] = population.last[c, end]
+        return _ended(result, converged, policy)
 
     return stops
 
@@ -113,8 +157,9 @@ def by_decide(policy: Policy) -> StopPolicy:
     """Runs one after another, each decision by `decide` itself: for every policy there is."""
     policy = policy.model_copy(update={"control": 0.0})
 
-    def stops(population: Recorded) -> Stops:
+    def stops(population: Recorded) -> Stops | Ended:
         result = np.full(population.n_runs, population.n_checks)
+        converged = np.zeros(population.n_runs, dtype=bool)
         outcomes: list[Outcome] = []
         scale = common_scale(scale_of(run) for run in population.runs)
         for i, run in enumerate(population.runs):
@@ -129,13 +174,24 @@ def by_decide(policy: Policy) -> StopPolicy:
                 decision = decide(history, forecast, reference, policy, previous=below)
                 below = decision.below_risk
                 if decision.stop and forecast is not None:
-                    result[i] = c
-                    outcome = outcome_of(history, forecast, policy, mqe_of_mean=scale)
+                    result[i], converged[i] = c, decision.converged
+                    outcome = present(history, decision) or outcome_of(
+                        history, forecast, policy, mqe_of_mean=scale
+                    )
                     break
             outcomes.append(outcome)
-        return result
+        return _ended(result, converged, policy)
 
     return stops
+
+
+def _ended(at: Stops, converged: npt.NDArray[np.bool_], policy: Policy) -> Stops | Ended:
+    return Ended(at, converged, policy.converged) if policy.converged else at
+
+
+def cut_short(ended: Stops | Ended, n_checks: int) -> Stops:
+    """[run] the check each run was cut short at; a run that has converged never was."""
+    return np.where(ended.converged, n_checks, ended.at) if isinstance(ended, Ended) else ended
 
 
 def outcome_of_run(run: Run) -> Outcome:
@@ -164,20 +220,31 @@ COLUMNS = (
     "bad",  # runs that are not good
     "bad_saved",
     "good",
-    "lost",  # good runs stopped
+    "lost",  # good runs stopped, or ended as converged although they would have gained more
     "regret",  # best kept minus best of all, quality score
     "populations",
+    "converged",  # runs ended as converged
+    "gained_more",  # ... that would have gained more than they were said to
+    "given_up",  # ... quality score that waiting would have gained them, less what it would cost
 )
 
 
-def tally(population: Recorded, stops: Stops) -> Array:
+def tally(population: Recorded, ended: Stops | Ended) -> Array:
     """Count one population under one policy, in COLUMNS."""
+    if not isinstance(ended, Ended):
+        ended = Ended(ended, np.zeros(population.n_runs, dtype=bool), 0.0)
+    stops, converged, epsilon = ended
     spent = np.array([*population.checks, 1.0])[stops]
     saved = 1.0 - spent
-    kept = stops == population.n_checks
+    whole = stops == population.n_checks
+    kept = whole | converged
     good = population.is_good
+    value = population.final.copy()
+    value[converged] = population.last[stops[converged], np.flatnonzero(converged)]
+    given_up = value - population.final
+    more = converged & (given_up > epsilon)
     # With nothing kept the user still holds the map with the best stopped value.
-    best_kept = population.final[kept].min() if kept.any() else population.final.max()
+    best_kept = value[kept].min() if kept.any() else population.final.max()
     return np.array(
         [
             population.n_runs,
@@ -187,9 +254,12 @@ def tally(population: Recorded, stops: Stops) -> Array:
             (~good).sum(),
             saved[~good].sum(),
             good.sum(),
-            (good & ~kept).sum(),
+            (good & (~kept | more)).sum(),
             best_kept - population.final.min(),
             1.0,
+            converged.sum(),
+            more.sum(),
+            given_up.sum(),
         ]
     )
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from oracle.evaluation.baselines import Baseline, Boosting, CurveFit
 from oracle.evaluation.recorded import Array, Recorded
-from oracle.evaluation.replay import Setting, StopPolicy, Stops, clairvoyant
+from oracle.evaluation.replay import Ended, Setting, StopPolicy, Stops, clairvoyant
 from oracle.history.quality_score import n_good, scores_of
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class BoostingDraws:
     def __call__(self, policy: StopPolicy) -> StopPolicy:
         """Replay `policy` on the baseline's draws."""
 
-        def stops(population: Recorded) -> Stops:
+        def stops(population: Recorded) -> Stops | Ended:
             if self._for is not population or self._view is None:
                 self._for, self._view = population, self._seen(population)
             return policy(self._view)

@@ -23,6 +23,9 @@ FIGURES = {
     "bad_saved": ("bad_saved", "bad"),
     "lost": ("lost", "good"),
     "regret": ("regret", "populations"),
+    "converged": ("converged", "runs"),
+    "gained_more": ("gained_more", "converged"),
+    "given_up": ("given_up", "converged"),
 }
 RESAMPLES = 2000
 #: Two-sided share of the intervals that are printed.
@@ -220,7 +223,7 @@ def _counts(tallies: Tallies, row: int | None) -> Array:
     counts: Array = tallies.counts[row or 0].copy()
     if row is not None:
         return counts
-    for name in ("saved", "compute_saved", "bad_saved", "lost", "regret"):
+    for name in {above for above, _ in FIGURES.values()}:
         counts[:, COLUMNS.index(name)] = 0.0
     return counts
 

@@ -105,6 +105,7 @@ class LocalJudge:
         self._log = DecisionLog(log) if log is not None else None
         self._forecast: Forecast | None = None
         self._held = False
+        self._converged_at: float | None = None
         # A file that hangs is left alone for a while, as a server is.
         self._circuit = circuit_of(f"population {population.path}") if population else None
 
@@ -134,6 +135,7 @@ class LocalJudge:
                 "note a held stop",
                 lambda shared: shared.hold(self._name, self._run_id, history.progress),
             )
+        self._converged_at = decision.progress if decision.converged else None
         if self._log is not None:
             try:
                 self._log.append(history, reference, previous, decision)
@@ -158,7 +160,9 @@ class LocalJudge:
             if outcome.censored and self._forecast is not None:
                 estimate = outcome_of(history, self._forecast, self._policy, mqe_of_mean=scale)
                 outcome = outcome.model_copy(update={"spread": estimate.spread})
-            progress = 1.0 if state == "finished" else history.progress
+            progress = history.progress
+            if state == "finished":
+                progress = 1.0 if self._converged_at is None else self._converged_at
             self._shared(
                 "enter how the run ended",
                 lambda shared: shared.end(

@@ -135,7 +135,7 @@ class Population:
         Args:
             name: the population.
             outcome: its values, or its forecast where it was stopped.
-            progress: share of the budget used.
+            progress: share of the budget used; a finished run that used less has converged.
             mqe_of_mean: scale of the table, where known.
             left: it was ended by a rule of its own before its budget.
             reason: why it was not stopped at most of its checks, "word: sentence".
@@ -239,13 +239,15 @@ class Population:
         """Count the population's runs and what the stops saved."""
         with self._file.reading() as db:
             rows = db.execute(
-                "SELECT state, count(*), coalesce(sum(1 - coalesce(progress, 1)), 0) FROM run"
-                " WHERE population = ? GROUP BY state",
+                "SELECT state, count(*), coalesce(sum(1 - coalesce(progress, 1)), 0),"
+                " sum(coalesce(progress, 1) < 1) FROM run WHERE population = ? GROUP BY state",
                 (name,),
             ).fetchall()
-        runs = Counter({state: count for state, count, _ in rows})
+        runs = Counter({state: count for state, count, *_ in rows})
         ended = runs["finished"] + runs["left"] + runs["stopped"]
-        saved = sum(share for state, _, share in rows if state == "stopped")
+        # Of finished runs those end before their budget that have converged.
+        early = {state: (saved, n) for state, _, saved, n in rows}
+        saved = sum(early.get(state, (0.0, 0))[0] for state in ("stopped", "finished"))
         return Tally(
             finished=runs["finished"],
             stopped=runs["stopped"],
@@ -254,6 +256,7 @@ class Population:
             left=runs["left"],
             abandoned=runs["abandoned"],
             name=name,
+            converged=early.get("finished", (0.0, 0))[1],
             others=() if rows else self.names(),
         )
 

@@ -162,7 +162,8 @@ class WatchedRun:
     def fitness(self) -> Fitness:
         """Give the values of the map as it is, or, of a run that was stopped, the forecast.
 
-        The forecast is marked censored, and so are the last values of an abandoned run.
+        The forecast is marked censored, and so are the last values of an abandoned run. A run
+        that has converged is finished.
         """
         with self._lock:
             scale = self.context.mqe_of_mean
@@ -190,6 +191,9 @@ class WatchedRun:
                 share = self.decision.progress
                 at = f" at {share:.0%} of its budget" if share is not None else ""
                 head = f"stopped{at} ({self.decision.reason.value})"
+            elif self._has_converged and self.decision is not None:
+                share = self.decision.progress
+                head = f"converged at {share:.0%} of its budget"
             elif self.decision is None:
                 problem = next(iter(self.problems.messages.values()), "")
                 head = "nothing was reported" + (f" ({problem.rstrip('.')})" if problem else "")
@@ -217,7 +221,8 @@ class WatchedRun:
     ) -> None:
         with self._lock:
             # A pruned trial leaves by an exception, too: a stop that was obeyed is an end.
-            self._end(given_up=kind is not None and not self._is_stopped)
+            obeyed = self._is_stopped or self._has_converged
+            self._end(given_up=kind is not None and not obeyed)
 
     # -- what happens inside --------------------------------------------------------------
 
@@ -297,9 +302,14 @@ class WatchedRun:
 
     @property
     def _is_stopped(self) -> bool:
+        """Whether its forecast stands for it: a run that has converged needs none."""
         if self.state == "live":
-            return self.decision is not None and self.decision.stop
+            return self.decision is not None and self.decision.stop and not self._has_converged
         return self.state == "stopped"
+
+    @property
+    def _has_converged(self) -> bool:
+        return self.decision is not None and self.decision.converged
 
     def _take_final(self, mqe: Value, error: Value, dead: Value) -> None:
         with self._protected("finish", "take the final values"):
@@ -317,7 +327,7 @@ class WatchedRun:
                 self.state = "abandoned"
             elif self._is_stopped:
                 self.state = "stopped"
-            elif self._final is not None or self._seen.is_whole:
+            elif self._final is not None or self._seen.is_whole or self._has_converged:
                 self.state = "finished"
             else:
                 self.state = "left"

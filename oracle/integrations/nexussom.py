@@ -54,7 +54,7 @@ class EarlyStop:
                 decision = self._report(checkpoints)
         except Exception as error:
             self.run.problems.note_error("checkpoints", "read the checkpoints", error)
-        if self.run.state == "stopped":
+        if self.run.decision is not None and self.run.decision.stop:
             score = _score(self.run.decision)
             return True, nan if score is None else score
         return False, _score(decision)

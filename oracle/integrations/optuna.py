@@ -200,6 +200,18 @@ class OraclePruner(BasePruner):
             self.problems.note_error("prune", "judge the trial", error)
             return False
 
+    def has_converged(self, trial: Trial) -> bool:
+        """Whether what is left of a trial is worth next to nothing, as of `should_prune`.
+
+        Such a trial is not pruned, for it would lose its value: leave the loop and return it. It
+        needs a policy with `converged`.
+        """
+        try:
+            return self._judged(trial.study).has_converged(trial._trial_id)
+        except Exception as error:
+            self.problems.note_error("converged", "look up the trial", error)
+            return False
+
     def summary(self, study: Study | None = None) -> str:
         """Tell in a line a study how it went, and why nothing was pruned when nothing was.
 

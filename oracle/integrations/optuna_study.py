@@ -77,14 +77,20 @@ class JudgedStudy:
         resumed = last is not None and epoch < last
         soon = not resumed and is_soon(last, epoch, history.total_epochs, CHECK_EVERY)
         if before is not None and soon:
-            return before.stop
+            return before.stop and not before.converged
         self._looked_at[key] = epoch
         self._read(study)
         decision = self._decide(history, before.below_risk if before is not None else 0)
         self._decided[key] = decision
         self._verdicts.add(decision)
         self._tell(decision)
-        return decision.stop
+        # Optuna has no way to end a trial as complete but its own loop, see `has_converged`.
+        return decision.stop and not decision.converged
+
+    def has_converged(self, trial_id: int) -> bool:
+        """Whether the last look at a trial found that it has converged."""
+        decision = self._decided.get(trial_id)
+        return decision is not None and decision.converged
 
     def summary(self) -> str:
         """Tell in one line how the study went, and why nothing was pruned when nothing was."""

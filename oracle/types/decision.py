@@ -129,6 +129,7 @@ class Reason(StrEnum):
     ABOVE_THRESHOLD = "above_threshold"  # predicted quality score beyond the threshold
     UNLIKELY_GOOD = "unlikely_good"  # P(good) below the risk, patience used up
     UNLIKELY_GAIN = "unlikely_gain"  # P(hypervolume gain) below the risk
+    CONVERGED = "converged"  # what is left of the budget is worth next to nothing: a finished run
     WAITING = "waiting"  # would stop, patience not used up yet
     BEST = "best"  # would stop, but is expected to be the best so far
     CONTROL = "control"  # would stop, but was drawn to run on to measure wrong stops
@@ -195,3 +196,8 @@ class Decision(Frozen):
     def stop(self) -> bool:
         """True only for an explicit stop: a doubt is never a stop."""
         return self.action is Action.STOP
+
+    @property
+    def converged(self) -> bool:
+        """Whether it ends the run as finished: its present values stand, no forecast does."""
+        return self.stop and self.reason is Reason.CONVERGED

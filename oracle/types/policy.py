@@ -50,6 +50,9 @@ class Policy(Frozen):
             the plan alone too.
         min_support: below this support the policy abstains.
         control: share of stops let run to the end to measure wrong stops.
+        converged: ends a run when what is left of its budget is worth less than this, units of
+            its quality score, as finished with its present values; 0 = never.
+        converged_risk: ... and P(it is worth more) is at most this.
     """
 
     name: str = "threshold"
@@ -58,6 +61,8 @@ class Policy(Frozen):
     min_checkpoints: Annotated[int, Field(strict=True, ge=0, le=MAX_CHECKPOINTS)] = 2
     min_support: Ratio = 0.05
     control: Ratio = 0.05
+    converged: NonNegative = 0.0
+    converged_risk: Share = 0.05
 
     if not TYPE_CHECKING:
 

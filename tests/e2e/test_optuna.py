@@ -124,6 +124,30 @@ def test_the_studys_objective_is_followed(
     assert not one.problems.counts
 
 
+def test_a_trial_that_has_converged_is_not_pruned_but_may_end_with_its_value() -> None:
+    weights = (1.0, 0.0, 0.0)
+    policy = Policy(name="population", weights=weights, converged=0.5, converged_risk=0.2)
+    one = pruner(policy=policy.model_copy(update={"control": 0.0}), total_epochs=EPOCHS)
+    ended = []
+
+    def objective(trial: optuna.Trial) -> float:
+        for epoch in range(1, EPOCHS + 1):
+            report(trial, epoch, mqe=0.5, total_epochs=EPOCHS, context={"mqe_of_mean": 2.0})
+            assert not trial.should_prune()
+            if one.has_converged(trial):
+                break
+        ended.append(epoch)
+        return 0.5
+
+    study = optuna.create_study(pruner=one)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OracleWarning)  # two metrics are missing
+        study.optimize(objective, n_trials=3)
+    assert ended == [2, 2, 2]
+    assert states(study) == "CCC"
+    assert not one.has_converged(optuna.trial.FixedTrial({}))  # type: ignore[arg-type]
+
+
 def test_an_objective_may_be_named() -> None:
     one = pruner(objectives=("topographic_error",))
     study = optuna.create_study(pruner=one, sampler=RANDOM(seed=3))

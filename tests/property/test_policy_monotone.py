@@ -44,6 +44,7 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, Reference, Policy]:
     }
     name = draw(st.sampled_from(sorted(own)))
     settings = {setting: draw(st.sampled_from(values)) for setting, values in own[name].items()}
+    settings["converged"] = draw(st.sampled_from([0.0, 0.0, 0.05, 0.5]))
     policy = Policy(name=name, control=draw(st.sampled_from([0.0, 0.5])), **settings)
     return worse, better, reference, policy
 

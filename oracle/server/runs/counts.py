@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, case, delete, insert, select, update
 
 from oracle.server.storage.schema import populations
+from oracle.types import Reason
 
 #: Counts that follow from one run; a population's are the sums over its runs.
 COUNTED = (
@@ -49,7 +50,7 @@ def of_run(row: Any) -> dict[str, float]:
         return dict.fromkeys(COUNTED, 0)
     ended = row.state != "running"
     known = ended and bool(row.total_epochs)
-    used = row.epoch if row.state == "stopped" else row.total_epochs
+    used = row.epoch if row.state == "stopped" or converged(row) else row.total_epochs
     return {
         "running": not ended,
         "stopped": row.state == "stopped",
@@ -61,6 +62,11 @@ def of_run(row: Any) -> dict[str, float]:
         "planned_epochs": row.total_epochs if known else 0,
         "used_epochs": min(used, row.total_epochs) if known else 0,
     }
+
+
+def converged(row: Any) -> bool:
+    """Whether a run is finished because it has converged, before the end of its budget."""
+    return bool(row.state == "finished" and row.reason == Reason.CONVERGED)
 
 
 def of_population(connection: Connection, owner: str, name: str) -> Row[Any] | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
+from oracle.decision.convergence import present
 from oracle.decision.policy import outcome_of
 from oracle.errors import InvalidHistory, RunConflict, RunNotFound
 from oracle.server.http.wire import (
@@ -163,15 +164,17 @@ class Runs:
         decisions.add(connection, row, history, decision, moment, previous, now)
         if decision.stop and decision.forecast is not None:
             scale = moment.reference.mqe_of_mean if moment else None
-            stand_in = outcome_of(history, decision.forecast, policy, mqe_of_mean=scale)
+            stand_in = present(history, decision) or outcome_of(
+                history, decision.forecast, policy, mqe_of_mean=scale
+            )
             outcomes.add(connection, row, stand_in, history.context.mqe_of_mean, now)
-        elif row.state == "stopped":  # it goes on
+        elif row.state != "running":  # it goes on
             outcomes.withdraw(connection, row, now)
         after = connection.execute(
             _UPDATE_RUN,
             {
                 "of_run": row.id,
-                "state": "stopped" if decision.stop else "running",
+                "state": _state(decision),
                 "ended_at": now if decision.stop else None,
                 "updated_at": now,
                 "control": row.control or control,
@@ -182,7 +185,7 @@ class Runs:
             },
         ).one()
         counts.change(connection, row, after, now, moment.population if moment else None)
-        if "stopped" in (row.state, after.state):
+        if (row.state, after.state) != ("running", "running"):
             self._judge_controls(connection, row)
         return decision, after
 
@@ -225,7 +228,7 @@ class Runs:
             {
                 "of_run": row.id,
                 "state": state,
-                "told": told.model_dump_json() if how.censored else None,
+                "told": told.model_dump_json() if how.censored or counts.converged(row) else None,
                 "ended_at": now,
                 "updated_at": now,
             },
@@ -311,8 +314,14 @@ def _existing(connection: Connection, owner: str, run_id: str) -> Row[Any]:
 
 
 def _has_ended(row: Row[Any]) -> bool:
-    """Tell whether its client said how it ended; a run that only a decision stopped may go on."""
-    return row.state == "finished" or row.told is not None
+    """Tell whether its client said how it ended; a run that only a decision ended may go on."""
+    return row.told is not None or (row.state == "finished" and not counts.converged(row))
+
+
+def _state(decision: Decision) -> str:
+    if not decision.stop:
+        return "running"
+    return "finished" if decision.converged else "stopped"
 
 
 def _last_checkpoint(history: History) -> dict[str, Any]:

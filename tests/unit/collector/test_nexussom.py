@@ -133,6 +133,19 @@ def test_a_plan_that_is_judged_may_stop_a_run_that_has_not_begun(
     assert waits.run.state == "live"
 
 
+def test_a_run_that_has_converged_ends_and_is_finished(
+    configuration: dict[str, Any], data: np.ndarray
+) -> None:
+    recorded = checkpoints_of(configuration)
+    policy = Policy(threshold=1000, converged=100.0, control=0)
+    stop = early_stop(configuration, data, model=StandIn(), policy=policy)
+    used, stopped, score = train(stop, recorded)
+    assert stopped
+    assert used < len(recorded)
+    assert (stop.run.state, stop.run.fitness().censored) == ("finished", False)
+    assert stop(recorded) == (True, score)  # asked again, it stays with its answer
+
+
 def test_the_score_is_lower_for_the_better_run() -> None:
     def score(factor: float) -> float:
         checkpoints = checkpoints_of(CONFIGURATIONS[0])[:10]

@@ -14,14 +14,17 @@ from oracle.evaluation.baselines import Boosting
 from oracle.evaluation.recorded import Recorded, by_table, compute_of, populations, record
 from oracle.evaluation.replay import (
     COLUMNS,
+    Ended,
     Setting,
     Tallies,
     by_decide,
     clairvoyant,
+    cut_short,
     in_step,
     one_after_another,
     replay,
     tally,
+    when_converged,
 )
 from oracle.evaluation.savings import (
     bound,
@@ -52,6 +55,45 @@ def test_one_after_another_decides_as_decide_does(population: Recorded) -> None:
         ours, theirs = one_after_another(policy)(population), by_decide(policy)(population)
         np.testing.assert_array_equal(ours, theirs)
         assert (ours < population.n_checks).any()
+
+
+def converging(**settings: object) -> Policy:
+    return POLICY.model_copy(update={"converged": 0.05, "converged_risk": 0.2, **settings})
+
+
+def test_runs_that_have_converged_end_as_decide_ends_them(population: Recorded) -> None:
+    for policy in (converging(), converging(patience=2), converging(startup_runs=39)):
+        ours, theirs = one_after_another(policy)(population), by_decide(policy)(population)
+        assert isinstance(ours, Ended)
+        assert isinstance(theirs, Ended)
+        np.testing.assert_array_equal(ours.at, theirs.at)
+        np.testing.assert_array_equal(ours.converged, theirs.converged)
+        assert ours.converged.any()
+        assert (ours.at[ours.converged] < population.n_checks).all()
+    together = in_step(converging())(population)
+    assert isinstance(together, Ended)
+    assert together.converged.any()
+    alone = when_converged(converging())(population)
+    assert isinstance(alone, Ended)
+    assert (alone.converged == (alone.at < population.n_checks)).all()
+
+
+def test_a_converged_run_is_kept_as_it_is_and_lost_where_it_would_have_gained_more(
+    population: Recorded,
+) -> None:
+    at = np.full(population.n_runs, population.n_checks)
+    best = int(population.final.argmin())
+    at[best] = 1
+    converged = at < population.n_checks
+    gain = population.last[1, best] - population.final[best]
+    for epsilon, lost in ((gain / 2, 1.0), (gain * 2, 0.0)):
+        row = counted(tally(population, Ended(at, converged, epsilon)))
+        assert (row["lost"], row["gained_more"], row["converged"]) == (lost, lost, 1.0)
+        assert row["given_up"] == pytest.approx(gain)
+        assert row["saved"] == pytest.approx(0.8)
+    np.testing.assert_array_equal(
+        cut_short(Ended(at, converged, 0.1), population.n_checks), population.n_checks
+    )
 
 
 def test_in_step_decides_as_decide_population_does(population: Recorded) -> None:

@@ -425,6 +425,46 @@ def test_the_first_default_is_relative_where_the_scale_is_known() -> None:
     assert policy(context=known, policy="threshold") == Policy()  # raw where it is asked for
 
 
+CONVERGING = Policy(threshold=100.0, converged=0.5, converged_risk=0.2, control=0.0)
+
+
+def test_a_run_that_has_converged_is_finished_with_its_present_values(tmp_path: Path) -> None:
+    shared = Population(tmp_path / "runs.db")
+    settings: dict[str, Any] = {"policy": CONVERGING, "population": shared, "model": StandIn()}
+    with watch(total_epochs=10, **settings) as run:
+        good(run, 1)
+        assert good(run, 4)
+    assert run.decision is not None
+    assert run.decision.reason is Reason.CONVERGED
+    fitness = run.fitness()
+    assert (run.state, fitness.mqe, fitness.censored) == ("finished", 0.1, False)
+    assert "converged at 40% of its budget" in run.summary()
+    with contextlib.suppress(RuntimeError), watch(total_epochs=10, **settings) as left:
+        good(left, 1)
+        good(left, 5)
+        raise RuntimeError("pruned")
+    assert left.state == "finished"
+    with watch(total_epochs=10, **settings) as ignored:
+        for epoch in range(1, 11):
+            good(ignored, epoch, mqe=1 / epoch)
+    assert ignored.fitness().mqe == 0.1
+    assert [o.censored for o in shared.reference("default").outcomes] == [False] * 3
+    tally = shared.tally("default")
+    assert (tally.finished, tally.stopped, tally.converged) == (3, 0, 2)
+    assert tally.saved == pytest.approx((0.6 + 0.5) / 3)
+    assert "2 converged" in str(tally)
+    assert shared.wrong_stops("default").stops == 0
+
+
+def test_values_measured_at_the_end_of_a_converged_run_count() -> None:
+    with watch(total_epochs=10, policy=CONVERGING, model=StandIn()) as run:
+        good(run, 1)
+        assert good(run, 4)
+        fitness = run.finish(mqe=0.09)
+    assert (fitness.mqe, fitness.censored) == (0.09, False)
+    assert not run.problems.counts
+
+
 PLAN = {"mqe_of_mean": 1.0, "map_rows": 5, "map_cols": 5}
 
 

@@ -206,6 +206,32 @@ def test_a_bad_run_is_stopped_and_stands_censored(bench: Bench) -> None:
     assert not bench.finish("ignores-2", final_mqe=0.3).censored
 
 
+def test_a_run_that_has_converged_is_finished(store: Store) -> None:
+    bench = Bench(store, converged=0.5, converged_risk=0.2)
+    decision, _ = bench.append("a", [10, 40])
+    assert (decision.reason, decision.converged) == (Reason.CONVERGED, True)
+    found = bench.detail("a").run
+    assert (found.state, found.censored, found.reason) == ("finished", False, "converged")
+    assert found.final.final_mqe == 0.5
+    seen = bench.population()
+    assert (seen.finished, seen.stopped, seen.wrong_stops.stops) == (1, 0, 0)
+    assert seen.savings.saved_share == pytest.approx(0.6)
+    assert [(o.censored, o.final_mqe) for o in seen.outcomes] == [(False, 0.5)]
+    # Whoever goes on takes it back ...
+    bench.append("a", [45], mqe=0.4, change={"policy": Policy(name="population", control=0.0)})
+    assert bench.detail("a").run.state == "running"
+    assert bench.population().outcomes == ()
+    assert bench.append("a", [50], mqe=0.3)[0].converged
+    # ... and whoever obeys says so, with what was measured at the end.
+    assert bench.finish("a", final_mqe=0.29).final.final_mqe == 0.29
+    assert bench.population().savings.saved_share == pytest.approx(0.5)
+    assert bench.finish("a", final_mqe=0.29).state == "finished"
+    with pytest.raises(RunConflict, match="final_mqe"):
+        bench.finish("a", final_mqe=0.1)
+    with pytest.raises(RunConflict, match="takes no more checkpoints"):
+        bench.append("a", [60])
+
+
 @pytest.mark.parametrize("mqe", [0.5, 5.0])  # going on; stopped by a decision
 def test_a_censored_finish_is_a_finish(bench: Bench, mqe: float) -> None:
     bench.fill()

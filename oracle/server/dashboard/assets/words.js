@@ -10,6 +10,7 @@ export const REASON = {
   above_threshold: "predicted quality score beyond the threshold",
   unlikely_good: "almost no chance left to end among the best",
   unlikely_gain: "almost no chance left to add to the Pareto front",
+  converged: "converged: what is left of its budget would hardly change its values",
   waiting: "would be stopped, but patience is not used up yet",
   best: "would be stopped, but is expected to be the best so far",
   control: "would be stopped, but was drawn to run on as a control",
@@ -32,7 +33,7 @@ export const REASON = {
 // For a column of a table.
 const SHORT = {
   good: "forecast good", caution: "between the thresholds", promising: "fair chance to be good", above_threshold: "beyond the threshold",
-  unlikely_good: "unlikely to end good", unlikely_gain: "unlikely to add to the front", waiting: "patience not used up", best: "best so far",
+  unlikely_good: "unlikely to end good", unlikely_gain: "unlikely to add to the front", converged: "converged", waiting: "patience not used up", best: "best so far",
   control: "a control",
   too_early: "too early to judge", too_few_checkpoints: "too few checkpoints", too_few_runs: "too few ended runs", no_progress: "budget unknown",
   no_support: "unlike the training data", not_measured: "a metric is missing", other_scale: "another scale", too_uncertain: "too uncertain", no_population: "no population", unknown_objective: "unknown objective",
