@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
+import uvloop
 from serving import MODEL
 
 from oracle.server.app import create_app
@@ -36,7 +37,7 @@ class App:
         values = {"data_dir": folder, "model": MODEL, **quiet, **settings}
         self.app = create_app(Settings.model_validate(values))
         self.service = self.app.state.service
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()  # as `oracle serve` has it
         self._stop = asyncio.Event()
         self._lifespan: asyncio.Task[None] | None = None
 

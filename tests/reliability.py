@@ -65,6 +65,12 @@ class Result:
             if len(self.failures) < 10:
                 self.failures.append(otherwise)
 
+    def add(self, other: Result) -> None:
+        """Count another part of the same check."""
+        self.checked += other.checked
+        self.failed += other.failed
+        self.failures += other.failures[: 10 - len(self.failures)]
+
     def assert_ok(self) -> None:
         """Fail the test with what failed; a check that checked nothing fails too."""
         assert self.checked > 0

@@ -93,4 +93,7 @@ async def metrics(request: Request) -> Response:
 @router.get("/docs", include_in_schema=False)
 async def docs(request: Request) -> Response:
     """Show this interface to a person; loads nothing from anywhere."""
-    return HTMLResponse(render(request.app.openapi()))
+    state = request.app.state
+    if not hasattr(state, "docs_page"):  # made once: anybody may ask, and it holds the loop
+        state.docs_page = render(request.app.openapi())
+    return HTMLResponse(state.docs_page)

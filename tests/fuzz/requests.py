@@ -1,11 +1,21 @@
-"""T1: bodies and addresses that nobody should send, and as many that somebody does."""
+"""T1: bodies and addresses that nobody should send, and as many that somebody does.
+
+The application is called without a socket or a client, and many requests are on their way at once.
+A long form is cut into parts, each with an application and a store of its own, on all cores.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import multiprocessing
+import os
 import random
 from collections import Counter
+from collections.abc import Coroutine
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from inprocess import Answer, App
 from reliability import Result
@@ -16,37 +26,91 @@ from fuzz.bodies import MARK, drawn_body
 MAX_REFUSAL_BYTES = 8_192
 #: One in so many requests has no body and an address from the battery.
 ADDRESSES = 4
+#: So many are on their way at once: the store commits, and the network forecasts, for all of them.
+TOGETHER = 48
+#: Requests of one part at most.
+PART = 200_000
 #: How a valid body may be answered: a run may be gone, or have ended.
 RIGHT = {200, 201, 404, 409}
+
+_Statuses = dict[str, Counter[int]]
 
 
 def fuzz_requests(folder: Path, n: int, seed: int = 1) -> Result:
     """Send `n` requests, a quarter of them without a body."""
+    firsts = range(0, n, PART)
+    folders = [folder / str(first) for first in firsts]
+    sizes = [min(PART, n - first) for first in firsts]
+    seeds = range(seed, seed + len(firsts))
+    if len(firsts) == 1:
+        return _told([_fuzz_part(folders[0], n, seed)])
+    spawn = multiprocessing.get_context("spawn")  # one process a part: none inherits a loop
+    with ProcessPoolExecutor(os.cpu_count(), spawn, max_tasks_per_child=1) as pool:
+        return _told(list(pool.map(_fuzz_part, folders, sizes, seeds)))
+
+
+def _told(parts: list[tuple[Result, _Statuses]]) -> Result:
+    """Add up the parts."""
+    whole = Result()
+    together: _Statuses = {}
+    for result, statuses in parts:
+        whole.add(result)
+        for kind, counts in statuses.items():
+            together.setdefault(kind, Counter()).update(counts)
+    for kind, counts in sorted(together.items()):
+        whole.seen[kind] = " ".join(f"{s}: {c}" for s, c in sorted(counts.items()))
+    return whole
+
+
+def _fuzz_part(folder: Path, n: int, seed: int) -> tuple[Result, _Statuses]:
     result, rng = Result(), random.Random(seed)
-    statuses: dict[str, Counter[int]] = {}
-    with App(folder, rate_limit_per_s=1e9, rate_limit_burst=10**9) as app:
-        for i in range(n):
-            if i % ADDRESSES == 0:
-                address = drawn_address(i, rng)
-                kind, told = "address", str(address)
-                stays = address.path != "/v1/events"  # whose answer ends when its client is gone
-                call = app.call(address.method, address.path, query=address.query, stays=stays)
-                answer = app.run(call)
-            else:
-                kind, path, sent = drawn_body(i, rng)
-                told = f"{path} {sent[:200]!r}"
-                answer = app.run(app.call("POST", path, sent))
-            statuses.setdefault(kind, Counter())[answer.status] += 1
-            problem = problem_of(answer)
-            if not problem and kind == "valid" and answer.status not in RIGHT:
-                problem = f"a valid body got {answer.status} {answer.body[:200]!r}"
-            result.check(not problem, f"{problem}: seed {seed}, case {i}, {told[:400]}")
-    for kind, counts in sorted(statuses.items()):
-        result.seen[kind] = " ".join(f"{s}: {c}" for s, c in sorted(counts.items()))
-    return result
+    statuses: _Statuses = {}
+    limits = {
+        "rate_limit_per_s": 1e9,
+        "rate_limit_burst": 10**9,
+        "max_waiting_batches": TOGETHER,
+    }
+    with App(folder, **limits) as app:
+        for first in range(0, n, TOGETHER):
+            cases = [_Case.drawn(i, rng) for i in range(first, min(n, first + TOGETHER))]
+            answers = app.run(_answers(app, cases))
+            for i, (case, answer) in enumerate(zip(cases, answers, strict=True), first):
+                statuses.setdefault(case.kind, Counter())[answer.status] += 1
+                problem = problem_of(answer, case)
+                if not problem and case.kind == "valid" and answer.status not in RIGHT:
+                    problem = f"a valid body got {answer.status} {answer.body[:200]!r}"
+                result.check(not problem, f"{problem}: seed {seed}, case {i}, {case.told()}")
+    return result, statuses
 
 
-def problem_of(answer: Answer) -> str:
+async def _answers(app: App, cases: list[_Case]) -> list[Answer]:
+    return await asyncio.gather(*(case.call(app) for case in cases))
+
+
+class _Case(NamedTuple):
+    kind: str
+    method: str
+    path: str
+    body: bytes
+    query: bytes
+
+    @classmethod
+    def drawn(cls, number: int, rng: random.Random) -> _Case:
+        if number % ADDRESSES == 0:
+            method, path, query = drawn_address(number, rng)
+            return cls("address", method, path, b"", query)
+        kind, path, sent = drawn_body(number, rng)
+        return cls(kind, "POST", path, sent, b"")
+
+    def call(self, app: App) -> Coroutine[Any, Any, Answer]:
+        stays = self.path != "/v1/events"  # whose answer ends when its client is gone
+        return app.call(self.method, self.path, self.body, query=self.query, stays=stays)
+
+    def told(self) -> str:
+        return f"{self.method} {self.path[:200]!r} {(self.query or self.body)[:200]!r}"
+
+
+def problem_of(answer: Answer, case: _Case) -> str:
     """Say what is wrong with an answer, nothing where it is right."""
     if answer.status >= 500:
         return f"status {answer.status}"
@@ -54,7 +118,8 @@ def problem_of(answer: Answer) -> str:
         return ""
     if len(answer.body) > MAX_REFUSAL_BYTES:
         return f"{len(answer.body)} bytes"
-    if MARK.encode() in answer.body:
+    # A conflict names what is stored, which may be the mark of another request.
+    if MARK.encode() in answer.body and MARK in f"{case.path} {case.query!r} {case.body!r}":
         return "echo"
     try:
         error = answer.json()["error"]
