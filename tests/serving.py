@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import pwd
@@ -17,7 +18,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
 import psutil
 import psycopg
 
@@ -103,11 +103,15 @@ class Server:
         return bool(found)
 
     def _answers(self, *, ready: bool) -> bool:
+        # httpx reads certificates for every client it makes: not for what is asked again and again.
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=10)
         try:
-            status = httpx.get(f"{self.url}/{'readyz' if ready else 'healthz'}").status_code
-        except httpx.TransportError:
+            connection.request("GET", "/readyz" if ready else "/healthz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
             return False
-        return status == 200
+        finally:
+            connection.close()
 
     @property
     def pid(self) -> int:

@@ -29,6 +29,7 @@ PICTURES = Path(os.environ.get("PAGE_PICTURES", "build/page"))
 WIDTHS = (1440, 768, 390)
 POPULATION = "wine-ea-3"
 LIVE_S = 2.0
+STREAMS = "oracle_event_streams "
 
 pytestmark = [
     pytest.mark.browser,
@@ -392,6 +393,21 @@ def test_what_is_odd_is_shown_all_the_same(page: Browser, client: httpx.Client) 
     shows(page, "Not stored any more")
     assert "NaN" not in page.text
     page.console()  # the browser itself notes the 404 of the run that is gone
+
+
+def test_a_page_that_is_left_gives_its_connection_back(page: Browser, client: httpx.Client) -> None:
+    def streams() -> str:
+        text = client.get("/metrics").text
+        return next(line.split()[1] for line in text.splitlines() if line.startswith(STREAMS))
+
+    page.open()
+    until(lambda: page.of("#live") == "Live", DEADLINE_S, "the stream")
+    assert float(streams()) == 1
+    page.driver.get("about:blank")
+    until(lambda: float(streams()) == 0, 10, "no stream")
+    page.driver.back()
+    until(lambda: page.of("#live") == "Live", DEADLINE_S, "the stream again")
+    assert float(streams()) == 1
 
 
 def test_a_run_deleted_while_open(page: Browser, client: httpx.Client) -> None:

@@ -9,7 +9,7 @@ CHECKS = (
         "kill -9 the server while 8 clients append, SQLite",
         "after every kill no acknowledged checkpoint lost or doubled and integrity ok; "
         "every start ready within 3 s",
-        short=20,
+        short=10,
         long=2_000,
     ),
     Check(
@@ -17,7 +17,7 @@ CHECKS = (
         "fault.kill_server:kill_postgres",
         "the same on PostgreSQL, the database killed every fifth time",
         "after every kill no acknowledged checkpoint lost or doubled; every start ready within 3 s",
-        short=20,
+        short=10,
         long=2_000,
         needs="postgres",
     ),
@@ -26,7 +26,7 @@ CHECKS = (
         "fault.kill_collector:kill_collector",
         "kill -9 the collector",
         "the resumed dataset equals an uninterrupted one; never half a CSV",
-        short=20,
+        short=8,
         long=2_000,
     ),
     Check(
@@ -34,7 +34,7 @@ CHECKS = (
         "fault.kill_export:kill_export",
         "kill -9 while the CSV of real runs is written",
         "the CSV is whole or not there; the same call ends it with the same bytes",
-        short=20,
+        short=10,
         long=2_000,
     ),
     Check(

@@ -16,7 +16,7 @@ CHECKS = (
         "soak.overload:overload",
         "far more requests than can be answered, seconds",
         "only 200 and 503 with Retry-After, memory flat, normal within 2 s",
-        short=20,
+        short=8,
         long=1_800,
     ),
     Check(
@@ -64,7 +64,7 @@ CHECKS = (
         "soak.cycles:cycles",
         "opening and closing the application",
         "descriptors and threads flat, memory within 10 MB after the first ten",
-        short=50,
+        short=25,
         long=1_000,
     ),
 )

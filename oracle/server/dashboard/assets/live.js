@@ -11,6 +11,7 @@ export class Live {
   #abort = null;
   #wanted = true;
   #silence = 0;
+  #turn = 0;
 
   // on: { event(kind, data), gap(), status("connecting" | "live" | "lost") }
   constructor(on) {
@@ -21,12 +22,16 @@ export class Live {
       if (document.hidden) hidden = setTimeout(() => this.#rest(), HIDDEN_MS);
       else if (!this.#wanted) this.start();
     });
+    // A page that is left may be kept for the way back, with its connection, and a browser opens six.
+    addEventListener("pagehide", () => this.#rest());
+    addEventListener("pageshow", (event) => { if (event.persisted && !this.#wanted) this.start(); });
   }
 
   async start() {
     this.#wanted = true;
+    const turn = ++this.#turn; // one that was told to rest may not have noticed yet
     let pause = 250, opened = false;
-    while (this.#wanted) {
+    while (this.#wanted && turn === this.#turn) {
       try {
         await this.#once(() => {
           // Without an id nothing tells what was missed while away.
@@ -38,7 +43,7 @@ export class Live {
       } catch (error) {
         if (error?.status === 422) this.#last = null;
       }
-      if (!this.#wanted) break;
+      if (!this.#wanted || turn !== this.#turn) break;
       this.on.status("lost");
       await sleep(pause * (0.75 + Math.random() / 2));
       pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
@@ -52,15 +57,15 @@ export class Live {
   }
 
   async #once(begun) {
-    this.#abort = new AbortController();
+    const abort = this.#abort = new AbortController();
     const quiet = () => {
       clearTimeout(this.#silence);
-      this.#silence = setTimeout(() => this.#abort.abort(), SILENCE_MS);
+      this.#silence = setTimeout(() => abort.abort(), SILENCE_MS);
     };
     quiet();
     try {
       const more = this.#last === null ? {} : { "Last-Event-ID": this.#last };
-      const response = await open("v1/events", more, this.#abort.signal);
+      const response = await open("v1/events", more, abort.signal);
       begun();
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       let text = "";
@@ -75,7 +80,7 @@ export class Live {
       }
     } finally {
       clearTimeout(this.#silence);
-      this.#abort.abort();
+      abort.abort();
     }
   }
 
