@@ -28,8 +28,8 @@ def options() -> None:
     """Architectures on sequences whose answers are known, and forecasts of your own series."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # The matrices here are so small that a second thread mostly waits for the first.
-    for library in ("OPENBLAS", "OMP"):
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 @app.command()

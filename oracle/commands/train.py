@@ -28,7 +28,8 @@ def train(
         ),
     ] = None,
     architecture: Annotated[
-        str | None, typer.Option(help="standard, bidirectional, lite or wide.")
+        str | None,
+        typer.Option(help="standard, bidirectional, lite, wide, rnn, gru or lstm."),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="At most (default: 100; 15 with --from).")
@@ -46,6 +47,12 @@ def train(
     dropout: Annotated[
         float | None,
         typer.Option(min=0.0, max=1.6, help="Factor on the architecture's dropout (default: 1)."),
+    ] = None,
+    correct: Annotated[
+        str | None,
+        typer.Option(
+            help="Correct what checkpoints measured while training: raw, relu or sigmoid."
+        ),
     ] = None,
     calibrate: Annotated[
         Path | None, typer.Option(help="Runs to calibrate on, of tables that --dataset lacks.")
@@ -82,6 +89,8 @@ def train(
         raise OracleError("`--dataset` or `--store` must be given. `oracle collect run` makes one.")
     if store is not None and preset is not None:
         raise OracleError(must_be("--store", "left out with --preset", preset))
+    if correct is not None and preset is not None:
+        raise OracleError(must_be("--correct", "left out with --preset", preset))
     served = Served()
     found = served.read(store) if store is not None else ()
     runs = tuple(item for item in found if isinstance(item, Run))
@@ -102,6 +111,7 @@ def train(
             batch_size=batch_size,
             learning_rate=learning_rate,
             dropout=dropout,
+            correct=correct,
             seed=seed,
             seeds=seeds,
             out=out,

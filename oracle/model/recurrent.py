@@ -6,7 +6,8 @@ side). They want other layouts than Keras keeps:
 
 - Keras keeps a layer's kernels as [in, gates * units]; ONNX wants [gates * units, in], directions
   stacked, and gates in another order;
-- ONNX wants two biases, of the input and of the recurrent part, where Keras has their sum.
+- ONNX wants two biases, of the input and of the recurrent part, where Keras has their sum (but for
+  the GRU, whose reset gate acts between them).
 """
 
 from __future__ import annotations
@@ -30,15 +31,43 @@ Units = Annotated[int, Field(strict=True, ge=1, le=1024)]
 
 @dataclass(frozen=True)
 class _Cell:
-    """One kind of recurrent layer: ONNX's operator, and the gates in Keras' and in ONNX' order."""
+    """One kind of recurrent layer: ONNX's operator, and the gates in Keras' and in ONNX' order.
+
+    Attributes:
+        op: operator.
+        gates, onnx_gates: one letter a gate.
+        biases: 2 where Keras keeps those of the input and of the recurrent part apart.
+        attributes: of the operator, that make it compute what Keras does.
+    """
 
     op: str
     gates: str
     onnx_gates: str
+    biases: int = 1
+    attributes: tuple[tuple[str, int], ...] = ()
+
+    def shapes(self, width: int, units: int) -> tuple[Shape, ...]:
+        """Kernel, recurrent kernel and bias as Keras keeps them."""
+        gates = len(self.gates) * units
+        return (width, gates), (units, gates), (gates,) if self.biases == 1 else (2, gates)
+
+    def onnx_bias(self, bias: Float32) -> Float32:
+        """Keras' bias -> those of the input and of the recurrent part in one row."""
+        bias = self.reordered(bias)
+        return bias.ravel() if self.biases == 2 else np.append(bias, np.zeros_like(bias))
+
+    def reordered(self, array: Float32) -> Float32:
+        """Bring the gates on the last axis from Keras' order into ONNX'."""
+        parts = dict(zip(self.gates, np.split(array, len(self.gates), axis=-1), strict=True))
+        return np.concatenate([parts[gate] for gate in self.onnx_gates], axis=-1)
 
 
-#: A further cell of one state is a row here and in `oracle.training.architectures`.
-_CELLS = {"lstm": _Cell("LSTM", "ifco", "iofc")}
+#: A further cell is a row here and in `oracle.training.architectures`.
+_CELLS = {
+    "lstm": _Cell("LSTM", "ifco", "iofc"),
+    "gru": _Cell("GRU", "zrh", "zrh", biases=2, attributes=(("linear_before_reset", 1),)),
+    "rnn": _Cell("RNN", "h", "h"),
+}
 
 
 class Recurrent(Frozen):
@@ -50,7 +79,7 @@ class Recurrent(Frozen):
         bidirectional: whether every layer also reads backward.
     """
 
-    kind: Literal["lstm"] = "lstm"
+    kind: Literal["lstm", "gru", "rnn"] = "lstm"
     units: tuple[Units, ...] = Field(min_length=1, max_length=8)
     bidirectional: bool = False
 
@@ -74,10 +103,9 @@ class Recurrent(Frozen):
         Args:
             width: numbers of each step that it is fed.
         """
-        gates = len(_CELLS[self.kind].gates)
         for i, units in enumerate(self.units, 1):
             for name in self.names(i):
-                yield name, ((width, gates * units), (units, gates * units), (gates * units,))
+                yield name, _CELLS[self.kind].shapes(width, units)
             width = units * self._directions
 
     def names(self, i: int) -> tuple[str, ...]:
@@ -114,19 +142,23 @@ class Recurrent(Frozen):
         kernels, recurrents, biases = zip(*directions, strict=True)
         inputs = (
             x,
-            graph.weight(f"{name}_W", np.stack([_reordered(cell, a).T for a in kernels])),
-            graph.weight(f"{name}_R", np.stack([_reordered(cell, a).T for a in recurrents])),
-            graph.weight(
-                f"{name}_B",
-                np.stack([np.append(_reordered(cell, a), np.zeros_like(a)) for a in biases]),
-            ),
+            graph.weight(f"{name}_W", np.stack([cell.reordered(a).T for a in kernels])),
+            graph.weight(f"{name}_R", np.stack([cell.reordered(a).T for a in recurrents])),
+            graph.weight(f"{name}_B", np.stack([cell.onnx_bias(a) for a in biases])),
             "length",
         )
         # Outputs: Y [time, directions, batch, units]; Y_h [directions, batch, units], the state
         # after the last real step (of each direction's own reading).
         outputs = ("", f"{name}_h") if last else (f"{name}_y",)
         direction = "bidirectional" if self.bidirectional else "forward"
-        y = graph.add(cell.op, inputs, *outputs, direction=direction, hidden_size=units)
+        y = graph.add(
+            cell.op,
+            inputs,
+            *outputs,
+            direction=direction,
+            hidden_size=units,
+            **dict(cell.attributes),
+        )
         y = graph.add("Transpose", (y,), f"{name}_t", perm=(1, 0, 2) if last else (0, 2, 1, 3))
         shape = (0, n * units) if last else (0, 0, n * units)  # 0 keeps a size
         return graph.add("Reshape", (y, graph.integers(*shape)), f"{name}_out")
@@ -134,9 +166,3 @@ class Recurrent(Frozen):
     @property
     def _directions(self) -> int:
         return 2 if self.bidirectional else 1
-
-
-def _reordered(cell: _Cell, array: Float32) -> Float32:
-    """Bring the gates on the last axis from Keras' order into ONNX'."""
-    parts = dict(zip(cell.gates, np.split(array, len(cell.gates), axis=-1), strict=True))
-    return np.concatenate([parts[gate] for gate in cell.onnx_gates], axis=-1)

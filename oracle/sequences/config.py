@@ -18,6 +18,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from oracle.errors import InvalidSeries, OracleError, must_be
 from oracle.sequences.numpy_lstm import MAX_DIM
 from oracle.sequences.windows import HORIZONS, Order, Scale
+from oracle.training.correction import Kind
 from oracle.types import Frozen, explain
 
 SEED_VARIABLE = "RANDOM_SEED"
@@ -149,18 +150,19 @@ class Model(Section):
 
 
 class Correction(Section):
-    """How the inputs are corrected while training; see `oracle.sequences.correction`.
+    """How the inputs are corrected while training; see `oracle.training.correction`.
 
     Attributes:
         kind: what the gradient goes through.
         correction_rate: of a step, in units of the scaled series.
-        epoch_threshold: epochs before the first correction.
+        epoch_threshold: epochs before the first correction; None is 45, or nine tenths of fewer
+            than 50.
         moving_avg_decay: of the moving average of squared gradients.
     """
 
-    kind: Literal["raw", "relu", "sigmoid"] = "raw"
+    kind: Kind = "raw"
     correction_rate: Positive = 0.001
-    epoch_threshold: Annotated[int, Field(ge=0)] = 45
+    epoch_threshold: Annotated[int, Field(ge=0)] | None = None
     moving_avg_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9
 
 
@@ -197,6 +199,9 @@ class Config(Section):
         if self.training.correction is not None and self.model.architecture == "numpy":
             rule = "left out with model.architecture: numpy"
             raise ValueError(must_be("training.correction", rule, self.training.correction.kind))
+        if self.training.correction is not None and self.data.split != "chronological":
+            rule = "chronological with training.correction, or test windows would be corrected"
+            raise ValueError(must_be("data.split", rule, self.data.split))
         return self
 
 

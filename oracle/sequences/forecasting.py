@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from oracle.errors import InvalidSeries, must_be
 from oracle.sequences.cells import Floats
@@ -60,6 +61,12 @@ class Task:
         """
         made = split(cut(series.values, length, horizon), len(series), share, order, seed)
         return cls(series, made, Scaling.fit(series, made.train_points, scale), centre)
+
+    @property
+    def movable(self) -> npt.NDArray[np.bool_]:
+        """[time] points that training reads and no test window holds: these may be corrected."""
+        first = int(self.split.test.start.min())
+        return np.asarray(self.split.train_points & (np.arange(len(self.series)) < first))
 
     def inputs(self, x: Array) -> Array:
         """Windows [..., length, feature] -> scaled, and centred."""

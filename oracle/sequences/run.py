@@ -11,6 +11,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from oracle.errors import InvalidSeries, must_be
 from oracle.sequences import numpy_training
 from oracle.sequences.config import Config, Data
@@ -19,7 +21,7 @@ from oracle.sequences.csv_series import read_series
 from oracle.sequences.forecasting import Evaluation, Forecaster, Task, evaluate
 from oracle.sequences.numpy_lstm import NumpyLstm
 from oracle.sequences.oscillator import oscillator
-from oracle.sequences.series import Series, seasonal, sine, with_spikes
+from oracle.sequences.series import Array, Series, seasonal, sine, with_spikes
 
 logger = logging.getLogger("oracle.sequences")
 
@@ -28,6 +30,18 @@ POINTS, POINTS_A_SINE = 1000, 200
 NUMPY_UNITS = 32
 
 Told = Callable[[int, float, float], None]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training gives, by NumPy or Keras: `Result` says what each is."""
+
+    forecaster: Forecaster
+    model: Any
+    train: list[float]
+    test: list[float]
+    corrected: Array | None = None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,9 @@ class Result:
         forecaster: the trained network, in the series' own units.
         model: NumpyLstm or Keras model.
         seconds: of training.
+        corrected: [time, feature] the series as training left it, None where it was not asked to
+            correct it, or the correction was called off.
+        remarks: what went otherwise than the file says.
     """
 
     config: Config
@@ -52,6 +69,8 @@ class Result:
     forecaster: Forecaster
     model: Any
     seconds: float
+    corrected: Array | None = None
+    remarks: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Figures for `--output` and `--json`."""
@@ -70,16 +89,32 @@ class Result:
             "least_mse": series.least_mse,
             "least_mae": series.least_mae,
             "seconds": round(self.seconds, 2),
+            "correction": self._correction(),
+            "remarks": self.remarks,
+        }
+
+    def _correction(self) -> dict[str, float | None] | None:
+        """How far the series moved, and how far off it is from the clean one, RMSE."""
+        if self.corrected is None:
+            return None
+        series, moved = self.task.series, self.corrected[:, 0]
+        part = self.task.movable
+        clean = None if series.clean is None else series.clean[part]
+        return {
+            "moved_rmse": _rmse(moved[part], series.target[part]),
+            "recorded_to_clean_rmse": None if clean is None else _rmse(series.target[part], clean),
+            "corrected_to_clean_rmse": None if clean is None else _rmse(moved[part], clean),
         }
 
     def text(self) -> str:
         """For people."""
         series, split = self.task.series, self.task.split
+        loss = "pinball loss" if self.config.model.quantiles else "mean squared error"
         lines = [
             f"{series.name}: {len(series)} points, {len(split.train)} training and "
             f"{len(split.test)} test windows of {split.test.length} in, {split.test.horizon} out",
             f"Training loss {self.train_losses[-1]:.6f}, test loss {self.test_losses[-1]:.6f} "
-            f"(mean squared error of the scaled series), {self.seconds:.1f} s",
+            f"({loss} of the scaled series), {self.seconds:.1f} s",
             f"  {'on the test windows':24}{'MSE':>12}{'RMSE':>12}{'MAE':>12}{'R2':>9}",
         ]
         for name, s in self.evaluation.scores.items():
@@ -91,6 +126,15 @@ class Result:
             )
         if self.evaluation.coverage is not None:
             lines.append(f"The 90 % interval holds {self.evaluation.coverage:.1%} of the outcomes.")
+        if (found := self._correction()) is not None:
+            lines.append(f"The correction moved the series by {found['moved_rmse']:.4g} (RMSE)")
+            if found["corrected_to_clean_rmse"] is not None:
+                lines[-1] += (
+                    f"; from the clean one it is {found['corrected_to_clean_rmse']:.4g} off, "
+                    f"as recorded {found['recorded_to_clean_rmse']:.4g}"
+                )
+            lines[-1] += "."
+        lines.extend(self.remarks)
         return "\n".join(lines)
 
 
@@ -104,8 +148,6 @@ def run(config: Config, told: Told = lambda epoch, train, test: None) -> Result:
     Raises:
         InvalidSeries, DatasetError: what the file asks for cannot be done.
     """
-    if config.model.architecture != "numpy":
-        raise InvalidSeries(must_be("model.architecture", "numpy", config.model.architecture))
     task = task_of(config.data)
     _check_dims(config, task)
     with log_to(config.logging):
@@ -117,11 +159,29 @@ def run(config: Config, told: Told = lambda epoch, train, test: None) -> Result:
             told(epoch, train, test)
 
         began = time.perf_counter()
-        fitted = _fit_numpy(config, task, logged)
+        if config.model.architecture == "numpy":
+            fitted = _fit_numpy(config, task, logged)
+        else:
+            from oracle.sequences.keras_run import fit_keras  # TensorFlow takes seconds to load
+
+            fitted = fit_keras(config, task, logged)
         seconds = time.perf_counter() - began
-        made = evaluate(task, fitted[0])
+        made = evaluate(task, fitted.forecaster)
         logger.info("test: %s", made.scores["model"])
-    return Result(config, task, made, *fitted[1:3], fitted[0], fitted[3], seconds)
+        for remark in fitted.remarks:
+            logger.warning(remark)
+    return Result(
+        config,
+        task,
+        made,
+        fitted.train,
+        fitted.test,
+        fitted.forecaster,
+        fitted.model,
+        seconds,
+        fitted.corrected,
+        fitted.remarks,
+    )
 
 
 def task_of(data: Data) -> Task:
@@ -179,9 +239,11 @@ def _check_dims(config: Config, task: Task) -> None:
             raise InvalidSeries(must_be(f"model.{name}", f"{needed} ({why})", given))
 
 
-def _fit_numpy(
-    config: Config, task: Task, told: Told
-) -> tuple[Forecaster, list[float], list[float], NumpyLstm]:
+def _rmse(a: Array, b: Array) -> float:
+    return float(np.sqrt(np.mean((a - b) ** 2)))
+
+
+def _fit_numpy(config: Config, task: Task, told: Told) -> Fitted:
     part, seed = task.split, config.data.random_seed
     units = config.model.hidden_dim or NUMPY_UNITS
     model = NumpyLstm(task.series.values.shape[1], units, config.data.horizon, seed)
@@ -200,7 +262,7 @@ def _fit_numpy(
         told=told,
     )
     forecaster = task.forecaster(lambda x: numpy_training.predict(model, x))
-    return forecaster, losses.train, losses.test, model
+    return Fitted(forecaster, model, losses.train, losses.test)
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""From recorded runs to a published oracle; the only place that imports Keras."""
+"""From recorded runs to a published oracle; Keras is imported here and in `oracle.sequences`."""

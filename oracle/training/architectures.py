@@ -42,7 +42,8 @@ class Architecture:
     dense_dropout: tuple[float, ...] = ()
 
 
-#: name -> architecture. The first three are the published ones; `wide` is for large datasets.
+#: name -> architecture. The first three are the published ones; `wide` is for large datasets;
+#: `rnn`, `gru` and `lstm` differ in nothing but their cell, so that cells can be compared.
 ARCHITECTURES: dict[str, Architecture] = {
     "standard": Architecture(
         Network(trunk=Recurrent(units=(128, 64, 32)), dense=(32, 16)), (0.3, 0.3, 0.2), (0.2, 0.0)
@@ -56,10 +57,17 @@ ARCHITECTURES: dict[str, Architecture] = {
     "wide": Architecture(
         Network(trunk=Recurrent(units=(128, 64)), dense=(128, 64)), (0.2, 0.2), (0.0, 0.0)
     ),
+    "rnn": Architecture(Network(trunk=Recurrent(kind="rnn", units=(64,)), dense=(32,))),
+    "gru": Architecture(Network(trunk=Recurrent(kind="gru", units=(64,)), dense=(32,))),
+    "lstm": Architecture(Network(trunk=Recurrent(kind="lstm", units=(64,)), dense=(32,))),
 }
 
 #: Keras' layer of each kind of recurrent trunk.
-_CELLS = {"lstm": keras.layers.LSTM}
+_CELLS = {
+    "lstm": keras.layers.LSTM,
+    "gru": keras.layers.GRU,
+    "rnn": keras.layers.SimpleRNN,
+}
 
 
 def architecture(name: str) -> Architecture:

@@ -11,10 +11,17 @@ import tensorflow as tf
 
 from oracle.history.features import FEATURES, OUTPUTS, Float32
 from oracle.model.manifest import Scaling
+from oracle.training.correcting import POINTS
+from oracle.training.correction import Correction, Corrector, Kind
 from oracle.training.windows import Windows
+from oracle.types import METRICS
 
 #: Steps an epoch at least: few runs are seen several times, through other windows.
 MIN_STEPS = 16
+#: What the checkpoints measured, which alone is corrected; the plan is no measurement.
+MEASURED = tuple(
+    i for i, name in enumerate(FEATURES) if name.startswith(METRICS) and "_known" not in name
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class Settings:
         dropout: factor on the architecture's dropout rates (1 = the brief's).
         hide: factor on the rates at which inputs are hidden in training.
         seed: of weights, order and windows.
+        correct: how what the checkpoints measured is corrected late in the training, None = not.
     """
 
     architecture: str = "standard"
@@ -40,6 +48,7 @@ class Settings:
     dropout: float = 1.0
     hide: float = 1.0
     seed: int = 0
+    correct: Kind | None = None
 
 
 def fit_scaling(windows: Windows, rng: np.random.Generator) -> Scaling:
@@ -49,6 +58,14 @@ def fit_scaling(windows: Windows, rng: np.random.Generator) -> Scaling:
     real = batch.sequence[np.arange(batch.sequence.shape[1]) < batch.length[:, None]]
     std = np.maximum(real.std(axis=0), 0.05)
     return Scaling(mean=tuple(real.mean(axis=0).tolist()), std=tuple(std.tolist()))
+
+
+def corrector_of(windows: Windows, settings: Settings) -> Corrector | None:
+    """What corrects the checkpoints of a training, if its settings ask for it."""
+    if settings.correct is None:
+        return None
+    correction = Correction(settings.correct)
+    return Corrector(windows.movable(), len(FEATURES), correction, settings.epochs, MEASURED)
 
 
 class TrainingBatches:
@@ -84,11 +101,14 @@ class TrainingBatches:
     def dataset(self) -> tf.data.Dataset:
         """The batches as TensorFlow reads them; made while the step before is computed."""
         time = (None,) if self.per_step else ()
+        inputs = {
+            "sequence": tf.TensorSpec((None, None, len(FEATURES)), tf.float32),
+            "length": tf.TensorSpec((None,), tf.int32),
+        }
+        if self.settings.correct is not None:
+            inputs[POINTS] = tf.TensorSpec((None, None), tf.int32)
         signature = (
-            {
-                "sequence": tf.TensorSpec((None, None, len(FEATURES)), tf.float32),
-                "length": tf.TensorSpec((None,), tf.int32),
-            },
+            inputs,
             tf.TensorSpec((None, *time, OUTPUTS, 2), tf.float32),
         )
         made = tf.data.Dataset.from_generator(self.__iter__, output_signature=signature)
@@ -107,4 +127,7 @@ class TrainingBatches:
             steps = batch.length[:, None]  # the loss of one step stands for those of all
             y = y[row, length - 1]
             y[..., 1] *= steps
-        return {"sequence": self.scaling.apply(batch.sequence), "length": length}, y
+        inputs = {"sequence": self.scaling.apply(batch.sequence), "length": length}
+        if self.settings.correct is not None:
+            inputs[POINTS] = batch.points.astype(np.int32)
+        return inputs, y

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from oracle.training.correcting import CorrectFrom
+
 if TYPE_CHECKING:
     from oracle.training.batches import Settings, TrainingBatches
+    from oracle.training.correction import Corrector
 
 #: Epochs without a better validation loss before training ends, and before the rate is halved.
 STOP_PATIENCE = 20
@@ -61,13 +64,17 @@ class Backup(keras.callbacks.Callback):  # type: ignore[misc]
     Args:
         folder: for the state and the weights.
         others: callback -> names of the attributes to keep.
+        corrector: of the inputs, where they are corrected.
     """
 
     def __init__(
-        self, folder: Path, others: dict[keras.callbacks.Callback, tuple[str, ...]]
+        self,
+        folder: Path,
+        others: dict[keras.callbacks.Callback, tuple[str, ...]],
+        corrector: Corrector | None = None,
     ) -> None:
         super().__init__()
-        self.path, self.others = folder / "state.json", others
+        self.path, self.others, self.corrector = folder / "state.json", others, corrector
         self.curve: list[dict[str, float]] = []
 
     def restore(self, model: keras.Model) -> int:
@@ -77,6 +84,8 @@ class Backup(keras.callbacks.Callback):  # type: ignore[misc]
             return 0
         model.optimizer.build(model.trainable_variables)
         model.load_weights(self.path.with_name(state["weights"]))
+        if self.corrector is not None:
+            self.corrector.restore(self._offsets(len(state["curve"])))
         return len(state["curve"])
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -94,6 +103,9 @@ class Backup(keras.callbacks.Callback):  # type: ignore[misc]
         self.curve = [*self.curve, {k: float(v) for k, v in (logs or {}).items()}]
         weights = self.path.with_name(f"epoch-{epoch + 1}.weights.h5")
         self.model.save_weights(weights, overwrite=True)
+        offsets = self._offsets(epoch + 1)
+        if self.corrector is not None:
+            self.corrector.save(offsets)
         state = {
             "weights": weights.name,
             "curve": self.curve,
@@ -105,12 +117,22 @@ class Backup(keras.callbacks.Callback):  # type: ignore[misc]
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text(json.dumps(state, default=float))
         temporary.replace(self.path)
-        for old in self.path.parent.glob("epoch-*.weights.h5"):
-            if old != weights:
+        for old in self.path.parent.glob("epoch-*"):
+            if old not in (weights, offsets):
                 old.unlink()
+
+    def _offsets(self, epochs: int) -> Path:
+        return self.path.with_name(f"epoch-{epochs}.offsets.npz")
 
     def _state(self) -> dict[str, Any] | None:
         return json.loads(self.path.read_text()) if self.path.exists() else None
+
+
+def cosine(learning_rate: float, epochs: int) -> keras.callbacks.Callback:
+    """Let the rate fall along a cosine, from `learning_rate` to a fiftieth of it."""
+    return keras.callbacks.LearningRateScheduler(
+        lambda epoch, _: learning_rate * (0.02 + 0.49 * (1 + math.cos(math.pi * epoch / epochs)))
+    )
 
 
 def callbacks(
@@ -120,6 +142,7 @@ def callbacks(
     best: Path,
     logs: Path,
     backup: Path,
+    corrector: Corrector | None = None,
 ) -> tuple[list[keras.callbacks.Callback], Backup]:
     """Assemble the trainer's callbacks in the order they must stand in.
 
@@ -130,6 +153,7 @@ def callbacks(
         best: file of the best model so far.
         logs: TensorBoard folder.
         backup: folder that a resumed training reads.
+        corrector: of the inputs, where they are corrected.
     """
     checkpoint = keras.callbacks.ModelCheckpoint(best, monitor="val_loss", save_best_only=True)
     stop = keras.callbacks.EarlyStopping("val_loss", patience=STOP_PATIENCE, verbose=0)
@@ -138,22 +162,18 @@ def callbacks(
         stop: ("best", "wait", "best_epoch"),
     }
     if settings.decay == "cosine":
-        pace: keras.callbacks.Callback = keras.callbacks.LearningRateScheduler(
-            lambda epoch, _: (
-                settings.learning_rate
-                * (0.02 + 0.49 * (1 + math.cos(math.pi * epoch / settings.epochs)))
-            )
-        )
+        pace: keras.callbacks.Callback = cosine(settings.learning_rate, settings.epochs)
     else:
         pace = keras.callbacks.ReduceLROnPlateau(
             "val_loss", factor=0.5, patience=REDUCE_PATIENCE, min_lr=1e-5
         )
         kept[pace] = ("best", "wait", "cooldown_counter")
     backup.mkdir(parents=True, exist_ok=True)
-    state = Backup(backup, kept)
+    state = Backup(backup, kept, corrector)
     return [
         Validate(score),
         StartEpoch(batches),
+        *([] if corrector is None else [CorrectFrom(corrector)]),
         checkpoint,
         pace,
         stop,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,11 +30,14 @@ from oracle.history.features import (
 from oracle.model.manifest import Scaling
 from oracle.model.network import Network
 from oracle.training.architectures import Architecture, architecture, build
-from oracle.training.batches import Settings, TrainingBatches, fit_scaling
+from oracle.training.batches import Settings, TrainingBatches, corrector_of, fit_scaling
 from oracle.training.callbacks import callbacks
+from oracle.training.correcting import Correcting
 from oracle.training.losses import WeighedPinball
 from oracle.training.windows import Windows, target_weights
 from oracle.types import HEAD_LEVELS, TARGETS, Run
+
+logger = logging.getLogger("oracle")
 
 #: The learning curve, beside TensorBoard's files.
 CURVE = "curve.json"
@@ -178,6 +182,9 @@ def fit(
         model = make(per_step=per_step)
         if start_from is not None:
             model.set_weights(start_from.get_weights())
+        corrector = corrector_of(windows, settings)
+        if corrector is not None:
+            model = Correcting.of(model, corrector)
         model.compile(
             optimizer=keras.optimizers.Adam(settings.learning_rate, epsilon=1e-9, clipnorm=1.0),
             loss=WeighedPinball(HEAD_LEVELS),
@@ -190,7 +197,7 @@ def fit(
             server.set_weights(trained.get_weights())
             return validation_loss(predict(server, held_out), held_out)
 
-        steps, state = callbacks(score, batches, settings, best, logs, backup)
+        steps, state = callbacks(score, batches, settings, best, logs, backup, corrector)
         model.fit(
             batches.dataset(),
             shuffle=False,
@@ -199,6 +206,8 @@ def fit(
             verbose=verbose,
             callbacks=steps,
         )
+        if corrector is not None and corrector.stopped is not None:
+            logger.warning("%s", corrector.stopped)
         (logs / CURVE).write_text(json.dumps(state.curve))
         # A kill leaves no torn file under the name that says the training is done.
         model.save(backup / final.name)

@@ -31,6 +31,7 @@ from oracle.pictures.learning_curve import plot_learning_curve
 from oracle.training.architectures import ARCHITECTURES
 from oracle.training.batches import Settings
 from oracle.training.card import card_text, remarks
+from oracle.training.correction import KINDS
 from oracle.training.finetune import BATCH_SIZE, EPOCHS, LEARNING_RATE, Verdict, compare, finetune
 from oracle.training.fit import Fitted, fit
 from oracle.training.publish import draft, publish
@@ -65,6 +66,7 @@ class Request:
     batch_size: int | None = None
     learning_rate: float | None = None
     dropout: float | None = None
+    correct: str | None = None
     seed: int = 0
     seeds: int | None = None
     out: Path = Path("models")
@@ -187,6 +189,8 @@ def run_request(request: Request) -> list[Result]:
     data = gather(request)
     name = request.name or _name(request)
     if request.start_from is not None:
+        if request.correct is not None:
+            raise OracleError(must_be("--correct", "left out with --from", request.correct))
         return [_finetuned(request, data, name)]
     settings = _settings(request, len(data.train))
     fitted = train_seeds(request, data, name, settings, request.seeds or 1)
@@ -335,6 +339,8 @@ def _settings(request: Request, runs: int) -> Settings:
     if architecture not in ARCHITECTURES:
         rule = f"one of {', '.join(ARCHITECTURES)}"
         raise OracleError(must_be("--architecture", rule, architecture))
+    if request.correct is not None and request.correct not in KINDS:
+        raise OracleError(must_be("--correct", f"one of {', '.join(KINDS)}", request.correct))
     default = Settings()
     return Settings(
         architecture=architecture,
@@ -342,6 +348,7 @@ def _settings(request: Request, runs: int) -> Settings:
         batch_size=request.batch_size or (256 if runs > MANY_RUNS else 64),
         learning_rate=request.learning_rate or default.learning_rate,
         dropout=default.dropout if request.dropout is None else request.dropout,
+        correct=next((kind for kind in KINDS if kind == request.correct), None),
         seed=request.seed,
     )
 

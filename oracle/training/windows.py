@@ -53,6 +53,7 @@ class Batch:
         told: [run] whether the features tell the progress.
         values, floor: anchors of each row, [run, time, 3] and [run, time].
         unit: [run] mqe_of_mean, 1 where it is hidden.
+        points: [run, time] row of `Windows.movable` that each step was drawn from.
     """
 
     sequence: Float32
@@ -64,6 +65,7 @@ class Batch:
     values: Array
     floor: Array
     unit: Array
+    points: npt.NDArray[np.int64]
 
 
 class Windows:
@@ -90,7 +92,7 @@ class Windows:
     def batch(self, rows: npt.NDArray[np.int64], length: int, rng: np.random.Generator) -> Batch:
         """Draw one window of at most `length` checkpoints for each of `rows`."""
         whole = self.columns.take(rows)
-        columns = _resample(whole, length, rng)
+        columns, index = _resample(whole, length, rng)
         unit = columns.size["mqe_of_mean"].copy()
         hide_inputs(columns, self.hide, rng)
         progress = columns.step["epochs"] / self.last_epoch[rows][:, None]
@@ -112,11 +114,28 @@ class Windows:
             values,
             floor,
             np.where(hidden, 1.0, np.nan_to_num(unit, nan=1.0)),
+            rows[:, None] * self._steps + index,
         )
 
+    @property
+    def _steps(self) -> int:
+        """Rows of the longest run, its plan among them."""
+        return int(self.columns.step["epochs"].shape[1])
 
-def _resample(c: Columns, length: int, rng: np.random.Generator) -> Columns:
-    """Keep of each run its plan row and the checkpoints next after a random grid's points."""
+    def movable(self) -> npt.NDArray[np.bool_]:
+        """[run * step] which rows are a checkpoint, so that what it measured may be corrected."""
+        steps = np.arange(self._steps)
+        checkpoint = (steps > 0) & (steps < self.columns.length[:, None])
+        return np.asarray(checkpoint.ravel())
+
+
+def _resample(
+    c: Columns, length: int, rng: np.random.Generator
+) -> tuple[Columns, npt.NDArray[np.int64]]:
+    """Keep of each run its plan row and the checkpoints next after a random grid's points.
+
+    Gives the rows that were kept, too, [run, time].
+    """
     runs = len(c)
     epochs = c.step["epochs"][:, 1:]
     at = epochs / np.maximum(np.nanmax(epochs, axis=1), 1e-12)[:, None]
@@ -137,7 +156,7 @@ def _resample(c: Columns, length: int, rng: np.random.Generator) -> Columns:
     step = {k: np.take_along_axis(v, index, axis=1) for k, v in c.step.items()}
     for values in step.values():
         values[beyond] = np.nan
-    return replace(c, step=step, length=counts)
+    return replace(c, step=step, length=counts), index
 
 
 def _outcomes(c: Columns, finals: Array, progress: Array) -> Array:

@@ -63,7 +63,8 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle.pictures", "oracle.evaluation",
     ),
     "oracle.sequences": (
-        "oracle.errors", "oracle.types", "oracle.history", "oracle.forecast", "oracle.pictures",
+        "oracle.errors", "oracle.types", "oracle.history", "oracle.model", "oracle.forecast",
+        "oracle.pictures", "oracle.training",
     ),
     "oracle.server.settings": ("oracle.errors", "oracle.types"),
     "oracle.server.storage": ("oracle.errors", "oracle.forks"),
@@ -105,7 +106,7 @@ LATE = {
 #: Third-party library -> packages that may import it, at their top or inside a function.
 #: What is not listed may be imported anywhere.
 ONLY_IN = {
-    ("tensorflow", "keras"): ("oracle.training",),
+    ("tensorflow", "keras"): ("oracle.training", "oracle.sequences.networks"),
     ("onnxruntime",): ("oracle.model",),
     ("onnx",): (),
     ("fastapi", "starlette", "sqlalchemy", "alembic", "prometheus_client", "psycopg"): (

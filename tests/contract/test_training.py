@@ -47,9 +47,14 @@ def train(*options: str, cwd: Path) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("architecture", ["lite", "bidirectional"])
-def test_it_writes_what_the_brief_promises(tmp_path: Path, small: Path, architecture: str) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "correct"), [("lite", None), ("bidirectional", "relu"), ("gru", "raw")]
+)
+def test_it_writes_what_the_brief_promises(
+    tmp_path: Path, small: Path, architecture: str, correct: str | None
+) -> None:
     options = ["--dataset", str(small), "--architecture", architecture, "--epochs", "2"]
+    options += [] if correct is None else ["--correct", correct]  # from the second epoch on
     process = train(*options, "--json", cwd=tmp_path)
     out, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, err
@@ -61,6 +66,7 @@ def test_it_writes_what_the_brief_promises(tmp_path: Path, small: Path, architec
     assert list((models / "logs" / name).rglob("events.out.tfevents.*"))
     facts = json.loads((models / f"{name}_metadata.json").read_text())
     assert facts["data"]["split_by"] == "table"
+    assert facts["settings"]["correct"] == correct
     assert not list(models.glob(".*_backup"))
     artifact = read_artifact(models / name)
     assert artifact.manifest.architecture == architecture

@@ -1,0 +1,96 @@
+"""A Keras architecture on a series, as the file of `oracle sequences run` sets it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from oracle.errors import InvalidSeries, must_be
+from oracle.sequences.cells import Floats
+from oracle.sequences.config import Config
+from oracle.sequences.forecasting import Task
+from oracle.sequences.networks import Examples, Told, WindowSettings, answer, fit_windows, sized
+from oracle.sequences.run import Fitted
+from oracle.sequences.series import Array
+from oracle.training.architectures import ARCHITECTURES, Architecture
+from oracle.training.correction import Correction, Corrector
+
+
+def spec_of(config: Config) -> Architecture:
+    """The architecture that a file names, with the sizes that it gives.
+
+    Raises:
+        InvalidSeries: there is none of that name, or it cannot be sized so.
+    """
+    model = config.model
+    if model.architecture not in ARCHITECTURES:
+        rule = f"one of numpy, {', '.join(ARCHITECTURES)}"
+        raise InvalidSeries(must_be("model.architecture", rule, model.architecture))
+    spec = ARCHITECTURES[model.architecture]
+    return sized(spec, model.hidden_dim, model.layers, model.dropout)
+
+
+def fit_keras(config: Config, task: Task, told: Told) -> Fitted:
+    """Fit one network of the registry.
+
+    Raises:
+        InvalidSeries: an unknown architecture, or the loss ceased to be a number.
+    """
+    training = config.training
+    settings = WindowSettings(
+        epochs=training.epochs,
+        learning_rate=training.learning_rate,
+        batch_size=training.batch_size,
+        optimizer=training.optimizer,
+        clip_norm=training.clip_norm,
+        loss="pinball" if config.model.quantiles else "squared",
+        seed=config.data.random_seed,
+    )
+    spec, corrector = spec_of(config), corrector_of(config, task)
+    part = task.split
+    steps = np.arange(part.train.length)
+    fitted = fit_windows(
+        spec,
+        Examples(
+            task.inputs(part.train.x), task.targets(part.train), part.train.start[:, None] + steps
+        ),
+        Examples(task.inputs(part.test.x), task.targets(part.test)),
+        settings,
+        corrector=corrector,
+        told=told,
+    )
+
+    def network(x: Floats) -> Floats:
+        made = answer(fitted.model, x)
+        return made if config.model.quantiles else made[..., 0]
+
+    corrected: Array | None = None
+    remarks: tuple[str, ...] = ()
+    if corrector is not None:
+        if corrector.stopped is None:
+            corrected = task.series.values + corrector.offset * task.scaling.scale
+        else:
+            remarks = (corrector.stopped,)
+    return Fitted(
+        task.forecaster(network), fitted.model, fitted.train, fitted.test, corrected, remarks
+    )
+
+
+def corrector_of(config: Config, task: Task) -> Corrector | None:
+    """What corrects the points of training, if the file asks for it.
+
+    A point that moves by more than the whole range of its feature is lost, not corrected.
+
+    Raises:
+        OracleError: the correction would begin after the last epoch.
+    """
+    wanted = config.training.correction
+    if wanted is None:
+        return None
+    scaled = task.scaling.apply(task.series.values[task.split.train_points])
+    return Corrector(
+        task.movable,
+        scaled.shape[1],
+        Correction(**wanted.model_dump()),
+        config.training.epochs,
+        furthest=np.ptp(scaled, axis=0),
+    )
