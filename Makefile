@@ -12,7 +12,7 @@ COLLECTIONS := $(patsubst %,data/%.csv.gz,pretraining-1 pretraining-2 pretrainin
                calibrate-searches test broad choose)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format bench fuzz fault soak docs demo e2e oracle quality lock build clean
+.PHONY: help serve test lint format bench fuzz fault soak docs demo e2e libraries oracle quality lock build clean
 
 help:  ## list the verbs
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -46,6 +46,9 @@ fault: $(VENV)/dev  ## the long form of the fault tests
 
 soak: $(VENV)/dev  ## the long form of the load tests
 	$(BIN)/python -m tests.soak $(ARGS)
+
+libraries: $(VENV)/libraries  ## train_map and measure on the real SOM libraries
+	$(BIN)/python -m pytest tests/libraries tests/e2e/test_kohonen.py $(ARGS)
 
 e2e: $(VENV)/dev  ## the live page in a real browser, the README's blocks, a real server
 	$(BIN)/python -m pytest tests/e2e $(ARGS)
@@ -123,6 +126,13 @@ $(VENV)/dev: locks/dev.txt pyproject.toml | $(VENV)/build
 	$(call install,--require-hashes -r $<)
 	$(call install,--no-deps --editable .)
 	touch $@ $(VENV)/demo $(VENV)/serve
+
+# Not locked: they are no part of the project, and each is taken as its users get it.
+$(VENV)/libraries: tests/libraries/requirements.txt .ci/somoclu.sh | $(VENV)/dev
+	$(BIN)/python -m pip install --quiet -r $<
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation XPySom==1.0.7 susi==1.4.3
+	.ci/somoclu.sh $(BIN)/python
+	touch $@
 
 # uv is some six times faster than pip but reads no pip.conf: where only pip knows the index, pip does it.
 install = $(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation $(1) \

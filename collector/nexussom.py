@@ -30,6 +30,7 @@ from oracle.errors import DatasetError, InvalidHistory, must_be
 from oracle.history.context import mqe_of_mean as measure_mqe_of_mean
 from oracle.history.files import Line, csv_lines, not_a_number, number_of, read_text
 from oracle.integrations.nexussom import PLAN_POINTS, decay, share, updates
+from oracle.integrations.nexussom_front import is_marked
 from oracle.types import CHECKPOINT, History, Run, RunContext, Schedule, explain
 from oracle.types import FloatArray as Floats
 from oracle.types.end_of_run import WHOLE_FROM
@@ -219,7 +220,8 @@ def run_of(row: Row, *, topology: Topology | None = None, mqe_of_mean: float | N
     for column, value in finals.items():
         if not 0 <= value <= 1:
             raise row.error(must_be(column, "within 0..1", value), column.removeprefix("final_"))
-    stopped = ran < planned
+    # A watched search marks what it stopped; without the mark it shows by what is missing.
+    stopped = ran < planned or is_marked(row.cells)
     if not stopped and last["iteration"] < WHOLE_FROM * planned:
         raise row.error(
             f"must have an mqe from {WHOLE_FROM:.0%} of the run on to end with, but the "

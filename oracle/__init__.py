@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from oracle.hook import watch as watch
     from oracle.hook.fitness import Fitness as Fitness
     from oracle.hook.population import Population as Population
+    from oracle.integrations.maps import train_map as train_map
     from oracle.types import Action as Action
     from oracle.types import Decision as Decision
     from oracle.types import Forecast as Forecast
@@ -64,6 +65,7 @@ _HOME = {
     "decide": "oracle.decision.policy",
     "decide_population": "oracle.decision.policy",
     "Population": "oracle.hook.population",
+    "train_map": "oracle.integrations.maps",
     "Action": "oracle.types",
     "Decision": "oracle.types",
     "Forecast": "oracle.types",

@@ -1,16 +1,14 @@
 """What is known of a run before it starts, read from the map and the data so that nobody types it.
 
-A library whose schedule can be read from its object has an adapter in `oracle.integrations`,
-found by the attributes that only its objects have and loaded when one is met. Any other map
-gives at least its size, through `get_weights()`, `_weights`, `weights` or `codebook`, or by
-being an array itself.
+A library whose schedule can be read from its object has an adapter in `oracle.integrations`
+(`oracle.history.libraries`). Any other map gives at least its size, through `get_weights()`,
+`_weights`, `weights` or `codebook`, or by being an array itself.
 """
 
 from __future__ import annotations
 
 import warnings
 from contextlib import suppress
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -18,16 +16,10 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from oracle.errors import InvalidHistory, OracleWarning, callers_level, must_be
-from oracle.forks import uncut
 from oracle.history.geometry import geometry_of
+from oracle.history.libraries import adapter_of
 from oracle.types import FloatArray, RunContext, Schedule, explain
 
-#: Attributes that tell a library's map -> the module whose `context_of` reads it.
-ADAPTERS = {
-    ("_learning_rate_decay_function", "_sigma_decay_function"): "oracle.integrations.minisom",
-    ("get_decay_value", "start_batch_percent"): "oracle.integrations.nexussom",
-    ("_decay_function", "_sigmaN", "_learning_rateN"): "oracle.integrations.xpysom",
-}
 Flags = npt.NDArray[np.bool_]
 
 #: Where libraries keep the weights [rows, cols, features].
@@ -51,6 +43,7 @@ def context_of(
     schedule: Schedule | dict[str, Any] | None = None,
     total_updates: int | None = None,
     batch_size: float | None = None,
+    training: dict[str, Any] | None = None,
 ) -> RunContext:
     """Fill a RunContext from a map and its data; what cannot be read is left out, never guessed.
 
@@ -58,14 +51,16 @@ def context_of(
     context, which the forecast answers with wider intervals.
 
     Args:
-        som: a MiniSom, NexusSOM or XPySom map, any object with its weights [rows, cols,
-            features] in a usual place, or the weights themselves.
+        som: a map of a library that docs/libraries.md names, any object with its weights [rows,
+            cols, features] in a usual place, or the weights themselves.
         data: samples [sample, feature] as the map sees them; what a masked array masks is left
             out, as with `ignore_mask`.
-        num_iteration, use_epochs: as in `MiniSom.train`; XPySom counts epochs always.
-        initialization: how the weights began, e.g. random, sample, pca; no library keeps it.
+        num_iteration, use_epochs: as in `MiniSom.train`; other libraries count steps in one way
+            of their own, or know their number.
+        initialization: how the weights began, e.g. random, sample, pca; few libraries keep it.
         ignore_mask: [sample, feature], True where the map ignores an entry (NexusSOM).
         topology, toroidal, schedule, total_updates, batch_size: what the caller knows better.
+        training: what the library's own training method will be told besides, by its names.
     """
     found: dict[str, Any] = {}
     samples, mask = None, None
@@ -76,7 +71,8 @@ def context_of(
     except Exception as error:
         _warn(f"the table could not be read ({_told(error)})")
     try:
-        found.update(_of_map(som, samples, num_iteration, use_epochs))
+        found.update(_sizes(som))  # whatever may be wrong with the rest
+        found.update(_of_map(som, samples, num_iteration, use_epochs, training or {}))
     except Exception as error:
         _warn(f"the map could not be read ({_told(error)})")
     try:
@@ -140,21 +136,25 @@ def _of_table(samples: FloatArray, ignore_mask: Flags | None) -> dict[str, Any]:
 
 
 def _of_map(
-    som: Any, samples: FloatArray | None, num_iteration: int | None, use_epochs: bool
+    som: Any,
+    samples: FloatArray | None,
+    num_iteration: int | None,
+    use_epochs: bool,
+    training: dict[str, Any],
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    adapter = adapter_of(som)
+    if adapter is None or samples is None:
+        return {}
+    plan = adapter.planned(som, samples, num_iteration, use_epochs, **training)
+    return {name: value for name, value in plan.items() if value is not None}
+
+
+def _sizes(som: Any) -> dict[str, Any]:
     weights = _weights_of(som)
-    if weights is not None:
-        found["map_rows"], found["map_cols"] = weights.shape[:2]
-    adapter = next(
-        (m for names, m in ADAPTERS.items() if all(hasattr(som, n) for n in names)), None
-    )
-    if adapter and samples is not None:
-        with uncut():  # an import has locks, too
-            planned = import_module(adapter).planned
-        plan = planned(som, samples, num_iteration, use_epochs)
-        found.update({name: value for name, value in plan.items() if value is not None})
-    return found
+    if weights is None:
+        return {}
+    rows, cols = weights.shape[:2]
+    return {"map_rows": rows, "map_cols": cols}
 
 
 def _seen_features(samples: FloatArray, ignore_mask: Flags | None) -> int:

@@ -307,7 +307,7 @@ def _kind(
     near = (neighborhood or "").lower()
     start = (initialization or "").lower()
     return (
-        topology == "hexagonal",
+        topology not in (None, "rectangular"),  # whichever of its lines are shifted
         topology is not None,
         "gauss" in near,
         near in _COMPACT,

@@ -1,28 +1,25 @@
 """The three quality metrics of a map in one fused pass: mqe, topographic error, dead neurons.
 
-Equal to MiniSom's `quantization_error` and `topographic_error` (8 neighbours on a rectangle, 6 on
-a hexagonal grid), dozens of times faster (bench/metrics.py). Distances come from one float32
-matrix product a block; what float32 cannot tell apart is decided in float64.
+Equal to MiniSom's `quantization_error` and `topographic_error`, dozens of times faster
+(bench/metrics.py), and to other libraries' on their own grids (`oracle.history.grids`). Distances
+come from one float32 matrix product a block; what float32 cannot tell apart is decided in float64.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from oracle.errors import OracleError, must_be
+from oracle.history.grids import Grid, adjacent
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
-Topology = Literal["rectangular", "hexagonal"]
-TOPOLOGIES: tuple[Topology, ...] = ("rectangular", "hexagonal")
 
 #: Distances in a block: its float32 matrix stays within the L2 cache.
 BLOCK_DISTANCES = 2**18
-#: Distance between two columns of a hexagonal grid, in units of the distance between neurons.
-HEXAGONAL_STEP = np.sqrt(3) / 2
 
 
 class Metrics(NamedTuple):
@@ -40,13 +37,17 @@ class Metrics(NamedTuple):
     dead_neuron_ratio: float
 
 
-def measure(weights: Any, data: Any, topology: str = "rectangular") -> Metrics:
+def measure(
+    weights: Any, data: Any, topology: str | Grid = "rectangular", toroidal: bool | None = False
+) -> Metrics:
     """Measure a map on a table.
 
     Args:
         weights: [rows, cols, features].
         data: [samples, features], scaled as the map was trained.
-        topology: rectangular or hexagonal (columns shifted as MiniSom shifts them).
+        topology: rectangular; hexagonal as MiniSom's; odd-r, even-r, odd-q or even-q, hexagons
+            whose odd or even rows (r) or columns (q) are shifted; or a whole `Grid`.
+        toroidal: the grid has no borders.
 
     Returns:
         The metrics; of neurons at the same distance the first is the BMU, as in MiniSom.
@@ -65,8 +66,7 @@ def measure(weights: Any, data: Any, topology: str = "rectangular") -> Metrics:
                 "data", f"as wide as the weights ({codebook.shape[2]} features)", samples.shape[1]
             )
         )
-    if topology not in TOPOLOGIES:
-        raise OracleError(must_be("topology", f"one of {', '.join(TOPOLOGIES)}", topology))
+    grid = Grid.of(topology, toroidal)
     rows, cols, features = codebook.shape
     neurons = codebook.reshape(-1, features)
     unit = _unit(samples, neurons)
@@ -79,7 +79,7 @@ def measure(weights: Any, data: Any, topology: str = "rectangular") -> Metrics:
     dead = 1.0 - alive / len(neurons)
     if len(neurons) == 1:
         return Metrics(mqe, None, dead)
-    apart = ~_adjacent(best, second, rows, cols, topology)
+    apart = ~adjacent(best, second, rows, cols, grid)
     return Metrics(mqe, float(apart.mean()), dead)
 
 
@@ -172,18 +172,3 @@ def _rank_exactly(
     ranked = neuron[np.lexsort((neuron, distance, sample))]
     starts = np.searchsorted(sample, np.arange(len(samples)))
     return ranked[starts], ranked[starts + 1]
-
-
-def _adjacent(
-    best: Ints, second: Ints, rows: int, cols: int, topology: str
-) -> npt.NDArray[np.bool_]:
-    """Tell whether two neurons (row * cols + col) are neighbours, [sample]."""
-    row, col = np.divmod(best, cols)
-    other_row, other_col = np.divmod(second, cols)
-    if topology == "rectangular":
-        return np.asarray(np.maximum(abs(row - other_row), abs(col - other_col)) <= 1)
-    # MiniSom shifts every other column, counted from the last, back by half a neuron.
-    x = row - 0.5 * ((cols - 1 - col) % 2 == 0)
-    other_x = other_row - 0.5 * ((cols - 1 - other_col) % 2 == 0)
-    dx, dy = x - other_x, HEXAGONAL_STEP * (col - other_col)
-    return np.asarray(np.isclose(dx * dx + dy * dy, 1.0))

@@ -16,6 +16,9 @@ from oracle.types import METRICS, QUALITY_WEIGHTS, Scale
 class Fitness:
     """The three final values of a run; lower is better for each, and for the score.
 
+    Nothing else is forecast: what a search measures besides on the map of a stopped run, such as
+    NexusSOM's topological correlation, is that of the unfinished map.
+
     Attributes:
         mqe: input-space units; infinite where the run never reported.
         topographic_error, dead_neuron_ratio: 0..1; None where never known.
@@ -70,6 +73,7 @@ class Fitness:
             return self.score()
         if name not in METRICS:
             rule = f"one of {', '.join(METRICS)} or score"
-            raise InvalidHistory(must_be("objectives", rule, name))
+            advice = "No oracle forecasts another: of a stopped run it is the unfinished map's."
+            raise InvalidHistory(must_be("objectives", rule, name, advice))
         value: float | None = getattr(self, name)
         return inf if value is None else value

@@ -7,12 +7,13 @@
     toolbox.register("evaluate", Watched(train, objectives=("score",), population="runs.db"))
 
 A stopped individual's fitness is its forecast, so selection ranks it where it would have come
-out; `assign` keeps the censored mark with it. DEAP itself is never imported.
+out; `assign` keeps the censored mark with it. After the search `finish` trains the stopped members
+of a front to their end. DEAP itself is never imported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -59,7 +60,26 @@ class Watched:
         if any(weight > 0 for weight in weights):
             message = f"fitness weights must be negative, lower is better, but got {weights}."
             self._problems.note("weights", message)
-        run = self._train(individual, partial(watch, **self._settings))
+        return self._evaluated(individual)
+
+    def finish(self, individuals: Iterable[Any]) -> list[Any]:
+        """Train the stopped ones of a front, or of any individuals, to their end.
+
+        Each takes its final values as its fitness, without the mark; `individual.forecast` keeps
+        what it was ranked by.
+
+        Returns:
+            Those that were trained.
+        """
+        stopped = [one for one in individuals if getattr(one, "censored", False)]
+        for individual in stopped:
+            individual.forecast = tuple(individual.fitness.values)
+            # Every stop is let run on: the run's population learns how it ended.
+            assign(individual, self._evaluated(individual, control=1.0))
+        return stopped
+
+    def _evaluated(self, individual: Any, **settings: Any) -> Values:
+        run = self._train(individual, partial(watch, **{**self._settings, **settings}))
         fitness = run.fitness() if isinstance(run, WatchedRun) else run
         values = Values(fitness.objectives(self.objectives))
         values.censored = fitness.censored

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from inspect import signature
 from math import nan
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ import numpy as np
 
 from oracle.history.context import context_of
 from oracle.hook import WatchedRun, policy_for, watch
+from oracle.hook import watch as plain_watch
 from oracle.types import CHECKPOINT, Decision, FloatArray, Scale, Schedule
 
 #: Points at which a planned schedule is read; linear between them.
@@ -102,6 +104,36 @@ def early_stop(
     if run.judges_plans and run.plan().stop:
         run.finish()
     return EarlyStop(run, total)
+
+
+def train(
+    som: Any,
+    data: Any,
+    *,
+    ignore_mask: Any = None,
+    initialization: str | None = None,
+    watch: Any = watch,
+    **options: Any,
+) -> WatchedRun:
+    """Train a `KohonenSOM` by its own `train` under watch, at its own checkpoints.
+
+    Args:
+        som: the `KohonenSOM`, changed in place.
+        data: samples [sample, feature].
+        ignore_mask: True where the map ignores an entry.
+        initialization: not used; its weights always begin at random.
+        watch: `oracle.watch`, or one with settings bound already.
+        options: settings of `oracle.watch`; all others are `KohonenSOM.train`'s own.
+
+    Returns:
+        The run, ended.
+    """
+    names = signature(plain_watch).parameters
+    settings = {name: options.pop(name) for name in list(options) if name in names}
+    stop = early_stop(som, data, ignore_mask=ignore_mask, watch=watch, **settings)
+    with stop.run:
+        som.train(data, ignore_mask=ignore_mask, lstm_early_stop_fn=stop, **options)
+    return stop.run
 
 
 def iterations(som: Any, n_samples: int) -> int:

@@ -7,7 +7,7 @@
     problem = WatchedProblem(train, objectives=("mqe", "topographic_error"), n_var=3,
                              xl=[4, .1, 1], xu=[20, 1., 8], settings={"population": "runs.db"})
     result = minimize(problem, NSGA2(pop_size=20), ("n_gen", 10))
-    front = finished(result.pop)
+    problem.finish(result.opt)                  # its stopped members are trained to their end
 
 A stopped individual's F is its forecast, so survival ranks it where it would have come out.
 """
@@ -54,13 +54,38 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
         self._settings = {"policy": policy_for(self.objectives), **(settings or {})}
 
     def _evaluate(self, x: Any, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        run = self._train(x, partial(watch, **self._settings))
-        fitness = run.fitness() if isinstance(run, WatchedRun) else run
+        fitness = self._fitness(x)
         out["F"] = list(fitness.objectives(self.objectives))
         out["censored"] = fitness.censored
 
+    def finish(self, population: Population) -> Population:
+        """Train the stopped individuals of a front, or of any population, to their end.
+
+        Each takes its final values as F, without the mark; `individual.get("forecast")` keeps what
+        it was ranked by.
+
+        Returns:
+            Those that were trained.
+        """
+        marks = [bool(individual.get("censored")) for individual in population]
+        stopped = population[np.array(marks, dtype=bool)]
+        for individual in stopped:
+            # Every stop is let run on: the run's population learns how it ended.
+            fitness = self._fitness(individual.X, control=1.0)
+            individual.set("forecast", individual.F)
+            individual.F = np.array(fitness.objectives(self.objectives), dtype=float)
+            individual.set("censored", fitness.censored)
+        return stopped
+
+    def _fitness(self, x: Any, **settings: Any) -> Fitness:
+        run = self._train(x, partial(watch, **{**self._settings, **settings}))
+        return run.fitness() if isinstance(run, WatchedRun) else run
+
 
 def finished(population: Population) -> Population:
-    """Leave out the stopped individuals: what they might have reached is no map anybody holds."""
+    """Leave out the stopped individuals: what they might have reached is no map anybody holds.
+
+    `WatchedProblem.finish` trains them to their end instead.
+    """
     censored = np.array([bool(individual.get("censored")) for individual in population])
     return population[~censored]

@@ -20,6 +20,9 @@ from oracle.types.fields import (
     Ratio,
 )
 
+#: Grids by name, see `oracle.history.grids`.
+Topology = Literal["rectangular", "hexagonal", "odd-r", "even-r", "odd-q", "even-q"]
+
 #: What rounding to a few digits may change a share by.
 _ROUNDED = 1e-3
 #: What other draws of random codebooks may change a quantization error by: 0.07 at most in ten
@@ -147,7 +150,8 @@ class RunContext(Frozen):
 
     Attributes:
         map_rows, map_cols: neurons a side.
-        topology: grid of the neurons.
+        topology: grid of the neurons: rectangular; hexagonal; or which of its lines are shifted,
+            odd-r, even-r (rows), odd-q or even-q (columns).
         toroidal: whether the grid has no borders.
         neighborhood: name of the neighbourhood function as the library calls it.
         n_samples, n_features: size of the table as the SOM sees it.
@@ -162,7 +166,7 @@ class RunContext(Frozen):
 
     map_rows: Count | None = None
     map_cols: Count | None = None
-    topology: Literal["rectangular", "hexagonal"] | None = None
+    topology: Topology | None = None
     toroidal: Flag | None = None
     neighborhood: Name | None = None
     n_samples: Count | None = None

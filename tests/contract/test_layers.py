@@ -16,6 +16,7 @@ import pytest
 
 import oracle
 from oracle._moved import MOVED
+from oracle.history.libraries import ADAPTERS
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,10 +98,8 @@ USES: dict[str, tuple[str, ...]] = {
 #: The arrows upward, imported when they are called: module -> the one it reaches.
 LATE = {
     ("oracle.types.forecast", "oracle.pictures.fan"),  # Forecast.plot
-    # context_of: by name, when a map of the library is met
-    ("oracle.history.context", "oracle.integrations.minisom"),
-    ("oracle.history.context", "oracle.integrations.nexussom"),
-    ("oracle.history.context", "oracle.integrations.xpysom"),
+    # context_of and train_map: by name, when a map of the library is met
+    *(("oracle.history.libraries", module) for module in ADAPTERS.values()),
 }
 
 #: Third-party library -> packages that may import it, at their top or inside a function.

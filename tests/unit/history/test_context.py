@@ -87,6 +87,7 @@ def test_xpysom_tells_its_plan(data: np.ndarray, neighborhood: str, reach: float
         _sigmaN=1.0,
         _std_coeff=0.5,
         _weights=np.zeros((6, 7, 3)),
+        train=lambda data, num_epochs, iter_beg=0, iter_end=None, verbose=False: None,
     )
     context = context_of(som, data, num_iteration=11)
     assert (context.map_rows, context.map_cols, context.batch_size) == (6, 7, 40)

@@ -131,7 +131,7 @@ def row(h: History, t: int) -> dict[str, float]:
         "batch_share": log(batch / samples, 1e-4),
         "batch_known": float(batch == batch),
         "deviation": log(scale / np.sqrt(known(c.n_features)), 1e-3),
-        "hexagonal": float(c.topology == "hexagonal"),
+        "hexagonal": float(c.topology not in (None, "rectangular")),
         "topology_known": float(c.topology is not None),
         "gaussian": float("gauss" in near),
         "compact": float(near in ("bubble", "epanechnikov", "triangle", "cutgauss", "ep")),

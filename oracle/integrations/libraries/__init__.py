@@ -1,0 +1,1 @@
+"""Libraries that `train_map` trains, one file each: their grid, kernel, plan, and seam."""
