@@ -9,7 +9,7 @@ the built-in LSTM, in `evaluate_individual`, where `som` and `data` are at hand:
                       population=os.path.join(working_dir, "runs.db"))
     training_results = som.train(data, ignore_mask=ignore_mask, lstm_early_stop_fn=stop)
     fitness = stop.run.finish()
-    training_results["censored"] = fitness.censored     # rank it, never train an oracle on it
+    training_results["ds_censored"] = fitness.censored  # into results.csv and pareto_front.csv
     if fitness.censored:
         training_results["best_mqe"] = fitness.mqe       # the forecast, not the truncated value
 
@@ -17,6 +17,21 @@ and, where the topographic error is measured after the training:
 
     if fitness.censored:
         topographic_error = fitness.topographic_error
+
+NexusSOM's writers have fixed columns, but carry over whatever begins with `ds_`. Its third
+objective, the topological correlation, is no forecast: of a stopped run it is the unfinished
+map's. So a last step belongs to the search, after it: the stopped members of the final front are
+trained to their end, without the hook.
+
+    from oracle.integrations.nexussom_front import finish
+
+    whole = {**fixed_params, "ds_censored": False}
+
+    def evaluate(genes):
+        return evaluate_individual(genes, 0, 0, whole, data, ignore_mask, working_dir)
+
+    for member in finish(working_dir, evaluate):
+        print(member)                 # ranked by, came to, still on the front
 
 The file runs.db is shared by all worker processes. The policy is `population`: among NexusSOM's
 objectives is the topological correlation, which the oracle does not forecast, so `pareto` would

@@ -100,6 +100,8 @@ def _watched(
     context = context_of(training.som, samples, initialization=initialization, training=given)
     at = _steps(checkpoints, plan.total)
     with watch(total_epochs=plan.total, context=context, **settings) as run:
+        if run.judges_plans and run.plan().stop:
+            return run
         seam = Seam(at, lambda done: _look(training, samples, plan, run, done))
         with suppress(Stopped):
             training.run(seam)

@@ -131,6 +131,8 @@ def train(
     names = signature(plain_watch).parameters
     settings = {name: options.pop(name) for name in list(options) if name in names}
     stop = early_stop(som, data, ignore_mask=ignore_mask, watch=watch, **settings)
+    if stop.run.state == "stopped":  # by its plan alone
+        return stop.run
     with stop.run:
         som.train(data, ignore_mask=ignore_mask, lstm_early_stop_fn=stop, **options)
     return stop.run

@@ -2,8 +2,9 @@
 
     from oracle.integrations.nexussom_front import finish
 
+    whole = {**fixed_params, "ds_censored": False}
     def evaluate(genes):                              # as the search does, without the hook
-        return evaluate_individual(genes, 0, 0, fixed_params, data, ignore_mask, folder)
+        return evaluate_individual(genes, 0, 0, whole, data, ignore_mask, folder)
 
     for member in finish(folder, evaluate):
         print(member)
@@ -82,7 +83,6 @@ def finish(
     front_header, front_rows = _read(fronts)
     _needs(results, header, "uid", "best_mqe")
     _needs(fronts, front_header, "generation", "uid", *list(_FRONT)[:3])
-    stopped = {row["uid"] for row in rows if is_marked(row)}
     last = max((float(row["generation"]) for row in front_rows), default=0.0)
     members = [row for row in front_rows if float(row["generation"]) == last]
     latest = {row["uid"]: row for row in rows}
@@ -90,7 +90,7 @@ def finish(
     whole: dict[str, Row] = {}
     for row in members:
         uid = row["uid"]
-        if uid in stopped | {r["uid"] for r in members if is_marked(r)} and uid in latest:
+        if uid in latest and is_marked(latest[uid]):  # the last row of a configuration counts
             trained = evaluate({name: _value(latest[uid][name]) for name in genes})
             values = dict(trained[0] if isinstance(trained, tuple) else trained)
             whole[uid] = _new_front_row(row, values, last)
@@ -181,7 +181,8 @@ def _mark(file: Path, more: Sequence[Row] = ()) -> None:
                 cells = [row[name] for name in names]
             writer.writerow(cells)
         for row in more:
-            writer.writerow([row.get(name, "") for name in names])
+            marked = {**row, MARK: str(is_marked(row))}
+            writer.writerow([marked.get(name, "") for name in names])
     fresh.replace(file)
 
 
