@@ -21,6 +21,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import BaseModel
 
+from oracle.deadline import Deadline
 from oracle.errors import (
     ArtifactError,
     InvalidHistory,
@@ -66,7 +67,7 @@ class Client:
     Args:
         url: where the service is.
         api_key: sent as a bearer token; never shown.
-        timeout_s: of one request.
+        timeout_s: of one request, its answer read whole.
         attempts: of a request that finds the service busy or away, at least 1.
     """
 
@@ -87,6 +88,7 @@ class Client:
         is_here = _LOOPBACK.fullmatch(parts.hostname) is not None
         around = {f"all://{parts.netloc.rpartition('@')[2]}": None} if is_here else None
         self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s, mounts=around)
+        self._deadline, self._timeout_s = Deadline(self._http), timeout_s
         self._attempts = max(1, attempts)
 
     def __enter__(self) -> Self:
@@ -266,7 +268,8 @@ class Client:
         for attempt in range(self._attempts):
             last = attempt == self._attempts - 1
             try:
-                response = self._http.request(method, path, json=body, params=query)
+                with self._deadline.within(self._timeout_s):
+                    response = self._http.request(method, path, json=body, params=query)
             except httpx.TransportError as error:
                 if last:
                     raise StoreUnavailable(f"The service does not answer: {error}.") from error

@@ -40,7 +40,10 @@ class Message(str):
 
     def __new__(cls, field: str, rule: str, got: object, advice: str = "") -> Message:
         """Compose both texts; `got` is shortened to SHOWN_VALUE_CHARS."""
-        shown = repr(got)
+        try:
+            shown = repr(got)
+        except Exception:  # a caller's own object may do anything
+            shown = f"a {type(got).__name__}"
         if len(shown) > SHOWN_VALUE_CHARS:
             shown = shown[: SHOWN_VALUE_CHARS - 1] + "…"
         end = f" {advice}" if advice else ""

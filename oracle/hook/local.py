@@ -18,6 +18,7 @@ from oracle.decision.policy import decide, outcome_of
 from oracle.errors import InvalidHistory, StoreUnavailable, must_be
 from oracle.forks import UncutLock
 from oracle.hook.circuit import circuit_of
+from oracle.hook.foreign import check_forecast
 from oracle.hook.population import Population
 from oracle.hook.verdicts import Verdicts
 from oracle.hook.warn_once import Problems
@@ -182,6 +183,7 @@ class LocalJudge:
             draws = forecast.draws
             if draws is None or not np.isfinite(draws).all():
                 raise InvalidHistory(must_be("forecast.draws", "finite numbers", draws))
+            check_forecast(forecast)
             return forecast
         except Exception as error:
             self._problems.note_error("model", "forecast", error)

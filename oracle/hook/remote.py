@@ -1,8 +1,9 @@
 """The service as a judge, spoken to with the standard library alone.
 
 Every request has one deadline over name resolution, connection, headers and body: it runs in
-a thread of its own that is left behind when the deadline passes. What is not exactly an answer
-to the question asked (another run, another checkpoint, HTML, a gigabyte) is refused. Three
+a thread of its own, whose connection is cut when the deadline passes. What is not exactly an answer
+to the question asked (another run, another checkpoint, no forecast at all, HTML, a gigabyte) is
+refused. Three
 failures in a row leave the service alone for a while, for all runs of the process; three refusals
 in a row of what one run sends leave it alone for that run.
 """
@@ -20,6 +21,8 @@ from pydantic import ValidationError
 
 from oracle.errors import InvalidHistory, OracleError, StoreUnavailable, must_be
 from oracle.hook.circuit import Circuit, circuit_of
+from oracle.hook.foreign import check_forecast
+from oracle.hook.line import Line
 from oracle.hook.local import State
 from oracle.hook.verdicts import Verdicts
 from oracle.types import TARGETS, Decision, History, Outcome, Policy, explain
@@ -64,7 +67,7 @@ class RemoteJudge:
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._posted: float | None = None  # the last epoch that the service has
-        self._connection: http.client.HTTPConnection | None = None
+        self._line: Line | None = None
         self.search: Hashable = (self._host, self._port)
         self._circuit = circuit_of(f"{self._host}:{self._port}")
         self._refused = Circuit()  # of this run alone
@@ -87,6 +90,8 @@ class RemoteJudge:
             if decision.progress != history.progress:
                 rule = f"{history.progress} in the answer"
                 raise StoreUnavailable(must_be("progress", rule, decision.progress))
+            if decision.forecast is not None:
+                check_forecast(decision.forecast)
             return decision
 
         if not history.epochs:
@@ -110,7 +115,10 @@ class RemoteJudge:
                     self.decide(history, 0)  # a run that was left ends with what it last reported
                 self._post(f"{self._path}/finish", _finish(state, outcome), lambda raw: raw)
         finally:
-            self._give_up()
+            self._hang_up()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_line": None}  # a copy has a connection of its own
 
     def _checkpoint(self, history: History) -> dict[str, Any]:
         body = history.model_dump(mode="json", exclude_none=True)
@@ -142,44 +150,86 @@ class RemoteJudge:
 
     def _within_deadline(self, path: str, body: bytes) -> bytes:
         result: list[bytes | Exception] = []
+        line, self._line = self._line, None  # the thread's own, until it comes back in time
+        exchange = _Exchange(self._open, line, path, body, self._headers)
 
         def work() -> None:
             try:
-                result.append(self._exchange(path, body))
+                result.append(exchange.answer())
             except Exception as error:
                 result.append(error)
+            finally:
+                if not result or isinstance(result[0], Exception) or not exchange.line.is_open:
+                    exchange.line.close()
 
         # A resolver that hangs, or a server that drips a byte a second, has no timeout of its own.
         thread = threading.Thread(target=work, name="som-oracle-post", daemon=True)
         thread.start()
         thread.join(self._timeout_s)
         if not result:
-            self._give_up()
+            exchange.cut()
             raise StoreUnavailable(
                 must_be("service", f"answering within {self._timeout_s:g} s", "silence")
             )
         if isinstance(result[0], Exception):
-            self._give_up()
             raise result[0]
+        self._line = exchange.line if exchange.line.is_open else None
         return result[0]
 
-    def _exchange(self, path: str, body: bytes) -> bytes:
-        """Post once; a kept connection that the server has closed meanwhile is opened again."""
-        reused = self._connection is not None
-        try:
-            return self._answer(path, body)
-        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-            if not reused:
-                raise
-            self._give_up()
-            return self._answer(path, body)
+    def _open(self) -> Line:
+        return Line(self._host, self._port, self._secure, self._timeout_s)
 
-    def _answer(self, path: str, body: bytes) -> bytes:
-        if self._connection is None:
-            kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-            self._connection = kind(self._host, self._port, timeout=self._timeout_s)
-        self._connection.request("POST", path, body, self._headers)
-        with self._connection.getresponse() as response:  # left half read, it keeps its socket open
+    def _hang_up(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
+
+
+class _Exchange:
+    """One request and its answer, in a thread of its own.
+
+    Args:
+        open_line: opens a connection.
+        line: kept from the request before, None = none.
+        path, body, headers: of the request.
+    """
+
+    def __init__(
+        self,
+        open_line: Callable[[], Line],
+        line: Line | None,
+        path: str,
+        body: bytes,
+        headers: dict[str, str],
+    ) -> None:
+        self._open, self._reused = open_line, line is not None
+        self.line = line or open_line()
+        self._request = path, body, headers
+        self._late = threading.Event()
+
+    def cut(self) -> None:
+        """End it from the thread that waits."""
+        self._late.set()
+        self.line.cut()
+
+    def answer(self) -> bytes:
+        """Post once; a kept connection that the server has closed meanwhile is opened again."""
+        try:
+            return self._post()
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            if not self._reused or self._late.is_set():
+                raise
+        self.line.close()
+        self.line = self._open()
+        if self._late.is_set():
+            self.line.cut()
+        return self._post()
+
+    def _post(self) -> bytes:
+        path, body, headers = self._request
+        connection = self.line.http
+        connection.request("POST", path, body, headers)
+        with connection.getresponse() as response:  # left half read, it keeps its socket open
             raw = response.read(MAX_ANSWER_BYTES + 1)
         if len(raw) > MAX_ANSWER_BYTES:
             raise StoreUnavailable(
@@ -192,11 +242,6 @@ class RemoteJudge:
                 must_be("answer", "JSON", response.getheader("Content-Type"), "Check the url.")
             )
         return raw
-
-    def _give_up(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
 
 
 def _finish(state: State, outcome: Outcome) -> dict[str, Any]:

@@ -27,8 +27,9 @@ class Problems:
         if self.counts[kind] > 1:
             return
         self.messages[kind] = message
-        # Where warnings are errors the training must go on all the same: the message is kept.
-        with suppress(OracleWarning):
+        # Warnings may be errors, or shown by a function of the caller's own that fails: the
+        # training goes on all the same, and the message is kept.
+        with suppress(Exception):
             warnings.warn(
                 f"SOM Oracle: {message} The training goes on. Said once; run.summary() counts it.",
                 OracleWarning,
@@ -37,7 +38,11 @@ class Problems:
 
     def note_error(self, kind: str, doing: str, error: Exception) -> None:
         """Count an exception met while `doing` something."""
-        text = str(error) if isinstance(error, OracleError) else f"{type(error).__name__}: {error}"
+        try:
+            own = isinstance(error, OracleError)
+            text = str(error) if own else f"{type(error).__name__}: {error}"
+        except Exception:  # of its own making
+            text = type(error).__name__
         text = text if len(text) <= 4 * SHOWN_VALUE_CHARS else text[: 4 * SHOWN_VALUE_CHARS] + "…"
         self.note(kind, f"could not {doing}: {text.rstrip('.')}.")
 

@@ -33,9 +33,11 @@ NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[float, Field(strict=True, gt=0, le=1e15, allow_inf_nan=False)]
-#: mqe in input-space units; the bounds keep sums and ratios of the two finite.
-Mqe = Annotated[float, Field(strict=True, ge=0, le=1e150, allow_inf_nan=False)]
-MqeOfMean = Annotated[float, Field(strict=True, ge=1e-150, le=1e150, allow_inf_nan=False)]
+#: The largest mqe: sums and ratios of two stay finite.
+MAX_MQE = 1e150
+#: mqe in input-space units.
+Mqe = Annotated[float, Field(strict=True, ge=0, le=MAX_MQE, allow_inf_nan=False)]
+MqeOfMean = Annotated[float, Field(strict=True, ge=1 / MAX_MQE, le=MAX_MQE, allow_inf_nan=False)]
 Flag = Annotated[bool, Field(strict=True)]
 RunId = Annotated[str, Field(pattern=RUN_ID_PATTERN)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]

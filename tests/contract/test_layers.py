@@ -79,7 +79,8 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle.forecast", "oracle.decision", "oracle.server.settings", "oracle.server.storage",
         "oracle.server.http", "oracle.server.runs",
     ),
-    "oracle.client": ("oracle.errors", "oracle.types", "oracle.server.http"),
+    "oracle.deadline": (),
+    "oracle.client": ("oracle.errors", "oracle.types", "oracle.deadline", "oracle.server.http"),
     # The collector walks MiniSom through the very steps that a user's own training is watched by.
     "collector": (
         "oracle", "oracle.errors", "oracle.types", "oracle.history", "oracle.hook",
@@ -113,7 +114,7 @@ ONLY_IN = {
     ),
     ("uvicorn",): ("oracle.server", "oracle.commands.serve"),
     ("typer",): ("oracle.cli", "oracle.commands"),
-    ("httpx",): ("oracle.client",),
+    ("httpx",): ("oracle.client", "oracle.deadline"),
     ("deap",): ("oracle.integrations.deap",),
     ("pymoo",): ("oracle.integrations.pymoo",),
     ("optuna",): (

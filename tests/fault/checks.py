@@ -105,4 +105,14 @@ CHECKS = (
         short=1,
         long=100,
     ),
+    Check(
+        "T21",
+        "fault.deadlines:deadlines",
+        "hook and client against services that drip, stall, lie, speak HTTP/2 or no HTTP, in clear "
+        "text, in TLS and in its handshake; rounds",
+        "each answers within twice its deadline of 1 s, nearly all within 1.2 times; no stop, no "
+        "exception, no thread left a deadline later",
+        short=1,
+        long=10,
+    ),
 )

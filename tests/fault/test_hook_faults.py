@@ -5,7 +5,6 @@ STEPS=10000 pytest tests/fault/test_hook_faults.py     # the long form
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sqlite3
@@ -13,7 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,14 @@ import pytest
 from minisom import MiniSom
 from stand_in import StandIn
 
-from oracle.decision.policy import decide
-from oracle.errors import OracleError, OracleWarning
+from fault.hostile_services import (
+    SERVER_FAULTS,
+    FaultyServer,
+    decision_for,
+    respond,
+    stop_at_once,
+)
+from oracle.errors import OracleWarning
 from oracle.hook import WatchedRun, watch
 from oracle.hook.remote import MAX_ANSWER_BYTES
 from oracle.integrations.minisom import train
@@ -37,110 +42,6 @@ TIMEOUT_S = 0.3
 @pytest.fixture(scope="module")
 def data() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(50, 3))
-
-
-def stop_at_once() -> Policy:
-    """A policy that stops every healthy run here: what must not happen under a fault."""
-    return Policy(threshold=1e-6, caution=1e-7, min_progress=0, min_checkpoints=1, control=0)
-
-
-# -- faults of a server: what it does with a connection whose request has been read -----------
-
-
-def respond(body: bytes, status: str = "200 OK", kind: str = "application/json") -> bytes:
-    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
-
-
-def decision_for(request: bytes, **changes: Any) -> bytes:
-    """Answer as the service would, with a stop, and something wrong about it."""
-    sent = json.loads(request.partition(b"\r\n\r\n")[2])
-    sent.pop("policy", None)
-    history = History.parse(sent)
-    decision = decide(history, StandIn().forecast(history), None, stop_at_once())
-    return json.dumps({**json.loads(decision.model_dump_json()), **changes}).encode()
-
-
-def drip(connection: socket.socket, request: bytes) -> None:
-    for byte in respond(b"{}"):
-        connection.sendall(bytes([byte]))
-        time.sleep(0.05)
-
-
-def flood(connection: socket.socket, request: bytes) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
-    for _ in range(10_000):  # a gigabyte, if anybody listens that long
-        connection.sendall(b" " * 100_000)
-
-
-SERVER_FAULTS: dict[str, Callable[[socket.socket, bytes], Any]] = {
-    "closes": lambda c, r: None,
-    "resets": lambda c, r: c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"),
-    "silent": lambda c, r: c.recv(1),
-    "drips": drip,
-    "floods": flood,
-    "not http": lambda c, r: c.sendall(b"SSH-2.0-OpenSSH\r\n"),
-    "endless header": lambda c, r: c.sendall(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000),
-    "html": lambda c, r: c.sendall(respond(b"<html>", kind="text/html")),
-    "html as json": lambda c, r: c.sendall(respond(b"<html>")),
-    "empty": lambda c, r: c.sendall(respond(b"")),
-    "cut": lambda c, r: c.sendall(respond(decision_for(r))[:-40]),
-    "bad utf-8": lambda c, r: c.sendall(respond(b'{"action": "\xff\xfe"}')),
-    "not a decision": lambda c, r: c.sendall(respond(b'{"action": "stop"}')),
-    "nan": lambda c, r: c.sendall(respond(decision_for(r, p_good=float("nan")))),
-    "unknown action": lambda c, r: c.sendall(respond(decision_for(r, action="explode"))),
-    "another run": lambda c, r: c.sendall(respond(decision_for(r, run_id="another"))),
-    "stale": lambda c, r: c.sendall(respond(decision_for(r, progress=0.001))),
-    "deep": lambda c, r: c.sendall(respond(b"[" * 100_000)),
-    "redirect": lambda c, r: c.sendall(respond(decision_for(r), "302 Found")),
-    "400": lambda c, r: c.sendall(respond(b'{"error": {"message": "no"}}', "400 Bad Request")),
-    "401": lambda c, r: c.sendall(respond(b"{}", "401 Unauthorized")),
-    "404": lambda c, r: c.sendall(respond(b"nothing here", "404 Not Found", "text/plain")),
-    "429": lambda c, r: c.sendall(respond(b"[]", "429 Too Many Requests")),
-    "500": lambda c, r: c.sendall(respond(b'{"error": 1}', "500 Internal Server Error")),
-    "503": lambda c, r: c.sendall(respond(b"", "503 Service Unavailable")),
-}
-
-
-class FaultyServer:
-    """Accept connections, read one request after the other, and do what the fault does."""
-
-    def __init__(self, fault: Callable[[socket.socket, bytes], Any]) -> None:
-        self.requests = 0
-        self._fault = fault
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._socket.accept()
-                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
-    def _answer(self, connection: socket.socket) -> None:
-        with suppress(OSError, OracleError), connection:
-            connection.settimeout(10)
-            request = b""
-            while not _complete(request):
-                request += connection.recv(65_536)
-            self.requests += 1
-            self._fault(connection, request)
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-
-
-def _complete(request: bytes) -> bool:
-    head, _, body = request.partition(b"\r\n\r\n")
-    length = next(
-        (int(h.split(b":")[1]) for h in head.split(b"\r\n") if h.lower().startswith(b"content-l")),
-        None,
-    )
-    return length is not None and len(body) >= length
 
 
 @pytest.fixture
