@@ -113,6 +113,8 @@ class CheckpointsRequest(History):
 class FinishRequest(Frozen):
     """How a run ended; final values default to the last checkpoint's.
 
+    Without final_mqe a run whose checkpoints do not reach its end is marked as left.
+
     Attributes:
         censored: ended early: its forecast stands for it, and it is no training label. Values
             given with it are used only where the service has no forecast of the run.
@@ -145,12 +147,17 @@ class Final(Frozen):
 
 
 class RunSummary(Frozen):
-    """A run at a glance: last checkpoint, last decision, how it ended."""
+    """A run at a glance: last checkpoint, last decision, how it ended.
+
+    Attributes:
+        left: finished before its end, and without values of one: its last checkpoint counts.
+    """
 
     run_id: RunId
     dataset: str | None
     population: str | None
     state: State
+    left: bool = False
     override: Override | None
     control: bool
     censored: bool

@@ -44,13 +44,19 @@ _EMPTY = delete(populations).where(
 )
 
 
+def is_left(row: Any) -> bool:
+    """Whether a run was said to have finished before its end, without values of an end."""
+    return row.state == "finished" and row.told is not None and not converged(row)
+
+
 def of_run(row: Any) -> dict[str, float]:
     """Give what one run counts for; nothing where there is none."""
     if row is None:
         return dict.fromkeys(COUNTED, 0)
     ended = row.state != "running"
     known = ended and bool(row.total_epochs)
-    used = row.epoch if row.state == "stopped" or converged(row) else row.total_epochs
+    early = row.state == "stopped" or converged(row) or is_left(row)
+    used = row.epoch if early else row.total_epochs
     return {
         "running": not ended,
         "stopped": row.state == "stopped",

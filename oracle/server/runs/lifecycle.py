@@ -212,6 +212,9 @@ class Runs:
             )
         mqe_of_mean = RunContext.model_validate_json(row.context).mqe_of_mean
         now = self._now(row)
+        converged = counts.converged(row)
+        left = not converged and _is_left_now(connection, row, how)
+        early = how.censored or converged or left
         if how.censored:
             if last is None or not last.censored:
                 forecast = decisions.last_forecast(connection, row.id)
@@ -221,14 +224,15 @@ class Runs:
                 outcomes.add(connection, row, outcome, mqe_of_mean, now)
             state = "stopped"
         else:
-            outcomes.add(connection, row, outcome, mqe_of_mean, now)
+            outcomes.add(connection, row, outcome, mqe_of_mean, now, left=left)
             state = "finished"
         after = connection.execute(
             _UPDATE_RUN,
             {
                 "of_run": row.id,
                 "state": state,
-                "told": told.model_dump_json() if how.censored or counts.converged(row) else None,
+                # Of a finished run it is the mark of one that was left, see `counts.is_left`.
+                "told": told.model_dump_json() if early else None,
                 "ended_at": now,
                 "updated_at": now,
             },
@@ -322,6 +326,13 @@ def _state(decision: Decision) -> str:
     if not decision.stop:
         return "running"
     return "finished" if decision.converged else "stopped"
+
+
+def _is_left_now(connection: Connection, row: Row[Any], how: FinishRequest) -> bool:
+    """Tell whether a run ends before its budget by no value of an end; without one who knows."""
+    if how.censored or how.final_mqe is not None or row.total_epochs is None:
+        return False
+    return not history_of(connection, row).is_whole
 
 
 def _last_checkpoint(history: History) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from oracle.server.http.wire import (
     RunSummary,
     Track,
 )
+from oracle.server.runs.counts import is_left
 from oracle.server.runs.references import earlier_sha256, reference_at
 from oracle.server.storage.schema import MAX_ID, checkpoints, decisions, outcomes, runs
 from oracle.types import (
@@ -97,6 +98,7 @@ def summary_of(row: Row[Any], outcome: Outcome | Row[Any] | None) -> RunSummary:
         dataset=row.dataset,
         population=row.population,
         state=row.state,
+        left=is_left(row),
         override=row.override,
         control=row.control,
         censored=final is not None and final.censored,

@@ -29,12 +29,18 @@ def add(
     outcome: Outcome,
     mqe_of_mean: float | None,
     now: float,
+    *,
+    left: bool = False,
 ) -> None:
-    """Store how a run ended, in raw units, with the scale that compares it."""
+    """Store how a run ended, in raw units, with the scale that compares it.
+
+    A run that was left before its end measures no stop, whatever it was held for.
+    """
     connection.execute(
         _ADD,
         {
             **_of(row, now),
+            "control": row.control and not left,
             "final_mqe": outcome.final_mqe,
             "final_topographic_error": outcome.final_topographic_error,
             "final_dead_neuron_ratio": outcome.final_dead_neuron_ratio,

@@ -63,7 +63,7 @@ runs = Table(
     Column("created_at", Float(53), nullable=False),
     Column("updated_at", Float(53), nullable=False),
     Column("ended_at", Float(53)),
-    Column("told", Text),  # how the client said that it ended the run early; then it has ended
+    Column("told", Text),  # how the client said that it ended the run early, or left it
     Column("rewinds", Text),  # JSON: from which epochs it went on from an earlier map, and when
     # what its people say of it, JSON but the notes
     Column("config", Text),

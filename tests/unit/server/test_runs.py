@@ -273,6 +273,34 @@ def test_a_finish_is_repeatable_but_not_changeable(bench: Bench) -> None:
         bench.finish("nobody")
 
 
+def test_a_run_that_is_left_is_no_whole_one(bench: Bench) -> None:
+    bench.append("left", [5, 10])
+    run = bench.finish("left")
+    assert (run.state, run.left, run.final.final_mqe) == ("finished", True, 0.5)
+    assert bench.finish("left") == run
+    with pytest.raises(RunConflict, match="final_mqe"):
+        bench.finish("left", final_mqe=0.4)
+    assert bench.population().savings.used_epochs == 10.0
+    bench.append("told", [5, 10])
+    assert not bench.finish("told", final_mqe=0.4).left
+    bench.append("whole", [5, 95])
+    assert not bench.finish("whole").left
+    bench.append("from-0", [*range(0, 100, 10)])
+    assert not bench.finish("from-0").left
+    bench.append("open", [5, 10], total_epochs=None)
+    assert not bench.finish("open").left
+    assert bench.population().savings.used_epochs == 310.0
+
+
+def test_a_control_that_is_left_measures_no_stop(bench: Bench) -> None:
+    bench.fill()
+    control = Policy(name="population", startup_runs=4, control=1.0)
+    bench.append("control", [10, 20], mqe=5.0, policy=control)
+    assert bench.detail("control").run.control
+    assert bench.finish("control").left
+    assert bench.population().wrong_stops.controls == 0
+
+
 def test_a_persons_word_holds_until_the_next(bench: Bench) -> None:
     bench.fill()
     bench.append("bad", [10], mqe=5.0)
