@@ -7,8 +7,8 @@ BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 # What `make oracle` collects; oracle/training/shipped.py reads it.
-COLLECTIONS := $(patsubst %,data/%.csv.gz,pretraining-1 pretraining-2 pretraining-3 pretraining-4 \
-               searches-1 calibrate calibrate-random \
+COLLECTIONS := $(patsubst %,data/%.csv.gz,$(foreach i,1 2 3 4 5 6,pretraining-$(i)) \
+               $(foreach i,1 2 3,searches-$(i)) calibrate calibrate-random \
                calibrate-searches test broad choose)
 
 .DEFAULT_GOAL := help

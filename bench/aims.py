@@ -37,6 +37,13 @@ FOREIGN = {
     "minisom": {0.2: (0.038, 0.048), 0.5: (0.023, 0.030)},
     "reference": {0.2: (0.036, 0.048), 0.5: (0.022, 0.029)},
 }
+#: Share of others' runs that no policy judges by, at most, at every prefix from 10 % on: aim, must.
+REFUSED = (0.03, 0.08)
+#: Four arrays and the budget alone, 20 % seen: error as a ratio to boosting's: aim, must.
+FOUR_ARRAYS = (0.85, 1.0)
+#: Recorded searches at the default policy: figure, policy -> aim, must; and the good lost.
+SEARCHES = {ONE_BY_ONE: (0.60, 0.45), IN_STEP: (0.65, 0.50)}
+SEARCHES_LOST, DEFAULT_RISK = (0.01, 0.02), 0.02
 #: A forecaster's errors by prefix.
 Errors = dict[str, dict[float, dict[str, Any]]]
 
@@ -53,7 +60,11 @@ class Row(NamedTuple):
 
 
 def aims(
-    measured: dict[str, Any], replayed: dict[str, Any], foreign: dict[str, dict[str, Any]]
+    measured: dict[str, Any],
+    replayed: dict[str, Any],
+    foreign: dict[str, dict[str, Any]],
+    told_less: dict[str, dict[str, Any]],
+    searches: dict[str, dict[str, Any]],
 ) -> str:
     """Lay out every target beside the figure reached, in Markdown.
 
@@ -61,11 +72,16 @@ def aims(
         measured: what `oracle evaluate --baselines --json` found on unseen tables.
         replayed: what `oracle replay --json` found on them.
         foreign: name -> what `oracle evaluate --json` found on runs that others recorded.
+        told_less: name -> the same with parts of the histories left out.
+        searches: name -> what `oracle replay --json` found on a search that others recorded.
     """
     rows = [*_errors(measured), *_plan(measured), *_ratios(measured), *_boosting(measured)]
     rows += [*_coverage(measured), *_savings(replayed)]
     for name, found in foreign.items():
         rows += _foreign(name, found)
+    others = foreign | {name: found for name, found in told_less.items() if " without " in name}
+    rows += [*_refused(others), *_covered_elsewhere(others), *_four_arrays(told_less)]
+    rows += _searches(searches)
     told = ["| | aim | must | reached | aim met | must met |", "|---|---|---|---|---|---|"]
     missed = [r.what for r in rows if "no" in (r.aim_met, r.must_met)]
     told += [f"| {' | '.join(row)} |" for row in rows]
@@ -187,6 +203,76 @@ def _foreign(name: str, found: dict[str, Any]) -> Iterator[Row]:
         value = ours[share]["mae"]
         what = f"error on {name}'s runs, {share:.0%} seen, at most"
         yield _at_most(what, value, aim, must, f"{value:.4f}", ".3f")
+
+
+def _refused(others: dict[str, dict[str, Any]]) -> Iterator[Row]:
+    """The runs of others that the oracle is least at home with."""
+    rows = [
+        (row["no_support"], row["progress"], name)
+        for name, found in others.items()
+        for row in found["refused"]
+        if row["progress"] > 0
+    ]
+    if rows:
+        share, progress, name = max(rows)
+        told = f"{share:.1%} ({name}, {progress:.0%} seen)"
+        yield _at_most("refused of others' runs, at most", share, *REFUSED, told, ".0%")
+
+
+def _covered_elsewhere(others: dict[str, dict[str, Any]]) -> Iterator[Row]:
+    """The quality score of others' runs inside its intervals, the worst prefix of the worst."""
+    for level, (aim, must) in COVERAGE.items():
+        rows = [
+            (row[f"coverage_{level}"], name, row)
+            for name, found in others.items()
+            for row in found["coverage"]
+            if row["score"] == found["main_score"]
+        ]
+        if not rows:
+            continue
+        (low, low_name, _), (high, high_name, _) = (
+            f(rows, key=lambda row: row[0]) for f in (min, max)
+        )
+        met = [_met(low >= least and high <= most) for least, most in (aim, must)]
+        yield Row(
+            f"others' runs inside the {level.replace('%', ' %')} interval, every prefix",
+            *(f"{least:.0%}..{most:.0%}" for least, most in (aim, must)),
+            f"{low:.0%} ({low_name})..{high:.0%} ({high_name})",
+            *met,
+        )
+
+
+def _four_arrays(told_less: dict[str, dict[str, Any]]) -> Iterator[Row]:
+    for found in told_less.values():
+        errors = by_forecaster(found)
+        if "boosting" in errors:
+            ours, its = (errors[name][0.2]["mae"] for name in ("oracle", "boosting"))
+            what = "error / boosting's, the four arrays alone, 20% seen, at most"
+            yield _at_most(
+                what, ours / its, *FOUR_ARRAYS, f"{ours / its:.2f} ({ours:.3f} / {its:.3f})", ".2f"
+            )
+
+
+def _searches(searches: dict[str, dict[str, Any]]) -> Iterator[Row]:
+    """All recorded searches together, at the policy's default risk."""
+    for policy, (aim, must) in SEARCHES.items():
+        rows = [
+            row
+            for found in searches.values()
+            for row in found["curves"].get(policy, ())
+            if row["setting"] == DEFAULT_RISK
+        ]
+        if not rows:
+            continue
+        saved, lost = (sum(r[f]["value"] for r in rows) / len(rows) for f in ("saved", "lost"))
+        met = [
+            _met(saved >= least and lost <= most)
+            for least, most in zip((aim, must), SEARCHES_LOST, strict=True)
+        ]
+        what = (
+            f"epochs saved in others' searches, {policy.removeprefix('oracle, ')}, at most 2% lost"
+        )
+        yield Row(what, f"{aim:.0%}", f"{must:.0%}", f"{saved:.1%} at {lost:.1%} lost", *met)
 
 
 def foreign_table(found: dict[str, dict[str, Any]], shares: Sequence[float] = (0.2, 0.5)) -> str:

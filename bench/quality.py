@@ -21,6 +21,13 @@ from typing import Any
 
 from bench.aims import aims, foreign_table
 from bench.floor import floor
+from bench.told_less import (
+    measure_others,
+    measure_told_less,
+    replay_searches,
+    searches_table,
+    told_less_table,
+)
 from oracle.forecast.forecaster import Oracle
 from oracle.history.dataset import metadata_path, read_dataset, write_dataset
 from oracle.history.tables import role_of
@@ -30,7 +37,9 @@ from oracle.types import LEVELS, Run
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
 #: Read in full measure; docs/training.md tells the commands that collect them.
-NEEDED = ("test.csv.gz", "pretraining.csv.gz", "choose.csv.gz")
+#: What the baselines are fitted on comes of a collection that the oracle is trained on too.
+FOR_BASELINES = "pretraining-5.csv.gz"
+NEEDED = ("test.csv.gz", FOR_BASELINES, "choose.csv.gz")
 #: Runs that the baselines are fitted on: boosting gains little beyond, and takes minutes more.
 BASELINE_RUNS = 12_000
 #: Shares of the run at which forecasts are shown; 0 is the plan alone.
@@ -238,6 +247,17 @@ def others_section(others: dict[str, dict[str, Any]]) -> str:
     )
 
 
+def less_section(found: dict[str, dict[str, Any]]) -> str:
+    """What leaving things out costs: width, and never an answer that claims more than it knows."""
+    commands = "\n".join(f"    {one['command']}" for one in found.values())
+    return (
+        "### Told less\n\nThe same runs, with parts of their histories left out; errors are of the "
+        "quality score, on the scale\nthat stays known to the one who measures. Refused are "
+        f"forecasts that no policy judges by. Printed by\n\n{commands}\n\n"
+        f"{told_less_table(found)}\n"
+    )
+
+
 def main() -> None:
     """Measure, draw, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -267,7 +287,7 @@ def main() -> None:
     extra: list[str] = []
     if not options.quick:
         fit_on = results / "baseline-runs.csv.gz"
-        write_dataset(fit_on, picked(read_dataset(DATA / "pretraining.csv.gz"), BASELINE_RUNS), {})
+        write_dataset(fit_on, picked(read_dataset(DATA / FOR_BASELINES), BASELINE_RUNS), {})
         extra = ["--baselines", "--train-dataset", str(fit_on)]
     with_model = ["--model", options.model]
     measured = oracle(
@@ -286,6 +306,9 @@ def main() -> None:
         name: oracle("evaluate", *with_model, "--dataset", str(path), *extra)
         for name, path in recorded.items()
     }
+    told_less = {} if options.quick else measure_told_less(oracle, with_model, test, extra)
+    others_less = measure_others(oracle, with_model, recorded)
+    searches = replay_searches(oracle, with_model, recorded)
     choose = ["--choose-on", str(DATA / "choose.csv.gz")]
     size = ["--population-size", "8"] if options.quick else []
     saved = pictures / "saved-against-lost.png"
@@ -312,11 +335,14 @@ def main() -> None:
         ("replay", replayed),
         ("replay-dense", dense),
         *((f"evaluate-foreign-{name}", found) for name, found in others.items()),
+        *((f"replay-{name}", found) for name, found in searches.items()),
     ):
         if found:
             text = json.dumps(of_main_score(found), indent=1).replace(f"{ROOT}/", "")
             (results / f"{name}.json").write_text(text + "\n")
-    (out / "quality.md").write_text(page(model, measured, luck, foreign, others, replayed, dense))
+    less = told_less | others_less
+    text = page(model, measured, luck, foreign, others, replayed, dense, less, searches)
+    (out / "quality.md").write_text(text)
     print(f"wrote {out / 'quality.md'}")
 
 
@@ -328,6 +354,8 @@ def page(
     others: dict[str, dict[str, Any]],
     replayed: dict[str, Any],
     dense: dict[str, Any],
+    told_less: dict[str, dict[str, Any]],
+    searches: dict[str, dict[str, Any]],
 ) -> str:
     """Compose docs/quality.md."""
     limits = list(replayed["chosen"])
@@ -344,7 +372,7 @@ oracle is `{model.info.name}` ({model.info.sha256[:12]}).
 mini-batches, batch maps. Baselines are fitted on
 {fitted_on}
 and see the same inputs. Intervals are bootstraps over tables. Where a command names
-`docs/quality/baseline-runs.csv.gz`, that file is every n-th run of `data/pretraining.csv.gz`,
+`docs/quality/baseline-runs.csv.gz`, that file is every n-th run of `data/{FOR_BASELINES}`,
 {BASELINE_RUNS:,} in all, made on the way and removed again.
 
 ## Aims, and what is reached
@@ -352,7 +380,7 @@ and see the same inputs. Intervals are bootstraps over tables. Where a command n
 Set before the first oracle was trained, for tables that nothing was fitted to. The tables below
 give the rest; what was tried where a line is missed stands at the end of this page.
 
-{aims(measured, replayed, others)}
+{aims(measured, replayed, others, told_less, searches)}
 
 ## Forecasts
 
@@ -415,6 +443,8 @@ tables. {printed(foreign)}
 """
         )
     parts.append(others_section(others))
+    if told_less:
+        parts.append(less_section(told_less))
     parts.append(
         f"""## Decisions
 
@@ -435,6 +465,13 @@ lost, and scored on these. {printed(replayed)}
             "### Looking more often\n\nThe same with checks at "
             f"{', '.join(f'{c:.0%}' for c in dense['checks'])}; at most 1 % lost. "
             f"{printed(dense)}\n\n{replay_table(dense, next(iter(dense['chosen'])))}\n"
+        )
+    if searches:
+        commands = "\n".join(f"    {found['command']}" for found in searches.values())
+        parts.append(
+            "### Searches that others recorded\n\nEach as one population, in the order in which it "
+            "was trained; the risk is what the policy is set to,\nnot chosen on anything. Printed "
+            f"by\n\n{commands}\n\n{searches_table(searches)}\n"
         )
     tried = ROOT / "docs" / "tried.md"
     if tried.is_file():

@@ -31,6 +31,13 @@ def evaluate(
         Path | None,
         typer.Option(help="Runs to fit the baselines on (default: the dataset's own train part)."),
     ] = None,
+    without: Annotated[
+        str | None,
+        typer.Option(
+            help="Leave parts of the histories out, as users who tell less: plan, kind, table, "
+            "geometry, sizes, budget, topographic_error, dead_neuron_ratio, separated by commas."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the split and the transform.")] = 0,
     png: Annotated[Path | None, typer.Option(help="Folder to write pictures to.")] = None,
     report_to: Annotated[
@@ -50,24 +57,29 @@ def evaluate(
         return
     if dataset is None:  # said above
         return
-    from oracle.evaluation.accuracy import report, score
+    from oracle.evaluation.accuracy import PROGRESS, report, score
+    from oracle.evaluation.told_less import NEEDED_BY_PLANS, ToldLess, parts_of
     from oracle.forecast.forecaster import Oracle
     from oracle.history.dataset import read_dataset, usable
 
+    parts = parts_of(without or "")
+    progress = PROGRESS[1:] if NEEDED_BY_PLANS in parts else PROGRESS
     oracle = Oracle.load(model)
     runs = read_dataset(dataset)
     fitted: dict[str, Baseline] = {}
     facts: dict[str, Any] = {"dataset": str(dataset), "model": oracle.info.model_dump()}
     if baselines:
         train, runs, facts["baselines_fitted_on"] = _parts(runs, dataset, train_dataset, seed)
-        fitted = _fit(train)
+        fitted = _fit(train, parts)
     else:
         from oracle.evaluation.baselines import LastValue, TrainingMean
 
         # Both without a fit on other runs: the mean is that of these very runs, in its favour.
         whole = usable(runs)[0]
         fitted = {"mean": TrainingMean().fit(whole), "last": LastValue().fit(whole)}
-    scored = score(runs, oracle, fitted, seed=seed)
+    scored = score(runs, ToldLess(oracle, parts), fitted, progress, seed=seed)
+    if parts:
+        facts["without"] = parts
     found = {**facts, **report(scored)}
     if png is not None:
         found["pictures"] = draw(png, scored)
@@ -99,10 +111,15 @@ def _parts(
     return split.train, split.test, note
 
 
-def _fit(train: list[Run]) -> dict[str, Baseline]:
+def _fit(train: list[Run], parts: tuple[str, ...]) -> dict[str, Baseline]:
     from oracle.evaluation.baselines import BASELINES
+    from oracle.evaluation.told_less import BaselineToldLess
 
-    return {name: make().fit(train) for name, make in BASELINES.items()}
+    fitted: dict[str, Baseline] = {}
+    for name, make in BASELINES.items():
+        one: Baseline = BaselineToldLess(make(), parts) if parts else make()
+        fitted[name] = one.fit(train)
+    return fitted
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -125,6 +142,8 @@ def _print(found: dict[str, Any]) -> None:
         )
     if "baselines_fitted_on" in found:
         print(f"  baselines fitted on {found['baselines_fitted_on']}")
+    if found.get("without"):
+        print(f"  told less: without {', '.join(found['without'])}")
     print(f"  below each error its 95 % interval, a bootstrap over {found['intervals_over']}")
     for which in dict.fromkeys(row["score"] for row in found["errors"]):
         rows = _rows(found["errors"], which)
@@ -141,6 +160,8 @@ def _print(found: dict[str, Any]) -> None:
             _table(_rows(rows, found["main_score"]))
     _screening(found)
     _coverage(found["coverage"])
+    refused = ", ".join(f"{r['no_support']:.1%} at {r['progress']:.0%}" for r in found["refused"])
+    print(f"\nNot judged, unlike all that was trained: {refused}")
     _stopping(found["stopping"])
 
 

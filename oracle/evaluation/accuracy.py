@@ -35,6 +35,7 @@ from oracle.types import (
     QUALITY_WEIGHTS,
     TARGETS,
     Forecast,
+    PopulationPolicy,
     Run,
     ThresholdPolicy,
 )
@@ -64,6 +65,7 @@ class Scored:
         true: [run, score] outcomes.
         predicted: forecaster -> [prefix, run, score] medians.
         pit: [prefix, run, score] randomised probability integral transform of the oracle.
+        support: [prefix, run] of the oracle's forecasts, NaN where there is none.
         excluded: why runs were left out -> how many.
         without: metrics that no run has: the quality score does without.
     """
@@ -73,6 +75,7 @@ class Scored:
     true: Array
     predicted: dict[str, Array]
     pit: Array
+    support: Array
     excluded: dict[str, int]
     without: tuple[str, ...] = ()
 
@@ -127,6 +130,7 @@ def score(
     names = [ORACLE, *(baselines or {})]
     predicted = {n: np.full((len(progress), *true.shape), np.nan) for n in names}
     pit = np.full((len(progress), *true.shape), np.nan)
+    support = np.full((len(progress), len(shown)), np.nan)
     for p, share in enumerate(progress):
         cut = [run.history.at(share) for run in shown]
         known = [i for i, history in enumerate(cut) if history is not None]
@@ -135,11 +139,12 @@ def score(
             continue
         for i, forecast in zip(known, forecaster.forecast_many(prefixes), strict=True):
             predicted[ORACLE][p, i] = _medians(forecast, scales[i], weights)
+            support[p, i] = forecast.support
             pit[p, i] = _transform(forecast, true[i], scales[i], weights, rng)
         for name, baseline in (baselines or {}).items():
             values = baseline.predict(prefixes)
             predicted[name][p, known] = with_scores(values, scales[known], weights)
-    return Scored(shown, tuple(progress), true, predicted, pit, dict(+left_out), without)
+    return Scored(shown, tuple(progress), true, predicted, pit, support, dict(+left_out), without)
 
 
 def with_scores(values: Array, scales: Array, weights: Weights = QUALITY_WEIGHTS) -> Array:
@@ -312,6 +317,16 @@ def coverages(scored: Scored, levels: Sequence[float] = (0.5, 0.9)) -> list[dict
     return result
 
 
+def refusals(scored: Scored, policy: PopulationPolicy | None = None) -> list[dict[str, Any]]:
+    """Share of forecasts that a policy refuses to judge by: unlike all that was trained."""
+    least = (policy or PopulationPolicy()).min_support
+    return [
+        {"progress": share, "n": len(known), "no_support": float((known < least).mean())}
+        for share, row in zip(scored.progress, scored.support, strict=True)
+        if share < 1.0 and len(known := row[np.isfinite(row)])
+    ]
+
+
 def stopping(scored: Scored, policy: ThresholdPolicy | None = None) -> list[dict[str, Any]]:
     """Classify runs as beyond the policy's threshold by forecast and by outcome.
 
@@ -378,6 +393,7 @@ def report(scored: Scored) -> dict[str, Any]:
         "by_table": by_table,
         "by_source": by_source,
         "coverage": coverages(scored),
+        "refused": refusals(scored),
         "screening": screenings(scored),
         "stopping": stopping(scored),
     }

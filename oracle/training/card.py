@@ -70,6 +70,15 @@ def card_text(name: str, facts: dict[str, Any], score: Score) -> str:
         else ""
     )
     origin = f"Fine-tuned from {parent['name']} ({parent['sha256'][:12]}).\n\n" if parent else ""
+    legs = "".join(
+        f"{number}. {leg['epochs']} epochs over {', '.join(leg['files'])}, from a learning rate of "
+        f"{leg['learning_rate']}\n"
+        for number, leg in enumerate(facts.get("legs", ()), 1)
+    )
+    if legs:
+        legs = (
+            f"Trained in legs; runs are counted of the last, and of what was held out:\n\n{legs}\n"
+        )
     return f"""# {name}
 
 Forecasts the final mqe, topographic error and dead-neuron ratio of a self-organizing map from its
@@ -82,7 +91,7 @@ averaged, {", ".join(str(n) for n in facts["epochs_run"])} epochs.
 
 Held out for calibration and test: {held_out}. Left out as unusable: {excluded}.
 
-{plainly}{parts}
+{plainly}{legs}{parts}
 
 ## Mean absolute error on the test runs
 

@@ -295,12 +295,21 @@ def judge_and_publish(
     fitted: Sequence[Fitted],
     folder: Path,
     parent: Artifact | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Judge on unseen runs, write the artifact and what was found beside it."""
+    """Judge on unseen runs, write the artifact and what was found beside it.
+
+    Args:
+        request, data, name: as of `train_seeds`.
+        fitted: a network for each seed.
+        folder: of the artifact.
+        parent: what was fine-tuned.
+        facts: more to be known of the training, or other than its last `fit` can tell.
+    """
     made = draft(fitted, data.train, data.calibrate, folder.name, parent)
     found = score(Oracle(made), data.test, data.train)
     verdict = compare(Oracle(parent), Oracle(made), data.test, data.by) if parent else None
-    facts = {
+    told = {
         "command": request.command,
         "settings": asdict(fitted[0].settings),
         "seeds": [f.settings.seed for f in fitted],
@@ -308,11 +317,12 @@ def judge_and_publish(
         "data": data.facts(),
         "parent": parent.info.model_dump() if parent else None,
         "score": found.as_dict(),
+        **(facts or {}),
     }
     artifact = None
     if verdict is None or verdict.better:
-        artifact = publish(made, folder, facts, card_text(folder.name, facts, found))
-    metadata = {**facts, "artifact": str(folder) if artifact else None}
+        artifact = publish(made, folder, told, card_text(folder.name, told, found))
+    metadata = {**told, "artifact": str(folder) if artifact else None}
     (request.out / f"{name}_metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
     picture = request.out / f"{name}_learning_curve.png"
     plot_learning_curve(picture, [f.history for f in fitted], name)
