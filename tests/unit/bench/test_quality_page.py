@@ -45,6 +45,8 @@ def made(ratio: float, mae: float) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "runs": 10, "tables": 2, "errors": errors, "coverage": [covered], "screening": screening,
+        "main_score": "final_mqe",
+        "refused": [{"progress": share, "n": 10, "no_support": share / 5} for share in ERRORS],
     }  # fmt: skip
 
 
@@ -64,7 +66,8 @@ def row_of(table: str, start: str) -> list[str]:
 
 
 def test_every_target_stands_beside_what_is_reached() -> None:
-    table = aims(made(0.19, 0.1), replayed(0.7, 0.008), {"nexussom": made(0.2, 0.035)})
+    foreign = {"nexussom": made(0.2, 0.035)}
+    table = aims(made(0.19, 0.1), replayed(0.7, 0.008), foreign, {}, {})
     ratio = "error / last value's, {}% seen"
     assert row_of(table, ratio.format(10))[1:] == ["0.145", "0.18", "0.190", "no", "no"]
     assert row_of(table, ratio.format(20))[4:] == ["no", "yes"]
@@ -85,6 +88,29 @@ def test_every_target_stands_beside_what_is_reached() -> None:
     assert row_of(table, "error on nexussom's runs, 20% seen")[3:] == ["0.0350", "no", "yes"]
     assert row_of(table, "error on nexussom's runs, 50% seen")[4:] == ["no", "no"]
     assert "hold a miss" in table
+
+
+def test_told_less_and_others_searches_have_aims_too() -> None:
+    told_less = {"the four arrays": made(0.1, 0.1), "nexussom without plan": made(0.1, 0.1)}
+    row = {"setting": 0.02, "saved": {"value": 0.47}, "lost": {"value": 0.01}}
+    searches = {
+        "search-a": {"curves": {"oracle, one after another": [row, row | {"setting": 0.2}]}}
+    }
+    table = aims(made(0.1, 0.1), replayed(0.7, 0.008), {}, told_less, searches)
+    # The worst prefix of others' runs counts, and of those alone.
+    refused = row_of(table, "refused of others' runs")
+    assert refused[1:] == ["3%", "8%", "14.0% (nexussom without plan, 70% seen)", "no", "no"]
+    assert row_of(table, "others' runs inside the 90 %")[4:] == ["no", "yes"]
+    assert row_of(table, "error / boosting's, the four arrays")[3:5] == [
+        "0.50 (0.100 / 0.200)",
+        "yes",
+    ]
+    saved = row_of(table, "saved in others' searches, one after another")
+    assert saved[3:] == ["47.0% at 1.0% lost", "no", "yes"]
+    less = quality.told_less_table(told_less).splitlines()
+    assert less[-1].startswith("| nexussom without plan | 0.100, 0.100, 0.100, 0.100 | 0.200")
+    assert less[-1].endswith("| 2.0%, 4.0%, 10.0%, 14.0% |")
+    assert "| a | one after another | 0.02 | 47.0% | 1.0% |" in quality.searches_table(searches)
 
 
 def test_tables_show_what_is_known_before_the_first_checkpoint() -> None:
@@ -108,21 +134,21 @@ def test_tables_show_what_is_known_before_the_first_checkpoint() -> None:
 
 
 def test_what_is_saved_at_too_great_a_loss_is_a_miss() -> None:
-    table = aims(made(0.1, 0.1), replayed(0.9, 0.02), {})
+    table = aims(made(0.1, 0.1), replayed(0.9, 0.02), {}, {}, {})
     assert row_of(table, "epochs saved")[4:] == ["no", "no"]
 
 
 def test_the_page_names_aims_commands_and_how_to_add_others() -> None:
     found = kept("evaluate")
     common = (found, kept("floor"), kept("evaluate-minisom"))
-    page = quality.page(Oracle.load(), *common, {}, kept("replay"), kept("replay-dense"))
+    page = quality.page(Oracle.load(), *common, {}, kept("replay"), kept("replay-dense"), {}, {})
     assert "## Aims, and what is reached" in page
     assert "error / last value's, 70% seen, at most" in page
     assert "--foreign NAME=FILE" in page
     for name in ("evaluate", "evaluate-minisom", "replay", "replay-dense"):
         assert kept(name)["command"] in page
     others = dict.fromkeys(FOREIGN, found)
-    page = quality.page(Oracle.load(), *common, others, kept("replay"), {})
+    page = quality.page(Oracle.load(), *common, others, kept("replay"), {}, {}, {})
     for name in FOREIGN:
         assert f"| error on {name}'s runs, 50% seen, at most |" in page
         assert f"| {name} | {found['runs']} of {found['tables']} tables |" in page
@@ -130,7 +156,7 @@ def test_the_page_names_aims_commands_and_how_to_add_others() -> None:
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [([], "pretraining.csv.gz"), (["--quick", "--foreign", "mine=none.csv"], "NAME=FILE")],
+    [([], "pretraining-5.csv.gz"), (["--quick", "--foreign", "mine=none.csv"], "NAME=FILE")],
 )
 def test_without_data_it_says_what_to_collect(
     tmp_path: Path,
