@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from browser import DEADLINE_S, LONG_TASK_MS, Browser, post_run, post_search, programs
+from selenium.webdriver import ActionChains
 from serving import Server, checkpoint, until
 
 from oracle.history.dataset import read_dataset
@@ -193,6 +194,30 @@ def test_a_post_is_seen_within_two_seconds(
     post_run(client, runs[0], run_id="first", population="live", until=0.2)
     took = until(lambda: page.of(".head .sub").split(",")[1:3] != before.split(",")[1:3], 10.0)
     assert took <= LIVE_S
+
+
+def test_the_fan_follows_the_forecast_to_the_end(
+    page: Browser, client: httpx.Client, runs: list[Run]
+) -> None:
+    post_run(client, runs[0], run_id="fanned", population="fans", until=0.3)
+    found = client.get("/v1/runs/fanned").json()
+    curve = found["decision"]["forecast"]["curve"]["mqe"]
+    assert curve[-1] == found["run"]["forecast"]["final_mqe"]
+    page.open("/run/fanned")
+    there(page, "#decisions-title")
+    until(lambda: not page.has(".skeleton"), DEADLINE_S, "all loaded")
+    page.picture(PICTURES / "run-fan.png")
+    plot = page.driver.find_element("css selector", ".u-over")
+    at = page.run(  # half of what is left lies here
+        "const box = document.querySelector('.u-over').getBoundingClientRect();"
+        "return Math.round(box.width * (arguments[0] - 0.5))",
+        (1 + found["run"]["progress"]) / 2,
+    )
+    ActionChains(page.driver).move_to_element_with_offset(plot, at, 0).perform()
+    until(lambda: page.of(".reading").startswith("At "), DEADLINE_S, "a reading of the fan")
+    told = page.of(".reading").split("90 %: ")[1].split(" to ")
+    low, high = curve[1][0], curve[1][-1]
+    assert [float(v) for v in told] == pytest.approx([low, high], rel=0.02)
 
 
 def followed(url: str, name: str, run: Run, policy: Policy, pressed: Event) -> Followed:

@@ -189,6 +189,16 @@ function panel(title, note, extra) {
   return { element, chart, reading };
 }
 
+// What is to come, from the next look to the end: [{ x, q: five quantiles }], by the last decision's
+// curve; without one there is the final value alone.
+function ahead({ run, decision }, metric, at, end) {
+  const q = run.state === "finished" ? null : run.forecast?.[metric.final];
+  if (!q || end === null || at >= end) return [];
+  const curve = decision?.forecast?.curve;
+  if (!curve) return [{ x: end, q }];
+  return curve.of_the_rest.map((share, i) => ({ x: share === 1 ? end : at + share * (end - at), q: curve[metric.name][i] }));
+}
+
 function metricPanel(metric, now) {
   const { element, chart, reading } = panel(metric.label, metric.unit);
   const show = metric.name === "mqe" ? (v) => num(v) : (v) => percent(v, 1);
@@ -201,19 +211,13 @@ function metricPanel(metric, now) {
   const drawn = new Chart(chart, () => {
     const data = now(), { history, run } = data, time = clock(data);
     const seen = history[metric.name];
-    const q = run.state === "finished" ? null : run.forecast?.[metric.final];
     const from = seen.findLastIndex((v) => v !== null);
-    const fan = q && time.end !== null && time.x.at(-1) < time.end;
-    const x = [...time.x], columns = [[...seen]];
-    if (fan) {
-      x.push(time.end);
-      columns[0].push(null);
-      for (const v of q) {
-        const line = x.map(() => null);
-        if (from >= 0) line[from] = seen[from];
-        line[x.length - 1] = v;
-        columns.push(line);
-      }
+    const way = ahead(data, metric, time.x.at(-1), time.end), fan = way.length > 0;
+    const x = [...time.x, ...way.map((w) => w.x)], columns = [[...seen, ...way.map(() => null)]];
+    for (let k = 0; fan && k < 5; k += 1) {
+      const line = [...seen.map(() => null), ...way.map((w) => w.q[k])];
+      if (from >= 0) line[from] = seen[from];
+      columns.push(line);
     }
     const s = spread(seen);
     if (s.empty) return null;
@@ -222,18 +226,20 @@ function metricPanel(metric, now) {
     return {
       data: [x, ...columns],
       series: [{ label: metric.label, color: "ink", width: 2, points: seen.length < 60 ? 5 : 0, spanGaps: true },
-        ...(fan ? q.map((_, i) => ({ label: String(i), color: i === 2 ? "ours" : null, width: i === 2 ? 2.2 : 0, dash: i === 2 ? [6, 4] : undefined, spanGaps: true })) : [])],
+        ...(fan ? [0, 1, 2, 3, 4].map((i) => ({ label: String(i), color: i === 2 ? "ours" : null, width: i === 2 ? 2.2 : 0, dash: i === 2 ? [6, 4] : undefined, spanGaps: true })) : [])],
       bands: fan ? [[6, 2, "fan-wide"], [5, 3, "fan-narrow"]] : [],
       x: { format: (v) => (time.format ? time.format(v) : String(v)), range: time.end !== null ? [0, 100] : undefined },
       y: { log, floor: 0, format: metric.name === "mqe" ? undefined : (v) => percent(v, v && v < 0.02 ? 1 : 0) },
       marks: outcome !== null && outcome !== undefined ? (u) => level(u, outcome, `final ${show(outcome)}`, "good") : undefined,
       read: (i) => {
-        if (i === null || (x[i] === time.end && fan)) rest();
+        const to = fan && i !== null ? way[i - seen.length] : null;
+        if (i === null || (to && to.x === time.end)) rest();
+        else if (to) reading.replaceChildren(`At ${num(to.x)}${time.unit} `, h("strong", {}, show(to.q[2])), `, 90 %: ${show(to.q[0])} to ${show(to.q[4])}`);
         else reading.replaceChildren(`At ${num(x[i])}${time.unit}: `, h("strong", {}, seen[i] === null || seen[i] === undefined ? "undefined" : show(seen[i])));
       },
     };
   }, { sync: "run", label: `${metric.label} over progress with its forecast` });
-  element.append(h("div", { class: "legend" }, h("span", {}, h("i", { class: "key ink" }), "seen"), h("span", {}, h("i", { class: "key dash" }), "median"), h("span", {}, h("i", { class: "key narrow" }), "50 %"), h("span", {}, h("i", { class: "key wide" }), "90 % of the final value")));
+  element.append(h("div", { class: "legend" }, h("span", {}, h("i", { class: "key ink" }), "seen"), h("span", {}, h("i", { class: "key dash" }), "median"), h("span", {}, h("i", { class: "key narrow" }), "50 %"), h("span", {}, h("i", { class: "key wide" }), "90 % of what is to come")));
   return { element, update() { rest(); drawn.redraw(); }, destroy: () => drawn.destroy() };
 }
 

@@ -149,7 +149,7 @@ export class Store {
       if (run.state !== "running" && run.total_epochs) {
         found.ended += 1;
         found.planned += run.total_epochs;
-        found.used += run.state === "stopped" ? run.epoch : run.total_epochs;
+        found.used += run.state === "stopped" || run.reason === "converged" ? run.epoch : run.total_epochs;
       }
     }
     return found;
