@@ -31,6 +31,10 @@ def predict(
         bool, typer.Option("--relative", help="Score on the relative scale (mqe / mqe_of_mean).")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the decision as JSON.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Tell what each checkpoint and part of the plan did.")
+    ] = False,
+    png: Annotated[Path | None, typer.Option(help="... and draw it.")] = None,
     table: Annotated[
         Path | None,
         typer.Option(help="CSV of the samples, as the map will see them.", rich_help_panel=PLAN),
@@ -89,11 +93,24 @@ def predict(
             read_table(table, header=header, without=without or ()).values,
             size, passes, batch_size, learning_rate, radius,
         )  # fmt: skip
-    decision = recommend(seen, loaded(model), policy_of(threshold, caution, relative))
+    oracle = loaded(model)
+    decision = recommend(seen, oracle, policy_of(threshold, caution, relative))
+    why = oracle.explain(seen) if explain or png is not None else None
+    if why is not None and png is not None:
+        from oracle.pictures.why import save
+
+        save(why, png)
     if as_json:
-        print(json.dumps(decision.model_dump(mode="json"), indent=2))
-    else:
-        print(told(decision))
+        found = decision.model_dump(mode="json")
+        if why is not None:
+            found["explanation"] = why.model_dump(mode="json")
+        print(json.dumps(found, indent=2))
+        return
+    print(told(decision))
+    if why is not None:
+        print(f"\n{why}")
+        if png is not None:
+            print(f"Picture: {png}")
 
 
 def read(path: Path) -> History:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from oracle.errors import ArtifactIncompatible, InvalidHistory, must_be
 from oracle.forecast import knowledge, self_test
 from oracle.forecast.calibration import KNOTS, Calibration, rotated, seed_of, shown
+from oracle.forecast.explanation import explanation_of
 from oracle.forecast.quantiles import between, quantiles_of
 from oracle.forecast.score_calibration import QualityCalibration
 from oracle.forecast.support import Support
@@ -41,6 +42,7 @@ from oracle.types import (
     QUALITY_WEIGHTS,
     TARGETS,
     Curve,
+    Explanation,
     Forecast,
     History,
     ModelInfo,
@@ -139,6 +141,16 @@ class Oracle:
             rows = np.arange(at, min(at + TOGETHER, len(histories)))
             forecasts += self._forecasts(seen.take(rows), quantiles[rows])
         return forecasts
+
+    def explain(self, history: History) -> Explanation:
+        """Tell what each checkpoint and each part of the plan contributed to a run's forecast.
+
+        Each is hidden once and the forecast asked again, some thirty at once.
+
+        Raises:
+            InvalidHistory: no checkpoint yet, and `context.mqe_of_mean` is unknown.
+        """
+        return explanation_of(self.forecast_many, history)
 
     def _see(self, histories: Sequence[History]) -> _Seen:
         for history in histories:

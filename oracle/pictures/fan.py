@@ -36,20 +36,13 @@ def draw(forecast: Forecast, history: History | None = None) -> Figure:
         InvalidHistory: a history with another number of checkpoints than the forecast's.
     """
     import matplotlib
-    from matplotlib.figure import Figure
 
     if history is not None and len(history) != forecast.n_checkpoints:
         rule = f"the forecast's own, with {forecast.n_checkpoints} checkpoints"
         raise InvalidHistory(must_be("history", rule, len(history)))
 
-    class Picture(Figure):
-        def _repr_png_(self) -> bytes:
-            buffer = BytesIO()
-            self.savefig(buffer, format="png", dpi=DPI)
-            return buffer.getvalue()
-
     with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
-        figure = Picture(figsize=(11.4, 3.9), layout="constrained")
+        figure = figure_of(11.4, 3.9)
         panels = figure.subplots(1, len(TARGETS))
         for axes, target, metric, title in zip(panels, TARGETS, METRICS, TITLES, strict=True):
             _panel(axes, forecast, history, target, metric)
@@ -67,6 +60,19 @@ def draw(forecast: Forecast, history: History | None = None) -> Figure:
             color=MUTED,
         )
     return figure
+
+
+def figure_of(width: float, height: float) -> Figure:
+    """Give an empty figure, inches, that a notebook shows by itself."""
+    from matplotlib.figure import Figure
+
+    class Picture(Figure):
+        def _repr_png_(self) -> bytes:
+            buffer = BytesIO()
+            self.savefig(buffer, format="png", dpi=DPI)
+            return buffer.getvalue()
+
+    return Picture(figsize=(width, height), layout="constrained")
 
 
 def save(forecast: Forecast, history: History | None, path: str | Path) -> None:

@@ -19,6 +19,7 @@ from oracle.types.decision import (
     Reason,
     Reference,
 )
+from oracle.types.explanation import Contribution, Explanation
 from oracle.types.fields import (
     CHECKPOINT,
     HEAD_LEVELS,
@@ -80,9 +81,11 @@ __all__ = [
     "TARGETS",
     "UNION_TAG",
     "Action",
+    "Contribution",
     "Count",
     "Curve",
     "Decision",
+    "Explanation",
     "Finite",
     "Flag",
     "FloatArray",

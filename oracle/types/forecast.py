@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import PrivateAttr
 
+from oracle.errors import InvalidHistory, must_be
 from oracle.types.fields import (
     LEVELS,
     Finite,
@@ -20,6 +21,9 @@ from oracle.types.history import History
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from oracle.forecast.forecaster import Oracle
+    from oracle.types.explanation import Explanation
 
 
 class Scale(StrEnum):
@@ -116,6 +120,28 @@ class Forecast(Frozen):
         from oracle.pictures.fan import draw  # the one late arrow upward, see test_layers
 
         return draw(self, history)
+
+    def explain(self, history: History, oracle: Oracle | None = None) -> Explanation:
+        """Tell what each checkpoint and each part of the plan contributed, see `Oracle.explain`.
+
+        Args:
+            history: the one it was made for.
+            oracle: the one that made it; None = the active one is loaded, if it is the same.
+
+        Raises:
+            InvalidHistory: another oracle's forecast, or another history's.
+        """
+        from oracle.forecast.forecaster import Oracle  # a late arrow upward, see test_layers
+
+        oracle = oracle or Oracle.load()
+        if oracle.info.sha256 != self.model.sha256:
+            asked = f"{oracle.info.name} {oracle.info.version}"
+            rule = f"the one that made the forecast, {self.model.name} {self.model.version}"
+            raise InvalidHistory(must_be("oracle", rule, asked, "Pass it as `oracle=`."))
+        if len(history) != self.n_checkpoints:
+            rule = f"the forecast's own, with {self.n_checkpoints} checkpoints"
+            raise InvalidHistory(must_be("history", rule, len(history)))
+        return oracle.explain(history)
 
     def quality_on(self, scale: Scale) -> QualityForecast | None:
         """The quality score's distribution on `scale`, None where the scale is unknown."""

@@ -99,6 +99,8 @@ USES: dict[str, tuple[str, ...]] = {
 #: The arrows upward, imported when they are called: module -> the one it reaches.
 LATE = {
     ("oracle.types.forecast", "oracle.pictures.fan"),  # Forecast.plot
+    ("oracle.types.forecast", "oracle.forecast.forecaster"),  # Forecast.explain
+    ("oracle.types.explanation", "oracle.pictures.why"),  # Explanation.plot
     # context_of and train_map: by name, when a map of the library is met
     *(("oracle.history.libraries", module) for module in ADAPTERS.values()),
 }

@@ -85,6 +85,21 @@ def test_predict_takes_a_plan_in_place_of_a_history(oracle: Any, model: str, sam
     assert json.loads(out)["forecast"]["final"] != forecast["final"]  # the plan counts
 
 
+def test_predict_explains_in_words_and_as_a_picture(
+    oracle: Any, model: str, tmp_path: Path, brief_history: dict[str, Any]
+) -> None:
+    path, png = tmp_path / "partial.json", tmp_path / "why.png"
+    path.write_text(json.dumps(brief_history))
+    code, out, _ = oracle("predict", str(path), "--model", model, "--explain", "--png", str(png))
+    assert code == 0
+    assert "without the topographic error" in out
+    assert png.read_bytes().startswith(b"\x89PNG")
+    _, out, _ = oracle("predict", str(path), "--model", model, "--explain", "--json")
+    found = json.loads(out)
+    assert len(found["explanation"]["parts"]) == 2 + len(brief_history["epochs"])
+    assert found["action"]
+
+
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("data") / "samples.csv"
