@@ -66,7 +66,14 @@ COMMANDS = {
         "train",
     ),
     "predict": Command(
-        "oracle.commands.predict:predict", "Forecast one history and recommend what to do."
+        "oracle.commands.predict:predict",
+        "Forecast one history and recommend what to do.",
+        "train",  # pictures
+    ),
+    "checkpoints": Command(
+        "oracle.commands.checkpoints:checkpoints",
+        "Find the fewest checkpoints that forecasts need.",
+        "train",
     ),
     "check-policy": Command(
         "oracle.commands.check_policy:check_policy",

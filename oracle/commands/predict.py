@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 #: How a command names the file of one history.
 HISTORY = "One history, or a plan alone, as JSON; or a CSV with a row a checkpoint."
-#: Heading of the options that tell a plan.
-PLAN = "In place of a history: the plan of a run that has not begun"
 
 
 def predict(
@@ -37,32 +35,30 @@ def predict(
     png: Annotated[Path | None, typer.Option(help="... and draw it.")] = None,
     table: Annotated[
         Path | None,
-        typer.Option(help="CSV of the samples, as the map will see them.", rich_help_panel=PLAN),
+        typer.Option(help="In place of a history, a plan: CSV of the samples, as a map sees them."),
     ] = None,
     header: Annotated[
         bool | None,
-        typer.Option(help="Whether its first line names the columns.", rich_help_panel=PLAN),
+        typer.Option(help="Of a plan: whether the first line of --table names its columns."),
     ] = None,
     without: Annotated[
         list[str] | None,
-        typer.Option(help="Column of the table that the map does not see.", rich_help_panel=PLAN),
+        typer.Option(help="Of a plan: column of --table that the map does not see."),
     ] = None,
     size: Annotated[
-        str | None, typer.Option("--map", help="Neurons, ROWSxCOLS.", rich_help_panel=PLAN)
+        str | None, typer.Option("--map", help="Of a plan: neurons, ROWSxCOLS.")
     ] = None,
-    passes: Annotated[
-        float | None, typer.Option(help="Times over the table.", rich_help_panel=PLAN)
-    ] = None,
+    passes: Annotated[float | None, typer.Option(help="Of a plan: times over the table.")] = None,
     batch_size: Annotated[
         float | None,
-        typer.Option(help="Samples an update averages over (1 = online).", rich_help_panel=PLAN),
+        typer.Option(help="Of a plan: samples an update averages over (1 = online)."),
     ] = None,
     learning_rate: Annotated[
-        str | None, typer.Option(help="START:END, linear between.", rich_help_panel=PLAN)
+        str | None, typer.Option(help="Of a plan: START:END, linear between.")
     ] = None,
     radius: Annotated[
         str | None,
-        typer.Option(help="START:END in grid units, linear between.", rich_help_panel=PLAN),
+        typer.Option(help="Of a plan: START:END in grid units, linear between."),
     ] = None,
 ) -> None:
     """Forecast how one history will end and say whether to stop it."""

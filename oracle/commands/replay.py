@@ -23,7 +23,7 @@ RISKS = "0.001,0.002,0.003,0.005,0.007,0.01,0.0125,0.015,0.02,0.025,0.03,0.04,0.
 IN_STEP, ONE_BY_ONE = "oracle, population in step", "oracle, one after another"
 BOOSTED = "boosting, one after another"
 THRESHOLD, PARETO, CLAIRVOYANT = "oracle, threshold (raw)", "oracle, pareto", "clairvoyant"
-CONVERGED, ONE_CONVERGED = "oracle, converged alone", "oracle, one after another + converged"
+CONVERGED, ONE_CONVERGED = "oracle, converged alone", "oracle, both (one after another)"
 THRESHOLDS, PARETO_RISKS = (0.5, 1.0, 2.0), (0.01, 0.05)
 
 

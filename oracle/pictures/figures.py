@@ -184,3 +184,44 @@ def _name_lines(axes: Axes, ends: Sequence[tuple[float, str, str]], x: float, si
             -8 if side == "left" else 8,
             (place - y) / (high - low) * axes.bbox.height * 72 / axes.figure.dpi,
         )  # fmt: skip
+
+
+def error_by_checkpoints(
+    path: str | Path,
+    grown: Sequence[tuple[int, float]],
+    spaced: Sequence[tuple[int, float]],
+    sets: Sequence[Sequence[float]],
+    within: float,
+    note: str,
+) -> None:
+    """Draw what fewer checkpoints cost, and where those stand that help most.
+
+    Args:
+        grown, spaced: (number of checkpoints, error over that with all, less 1) of each set.
+        sets: shares of the budget of each grown set.
+        within: the excess that was asked for.
+        note: what it was measured on.
+    """
+    with canvas(path, 2, width=5.6, height=4.2) as (figure, (left, right)):
+        for points, color, label in ((spaced, RIVALS[3], "equally spaced"), (grown, OURS, "grown")):
+            if points:
+                x, y = zip(*points, strict=True)
+                left.plot(x, y, color=color, marker="o", markersize=4)
+                left.annotate(
+                    label, (x[0], y[0]), xytext=(6, 4), textcoords="offset points", color=color
+                )
+        left.axhline(within, color=GOOD, linewidth=1.0, linestyle=(0, (4, 3)))
+        left.axhline(0, color=MUTED, linewidth=0.9)
+        left.set_yscale("symlog", linthresh=max(within, 0.01))
+        left.yaxis.set_major_formatter(lambda y, _: f"{y:+.0%}")
+        left.set(xlabel="checkpoints", ylabel="error over that with all checkpoints, less 1",
+                 title=f"What fewer cost; dashed: {within:.0%}")  # fmt: skip
+        for n, shares in enumerate(sets, 1):
+            new = set(shares) - set(sets[n - 2] if n > 1 else ())
+            right.scatter(list(shares), [n] * len(shares), s=16, color=OURS_TOO, linewidths=0)
+            right.scatter(list(new), [n] * len(new), s=34, color=OURS, linewidths=0)
+        right.set_ylim(len(sets) + 0.5, 0.5)
+        right.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
+        right.set(xlabel="share of the budget", ylabel="checkpoints",
+                  title="Where they stand; dark: the one added")  # fmt: skip
+        figure.suptitle(note, x=0.01, ha="left", fontsize=10, color=MUTED)

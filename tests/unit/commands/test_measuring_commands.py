@@ -100,6 +100,22 @@ def test_predict_explains_in_words_and_as_a_picture(
     assert found["action"]
 
 
+def test_checkpoints_tells_and_draws(oracle: Any, model: str, dataset: str, tmp_path: Path) -> None:
+    png = tmp_path / "checkpoints.png"
+    args = ("checkpoints", "--dataset", dataset, "--model", model, "--runs", "6")
+    code, out, _ = oracle(*args, "--checks", "0.2,0.5", "--png", str(png), "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["runs"] == 6
+    assert [len(m["shares"]) for m in found["equally_spaced"]][:3] == [2, 3, 4]
+    assert [len(m["shares"]) for m in found["grown"]] == list(range(1, len(found["grown"]) + 1))
+    assert png.read_bytes().startswith(b"\x89PNG")
+    code, out, _ = oracle(*args, "--checks", "0.2", "--within", "0.5")
+    assert code == 0
+    assert "Equally spaced" in out
+    assert oracle(*args, "--within", "0")[0] == 2
+
+
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("data") / "samples.csv"
