@@ -63,6 +63,9 @@ oracle: $(VENV)/dev $(COLLECTIONS)  ## from a bare machine to the shipped oracle
 quality: $(VENV)/dev  ## write docs/quality.md anew from the shipped oracle
 	$(BIN)/python -m bench.quality $(ARGS)
 
+sequences: $(VENV)/dev  ## the long form of the workbench: write the results of docs/sequences.md anew
+	$(BIN)/python -m bench.sequences $(ARGS)
+
 docs: $(VENV)/dev  ## write the generated parts of docs/ anew
 	$(BIN)/python docs/generate.py
 

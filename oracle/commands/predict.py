@@ -33,6 +33,10 @@ def predict(
         bool, typer.Option("--explain", help="Tell what each checkpoint and part of the plan did.")
     ] = False,
     png: Annotated[Path | None, typer.Option(help="... and draw it.")] = None,
+    states: Annotated[
+        Path | None,
+        typer.Option(help="Picture: gates and states of the first network, step by step."),
+    ] = None,
     table: Annotated[
         Path | None,
         typer.Option(help="In place of a history, a plan: CSV of the samples, as a map sees them."),
@@ -96,6 +100,8 @@ def predict(
         from oracle.pictures.why import save
 
         save(why, png)
+    if states is not None:
+        draw_states(seen, model, states)
     if as_json:
         found = decision.model_dump(mode="json")
         if why is not None:
@@ -107,6 +113,38 @@ def predict(
         print(f"\n{why}")
         if png is not None:
             print(f"Picture: {png}")
+
+
+def draw_states(history: History, model: Path | None, png: Path) -> None:
+    """Draw what the recurrent layers of a model's first network do while it reads a history.
+
+    Raises:
+        InvalidSeries: the network has no recurrent layers.
+    """
+    from oracle.history.features import encode, thin
+    from oracle.model.artifact import read_artifact, resolve
+    from oracle.model.weights import unpack
+    from oracle.sequences.pictures import states_picture
+    from oracle.sequences.states import layers_in, states_of
+    from oracle.types import METRICS
+
+    artifact = read_artifact(resolve(model))
+    ensemble = artifact.manifest.ensemble
+    layers = layers_in(ensemble.networks[0], unpack(ensemble, artifact.weights)[0])
+    seen = thin(history)
+    nan = float("nan")
+    inputs = {
+        metric: [nan, *(nan if v is None else v for v in getattr(seen, metric) or ())]
+        for metric in METRICS
+    }
+    states_picture(
+        png,
+        states_of(layers, artifact.manifest.scaling.apply(encode(history))),
+        {name.replace("_", " "): values for name, values in inputs.items()},
+        title=f"{artifact.info.name}, network 1 of {len(ensemble.networks)}",
+        steps=[0.0, *seen.epochs],
+        step_name="epoch, from the plan (0) on",
+    )
 
 
 def read(path: Path) -> History:

@@ -5,28 +5,33 @@ from __future__ import annotations
 import numpy as np
 
 from oracle.errors import InvalidSeries, must_be
+from oracle.model.recurrent import Recurrent
 from oracle.sequences.cells import Floats
 from oracle.sequences.config import Config
 from oracle.sequences.forecasting import Task
 from oracle.sequences.networks import Examples, Told, WindowSettings, answer, fit_windows, sized
 from oracle.sequences.run import Fitted
 from oracle.sequences.series import Array
+from oracle.sequences.states import layers_in
 from oracle.training.architectures import ARCHITECTURES, Architecture
 from oracle.training.correction import Correction, Corrector
 
 
-def spec_of(config: Config) -> Architecture:
-    """The architecture that a file names, with the sizes that it gives.
+def registered(name: str) -> Architecture:
+    """One of the registry.
 
     Raises:
-        InvalidSeries: there is none of that name, or it cannot be sized so.
+        InvalidSeries: there is none of that name.
     """
-    model = config.model
-    if model.architecture not in ARCHITECTURES:
-        rule = f"one of numpy, {', '.join(ARCHITECTURES)}"
-        raise InvalidSeries(must_be("model.architecture", rule, model.architecture))
-    spec = ARCHITECTURES[model.architecture]
-    return sized(spec, model.hidden_dim, model.layers, model.dropout)
+    if name not in ARCHITECTURES:
+        rule = f"one of {', '.join(ARCHITECTURES)}"
+        raise InvalidSeries(must_be("model.architecture", rule, name))
+    return ARCHITECTURES[name]
+
+
+def is_sized(name: str) -> bool:
+    """Whether an architecture has recurrent layers, so that `hidden_dim` means something."""
+    return isinstance(registered(name).network.trunk, Recurrent)
 
 
 def fit_keras(config: Config, task: Task, told: Told) -> Fitted:
@@ -35,17 +40,18 @@ def fit_keras(config: Config, task: Task, told: Told) -> Fitted:
     Raises:
         InvalidSeries: an unknown architecture, or the loss ceased to be a number.
     """
-    training = config.training
+    model, training = config.model, config.training
     settings = WindowSettings(
         epochs=training.epochs,
         learning_rate=training.learning_rate,
         batch_size=training.batch_size,
         optimizer=training.optimizer,
         clip_norm=training.clip_norm,
-        loss="pinball" if config.model.quantiles else "squared",
+        loss="pinball" if model.quantiles else "squared",
         seed=config.data.random_seed,
     )
-    spec, corrector = spec_of(config), corrector_of(config, task)
+    spec = sized(registered(model.architecture), model.hidden_dim, model.layers, model.dropout)
+    corrector = corrector_of(config, task)
     part = task.split
     steps = np.arange(part.train.length)
     fitted = fit_windows(
@@ -61,7 +67,7 @@ def fit_keras(config: Config, task: Task, told: Told) -> Fitted:
 
     def network(x: Floats) -> Floats:
         made = answer(fitted.model, x)
-        return made if config.model.quantiles else made[..., 0]
+        return made if model.quantiles else made[..., 0]
 
     corrected: Array | None = None
     remarks: tuple[str, ...] = ()
@@ -70,8 +76,15 @@ def fit_keras(config: Config, task: Task, told: Told) -> Fitted:
             corrected = task.series.values + corrector.offset * task.scaling.scale
         else:
             remarks = (corrector.stopped,)
+    weights = {layer.name: layer.get_weights() for layer in fitted.model.layers}
     return Fitted(
-        task.forecaster(network), fitted.model, fitted.train, fitted.test, corrected, remarks
+        task.forecaster(network),
+        fitted.model,
+        lambda: layers_in(spec.network, weights),
+        fitted.train,
+        fitted.test,
+        corrected,
+        remarks,
     )
 
 

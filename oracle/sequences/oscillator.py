@@ -15,6 +15,8 @@ from oracle.sequences.series import MAX_POINTS, Array, Series
 
 #: Steps of the integration that are accurate to 1e-8 or better over hundreds of periods.
 STEPS = (0.001, 0.01)
+#: Time between two points: 63 of them are a period of the usual driving force.
+SPACING = 0.2
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Oscillator:
 def oscillator(
     points: int = 400,
     *,
-    spacing: float = 0.2,
+    spacing: float = SPACING,
     step: float = 0.01,
     system: Oscillator | None = None,
 ) -> Series:

@@ -179,7 +179,7 @@ def roll_out_picture(
 def states_picture(
     path: str | Path,
     states: Sequence[LayerStates],
-    inputs: Mapping[str, Floats],
+    inputs: Mapping[str, Floats | Sequence[float]],
     *,
     title: str,
     steps: Sequence[float] | None = None,

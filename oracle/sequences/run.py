@@ -22,6 +22,7 @@ from oracle.sequences.forecasting import Evaluation, Forecaster, Task, evaluate
 from oracle.sequences.numpy_lstm import NumpyLstm
 from oracle.sequences.oscillator import oscillator
 from oracle.sequences.series import Array, Series, seasonal, sine, with_spikes
+from oracle.sequences.states import Recurrent, layers_of
 
 logger = logging.getLogger("oracle.sequences")
 
@@ -38,6 +39,7 @@ class Fitted:
 
     forecaster: Forecaster
     model: Any
+    layers: Callable[[], list[Recurrent]]
     train: list[float]
     test: list[float]
     corrected: Array | None = None
@@ -55,6 +57,8 @@ class Result:
         train_losses, test_losses: of the scaled series, by epoch.
         forecaster: the trained network, in the series' own units.
         model: NumpyLstm or Keras model.
+        layers: gives its recurrent layers, for `oracle.sequences.states`; an InvalidSeries where it
+            has none.
         seconds: of training.
         corrected: [time, feature] the series as training left it, None where it was not asked to
             correct it, or the correction was called off.
@@ -68,6 +72,7 @@ class Result:
     test_losses: list[float]
     forecaster: Forecaster
     model: Any
+    layers: Callable[[], list[Recurrent]]
     seconds: float
     corrected: Array | None = None
     remarks: tuple[str, ...] = ()
@@ -178,6 +183,7 @@ def run(config: Config, told: Told = lambda epoch, train, test: None) -> Result:
         fitted.test,
         fitted.forecaster,
         fitted.model,
+        fitted.layers,
         seconds,
         fitted.corrected,
         fitted.remarks,
@@ -262,7 +268,7 @@ def _fit_numpy(config: Config, task: Task, told: Told) -> Fitted:
         told=told,
     )
     forecaster = task.forecaster(lambda x: numpy_training.predict(model, x))
-    return Fitted(forecaster, model, losses.train, losses.test)
+    return Fitted(forecaster, model, lambda: layers_of(model), losses.train, losses.test)
 
 
 @contextmanager

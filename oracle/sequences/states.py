@@ -12,6 +12,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from oracle.errors import InvalidSeries, must_be
+from oracle.model.network import Layers, Network
+from oracle.model.recurrent import Recurrent as Trunk
 from oracle.sequences.cells import Floats, GruTrace, LstmTrace, RnnTrace, gru, lstm, rnn
 from oracle.sequences.numpy_lstm import NumpyLstm
 
@@ -60,6 +63,26 @@ def layers_of(model: NumpyLstm) -> list[Recurrent]:
     """The one layer of a NumPy LSTM."""
     p = model.parameters
     return [Recurrent("lstm", Weights(p["kernel"], p["recurrent"], p["bias"]))]
+
+
+def layers_in(network: Network, weights: Layers) -> list[Recurrent]:
+    """The recurrent layers of a network of the registry.
+
+    Args:
+        network: its shape.
+        weights: layer -> its arrays, as Keras keeps them.
+
+    Raises:
+        InvalidSeries: its trunk has no recurrent layers, so no states either.
+    """
+    trunk = network.trunk
+    if not isinstance(trunk, Trunk):
+        raise InvalidSeries(must_be("states", "asked of recurrent layers", str(trunk)))
+    found = []
+    for i in range(1, len(trunk.units) + 1):
+        forward, *backward = (Weights(*weights[name]) for name in trunk.names(i))
+        found.append(Recurrent(trunk.kind, forward, *backward))
+    return found
 
 
 def states_of(layers: Sequence[Recurrent], sequence: Floats) -> list[LayerStates]:

@@ -59,8 +59,10 @@ def test_predict_and_evaluate_a_sequence_say_the_same(
 ) -> None:
     path = tmp_path / "partial.json"
     path.write_text(json.dumps(brief_history))
-    code, out, _ = oracle("predict", str(path), "--model", model, "--json")
+    states = tmp_path / "states.png"
+    code, out, _ = oracle("predict", str(path), "--model", model, "--json", "--states", str(states))
     assert code == 0
+    assert states.read_bytes().startswith(b"\x89PNG")
     decision = json.loads(out)
     assert set(decision["forecast"]["final"]) == {
         "final_mqe",

@@ -90,7 +90,6 @@ def test_seeds_repeat(config: Path) -> None:
         ("data: {points: 10}", "`points` must be within 20..10,000"),
         ("model: {input_dim: 2}", "`model.input_dim` must be 1 (features of the series)"),
         ("model: {output_dim: 3}", "`model.output_dim` must be 1 (data.horizon)"),
-        ("model: {architecture: transformer}", "`model.architecture` must be"),
         ("data: {series: csv, file: none.csv}", "none.csv: must be an existing file"),
         ("data: {series: csv, file: flat.csv}", "`value` must be different from point to point"),
         (

@@ -1,0 +1,134 @@
+"""The long form of the workbench: `make sequences` writes the results of docs/sequences.md anew.
+
+    python -m bench.sequences [PART...] [--seeds 5] [--fresh]
+
+Parts are compare, memory, correction. What was measured is kept in docs/sequences/marks.json after
+every network, so that an interrupted call goes on where it was; `--fresh` begins anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from oracle.commands.sequences import architectures, on_one_core
+from oracle.sequences import battery, corrected
+from oracle.sequences.battery import CELLS, TASKS, Mark, Table, examine, may_try
+from oracle.sequences.pictures import memory_picture
+
+ROOT = Path(__file__).parents[1]
+PAGE, MARKS = ROOT / "docs/sequences.md", ROOT / "docs/sequences/marks.json"
+PICTURE = ROOT / "docs/img/sequences-memory.png"
+LENGTHS = (10, 20, 50, 100)
+#: The three cells go through all tasks with every seed; the others with one, to see that they can.
+CORRECTION_SEEDS = 10
+PARTS = ("compare", "memory", "correction")
+
+Key = tuple[str, ...]
+
+
+class Marks:
+    """What was measured: key -> numbers, written to disk after each."""
+
+    def __init__(self, fresh: bool) -> None:
+        read = not fresh and MARKS.exists()
+        self.found: dict[str, list[float]] = json.loads(MARKS.read_text()) if read else {}
+
+    def get(self, key: Key, measure: Callable[[], list[float]]) -> None:
+        """Measure what is not there yet."""
+        name = "|".join(key)
+        if name not in self.found:
+            self.found[name] = [float(f"{value:.5g}") for value in measure()]
+            MARKS.parent.mkdir(exist_ok=True)
+            MARKS.write_text(json.dumps(self.found, indent=0, sort_keys=True) + "\n")
+
+    def of(self, *begin: str) -> Iterator[tuple[Key, list[float]]]:
+        """Those whose key begins so."""
+        for name, values in self.found.items():
+            key = tuple(name.split("|"))
+            if key[: len(begin)] == begin:
+                yield key[len(begin) :], values
+
+
+def main() -> None:
+    """Measure what is missing, then write the page's results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", default=PARTS, choices=(*PARTS, []))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--fresh", action="store_true")
+    options = parser.parse_args()
+    on_one_core()
+    marks = Marks(options.fresh)
+    wanted = list(_plan(options.parts, options.seeds))
+    for key, measure in tqdm(wanted, unit="network"):
+        marks.get(key, measure)
+    write(marks)
+
+
+def _plan(parts: list[str], seeds: int) -> Iterator[tuple[Key, Callable[[], list[float]]]]:
+    if "compare" in parts:
+        for seed in range(seeds):
+            for task in TASKS:
+                for name in CELLS if seed else (*CELLS, *architectures()):
+                    if may_try(name, task):
+                        yield (
+                            (task, name, str(seed)),
+                            lambda task=task, name=name, seed=seed: list(examine(task, name, seed)),
+                        )
+    if "memory" in parts:
+        for seed in range(seeds):
+            for n in LENGTHS:
+                for name in CELLS:
+                    yield (
+                        (f"memory {n}", name, str(seed)),
+                        lambda name=name, n=n, seed=seed: list(battery.remembers(name, n, seed)),
+                    )
+    if "correction" in parts:
+        for seed in range(max(seeds, CORRECTION_SEEDS)):
+            for series in corrected.SERIES:
+                for kind in corrected.ALL:
+                    yield (
+                        ("correction", series, kind, str(seed)),
+                        lambda s=series, k=kind, i=seed: list(corrected.errors("lstm", s, k, i)),
+                    )
+
+
+def write(marks: Marks) -> None:
+    """Put tables between the page's marks, and draw the picture of memory."""
+    by: dict[str, dict[str, list[Mark]]] = {}
+    for task in TASKS:
+        for (name, _), values in marks.of(task):
+            by.setdefault(name, {}).setdefault(task, []).append(Mark(*values))
+    seeds = {name: max(map(len, each.values())) for name, each in by.items()}
+    parts = {}
+    if by:
+        counts = ", ".join(f"{name} {n}" for name, n in seeds.items())
+        parts["compare"] = f"{Table(TASKS, by).text()}\nseeds: {counts}"
+    right: dict[str, dict[int, list[float]]] = {}
+    for n in LENGTHS:
+        for (name, _), values in marks.of(f"memory {n}"):
+            if name in CELLS:
+                right.setdefault(name, {}).setdefault(n, []).append(values[0])
+    if right:
+        memory_picture(PICTURE, right)
+        parts["memory"] = battery.memory_text(right)
+    table: dict[str, Any] = {}
+    for (series, kind, _), values in marks.of("correction"):
+        table.setdefault(series, {}).setdefault(kind, []).append(values)
+    if table:
+        parts["correction"] = corrected.text(table)
+    page = PAGE.read_text(encoding="utf-8")
+    for name, text in parts.items():
+        begin, end = f"<!-- {name}: written by `make sequences` -->\n", f"<!-- end of {name} -->\n"
+        before, _, rest = page.partition(begin)
+        page = f"{before}{begin}\n```text\n{text}\n```\n\n{end}{rest.partition(end)[2]}"
+    PAGE.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
