@@ -58,13 +58,15 @@ class Marks:
 def main() -> None:
     """Measure what is missing, then write the page's results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", default=PARTS, choices=(*PARTS, []))
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--fresh", action="store_true")
     options = parser.parse_args()
+    if unknown := [part for part in options.parts if part not in PARTS]:
+        parser.error(f"`parts` must be of {', '.join(PARTS)}, but got {unknown[0]!r}.")
     on_one_core()
     marks = Marks(options.fresh)
-    wanted = list(_plan(options.parts, options.seeds))
+    wanted = list(_plan(options.parts or list(PARTS), options.seeds))
     for key, measure in tqdm(wanted, unit="network"):
         marks.get(key, measure)
     write(marks)
