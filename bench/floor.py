@@ -17,8 +17,8 @@ import numpy as np
 from tqdm import tqdm
 
 from collector.fast_run import draw, fast_run
-from oracle.history.features import finals_of
 from oracle.history.quality_score import scores_of, weights_of
+from oracle.history.targets import finals_of
 from oracle.types import Run
 
 

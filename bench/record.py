@@ -18,8 +18,8 @@ import numpy as np
 
 from oracle import Oracle
 from oracle.history.dataset import read_dataset
-from oracle.history.features import finals_of
 from oracle.history.quality_score import scores_of, weights_of
+from oracle.history.targets import finals_of
 from oracle.types import Run, Scale
 
 ROOT = Path(__file__).parents[1]

@@ -15,8 +15,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
-from oracle.history.features import finals_of
 from oracle.history.quality_score import scores_among
+from oracle.history.targets import finals_of
 from oracle.types import Run
 
 #: A busy machine is slow; what must be fast is measured by itself.

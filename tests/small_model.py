@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from oracle.history.features import FEATURES, FEATURES_VERSION, OUTPUTS
+from oracle.history.features import FEATURES, FEATURES_VERSION
+from oracle.history.targets import OUTPUTS
 from oracle.model.artifact import (
     MANIFEST,
     MANIFEST_DIGEST,

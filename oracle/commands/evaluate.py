@@ -11,8 +11,8 @@ import typer
 from oracle.errors import OracleError, must_be
 
 if TYPE_CHECKING:
-    from oracle.evaluation.accuracy import Scored
     from oracle.evaluation.baselines import Baseline
+    from oracle.evaluation.scored import Scored
     from oracle.types import Run
 
 
@@ -253,7 +253,8 @@ def draw(folder: Path, scored: Scored) -> list[str]:
     """Write the four pictures of an evaluation; returns their paths."""
     import numpy as np
 
-    from oracle.evaluation.accuracy import ORACLE, SCORES, coverages, errors, main_score
+    from oracle.evaluation.accuracy import ORACLE, coverages, errors, main_score
+    from oracle.evaluation.scored import SCORES
     from oracle.pictures.figures import coverage, error_by_prefix, residuals, scatter
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,51 +1,30 @@
 """Measure forecasts on recorded runs: error by prefix, coverage, and stopping at a threshold.
 
-Every run is cut at the same progress for everybody who forecasts it, so all rows of a table
-rest on the same prefixes. Intervals come from a bootstrap over tables: runs of one table err
-together. Within a single table they are over its runs and tell nothing of other tables. Runs
-that cannot be scored are left out, counted and named.
+All rows of a table rest on the same prefixes. Intervals come from a bootstrap over tables: runs of
+one table err together. Within a single table they are over its runs and tell nothing of other
+tables. Runs that cannot be scored are left out, counted and named.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oracle.errors import DatasetError, must_be
 from oracle.evaluation.baselines import Baseline
 from oracle.evaluation.intervals import Array, Names, clusters_of, interval, mean_of, measures
 from oracle.evaluation.recorded import Forecaster
+from oracle.evaluation.scored import SCORES, Bools, Scored, inside, score_runs
 from oracle.history.dataset import listed, usable
-from oracle.history.features import finals_of
-from oracle.history.quality_score import (
-    Weights,
-    among_best,
-    lacking,
-    scores_of,
-    weights_of,
-    weights_without,
-)
-from oracle.types import (
-    LEVELS,
-    QUALITY_WEIGHTS,
-    TARGETS,
-    Forecast,
-    PopulationPolicy,
-    Run,
-    ThresholdPolicy,
-)
-
-Bools = npt.NDArray[np.bool_]
+from oracle.history.quality_score import among_best
+from oracle.types import LEVELS, PopulationPolicy, Run, ThresholdPolicy
 
 #: Shares of the run shown: 0 is the plan alone, 1 all of it.
 PROGRESS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
-#: What is scored: the targets, mqe and the quality score also where tables compare.
-SCORES = (*TARGETS, "relative_mqe", "quality_raw", "quality_relative")
 #: The score that all tables of errors are about, unless said.
 MAIN = "quality_relative"
 ORACLE = "oracle"
@@ -53,41 +32,6 @@ ORACLE = "oracle"
 BEST, LEFT_OUT = 0.1, (0.3, 0.5)
 #: Fewer runs of a table than this have no best tenth.
 MIN_RUNS_TO_SCREEN = 10
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Forecasts of every run at every prefix, by everybody.
-
-    Attributes:
-        runs: [run], usable and with known finals or NaN.
-        progress: [prefix] nominal.
-        true: [run, score] outcomes.
-        predicted: forecaster -> [prefix, run, score] medians.
-        pit: [prefix, run, score] randomised probability integral transform of the oracle.
-        support: [prefix, run] of the oracle's forecasts, NaN where there is none.
-        excluded: why runs were left out -> how many.
-        without: metrics that no run has: the quality score does without.
-    """
-
-    runs: list[Run]
-    progress: tuple[float, ...]
-    true: Array
-    predicted: dict[str, Array]
-    pit: Array
-    support: Array
-    excluded: dict[str, int]
-    without: tuple[str, ...] = ()
-
-    @property
-    def tables(self) -> Names:
-        """[run] table names."""
-        return np.array([run.dataset for run in self.runs])
-
-    @property
-    def sources(self) -> Names:
-        """[run] source names."""
-        return np.array([run.source for run in self.runs])
 
 
 def score(
@@ -121,86 +65,8 @@ def score(
         raise DatasetError(
             must_be("dataset", "one usable run at least", 0, f"Left out: {listed(left_out)}.")
         )
-    scales = np.array([run.history.context.mqe_of_mean or np.nan for run in shown])
-    finals = finals_of(shown)
-    without = lacking(finals.T)
-    weights = weights_without(without)
-    true = with_scores(finals, scales, weights)
-    rng = np.random.default_rng(seed)
-    names = [ORACLE, *(baselines or {})]
-    predicted = {n: np.full((len(progress), *true.shape), np.nan) for n in names}
-    pit = np.full((len(progress), *true.shape), np.nan)
-    support = np.full((len(progress), len(shown)), np.nan)
-    for p, share in enumerate(progress):
-        cut = [run.history.at(share) for run in shown]
-        known = [i for i, history in enumerate(cut) if history is not None]
-        prefixes = [history for history in cut if history is not None]
-        if not prefixes:
-            continue
-        for i, forecast in zip(known, forecaster.forecast_many(prefixes), strict=True):
-            predicted[ORACLE][p, i] = _medians(forecast, scales[i], weights)
-            support[p, i] = forecast.support
-            pit[p, i] = _transform(forecast, true[i], scales[i], weights, rng)
-        for name, baseline in (baselines or {}).items():
-            values = baseline.predict(prefixes)
-            predicted[name][p, known] = with_scores(values, scales[known], weights)
-    return Scored(shown, tuple(progress), true, predicted, pit, support, dict(+left_out), without)
-
-
-def with_scores(values: Array, scales: Array, weights: Weights = QUALITY_WEIGHTS) -> Array:
-    """[..., 3] raw values and their scales [...] -> [..., score], after SCORES."""
-    first = np.moveaxis(values, -1, 0)
-    relative = values[..., 0] / scales
-    raw = scores_of(first, weights_of(1.0, weights))
-    quality = scores_of(first, weights_of(scales, weights))
-    return np.concatenate([values, np.stack([relative, raw, quality], axis=-1)], axis=-1)
-
-
-def _medians(forecast: Forecast, scale: float, weights: Weights) -> Array:
-    """[score] medians; of the joint scores from the draws where there are any."""
-    medians = np.array([forecast.median(t) for t in TARGETS])
-    values = with_scores(medians, np.array(scale), weights)
-    if forecast.draws is not None:
-        joint = with_scores(forecast.draws, np.full(len(forecast.draws), scale), weights)
-        values[-2:] = np.median(joint[:, -2:], axis=0)
-    return values
-
-
-def _transform(
-    forecast: Forecast, true: Array, scale: float, weights: Weights, rng: np.random.Generator
-) -> Array:
-    """[score] the transform of a forecast, NaN without draws."""
-    if forecast.draws is None:
-        return np.full(len(SCORES), np.nan)
-    scales = np.full(len(forecast.draws), scale)
-    return transform(with_scores(forecast.draws, scales, weights), true, rng)
-
-
-def transform(drawn: Array, true: Array, rng: np.random.Generator) -> Array:
-    """Randomised probability integral transform: uniform for an honest forecast.
-
-    Where draws tie with the outcome (a ratio that has already settled) the transform is drawn
-    uniformly over the tie (Czado, Gneiting & Held, Biometrics 65, 2009).
-
-    Args:
-        drawn: [draw, score] of one forecast.
-        true: [score] outcomes; where one is NaN its transform is.
-        rng: breaks the ties.
-    """
-    near = 1e-9 * (1.0 + np.abs(true))
-    below = (drawn < true - near).mean(axis=0)
-    upto = (drawn <= true + near).mean(axis=0)
-    result: Array = below + rng.uniform(size=len(true)) * (upto - below)
-    result[~np.isfinite(true)] = np.nan
-    return result
-
-
-def inside(pit: Array, level: float) -> Bools:
-    """[value] whether an outcome lies within the central interval, by its transform."""
-    return np.asarray(np.abs(pit - 0.5) <= level / 2)
-
-
-# -- figures --------------------------------------------------------------------------------------
+    scored = score_runs(shown, {ORACLE: forecaster}, baselines or {}, progress, seed)
+    return replace(scored, excluded=dict(+left_out))
 
 
 def main_score(scored: Scored) -> str:

@@ -8,15 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from oracle.history.features import (
-    FEATURES,
-    anchors,
-    columns_of,
-    encode_columns,
-    encode_outcomes,
-    finals_of,
-    thin,
-)
+from oracle.history.columns import columns_of, thin
+from oracle.history.features import FEATURES, encode_columns
+from oracle.history.targets import anchors, encode_outcomes, finals_of
 from oracle.types import METRICS, History, Run
 
 Array = npt.NDArray[np.float64]

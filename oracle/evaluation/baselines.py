@@ -21,7 +21,8 @@ from oracle.evaluation.baseline_inputs import (
     summarise,
     windows_of,
 )
-from oracle.history.features import MAX_LOG, columns_of, decode, finals_of
+from oracle.history.columns import columns_of
+from oracle.history.targets import MAX_LOG, decode, finals_of
 from oracle.types import METRICS, History, Run
 
 

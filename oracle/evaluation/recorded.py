@@ -20,7 +20,6 @@ from oracle.decision.policy import doubt
 from oracle.decision.rules import draw_scores
 from oracle.errors import DatasetError, must_be
 from oracle.history.dataset import listed, usable
-from oracle.history.features import finals_of
 from oracle.history.quality_score import (
     Weights,
     among_best,
@@ -31,6 +30,7 @@ from oracle.history.quality_score import (
     weights_of,
     weights_without,
 )
+from oracle.history.targets import finals_of
 from oracle.types import METRICS, QUALITY_WEIGHTS, Forecast, History, Policy, PopulationPolicy, Run
 
 Array = npt.NDArray[np.float64]

@@ -29,7 +29,8 @@ import numpy.typing as npt
 
 from oracle.forecast.knowledge import KNOWLEDGE, learn_by_knowledge
 from oracle.forecast.quantiles import between
-from oracle.history.features import HORIZONS, OUTPUTS, Array
+from oracle.history.columns import Array
+from oracle.history.targets import HORIZONS, OUTPUTS
 from oracle.types import HEAD_LEVELS, LEVELS, TARGETS
 
 #: Levels beyond the head, reached from its outermost ones by conformal offsets alone.

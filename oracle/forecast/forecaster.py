@@ -22,18 +22,10 @@ from oracle.forecast.quantiles import between, quantiles_of
 from oracle.forecast.score_calibration import QualityCalibration
 from oracle.forecast.support import Support
 from oracle.forks import uncut
-from oracle.history.features import (
-    HORIZONS,
-    OUTPUTS,
-    Columns,
-    Float32,
-    anchors,
-    columns_of,
-    decode,
-    encode_columns,
-    thin,
-)
+from oracle.history.columns import Columns, columns_of, thin
+from oracle.history.features import Float32, encode_columns
 from oracle.history.quality_score import scores_of, weights_of
+from oracle.history.targets import HORIZONS, OUTPUTS, anchors, decode
 from oracle.model.artifact import Artifact, read_artifact, resolve
 from oracle.model.runtime import open_artifact
 from oracle.types import (

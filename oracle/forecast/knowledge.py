@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oracle.forecast.quantiles import between
-from oracle.history.features import FEATURES, Array, Float32
+from oracle.history.columns import Array
+from oracle.history.features import FEATURES, Float32
 
 #: Shares of the run at which offsets are learned; linear between. `plan`: no checkpoint yet.
 STRETCHES = (0.02, 0.06, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)

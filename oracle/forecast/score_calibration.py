@@ -18,7 +18,7 @@ import numpy.typing as npt
 from oracle.forecast.calibration import KNOTS, array_of
 from oracle.forecast.knowledge import KNOWLEDGE, learn_by_knowledge
 from oracle.forecast.quantiles import quantiles_of
-from oracle.history.features import Array
+from oracle.history.columns import Array
 from oracle.history.quality_score import scores_of, weights_of
 
 #: Smallest spread of the score, in its own units.

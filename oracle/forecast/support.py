@@ -19,7 +19,8 @@ import numpy as np
 
 from oracle.errors import ArtifactIncompatible, must_be
 from oracle.forecast.calibration import array_of
-from oracle.history.features import FEATURES, FEATURES_VERSION, MQE_FLOOR, Array, Float32
+from oracle.history.columns import Array
+from oracle.history.features import FEATURES, FEATURES_VERSION, MQE_FLOOR, Float32
 from oracle.types import History
 
 #: Layout of the numbers that `oracle.training.support_fit.fit_support` returns.

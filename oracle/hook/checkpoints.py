@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any, NamedTuple, SupportsFloat
 
 from oracle.errors import must_be
-from oracle.history.features import far_enough
+from oracle.history.columns import far_enough
 from oracle.hook.warn_once import Problems
 from oracle.types import METRICS, History
 from oracle.types.end_of_run import BUDGET_ADVICE, budget_rule, is_beyond_end, reaches_end

@@ -21,7 +21,6 @@ import os
 import re
 import secrets
 import shutil
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -38,7 +37,17 @@ from oracle.errors import (
     ArtifactNotFound,
     must_be,
 )
-from oracle.history.features import FEATURES, FEATURES_VERSION, OUTPUT_NAMES
+from oracle.history.features import FEATURES, FEATURES_VERSION
+from oracle.history.targets import OUTPUT_NAMES
+from oracle.model.files import (
+    ADVICE,
+    corrupt,
+    move_into_place,
+    read_file,
+    remove_leftovers,
+    sync_folder,
+    write_file,
+)
 from oracle.model.manifest import FORMAT, NAME_PATTERN, FileEntry, Golden, Manifest
 from oracle.model.network import graph_of
 from oracle.model.onnx_file import write_onnx
@@ -63,8 +72,6 @@ MAX_BYTES = {
 ACTIVE = "active"
 #: What is used when nothing was asked for or activated, and what shipped names begin with.
 SHIPPED, SHIPPED_PREFIX, SHIPPED_DEFAULT = "shipped", "shipped-", "shipped-default"
-
-_ADVICE = "Train or fetch the artifact again."
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,7 @@ def write_artifact(
     contents[MANIFEST_DIGEST] = _digest_line(contents[MANIFEST])
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(target)
+    remove_leftovers(target)
     if target.exists() and not replace:
         raise ArtifactError(
             must_be("path", "a folder that does not exist yet", str(target), "Choose another name.")
@@ -156,10 +163,10 @@ def write_artifact(
     try:
         temporary.mkdir()
         for name, data in contents.items():
-            _write_file(temporary / name, data)
-        _sync_folder(temporary)
+            write_file(temporary / name, data)
+        sync_folder(temporary)
         read_artifact(temporary)
-        _move_into_place(temporary, target)
+        move_into_place(temporary, target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -182,7 +189,7 @@ def read_artifact(path: str | Path) -> Artifact:
     try:
         golden = Golden.model_validate_json(files[GOLDEN])
     except ValidationError as error:
-        raise ArtifactCorrupt(f"{GOLDEN}: {explain(error)} {_ADVICE}") from None
+        raise ArtifactCorrupt(f"{GOLDEN}: {explain(error)} {ADVICE}") from None
     return Artifact(
         path=folder,
         manifest=manifest,
@@ -254,13 +261,13 @@ def active() -> str | None:
     """
     pointer = models_dir() / ACTIVE
     try:
-        text = _read_file(pointer, 256).decode("ascii").strip()
+        text = read_file(pointer, 256).decode("ascii").strip()
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
         text = "bytes that are not text"
     if not re.match(NAME_PATTERN, text):
-        raise _corrupt(str(pointer), "the name of a model", text, "Activate a model again.")
+        raise corrupt(str(pointer), "the name of a model", text, "Activate a model again.")
     return text
 
 
@@ -282,11 +289,11 @@ def activate(name: str) -> Artifact:
     models_dir().mkdir(parents=True, exist_ok=True)
     temporary = models_dir() / f".{ACTIVE}.{secrets.token_hex(4)}.tmp"
     try:
-        _write_file(temporary, f"{folder.name}\n".encode())
+        write_file(temporary, f"{folder.name}\n".encode())
         temporary.replace(models_dir() / ACTIVE)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(models_dir())
+    sync_folder(models_dir())
     return artifact
 
 
@@ -296,7 +303,7 @@ def _read_manifest(folder: Path) -> tuple[bytes, Manifest]:
         raise ArtifactNotFound(must_be("model", "a model folder", str(folder)))
     data = _take(folder, MANIFEST)
     if _take(folder, MANIFEST_DIGEST) != _digest_line(data):
-        raise _corrupt(MANIFEST, f"as {MANIFEST_DIGEST} says", "an altered file")
+        raise corrupt(MANIFEST, f"as {MANIFEST_DIGEST} says", "an altered file")
     written = _parse_object(data, MANIFEST).get("format")
     if written != FORMAT:
         old = isinstance(written, int) and written < FORMAT
@@ -309,7 +316,7 @@ def _read_manifest(folder: Path) -> tuple[bytes, Manifest]:
     try:
         manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
-        raise ArtifactCorrupt(f"{MANIFEST}: {explain(error)} {_ADVICE}") from None
+        raise ArtifactCorrupt(f"{MANIFEST}: {explain(error)} {ADVICE}") from None
     _check_compatible(manifest)
     return data, manifest
 
@@ -317,37 +324,21 @@ def _read_manifest(folder: Path) -> tuple[bytes, Manifest]:
 def _read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """Take in every other file, each within its bound and as the manifest describes it."""
     if unknown := sorted({entry.name for entry in os.scandir(folder)} - MAX_BYTES.keys()):
-        raise _corrupt("files", f"among {', '.join(MAX_BYTES)}", unknown[0], "Remove it.")
+        raise corrupt("files", f"among {', '.join(MAX_BYTES)}", unknown[0], "Remove it.")
     if odd := sorted({*manifest.files, MANIFEST, MANIFEST_DIGEST} ^ MAX_BYTES.keys()):
-        raise _corrupt("files", f"listed in {MANIFEST} one by one", odd[0])
+        raise corrupt("files", f"listed in {MANIFEST} one by one", odd[0])
     files = {name: _take(folder, name) for name in manifest.files}
     for name, entry in manifest.files.items():
         if len(files[name]) != entry.size_bytes or _sha256(files[name]) != entry.sha256:
-            raise _corrupt(name, "as it was written (SHA-256)", "an altered file")
+            raise corrupt(name, "as it was written (SHA-256)", "an altered file")
     return files
 
 
 def _take(folder: Path, name: str) -> bytes:
     try:
-        return _read_file(folder / name, MAX_BYTES[name])
+        return read_file(folder / name, MAX_BYTES[name])
     except FileNotFoundError:
-        raise _corrupt(name, "in the folder", "no such file") from None
-
-
-def _read_file(path: Path, max_bytes: int) -> bytes:
-    """Read a plain file; never a link, a pipe or a device, never more than the bound."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise _corrupt(path.name, "a plain file", "a link, a folder or a device")
-    handle = os.open(path, flags | getattr(os, "O_BINARY", 0))
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):  # exchanged since
-            raise _corrupt(path.name, "a plain file", "something else")
-        if status.st_size > max_bytes:
-            raise _corrupt(path.name, f"at most {max_bytes} bytes", status.st_size)
-        # Room for the bound itself, 64 MiB, would be made with every other thread held up.
-        return file.read(status.st_size)
+        raise corrupt(name, "in the folder", "no such file") from None
 
 
 def _check_compatible(manifest: Manifest) -> None:
@@ -367,9 +358,9 @@ def _parse_object(data: bytes, name: str) -> dict[str, Any]:
     try:
         value = from_json(data, allow_inf_nan=False)
     except ValueError as error:
-        raise ArtifactCorrupt(f"`{name}` must be valid JSON, but {error}. {_ADVICE}") from None
+        raise ArtifactCorrupt(f"`{name}` must be valid JSON, but {error}. {ADVICE}") from None
     if not isinstance(value, dict):
-        raise _corrupt(name, "a JSON object", type(value).__name__)
+        raise corrupt(name, "a JSON object", type(value).__name__)
     return value
 
 
@@ -383,52 +374,3 @@ def _sha256(data: bytes) -> str:
 
 def _digest_line(manifest: bytes) -> bytes:
     return f"{_sha256(manifest)}  {MANIFEST}\n".encode()
-
-
-def _corrupt(field: str, rule: str, got: object, advice: str = _ADVICE) -> ArtifactCorrupt:
-    return ArtifactCorrupt(must_be(field, rule, got, advice))
-
-
-def _write_file(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _move_into_place(temporary: Path, target: Path) -> None:
-    """Rename; an existing folder steps aside first and comes back when that fails."""
-    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.old")
-    exists = target.exists()
-    if exists:
-        target.rename(aside)
-    try:
-        temporary.rename(target)
-    except BaseException:
-        if exists:
-            aside.rename(target)
-        raise
-    _sync_folder(target.parent)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _remove_leftovers(target: Path) -> None:
-    """Clear away what a killed writer of the same name left, and bring back what it moved."""
-    for old in target.parent.glob(f".{target.name}.????????.old"):
-        if not target.exists():
-            old.rename(target)
-        else:
-            shutil.rmtree(old, ignore_errors=True)
-    for temporary in target.parent.glob(f".{target.name}.????????.tmp"):
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames in a folder last; not every system can."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

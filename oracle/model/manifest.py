@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pydantic import Field, JsonValue, model_validator
 
 from oracle.errors import must_be
-from oracle.history.features import OUTPUT_NAMES
+from oracle.history.targets import OUTPUT_NAMES
 from oracle.model.network import Ensemble
 from oracle.types import HEAD_LEVELS, Finite, Frozen, History, Name
 

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 
-from oracle.history.features import FEATURES, OUTPUTS, Float32
+from oracle.history.features import FEATURES, Float32
+from oracle.history.targets import OUTPUTS
 from oracle.model.manifest import Scaling
 from oracle.training.correcting import POINTS
 from oracle.training.correction import Correction, Corrector, Kind

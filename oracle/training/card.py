@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oracle.evaluation.score import Score
+from oracle.evaluation.summary import Summary
 from oracle.history.dataset import MIN_TABLES_TO_HOLD_OUT, counted
 
 
@@ -35,7 +35,7 @@ def _beside(error: float, last: float | None) -> str:
     return f"{last:.4f} | {error / last:.2f}" if last else "- | -"
 
 
-def card_text(name: str, facts: dict[str, Any], score: Score) -> str:
+def card_text(name: str, facts: dict[str, Any], score: Summary) -> str:
     """Write the card of an artifact in Markdown.
 
     Args:

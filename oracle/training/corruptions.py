@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oracle.history.features import PLANS, Array, Columns, kept_of
+from oracle.history.columns import PLANS, Array, Columns, kept_of
 from oracle.types import METRICS
 
 #: Checkpoints a drawn prefix has at most (closer ones are thinned away anyway).

@@ -8,23 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
-from oracle.evaluation.intervals import Array, clusters_of, interval, mean_of
+from oracle.evaluation.intervals import clusters_of, interval, mean_of
+from oracle.evaluation.scored import QUALITY, SCORES, score_runs
+from oracle.evaluation.summary import SHARES
 from oracle.forecast.forecaster import Oracle
-from oracle.history.features import finals_of
-from oracle.history.quality_score import lacking, scores_of, weights_of, weights_without
 from oracle.model.artifact import Artifact
 from oracle.training.architectures import Architecture
 from oracle.training.batches import Settings
 from oracle.training.export import models_of
 from oracle.training.fit import Fitted, fit
-from oracle.types import TARGETS, Run, Scale
+from oracle.types import Run, Scale
 
 #: Fine-tuning is short and careful: the network already knows SOMs.
 EPOCHS = 15
 LEARNING_RATE = 3e-4
 BATCH_SIZE = 32
-#: Shares of the budget at which the old and the new oracle are compared; 0 is the plan alone.
-SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7)
 
 
 @dataclass(frozen=True)
@@ -113,31 +111,15 @@ def compare(before: Oracle, after: Oracle, runs: Sequence[Run], by: str = "table
         runs: that trained neither.
         by: what was held out, "table" or "run": the bootstrap draws these.
     """
-    cut = [
-        (run, prefix)
-        for run in runs
-        for share in SHARES
-        if run.history.total_epochs and (prefix := run.history.at(share)) is not None
-    ]
-    relative = all(run.history.context.mqe_of_mean for run, _ in cut)
+    relative = all(run.history.context.mqe_of_mean for run in runs)
     scale = Scale.RELATIVE if relative else Scale.RAW
-    unit = np.array([run.history.context.mqe_of_mean or 1.0 for run, _ in cut])
-    outcome = finals_of([run for run, _ in cut]).T
-    counted = weights_without(lacking(outcome))
-    weights = weights_of(unit if relative else np.ones_like(unit), counted)
+    scored = score_runs(runs, {"before": before, "after": after}, {}, SHARES)
+    at = SCORES.index(QUALITY[scale])
     # A run of which a metric is undefined that others have (a 1x1 map) counts for neither.
-    truth = scores_of(outcome, weights)
-    known = np.isfinite(truth)
-    cut = [pair for pair, is_known in zip(cut, known, strict=True) if is_known]
-    weights, truth = weights[:, known], truth[known]
-
-    def errors(oracle: Oracle) -> Array:
-        forecasts = oracle.forecast_many([prefix for _, prefix in cut])
-        median = np.array([[f.median(target) for target in TARGETS] for f in forecasts])
-        return np.asarray(np.abs(scores_of(median.T, weights) - truth))
-
-    old, new = errors(before), errors(after)
-    tables = np.array([run.dataset for run, _ in cut])
-    held_out = clusters_of(tables) if by == "table" else np.array([run.run_id for run, _ in cut])
+    missed = {n: np.abs(v[:, :, at] - scored.true[:, at]) for n, v in scored.predicted.items()}
+    prefix, run = np.nonzero(np.isfinite(missed["before"]))
+    old, new = missed["before"][prefix, run], missed["after"][prefix, run]
+    names = np.array([r.run_id for r in scored.runs])
+    held_out = clusters_of(scored.tables[run]) if by == "table" else names[run]
     change = interval(mean_of, np.stack([new - old, np.ones_like(old)], axis=1), held_out)
-    return Verdict(float(old.mean()), float(new.mean()), change, len(cut), scale)
+    return Verdict(float(old.mean()), float(new.mean()), change, len(old), scale)

@@ -15,18 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from oracle.forecast.quantiles import pinball
-from oracle.history.features import (
-    FEATURES,
-    OUTPUTS,
-    Array,
-    Float32,
-    anchors,
-    columns_of,
-    encode_columns,
-    encode_outcomes,
-    finals_of,
-    until,
-)
+from oracle.history.columns import Array, columns_of, until
+from oracle.history.features import FEATURES, Float32, encode_columns
+from oracle.history.targets import OUTPUTS, anchors, encode_outcomes, finals_of
 from oracle.model.manifest import Scaling
 from oracle.model.network import Network
 from oracle.training.architectures import Architecture, architecture, build

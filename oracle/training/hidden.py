@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from oracle.history.features import Array, Columns
+from oracle.history.columns import Array, Columns
 
 Flags = npt.NDArray[np.bool_]
 

@@ -17,17 +17,9 @@ from oracle.forecast import knowledge, self_test
 from oracle.forecast.calibration import Calibration, fit_calibration
 from oracle.forecast.forecaster import TOGETHER, Oracle
 from oracle.forecast.score_calibration import QualityCalibration, fit_quality
-from oracle.history.features import (
-    FEATURES,
-    FEATURES_VERSION,
-    OUTPUT_NAMES,
-    OUTPUTS,
-    Array,
-    Float32,
-    change_bounds,
-    decode,
-    encode,
-)
+from oracle.history.columns import Array
+from oracle.history.features import FEATURES, FEATURES_VERSION, Float32, encode
+from oracle.history.targets import OUTPUT_NAMES, OUTPUTS, change_bounds, decode
 from oracle.model.artifact import Artifact, write_artifact
 from oracle.model.manifest import Manifest, Scaling
 from oracle.model.network import Ensemble

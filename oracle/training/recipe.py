@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from oracle.errors import DatasetError, OracleError, must_be
-from oracle.evaluation.score import Score, score
+from oracle.evaluation.summary import Summary, summarise
 from oracle.forecast.forecaster import Oracle
 from oracle.history.dataset import (
     constant_outcomes,
@@ -25,7 +25,7 @@ from oracle.history.dataset import (
     usable,
     without_outcomes,
 )
-from oracle.history.features import OUTPUTS
+from oracle.history.targets import OUTPUTS
 from oracle.model.artifact import Artifact, read_artifact, resolve
 from oracle.pictures.learning_curve import plot_learning_curve
 from oracle.training.architectures import ARCHITECTURES
@@ -145,7 +145,7 @@ class Result:
     name: str
     artifact: Artifact | None
     data: dict[str, Any]
-    score: Score
+    score: Summary
     verdict: Verdict | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -307,7 +307,7 @@ def judge_and_publish(
         facts: more to be known of the training, or other than its last `fit` can tell.
     """
     made = draft(fitted, data.train, data.calibrate, folder.name, parent)
-    found = score(Oracle(made), data.test, data.train)
+    found = summarise(Oracle(made), data.test, data.train)
     verdict = compare(Oracle(parent), Oracle(made), data.test, data.by) if parent else None
     told = {
         "command": request.command,

@@ -20,14 +20,8 @@ from oracle.forecast.support import (
     described_rows,
     group_of,
 )
-from oracle.history.features import (
-    FEATURES_VERSION,
-    Array,
-    Columns,
-    Float32,
-    columns_of,
-    encode_columns,
-)
+from oracle.history.columns import Array, Columns, columns_of
+from oracle.history.features import FEATURES_VERSION, Float32, encode_columns
 from oracle.training.corruptions import CORRUPTIONS, absurd_sizes, draw_prefixes, with_plan
 from oracle.training.hidden import hide_inputs
 from oracle.types import Run

@@ -13,18 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from oracle.history.features import (
-    HORIZONS,
-    MIN_STEP,
-    Array,
-    Columns,
-    Float32,
-    anchors,
-    columns_of,
-    encode_columns,
-    encode_outcomes,
-    finals_of,
-)
+from oracle.history.columns import MIN_STEP, Array, Columns, columns_of
+from oracle.history.features import Float32, encode_columns
+from oracle.history.targets import HORIZONS, anchors, encode_outcomes, finals_of
 from oracle.training.hidden import hide_inputs
 from oracle.types import METRICS, QUALITY_WEIGHTS, Run
 

@@ -10,12 +10,11 @@ pytestmark = pytest.mark.tensorflow
 
 pytest.importorskip("keras")
 
-from oracle.history.features import (  # noqa: E402
-    FEATURES,
+from oracle.history.features import FEATURES, encode  # noqa: E402
+from oracle.history.targets import (  # noqa: E402
     OUTPUTS,
     UNKNOWN_RATIO,
     decode,
-    encode,
     finals_of,
 )
 from oracle.training.batches import (  # noqa: E402

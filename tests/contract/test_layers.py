@@ -134,6 +134,7 @@ ONLY_IN = {
 
 #: Modules that a person sees at once.
 MOST_IN_A_FOLDER = 18
+MOST_LINES = 400
 
 #: Loaded by no part of the library that an EA worker imports.
 HEAVY = (
@@ -248,6 +249,12 @@ def test_no_package_hides_a_public_function() -> None:
 def test_a_folder_is_seen_at_once() -> None:
     sizes = Counter(file.parent for file in FILES.values() if file.name != "__init__.py")
     assert {str(folder): n for folder, n in sizes.items() if n > MOST_IN_A_FOLDER} == {}
+
+
+def test_a_file_is_read_at_once() -> None:
+    ours = {name: file for name, file in FILES.items() if within(name, ("oracle",))}
+    lines = {name: len(file.read_text().splitlines()) for name, file in ours.items()}
+    assert {name: n for name, n in lines.items() if n > MOST_LINES} == {}
 
 
 def test_unit_tests_need_no_tensorflow() -> None:

@@ -204,10 +204,13 @@ def test_a_new_oracle_must_be_better_by_more_than_chance(
     deadlier = Oracle.load()
 
     def all_dead(histories: Sequence[History]) -> list[Forecast]:
-        return [
-            f.model_copy(update={"final": f.final | {"final_dead_neuron_ratio": (1.0,) * 5}})
-            for f in oracle.forecast_many(histories)
-        ]
+        return [dead(f) for f in oracle.forecast_many(histories)]
+
+    def dead(f: Forecast) -> Forecast:
+        assert f.draws is not None
+        final = f.final | {"final_dead_neuron_ratio": (1.0,) * 5}
+        draws = np.concatenate([f.draws[:, :2], np.ones((len(f.draws), 1))], axis=1)
+        return f.model_copy(update={"final": final}).with_draws(draws)
 
     monkeypatch.setattr(deadlier, "forecast_many", all_dead)
     assert compare(oracle, deadlier, some).after > compare(oracle, oracle, some).after

@@ -1,21 +1,26 @@
 """T6: kill -9 `oracle train`, after epochs and while it publishes; what is there can be used.
 
-The resumed training must end as one that nobody killed.
+The resumed training must end as one that nobody killed. Each training is a process of its own that
+runs the command; all are forked from one that has imported TensorFlow, which takes longer than
+these trainings.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import os
 import random
-import subprocess
+import signal
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from reliability import ROOT, Result
 
+from oracle.cli import main
 from oracle.errors import ArtifactError
 from oracle.history.dataset import read_dataset, write_dataset
 from oracle.model.artifact import read_artifact
@@ -44,9 +49,7 @@ def kill_trainer(folder: Path, n: int) -> Result:
     whole, broken = folder / "whole", folder / "broken"
     whole.mkdir()
     broken.mkdir()
-    ended = _train(data, epochs, whole, resume=False)
-    _, told = ended.communicate(timeout=DEADLINE_S)
-    assert ended.returncode == 0, told
+    _end(_train(data, epochs, whole, resume=False), whole)
     state = broken / f"models/.{NAME}_backup/state.json"
     final = broken / f"models/{NAME}_final.keras"
 
@@ -57,22 +60,21 @@ def kill_trainer(folder: Path, n: int) -> Result:
 
     kills = 0
     for kill in range(1, n + 1):
-        with _train(data, epochs, broken, resume=kill > 1) as process:
-            deadline = time.monotonic() + DEADLINE_S
-            while process.poll() is None and not reached(kill):
-                assert time.monotonic() < deadline, "the training stands still"
-                time.sleep(0.002)
-            time.sleep(rng.random() * LONGEST_S)  # any moment
-            code = process.poll()
-            process.kill()
-            _, told = process.communicate()
-        kills += code is None
-        result.check(code in (None, 0), f"kill {kill}: it had ended with {code}: {told[-500:]}")
+        process = _train(data, epochs, broken, resume=kill > 1)
+        deadline = time.monotonic() + DEADLINE_S
+        while process.is_alive() and not reached(kill):
+            assert time.monotonic() < deadline, "the training stands still"
+            time.sleep(0.002)
+        time.sleep(rng.random() * LONGEST_S)  # any moment
+        process.kill()
+        process.join()
+        code = process.exitcode
+        kills += code == -signal.SIGKILL
+        fine = code in (0, -signal.SIGKILL)
+        result.check(fine, f"kill {kill}: it had ended with {code}: {_log(broken)}")
         there = _look(broken, f"kill {kill}", result)
         result.check(not there or kill > n - late, f"kill {kill}: an artifact before the end")
-    ended = _train(data, epochs, broken, resume=True)
-    _, told = ended.communicate(timeout=DEADLINE_S)
-    result.check(ended.returncode == 0, f"--resume at last: {told[-500:]}")
+    _end(_train(data, epochs, broken, resume=True), broken)
     first, second = _curve(whole), _curve(broken)
     result.check(len(first) == len(second) == epochs, f"{len(second)} epochs, not {epochs}")
     for epoch, (a, b) in enumerate(zip(first, second, strict=False)):
@@ -84,20 +86,39 @@ def kill_trainer(folder: Path, n: int) -> Result:
     return result
 
 
-def _train(data: Path, epochs: int, cwd: Path, *, resume: bool) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [
-            sys.executable, "-m", "oracle", "train", "--dataset", str(data), "--name", NAME,
-            "--architecture", "lite", "--epochs", str(epochs), "--json",
-            "--dropout", "0",  # its masks are drawn anew after a kill
-            *(["--resume"] if resume else []),
-        ],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        text=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )  # fmt: skip
+def _train(data: Path, epochs: int, cwd: Path, *, resume: bool) -> BaseProcess:
+    words = [
+        "train", "--dataset", str(data), "--name", NAME, "--architecture", "lite",
+        "--epochs", str(epochs), "--json",
+        "--dropout", "0",  # its masks are drawn anew after a kill
+        *(["--resume"] if resume else []),
+    ]  # fmt: skip
+    fork = multiprocessing.get_context("forkserver")
+    fork.set_forkserver_preload(["oracle.training.fit"])
+    process = fork.Process(target=_command, args=(words, cwd), daemon=True)
+    process.start()
+    return process
+
+
+def _command(words: list[str], cwd: Path) -> None:
+    """Run `oracle` in this process, as its console script does."""
+    os.chdir(cwd)
+    log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    sys.argv = ["oracle", *words]
+    sys.exit(main())
+
+
+def _end(process: BaseProcess, cwd: Path) -> None:
+    """Let a training end by itself."""
+    process.join(DEADLINE_S)
+    assert process.exitcode == 0, f"ended with {process.exitcode}: {_log(cwd)}"
+
+
+def _log(cwd: Path) -> str:
+    log = cwd / "log"
+    return log.read_text()[-500:] if log.exists() else "nothing"
 
 
 def _curve(folder: Path) -> list[float]:

@@ -16,7 +16,7 @@ from oracle.forecast.calibration import DRAWS, KNOTS, Calibration
 from oracle.forecast.knowledge import KNOWLEDGE
 from oracle.forecast.score_calibration import QualityCalibration
 from oracle.history.dataset import write_dataset
-from oracle.history.features import OUTPUTS
+from oracle.history.targets import OUTPUTS
 from oracle.training.support_fit import fit_support
 from oracle.types import TARGETS
 

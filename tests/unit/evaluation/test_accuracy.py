@@ -11,8 +11,6 @@ from made_runs import Insider, forecast_of, make_runs
 
 from oracle.errors import DatasetError
 from oracle.evaluation.accuracy import (
-    SCORES,
-    Scored,
     coverages,
     errors,
     report,
@@ -22,6 +20,7 @@ from oracle.evaluation.accuracy import (
 )
 from oracle.evaluation.baselines import LastValue, TrainingMean
 from oracle.evaluation.intervals import clusters_of, correlation, interval, mean_of, measures
+from oracle.evaluation.scored import SCORES, Scored
 from oracle.types import Forecast, History, Run
 
 RUNS = [*make_runs(60, "a", seed=1), *make_runs(60, "b", seed=2)]

@@ -15,7 +15,8 @@ from oracle.evaluation.baselines import (
     Ridge,
     TrainingMean,
 )
-from oracle.history.features import FEATURES, encode, finals_of
+from oracle.history.features import FEATURES, encode
+from oracle.history.targets import finals_of
 from oracle.types import Geometry, History, Run
 
 TRAIN, TEST = make_runs(60, "train", seed=1), make_runs(20, "test", seed=2)

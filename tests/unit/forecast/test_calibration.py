@@ -17,7 +17,8 @@ from oracle.forecast.calibration import (
     shown,
 )
 from oracle.forecast.knowledge import KNOWLEDGE, weights_of
-from oracle.history.features import FEATURES, HORIZONS, OUTPUTS
+from oracle.history.features import FEATURES
+from oracle.history.targets import HORIZONS, OUTPUTS
 from oracle.types import HEAD_LEVELS, LEVELS, TARGETS
 
 

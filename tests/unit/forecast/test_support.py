@@ -11,8 +11,9 @@ import pytest
 
 from oracle.errors import ArtifactIncompatible
 from oracle.forecast.support import GROUPS, Support, describe, described_rows, group_of
+from oracle.history.columns import columns_of, thin
 from oracle.history.dataset import read_dataset
-from oracle.history.features import FEATURES, columns_of, encode, encode_columns, thin
+from oracle.history.features import FEATURES, encode, encode_columns
 from oracle.training.corruptions import CORRUPTIONS, draw_prefixes, with_plan
 from oracle.training.hidden import hide_inputs
 from oracle.training.support_fit import fit_support

@@ -8,8 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oracle.history.columns import columns_of
 from oracle.history.dataset import read_dataset
-from oracle.history.features import FEATURES, columns_of, encode_columns
+from oracle.history.features import FEATURES, encode_columns
 from oracle.history.geometry import geometry_of
 from oracle.types import METRICS, Geometry, History, Run, RunContext, Schedule
 

@@ -9,28 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from oracle.history.columns import MIN_STEP, columns_of, thin, until
 from oracle.history.dataset import read_dataset
-from oracle.history.features import (
-    CARRIED,
-    DEVIATIONS,
-    FEATURES,
+from oracle.history.features import CARRIED, DEVIATIONS, FEATURES, encode, encode_columns
+from oracle.history.geometry import geometry_of
+from oracle.history.targets import (
     HORIZONS,
     MAX_LOG,
-    MIN_STEP,
     MQE_SHARE,
     UNKNOWN_RATIO,
     anchors,
     change_bounds,
-    columns_of,
     decode,
-    encode,
-    encode_columns,
     encode_outcomes,
     finals_of,
-    thin,
-    until,
 )
-from oracle.history.geometry import geometry_of
 from oracle.types import METRICS, History, Run, RunContext
 
 SAMPLE = Path(__file__).parents[3] / "data" / "sample.csv.gz"

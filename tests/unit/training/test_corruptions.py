@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from oracle.history.features import MIN_STEP, MIN_STEP_UNKNOWN, columns_of, thin
+from oracle.history.columns import MIN_STEP, MIN_STEP_UNKNOWN, columns_of, thin
 from oracle.training.corruptions import MAX_LENGTH, draw_prefixes
 from oracle.types import History
 

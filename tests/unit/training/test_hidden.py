@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_runs import make_runs
 
-from oracle.history.features import Columns, columns_of
+from oracle.history.columns import Columns, columns_of
 from oracle.history.geometry import geometry_of
 from oracle.training import hidden
 from oracle.training.hidden import (

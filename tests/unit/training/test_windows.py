@@ -9,17 +9,9 @@ import numpy as np
 import pytest
 from made_runs import SCALE, make_runs
 
-from oracle.history.features import (
-    HORIZONS,
-    MIN_STEP,
-    MQE_SHARE,
-    OUTPUTS,
-    UNKNOWN_RATIO,
-    decode,
-    encode,
-    finals_of,
-    until,
-)
+from oracle.history.columns import MIN_STEP, until
+from oracle.history.features import encode
+from oracle.history.targets import HORIZONS, MQE_SHARE, OUTPUTS, UNKNOWN_RATIO, decode, finals_of
 from oracle.training.windows import (
     HORIZON_WEIGHT,
     LENGTHS,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from oracle.evaluation import accuracy
-from oracle.evaluation.score import COVERED, SHARES, Score, score
+from oracle.evaluation.summary import COVERED, SHARES, Summary, summarise
 from oracle.forecast.forecaster import Oracle
 from oracle.history.dataset import read_dataset
 from oracle.training.card import card_text
@@ -23,11 +23,11 @@ def runs() -> list[Run]:
 
 
 @pytest.fixture(scope="module")
-def found(runs: list[Run]) -> Score:
-    return score(Oracle.load(), runs, runs)
+def found(runs: list[Run]) -> Summary:
+    return summarise(Oracle.load(), runs, runs)
 
 
-def test_coverage_is_that_of_the_evaluation(runs: list[Run], found: Score) -> None:
+def test_coverage_is_that_of_the_evaluation(runs: list[Run], found: Summary) -> None:
     scored = accuracy.score(runs, Oracle.load(), progress=SHARES)
     rows = {
         row["progress"]: row
@@ -47,14 +47,14 @@ def test_coverage_is_that_of_the_evaluation(runs: list[Run], found: Score) -> No
 
 def test_an_undefined_outcome_is_not_counted(runs: list[Run]) -> None:
     undefined = [run.model_copy(update={"final_topographic_error": None}) for run in runs[:3]]
-    mixed = score(Oracle.load(), [*undefined, *runs[3:]], runs).coverage[0.5]
-    defined = score(Oracle.load(), runs[3:], runs).coverage[0.5]
+    mixed = summarise(Oracle.load(), [*undefined, *runs[3:]], runs).coverage[0.5]
+    defined = summarise(Oracle.load(), runs[3:], runs).coverage[0.5]
     assert mixed == pytest.approx(defined, abs=1.5 / len(runs))
 
 
 def test_a_target_that_no_run_has_is_null(runs: list[Run]) -> None:
     undefined = [run.model_copy(update={"final_topographic_error": None}) for run in runs[:6]]
-    found = score(Oracle.load(), undefined, runs)  # a warning would be an error
+    found = summarise(Oracle.load(), undefined, runs)  # a warning would be an error
     for told in found.as_dict()["by_progress"].values():
         assert told["final_topographic_error"] is None
         assert told["final_mqe"] > 0
@@ -64,7 +64,7 @@ def test_a_target_that_no_run_has_is_null(runs: list[Run]) -> None:
     assert "nan" in str(found)
 
 
-def test_manifest_and_card_hold_it(found: Score) -> None:
+def test_manifest_and_card_hold_it(found: Summary) -> None:
     told = found.as_dict()["by_progress"]["0.5"]["coverage"]
     assert told == {"0.5": found.coverage[0.5][0.5], "0.9": found.coverage[0.5][0.9]}
     part = {"runs": 1, "tables": 1}

@@ -1,4 +1,4 @@
-"""A short judgement of an oracle on unseen runs: what the trainer prints and the card says.
+"""How an oracle does on unseen runs, in short: what the trainer prints and the card says.
 
 `oracle evaluate` measures in full; this is the same error and coverage at the same prefixes,
 without intervals.
@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from oracle.decision.rules import draw_scores
-from oracle.evaluation.accuracy import inside, transform
+from oracle.evaluation.baselines import LastValue
+from oracle.evaluation.intervals import Array
+from oracle.evaluation.scored import QUALITY, SCORES, inside, score_runs, with_scores
 from oracle.forecast.forecaster import Oracle
 from oracle.history.dataset import counted
-from oracle.history.features import finals_of
-from oracle.history.quality_score import lacking, scores_of, weights_of, weights_without
-from oracle.types import METRICS, TARGETS, Forecast, Run, Scale
+from oracle.history.quality_score import weights_without
+from oracle.history.targets import finals_of
+from oracle.types import TARGETS, Run, Scale
 
 #: Shares of the budget at which forecasts are judged; 0 is the plan alone.
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7)
@@ -27,7 +28,7 @@ COVERED = (0.5, 0.9)
 
 
 @dataclass(frozen=True)
-class Score:
+class Summary:
     """Mean absolute errors and coverage by share of the budget seen.
 
     Attributes:
@@ -84,79 +85,41 @@ class Score:
         return "\n".join(lines)
 
 
-def score(oracle: Oracle, runs: Sequence[Run], train: Sequence[Run]) -> Score:
+def summarise(oracle: Oracle, runs: Sequence[Run], train: Sequence[Run]) -> Summary:
     """Judge `oracle` on `runs`; `train` gives the training mean."""
     relative = all(run.history.context.mqe_of_mean for run in (*runs, *train))
     scale = Scale.RELATIVE if relative else Scale.RAW
+    scored = score_runs(runs, {"oracle": oracle}, {"last": LastValue()}, SHARES)
+    mqe, quality = ("relative_mqe" if relative else TARGETS[0]), QUALITY[scale]
+    columns = dict(zip((*TARGETS, "quality"), (mqe, *TARGETS[1:], quality), strict=True))
     error: dict[float, dict[str, float]] = {}
     last_value: dict[float, float | None] = {}
     coverage: dict[float, dict[float, float]] = {}
-    rng = np.random.default_rng(0)
-    counted = weights_without(lacking(finals_of(runs).T))
 
-    def quality_of(values: Any, of: Sequence[Run]) -> Any:
-        return scores_of(np.asarray(values).T, weights_of(_unit(of, relative), counted))
+    def missed(name: str, p: int, column: str) -> float:
+        at = SCORES.index(column)
+        return _mean(np.abs(scored.predicted[name][p, :, at] - scored.true[:, at]))
 
-    middle = _mean(quality_of(finals_of(train), train))
-    mean = _mean(np.abs(middle - quality_of(finals_of(runs), runs)))
-    for share in SHARES:
-        cut = [
-            (run, prefix)
-            for run in runs
-            if run.history.total_epochs and (prefix := run.history.at(share)) is not None
-        ]
-        if not cut:
-            continue
-        forecasts = oracle.forecast_many([prefix for _, prefix in cut])
-        seen = [run for run, _ in cut]
-        median = np.array([[f.median(target) for target in TARGETS] for f in forecasts])
-        truth = finals_of(seen)
-        true_quality = quality_of(truth, seen)
-        unit = _unit(seen, relative)
-        weights = weights_of(unit, counted).T
-        quality = np.array(
-            [_median_quality(f, scale, w) for f, w in zip(forecasts, weights, strict=True)]
+    for p, share in enumerate(SHARES):
+        if np.isnan(scored.predicted["oracle"][p]).all():
+            continue  # no run was known so early
+        error[share] = {name: missed("oracle", p, column) for name, column in columns.items()}
+        last_value[share] = missed("last", p, quality) if share > 0 else None
+        pit = scored.pit[p, :, SCORES.index(quality)]
+        known = pit[np.isfinite(pit)]
+        coverage[share] = (
+            {level: float(inside(known, level).mean()) for level in COVERED} if len(known) else {}
         )
-        missed = np.abs(median - truth)
-        missed[:, 0] /= unit
-        error[share] = {t: _mean(missed[:, k]) for k, t in enumerate(TARGETS)}
-        error[share]["quality"] = _mean(np.abs(quality - true_quality))
-        if share > 0:
-            last = np.array([[getattr(p, m)[-1] for m in METRICS] for _, p in cut], np.float64)
-            last[np.isnan(truth)] = np.nan  # what is undefined in the end counts for nobody
-            last_value[share] = _mean(np.abs(quality_of(last, seen) - true_quality))
-        else:
-            last_value[share] = None
-        coverage[share] = _coverage(forecasts, true_quality, weights, rng)
+    scales = [run.history.context.mqe_of_mean or np.nan for run in train]
+    weights = weights_without(scored.without)
+    trained = with_scores(finals_of(train), np.array(scales, np.float64), weights)
+    middle = _mean(trained[:, SCORES.index(quality)])
+    mean = _mean(np.abs(scored.true[:, SCORES.index(quality)] - middle))
     tables = len({run.dataset for run in runs})
-    return Score(len(runs), tables, scale, error, last_value, mean, coverage)
+    return Summary(len(runs), tables, scale, error, last_value, mean, coverage)
 
 
-def _coverage(
-    forecasts: Sequence[Forecast], outcomes: Any, weights: Any, rng: np.random.Generator
-) -> dict[float, float]:
-    """Level -> share of the quality scores [run] inside; an undefined one is left out."""
-    drawn = [draw_scores(f, w) for f, w in zip(forecasts, weights, strict=True)]
-    pit = np.array(
-        [transform(d[:, None], y, rng)[0] for d, y in zip(drawn, outcomes[:, None], strict=True)]
-    )
-    known = pit[np.isfinite(pit)]
-    return {level: float(inside(known, level).mean()) for level in COVERED} if len(known) else {}
-
-
-def _mean(values: Any) -> float:
+def _mean(values: Array) -> float:
     """Mean of what is defined, NaN where nothing is."""
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else float("nan")
-
-
-def _median_quality(forecast: Any, scale: Scale, weights: Any) -> float:
-    """Median of the quality score; of its own weights where a metric dropped out."""
-    if not weights.all():
-        return float(np.median(draw_scores(forecast, weights)))
-    values = forecast.quality_on(scale).values
-    return float(values[len(values) // 2])
-
-
-def _unit(runs: Sequence[Run], relative: bool) -> Any:
-    return np.array([run.history.context.mqe_of_mean if relative else 1.0 for run in runs], float)
