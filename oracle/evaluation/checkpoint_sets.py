@@ -18,8 +18,8 @@ from oracle.decision.rules import draw_scores
 from oracle.errors import DatasetError, must_be
 from oracle.evaluation.intervals import Array, Names, clusters_of, interval, mean_of
 from oracle.evaluation.recorded import Forecaster, scale_of
-from oracle.history.features import finals_of
 from oracle.history.quality_score import scores_of, weights_of
+from oracle.history.targets import finals_of
 from oracle.types import CHECKPOINT, History, Run
 
 #: Shares of the budget that sets are made of: a few early ones, then every twentieth.

@@ -12,7 +12,7 @@ import numpy as np
 
 from oracle.errors import InvalidHistory, must_be
 from oracle.forecast.quantiles import quantiles_of
-from oracle.history.features import kept_of
+from oracle.history.columns import kept_of
 from oracle.history.quality_score import scores_of, weights_of
 from oracle.types import CHECKPOINT, LEVELS, Contribution, Explanation, Forecast, History, Scale
 
