@@ -121,7 +121,8 @@ def draw_states(history: History, model: Path | None, png: Path) -> None:
     Raises:
         InvalidSeries: the network has no recurrent layers.
     """
-    from oracle.history.features import encode, thin
+    from oracle.history.columns import thin
+    from oracle.history.features import encode
     from oracle.model.artifact import read_artifact, resolve
     from oracle.model.weights import unpack
     from oracle.sequences.pictures import states_picture
