@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from oracle.errors import InvalidHistory, OracleWarning, callers_level, must_be
 from oracle.history.geometry import geometry_of
 from oracle.history.libraries import adapter_of
+from oracle.history.missing import lacking
 from oracle.types import FloatArray, RunContext, Schedule, explain
 
 Flags = npt.NDArray[np.bool_]
@@ -26,6 +27,8 @@ Flags = npt.NDArray[np.bool_]
 _WEIGHTS = ("_weights", "weights", "codebook")
 #: Scales beyond these are no RunContext's, see `oracle.types.MqeOfMean`.
 _LEAST_SCALE, _MOST_SCALE = 1e-150, 1e150
+#: What was missing in a context and has been told.
+_LACKING_TOLD: set[tuple[str, ...]] = set()
 #: Rows of the table whose residuals are held at once.
 _BLOCK_ROWS = 65_536
 
@@ -89,10 +92,22 @@ def context_of(
     }
     found.update({name: value for name, value in given.items() if value is not None})
     try:
-        return RunContext.model_validate(found)
+        context = RunContext.model_validate(found)
     except ValidationError as error:
         _warn(f"a value does not fit ({explain(error)})")
         return RunContext()
+    _tell_lacking(context)
+    return context
+
+
+def _tell_lacking(context: RunContext) -> None:
+    """Say, once for the same fields, which are missing and what they would be worth."""
+    missing = lacking(context)
+    names = tuple(name for name, _ in missing)
+    if names and names not in _LACKING_TOLD:
+        _LACKING_TOLD.add(names)
+        fields = ", ".join(f"`{name}` ({worth:.2g} times)" for name, worth in missing)
+        _warn(f"the context lacks {fields}; so much larger is the error at a fifth of a run")
 
 
 def _both(missing: Flags | None, ignore_mask: Any) -> Flags | None:

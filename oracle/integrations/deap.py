@@ -7,13 +7,15 @@
     toolbox.register("evaluate", Watched(train, objectives=("score",), population="runs.db"))
 
 A stopped individual's fitness is its forecast, so selection ranks it where it would have come
-out; `assign` keeps the censored mark with it. After the search `finish` trains the stopped members
+out. The mark stands at the individual, `censored`; where workers of other processes evaluate,
+`assign` puts it there. After the search `finish` trains the stopped members
 of a front to their end. DEAP itself is never imported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -60,7 +62,10 @@ class Watched:
         if any(weight > 0 for weight in weights):
             message = f"fitness weights must be negative, lower is better, but got {weights}."
             self._problems.note("weights", message)
-        return self._evaluated(individual)
+        values = self._evaluated(individual)
+        with suppress(AttributeError):  # DEAP's own algorithms take the values without the mark
+            individual.censored = values.censored
+        return values
 
     def finish(self, individuals: Iterable[Any]) -> list[Any]:
         """Train the stopped ones of a front, or of any individuals, to their end.

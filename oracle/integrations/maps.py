@@ -89,8 +89,13 @@ def _watched(
     watch: Callable[..., WatchedRun],
     settings: dict[str, Any],
 ) -> WatchedRun:
-    plan = training.plan()
-    samples = training.samples()
+    try:
+        plan, samples = training.plan(), training.samples()
+    except Exception as error:  # it trains all the same, and the run says why it was not watched
+        with watch(**settings) as run:
+            run.problems.note_error("plan", "read what will be trained", error)
+            training.trained()
+        return run
     # What the library itself was told, so that it is read and not typed.
     given = {
         name: value
@@ -129,5 +134,6 @@ def _look(training: OwnTraining, samples: Any, plan: Plan, run: WatchedRun, done
 
 def _steps(checkpoints: int | Sequence[int], total: int) -> tuple[int, ...]:
     if isinstance(checkpoints, int):
-        checkpoints = [round(total * (i + 1) / checkpoints) for i in range(max(1, checkpoints))]
+        n = max(1, checkpoints)
+        checkpoints = [round(total * (i + 1) / n) for i in range(n)]
     return tuple(sorted({step for step in (*checkpoints, total) if 1 <= step <= total}))

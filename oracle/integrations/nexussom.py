@@ -160,7 +160,7 @@ def planned(
     return {
         "map_rows": som.m,
         "map_cols": som.n,
-        "topology": "hexagonal" if som.map_type == "hex" else "rectangular",
+        "topology": "odd-r" if som.map_type == "hex" else "rectangular",
         "toroidal": False,
         "neighborhood": "gaussian",
         "initialization": "random",

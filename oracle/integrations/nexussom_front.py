@@ -45,7 +45,8 @@ class Finished(NamedTuple):
     """A stopped member of the front, trained to its end.
 
     Attributes:
-        uid: NexusSOM's name of the configuration.
+        uid: NexusSOM's name of the configuration. That of the finished map may be another:
+            NexusSOM makes it of the genes as they are written, NumPy's numbers or Python's.
         forecast: mqe ratio, topographic error and topological correlation that it was ranked by;
             the last is no forecast but that of the unfinished map.
         final: the same of the finished map.
@@ -149,7 +150,7 @@ def _new_front_row(row: Row, values: Mapping[str, Any], last: float) -> Row:
     new = {**row, "generation": f"{last + 1:g}", CARRIED: "False", MARK: "False"}
     for name in row:
         value = values.get(_FRONT.get(name, name), values.get(name))
-        if value is not None and name not in ("generation", "uid", CARRIED, MARK):
+        if value is not None and name not in ("generation", CARRIED, MARK):
             new[name] = str(value)
     return new
 
@@ -157,11 +158,12 @@ def _new_front_row(row: Row, values: Mapping[str, Any], last: float) -> Row:
 def _append_result(file: Path, header: list[str], stopped: Row, values: dict[str, Any]) -> None:
     """Add the finished run's row, where NexusSOM's own evaluation has not."""
     _, rows = _read(file)
-    own = [row for row in rows if row["uid"] == stopped["uid"]]
-    if not is_marked(own[-1]):
+    uid = str(values.get("uid", stopped["uid"]))
+    own = [row for row in rows if row["uid"] == uid]
+    if own and not is_marked(own[-1]):
         return
     told = {name: str(values[name]) for name in header if values.get(name) is not None}
-    row = {**stopped, **told, "uid": stopped["uid"], CARRIED: "False", MARK: "False"}
+    row = {**stopped, **told, CARRIED: "False", MARK: "False"}
     with file.open("a", newline="", encoding="utf-8") as text:
         csv.DictWriter(text, header, extrasaction="ignore").writerow(row)
 

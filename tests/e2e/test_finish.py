@@ -144,13 +144,15 @@ def rows_of(file: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("it_writes", [True, False], ids=["NexusSOM writes", "only returns"])
-def test_nexussoms_front_is_of_finished_maps(folder: Path, it_writes: bool) -> None:
+@pytest.mark.parametrize("renamed", [False, True], ids=["", "under another name"])
+def test_nexussoms_front_is_of_finished_maps(folder: Path, it_writes: bool, renamed: bool) -> None:
     asked = []
 
     def evaluate(genes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         asked.append(genes)
         uid = "ac"[len(asked) - 1]
         whole = results_of(uid, COMES_TO[uid], stopped=False)
+        whole["uid"] = uid.upper() if renamed else uid
         del whole["ds_censored"]  # without the hook nobody marks
         if it_writes:
             with (folder / "results.csv").open("a", newline="") as text:
@@ -164,20 +166,21 @@ def test_nexussoms_front_is_of_finished_maps(folder: Path, it_writes: bool) -> N
     assert done[0].forecast == RANKED["a"][:3]
     assert done[0].final == COMES_TO["a"]
 
+    a, c = ("A", "C") if renamed else ("a", "c")
     front = rows_of(folder / "pareto_front.csv")
     assert [(row["generation"], row["uid"], row["censored"]) for row in front] == [
         ("1", "b", "False"), ("2", "a", "True"), ("2", "b", "False"), ("2", "c", "True"),
-        ("3", "a", "False"), ("3", "b", "False"),
+        ("3", a, "False"), ("3", "b", "False"),
     ]  # fmt: skip
     assert float(front[4]["raw_mqe_ratio"]) == COMES_TO["a"][0]
     results = rows_of(folder / "results.csv")
     marks = [(row["uid"], row["censored"]) for row in results if row["uid"] != "torn"]
     assert marks == [
-        ("a", "True"), ("b", "False"), ("c", "True"), ("a", "False"), ("c", "False"),
+        ("a", "True"), ("b", "False"), ("c", "True"), (a, "False"), (c, "False"),
     ]  # fmt: skip
     assert "torn,row\n" in (folder / "results.csv").read_text().replace("\r", "")
     read = {row.uid: row for row in read_rows(folder) if not isinstance(row, DatasetError)}
-    assert read["a"].cells["censored"] == "False"  # the finished one is read
+    assert read[a].cells["censored"] == "False"  # the finished one is read
     assert finish(folder, evaluate) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import threading
 import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -15,7 +16,7 @@ import pytest
 from library_maps import CASES, DATA, Case
 from stand_in import StandIn
 
-from oracle.errors import InvalidHistory
+from oracle.errors import InvalidHistory, OracleWarning
 from oracle.history.context import context_of
 from oracle.history.libraries import adapter_of
 from oracle.history.metrics import measure
@@ -169,6 +170,47 @@ def _own_topographic_error(case: Case, som: Any) -> float | None:
     ) != ("xpysom", "hexagonal"):
         return float(som.topographic_error(case.data()))
     return None
+
+
+class Locked:
+    """A decay of a user's own, that no copy can be made of."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.asked: list[int] = []
+
+    def __call__(self, value: float, t: int, n: int) -> float:
+        self.asked.append(t)
+        return value / (1 + t / n)
+
+
+def test_a_decay_that_cannot_be_copied_costs_the_plan_alone() -> None:
+    python_som = pytest.importorskip("python_som")
+    decay = Locked()
+    som = python_som.SOM(6, 5, 3, random_seed=1, neighborhood_radius_decay=decay)
+    run = train_map(som, DATA, 100, model=StandIn(), policy=NEVER)
+    assert decay.asked == list(range(100))  # by the training, and by nobody else
+    assert run.state == "finished"
+    assert run.context.schedule is None
+    assert run.context.total_updates == 100
+
+
+def test_a_plan_that_cannot_be_read_costs_the_watch_alone() -> None:
+    susi = pytest.importorskip("susi")
+
+    class Uncopyable(susi.SOMClustering):  # type: ignore[misc, name-defined]
+        def __copy__(self) -> Any:
+            raise TypeError("no copies")
+
+    made = [
+        kind(4, 4, n_iter_unsupervised=30, random_state=1)
+        for kind in (Uncopyable, susi.SOMClustering)
+    ]
+    with pytest.warns(OracleWarning, match="could not read what will be trained"):
+        run = train_map(made[0], DATA, model=StandIn(), policy=NEVER)
+    made[1].fit(DATA)
+    assert np.array_equal(made[0].unsuper_som_, made[1].unsuper_som_)
+    assert "could not read what will be trained" in run.summary()
 
 
 def test_a_map_of_nobody_is_refused() -> None:

@@ -33,7 +33,12 @@ class Training(OwnTraining):
         if total is None:
             a_sample = type(som).train.__globals__["DEFAULT_ITERATIONS_PER_SAMPLE"]
             total = a_sample[mode] * len(self.data)
-        narrow, slow = copy.deepcopy((som._neighborhood_radius_decay, som._learning_rate_decay))
+        batch = mode == "batch"
+        each = len(self.data) if batch else 1
+        try:
+            narrow, slow = copy.deepcopy((som._neighborhood_radius_decay, som._learning_rate_decay))
+        except (TypeError, copy.Error):  # the question must not change the training
+            return Plan(total, each)
 
         def radius(t: int) -> float:
             width = narrow(som._neighborhood_radius, t, total)
@@ -42,8 +47,6 @@ class Training(OwnTraining):
         def rate(t: int) -> float:
             return float(slow(som._learning_rate, t, total))
 
-        batch = mode == "batch"
-        each = len(self.data) if batch else 1
         return Plan(total, each, radius=radius, rate=None if batch else rate)
 
     def run(self, seam: Seam) -> None:

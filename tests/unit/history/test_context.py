@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,9 +11,11 @@ import pytest
 from minisom import MiniSom
 
 from oracle.errors import OracleWarning
+from oracle.history import context as context_module
 from oracle.history.context import context_of, mqe_of_mean
 from oracle.history.geometry import geometry_of
-from oracle.types import RunContext
+from oracle.history.missing import WORTH
+from oracle.types import RunContext, Schedule
 
 
 @pytest.fixture
@@ -195,3 +199,25 @@ def test_the_map_and_its_generator_stay_as_they_are(data: np.ndarray) -> None:
     assert np.array_equal(before[0], som._weights)
     assert np.array_equal(before[1], som._random_generator.get_state()[1])
     assert np.array_equal(here, np.random.get_state()[1])
+
+
+def test_what_is_missing_is_told_once_with_its_worth(data: np.ndarray) -> None:
+    weights = np.zeros((4, 5, 3))
+    context_module._LACKING_TOLD.clear()
+    with pytest.warns(OracleWarning, match=r"lacks `total_updates` \(1\.\d times\), `schedule`"):
+        context_of(weights, data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        context_of(weights, data)
+        plan = Schedule(progress=(0, 1), radius=(2, 1))
+        context_of(weights, data, schedule=plan, total_updates=100)
+    assert not context_module._LACKING_TOLD - {("total_updates", "schedule")}
+    with pytest.warns(OracleWarning, match="lacks `total_updates`"):
+        context_of(weights, data, schedule=plan)
+
+
+@pytest.mark.parametrize("name", WORTH)
+def test_what_a_field_is_worth_stands_in_the_docs(name: str) -> None:
+    page = (Path(__file__).parents[3] / "docs/libraries.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith(f"| {name}"))
+    assert f"{WORTH[name]:.2f} |" in row
