@@ -130,7 +130,8 @@ def python_som(**options: Any) -> Callable[[], Any]:
 def simpsom(**options: Any) -> Callable[[], Any]:
     @_quiet
     def made() -> Any:
-        from simpsom import SOMNet
+        import sklearn.cluster, sklearn.decomposition, sklearn.metrics  # noqa: E401, F401, I001
+        from simpsom import SOMNet  # it imports those once it is seeded, and they draw
 
         return SOMNet(ROWS, COLS, DATA, init="random", random_seed=1, **options)
 

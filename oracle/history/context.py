@@ -103,11 +103,17 @@ def context_of(
 def _tell_lacking(context: RunContext) -> None:
     """Say, once for the same fields, which are missing and what they would be worth."""
     missing = lacking(context)
-    names = tuple(name for name, _ in missing)
+    names = tuple(name for fields, _ in missing for name in fields)
     if names and names not in _LACKING_TOLD:
         _LACKING_TOLD.add(names)
-        fields = ", ".join(f"`{name}` ({worth:.2g} times)" for name, worth in missing)
-        _warn(f"the context lacks {fields}; so much larger is the error at a fifth of a run")
+        told = ", ".join(
+            f"{' and '.join(f'`{name}`' for name in fields)} ({worth:.2g} times)"
+            for fields, worth in missing
+        )
+        _warn(
+            f"the context lacks {told}: so much larger is the error at a fifth of a run without "
+            "all that is known of this kind"
+        )
 
 
 def _both(missing: Flags | None, ignore_mask: Any) -> Flags | None:

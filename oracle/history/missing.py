@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from oracle.types import RunContext
 
-#: Field -> the error at a fifth of a run without it, over the error with it: the table in
-#: docs/libraries.md, which `python -m bench.libraries` writes anew. What is not worth a word
-#: (1.05 and less) is not here.
-WORTH = {
-    "total_updates": 1.28,
-    "schedule": 1.18,
-    "map_rows": 1.07,
+#: Part of what is known before a run -> its fields, and the error at a fifth of a run without
+#: them over the error with them: the table in docs/libraries.md, which `python -m bench.libraries`
+#: writes anew. The table of samples itself is always there, or its lack is told by itself.
+WORTH: dict[str, tuple[tuple[str, ...], float]] = {
+    "plan": (("schedule", "total_updates", "batch_size"), 2.00),
+    "kind": (("topology", "neighborhood"), 1.09),
+    "sizes": (("map_rows", "map_cols"), 1.24),
 }
+#: What is missing is told from here on.
+WORTH_A_WORD = 1.05
 
 
-def lacking(context: RunContext) -> list[tuple[str, float]]:
-    """Find the fields that are missing and worth having, with their worth, the largest first."""
-    missing = [(name, worth) for name, worth in WORTH.items() if getattr(context, name) is None]
-    return sorted(missing, key=lambda item: -item[1])
+def lacking(context: RunContext) -> list[tuple[tuple[str, ...], float]]:
+    """Find the fields that are missing, part by part, with what the part is worth."""
+    found = []
+    for fields, worth in WORTH.values():
+        missing = tuple(name for name in fields if getattr(context, name) is None)
+        if missing and worth >= WORTH_A_WORD:
+            found.append((missing, worth))
+    return sorted(found, key=lambda item: -item[1])

@@ -94,9 +94,13 @@ def _cooling(kind: str, start: float, end: float, epochs: int, t: int) -> float:
     if kind == "linear":
         step = (first - last) / (n - np.float32(1)) if epochs > 1 else np.float32(0)
         return float(first - np.float32(t) * step)
-    # Its logarithm and exponential are those of double precision.
-    fall = np.float32(-np.log(0.1 if last == 0 else float(last / first)) / float(n))
-    return float(np.float32(float(first) * np.exp(float(-np.float32(t) * fall))))
+    # Its logarithm and exponential are those of single precision, which are rounded double ones
+    # but for one epoch in a thousand.
+    if last == 0:
+        fall = np.float32(-np.log(0.1) / float(n))
+    else:
+        fall = -np.float32(np.log(float(last / first))) / n
+    return float(first * np.float32(np.exp(float(-np.float32(t) * fall))))
 
 
 planned = Training.planned
