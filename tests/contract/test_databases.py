@@ -121,11 +121,11 @@ def test_what_was_told_of_a_deleted_run_is_forgotten_by_streams_too(api: Api) ->
     api.app.run(anext(opened))
     until(lambda: api.app.run(asyncio.sleep(0.1)) or feed._last is not None, 30, "the feed")
     api.append("a", 10)
-    api.append("secret", 10, mqe=0.123)
+    api.append("secret", 10, mqe=0.98765432)
     api.append("b", 10)
     assert [event["run"]["run_id"] for event in api.told(0, 3)] == ["a", "secret", "b"]
     api.app.run(api.app.call("DELETE", "/v1/runs/secret"))
-    until(lambda: "0.123" not in json.dumps(api.told(0, 3)), 10, "streams that have forgotten")
+    until(lambda: "0.98765432" not in json.dumps(api.told(0, 3)), 10, "streams that have forgotten")
     kinds = [event["kind"] for event in api.told(0, 4)]
     assert kinds == ["created", "deleted", "created", "deleted"]
     api.app.run(opened.aclose())
