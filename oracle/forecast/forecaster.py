@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from oracle.forecast.explanation import explanation_of
 from oracle.forecast.quantiles import between, quantiles_of
 from oracle.forecast.score_calibration import QualityCalibration
 from oracle.forecast.support import Support
-from oracle.forks import uncut
+from oracle.forks import UncutLock, uncut
 from oracle.history.columns import Columns, columns_of, thin
 from oracle.history.features import Float32, encode_columns
 from oracle.history.quality_score import scores_of, weights_of
@@ -59,6 +59,7 @@ class Oracle:
 
     def __init__(self, artifact: Artifact) -> None:
         self.info: ModelInfo = artifact.info
+        self._folder = artifact.path
         self.manifest, self.card = artifact.manifest, artifact.card
         self._session = open_artifact(artifact)
         self._scaling = artifact.manifest.scaling
@@ -90,6 +91,10 @@ class Oracle:
 
     def __repr__(self) -> str:
         return f"Oracle({self.info.name!r}, version={self.info.version!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # No pool can carry what runs the networks: an oracle travels as its folder.
+        return _arrived, (str(self._folder.absolute()), self.info.sha256)
 
     @uncut()
     def forecast(
@@ -218,6 +223,27 @@ class _Seen:
     def take(self, rows: npt.NDArray[np.int64]) -> _Seen:
         """Select runs."""
         return _Seen([self.histories[i] for i in rows], self.columns.take(rows), self.rows[rows])
+
+
+_travelled: dict[tuple[str, str], Oracle] = {}
+_travelled_lock = UncutLock()
+
+
+def _arrived(folder: str, sha256: str) -> Oracle:
+    """Open an oracle that was sent to this process, once for all that is sent with it.
+
+    Raises:
+        OracleError: as `Oracle.load`; ArtifactIncompatible where the folder holds another by now.
+    """
+    with _travelled_lock:
+        if (folder, sha256) not in _travelled:
+            found = Oracle.load(folder)
+            if found.info.sha256 != sha256:
+                rule = f"the oracle {sha256[:12]} that was sent"
+                advice = f"{folder} has changed since: load it again."
+                raise ArtifactIncompatible(must_be("model", rule, found.info.sha256[:12], advice))
+            _travelled[folder, sha256] = found
+        return _travelled[folder, sha256]
 
 
 def _curve(knots: Sequence[Sequence[Sequence[float]]]) -> Curve:

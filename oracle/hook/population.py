@@ -55,7 +55,7 @@ class Population:
         self._opening = 0
         self._version: int | None = None
         self._seen: dict[str, _Seen] = {}
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str | None]] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "timeout_s": self._file.timeout_s}
@@ -88,13 +88,14 @@ class Population:
             )
 
     def earlier_search(self, name: str, policy: Policy | None = None) -> str | None:
-        """Say where the runs that are there look like another search's; once a process.
+        """Say where the runs that are there look like another search's; once a process and policy.
 
         They do where none of them has this policy, or nobody touched them for an hour.
         """
-        if name in self._told:
+        search = name, _json(policy)
+        if search in self._told:
             return None
-        self._told.add(name)
+        self._told.add(search)
         with self._file.reading() as db:
             runs, alike, last = db.execute(
                 "SELECT count(*), coalesce(sum(policy IS ?), 0),"

@@ -9,6 +9,7 @@ from oracle.errors import InvalidHistory, must_be
 from oracle.hook.population import population_at
 from oracle.hook.population_file import place_of
 from oracle.hook.set_up import policy_for
+from oracle.types import METRICS
 
 
 def settings_of(objectives: tuple[str, ...], settings: dict[str, Any]) -> dict[str, Any]:
@@ -18,8 +19,12 @@ def settings_of(objectives: tuple[str, ...], settings: dict[str, Any]) -> dict[s
     the folder of now: workers may have folders of their own.
 
     Raises:
-        InvalidHistory: they name the run, of which there are many.
+        InvalidHistory: an objective that is none, or a name of the run, of which there are many.
     """
+    unknown = [name for name in objectives if name not in (*METRICS, "score")]
+    if unknown or not objectives:
+        rule = f"of {', '.join(METRICS)} or score"
+        raise InvalidHistory(must_be("objectives", rule, unknown or objectives))
     if "run_id" in settings:
         advice = "Every run of a search gets a name of its own."
         raise InvalidHistory(must_be("run_id", "left out", settings["run_id"], advice))

@@ -142,6 +142,7 @@ def train(
     num_iteration: int,
     *,
     random_order: bool = False,
+    verbose: bool = False,
     use_epochs: bool = False,
     fixed_points: Mapping[int, tuple[int, int]] | None = None,
     checkpoints: int | Sequence[int] = 20,
@@ -155,6 +156,7 @@ def train(
         som: a `minisom.MiniSom`, changed in place.
         data: samples [sample, feature].
         num_iteration, random_order, use_epochs, fixed_points: as in `MiniSom.train`.
+        verbose: print the run's summary at its end.
         checkpoints: how many measurements, equally spaced, or the updates after which to
             measure; the last update is always one.
         initialization: how the weights began: random, sample or pca; MiniSom does not keep it.
@@ -191,6 +193,8 @@ def train(
                 rate, radius = in_force(som, done, len(data), num_iteration, use_epochs)
                 if run.report(done, **values, learning_rate=rate, radius=radius).stop:
                     break
+    if verbose:
+        print(run.summary())
     return run
 
 

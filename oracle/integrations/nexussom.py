@@ -32,8 +32,14 @@ PLAN_POINTS = 33
 _COUNTED_ITERATIONS = 100_000
 
 
+_ANOTHER = (
+    "the function of `early_stop` is of one training, with its map and table, and another one "
+    "calls it: that one is not judged. Make one for each training."
+)
+
+
 class EarlyStop:
-    """What NexusSOM calls at a checkpoint.
+    """What NexusSOM calls at a checkpoint of one training.
 
     Attributes:
         run: the watched run; it ends by itself with a stop or with the last checkpoint.
@@ -43,6 +49,7 @@ class EarlyStop:
         self.run = run
         self._total = total_iterations
         self._reported = 0
+        self._first: str | None = None  # checkpoint as text, which tells trainings apart
 
     def __call__(self, checkpoints: Sequence[Mapping[str, Any]]) -> tuple[bool, float | None]:
         """Take all checkpoints so far; answer whether to stop, and the forecast score.
@@ -52,7 +59,10 @@ class EarlyStop:
         """
         decision: Decision | None = None
         try:
-            if self.run.state == "live":  # else it was told to stop, or another training calls
+            if self._is_another(checkpoints):
+                self.run.problems.note("another_training", _ANOTHER)
+                return False, None
+            if self.run.state == "live":
                 decision = self._report(checkpoints)
         except Exception as error:
             self.run.problems.note_error("checkpoints", "read the checkpoints", error)
@@ -60,6 +70,12 @@ class EarlyStop:
             score = _score(self.run.decision)
             return True, nan if score is None else score
         return False, _score(decision)
+
+    def _is_another(self, checkpoints: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether these are of another training than those before."""
+        first = repr(checkpoints[0]) if len(checkpoints) else None  # NaN is equal to itself there
+        self._first = self._first or first
+        return len(checkpoints) < self._reported or first != self._first
 
     def _report(self, checkpoints: Sequence[Mapping[str, Any]]) -> Decision | None:
         decision: Decision | None = None

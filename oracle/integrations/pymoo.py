@@ -7,9 +7,13 @@
     problem = WatchedProblem(train, objectives=("mqe", "topographic_error"), n_var=3,
                              xl=[4, .1, 1], xu=[20, 1., 8], settings={"population": "runs.db"})
     result = minimize(problem, NSGA2(pop_size=20), ("n_gen", 10))
-    problem.finish(result.opt)                  # its stopped members are trained to their end
+    print(problem.summary())
+    for solution in best(result.pop):
+        print(solution.X, solution.F)
+    problem.finish(result.opt)                  # or train its stopped members to their end
 
 A stopped individual's F is its forecast, so survival ranks it where it would have come out.
+`result.F` holds forecasts too; `finished` and `best` leave them out.
 """
 
 from __future__ import annotations
@@ -21,9 +25,11 @@ from typing import Any
 import numpy as np
 from pymoo.core.population import Population
 from pymoo.core.problem import ElementwiseProblem
+from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-from oracle.hook import WatchedRun, policy_for, watch
+from oracle.hook import WatchedRun, watch
 from oracle.hook.fitness import Fitness
+from oracle.hook.search import settings_of, summary_of
 
 Train = Callable[[Any, Callable[..., WatchedRun]], WatchedRun | Fitness]
 
@@ -38,20 +44,23 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
         settings: of `oracle.watch`, e.g. policy, population, log, url. The policy is
             `population` for one objective and `pareto` for several, unless one is given.
         problem: of pymoo's Problem: n_var, xl, xu, vars, constraints and so on.
+
+    Raises:
+        InvalidHistory: an objective or a setting that no run of a search can have.
     """
 
     def __init__(
         self,
         train: Train,
         *,
-        objectives: tuple[str, ...] = ("score",),
+        objectives: tuple[str, ...] | str = ("score",),
         settings: dict[str, Any] | None = None,
         **problem: Any,
     ) -> None:
-        super().__init__(n_obj=len(objectives), **problem)
-        self.objectives = tuple(objectives)
+        self.objectives = (objectives,) if isinstance(objectives, str) else tuple(objectives)
+        super().__init__(n_obj=len(self.objectives), **problem)
         self._train = train
-        self._settings = {"policy": policy_for(self.objectives), **(settings or {})}
+        self._settings = settings_of(self.objectives, settings or {})
 
     def _evaluate(self, x: Any, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         fitness = self._fitness(x)
@@ -81,11 +90,24 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
         run = self._train(x, partial(watch, **{**self._settings, **settings}))
         return run.fitness() if isinstance(run, WatchedRun) else run
 
+    def summary(self) -> str:
+        """Tell in a line a population how the search went, by the file its workers share."""
+        return summary_of(self._settings)
+
 
 def finished(population: Population) -> Population:
     """Leave out the stopped individuals: what they might have reached is no map anybody holds.
 
     `WatchedProblem.finish` trains them to their end instead.
     """
-    censored = np.array([bool(individual.get("censored")) for individual in population])
-    return population[~censored]
+    censored = [bool(individual.get("censored")) for individual in population]
+    return population[~np.array(censored, dtype=bool)]
+
+
+def best(population: Population) -> Population:
+    """Give the Pareto front, or the best, of the finished individuals of a population."""
+    maps = finished(population)
+    if not len(maps):
+        return maps
+    front = NonDominatedSorting().do(maps.get("F"), only_non_dominated_front=True)
+    return maps[front]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from stand_in import StandIn
 
-from oracle.errors import OracleWarning
+from oracle.errors import InvalidHistory, OracleWarning
 from oracle.hook import Population, WatchedRun, watch
 
 EPOCHS = 10
@@ -60,6 +60,74 @@ def test_deap_ranks_stopped_individuals_by_their_forecast(tmp_path: Path) -> Non
     assert values.censored == copy(individuals[0]).censored
 
 
+def test_deaps_own_algorithms_carry_the_mark_along(tmp_path: Path) -> None:
+    from deap import algorithms, base, creator, tools
+
+    from oracle.integrations.deap import OnlyFinished, Watched, finished
+
+    names = ("mqe", "topographic_error")
+    creator.create("LowerInTest", base.Fitness, weights=(-1.0, -2.0))
+    creator.create("GenesInTest", list, fitness=creator.LowerInTest)
+    toolbox = base.Toolbox()
+    toolbox.register(
+        "individual", tools.initRepeat, creator.GenesInTest, random.Random(0).random, 1
+    )
+    toolbox.register("population", tools.initRepeat, list, toolbox.individual)
+    toolbox.register("mate", tools.cxUniform, indpb=0.5)
+    toolbox.register("mutate", tools.mutGaussian, mu=0.2, sigma=0.1, indpb=1.0)
+    toolbox.register("select", tools.selNSGA2)
+    settings = {"population": tmp_path / "runs.db", "model": StandIn(), "control": 0}
+    evaluate = Watched(train, objectives=names, **settings)
+    toolbox.register("evaluate", evaluate)
+    everyone, maps = tools.ParetoFront(), OnlyFinished(tools.ParetoFront())
+    both = type("Both", (), {"update": lambda _, p: (everyone.update(p), maps.update(p))})()
+    people, _ = algorithms.eaMuPlusLambda(
+        toolbox.population(10), toolbox, 10, 10, 0.3, 0.7, 3, halloffame=both, verbose=False
+    )
+    tally = Population(tmp_path / "runs.db").tally("t")
+    assert tally.stopped
+    travelled = pickle.loads(pickle.dumps(people))  # noqa: S301  # as a pool does
+    assert [i.fitness.values for i in finished(people)] == [
+        i.fitness.values for i in finished(travelled)
+    ]
+    runs = Population(tmp_path / "runs.db").members("t")
+    measured = {m.final_mqe for m in runs if m.state == "finished"}
+    assert maps.hall
+    assert all(i.fitness.values[0] in measured for i in [*finished(people), *maps.hall])
+    assert evaluate.summary().startswith("t: ")
+
+
+def test_a_search_says_at_once_what_no_run_of_it_can_have() -> None:
+    from oracle.integrations.deap import Watched
+    from oracle.integrations.pymoo import WatchedProblem
+
+    for build in (
+        lambda **k: Watched(train, **k),
+        lambda objectives=("score",), **k: WatchedProblem(
+            train, objectives=objectives, settings=k, n_var=1
+        ),
+    ):
+        with pytest.raises(InvalidHistory, match="`objectives` must be of mqe"):
+            build(objectives=("qe",))
+        with pytest.raises(InvalidHistory, match="`run_id` must be left out"):
+            build(run_id="r-17")
+
+
+def test_a_relative_population_is_one_file_wherever_workers_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from oracle.integrations.deap import Watched
+
+    monkeypatch.chdir(tmp_path)
+    evaluate = Watched(train, population="runs.db", model=StandIn(), control=0)
+    for job in range(4):
+        (tmp_path / f"job{job}").mkdir()
+        monkeypatch.chdir(tmp_path / f"job{job}")
+        evaluate([0.1 * job])
+    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("runs.db")] == ["runs.db"]
+    assert Population(tmp_path / "runs.db").tally("t").finished == 4
+
+
 def test_deap_with_positive_weights_is_told() -> None:
     from deap import base, creator
 
@@ -76,9 +144,10 @@ def test_deap_with_positive_weights_is_told() -> None:
 )
 def test_pymoo_marks_stopped_individuals(tmp_path: Path, objectives: tuple[str, ...]) -> None:
     from pymoo.algorithms.moo.nsga2 import NSGA2
+    from pymoo.core.population import Population as Population_
     from pymoo.optimize import minimize
 
-    from oracle.integrations.pymoo import WatchedProblem, finished
+    from oracle.integrations.pymoo import WatchedProblem, best, finished
 
     settings = {"population": tmp_path / "runs.db", "model": StandIn(), "control": 0}
     problem = WatchedProblem(
@@ -93,6 +162,11 @@ def test_pymoo_marks_stopped_individuals(tmp_path: Path, objectives: tuple[str, 
     assert len(kept)
     assert not any(i.get("censored") for i in kept)
     assert result.pop.get("F").shape[1] == len(objectives)
+    front = best(Population_.merge(*(a.pop for a in result.history)))
+    assert len(front)
+    assert not any(i.get("censored") for i in front)
+    assert len(best(result.pop[:0])) == 0
+    assert problem.summary().startswith("t: ")
     assert Population(tmp_path / "runs.db").tally("t").saved > 0.05
 
 

@@ -175,6 +175,19 @@ def test_every_checkpoint_is_reported_once(configuration: dict[str, Any], data: 
     assert last.learning_rate is not None
 
 
+def test_a_function_used_for_another_training_does_not_stop_it() -> None:
+    policy = Policy(name="threshold", threshold=1e-9, caution=1e-9, control=0.0)
+    recorded = checkpoints_of(CONFIGURATIONS[0])
+    stop = early_stop(
+        {**CONFIGURATIONS[0], **FIXED}, np.eye(150, 5), model=StandIn(), policy=policy
+    )
+    assert train(stop, recorded)[1]
+    other = [{**c, "mqe": c["mqe"] * 2} for c in recorded]
+    with pytest.warns(UserWarning, match="Make one for each training"):
+        assert train(stop, other) == (len(other), False, None)
+    assert stop(recorded)[0]  # its own stays stopped
+
+
 def test_broken_checkpoints_stop_nothing() -> None:
     stop = early_stop({**CONFIGURATIONS[0], **FIXED}, np.eye(150, 5), model=StandIn())
     with pytest.warns(UserWarning, match="must be"):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from oracle import Oracle
-from oracle.errors import InvalidHistory
+from oracle.errors import ArtifactIncompatible, InvalidHistory
 from oracle.history.dataset import read_dataset
 from oracle.types import LEVELS, METRICS, TARGETS, Forecast, History, Run, Scale
 
 SAMPLE = Path(__file__).parents[3] / "data" / "sample.csv.gz"
+SHIPPED = Path(__file__).parents[3] / "models" / "shipped-lite"
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +215,17 @@ def test_from_the_plan_alone_it_forecasts_better_than_the_average_run(oracle: Or
     assert np.abs(median - truth).mean() < 0.6 * np.abs(np.median(truth) - truth).mean()
     low, high = np.array([f.final["final_mqe"] for f in ours])[:, [0, -1]].T / scale
     assert ((low <= truth) & (truth <= high)).mean() > 0.75
+
+
+def test_an_oracle_travels_to_workers_as_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(SHIPPED, folder)
+    oracle = Oracle.load(folder)
+    sent = pickle.dumps(oracle)
+    assert len(sent) < 1000
+    arrived = pickle.loads(sent)  # noqa: S301
+    assert arrived.info == oracle.info
+    assert pickle.loads(sent) is arrived  # noqa: S301  # opened once a process
+    other = sent.replace(oracle.info.sha256.encode(), b"0" * 64)
+    with pytest.raises(ArtifactIncompatible, match="has changed since"):
+        pickle.loads(other)  # noqa: S301
