@@ -41,7 +41,7 @@ from oracle.server.http.wire import (
     RunList,
     RunSummary,
 )
-from oracle.types import Decision, Forecast, History, Policy, Reference
+from oracle.types import About, Decision, Forecast, History, Policy, Reference
 
 M = TypeVar("M", bound=BaseModel)
 Json = dict[str, Any]
@@ -152,6 +152,8 @@ class Client:
         policy: Policy | None = None,
         *,
         population_size: int | None = None,
+        rewind_from: float | None = None,
+        about: About | None = None,
     ) -> Decision:
         """Append checkpoints to a stored run; those that are stored already do no harm.
 
@@ -160,25 +162,39 @@ class Client:
             piece: one checkpoint or several.
             policy: rule for this decision; None = the service's.
             population_size: runs the whole search is planned to have.
+            rewind_from: the run went on from an earlier map: the epoch from which on it is told
+                anew.
+            about: what is said of the run: name, config, tags, notes.
 
         Raises:
             RunConflict: they contradict what is stored, or the run has finished.
         """
         body = _json(piece) | _given(policy=policy)
-        if population_size is not None:
-            body["population_size"] = population_size
+        if about is not None:
+            body |= about.model_dump(mode="json", exclude_unset=True)
+        for name, value in (("population_size", population_size), ("rewind_from", rewind_from)):
+            if value is not None:
+                body[name] = value
         return self._post(f"{_run(run_id)}/checkpoints", body, Decision)
 
-    def finish(self, run_id: str, *, censored: bool = False, **final: float | None) -> RunSummary:
+    def finish(
+        self, run_id: str, *, censored: bool | None = None, **final: float | None
+    ) -> RunSummary:
         """Say how a run ended.
 
         Args:
             run_id: name of the run.
-            censored: it was stopped early.
+            censored: it was stopped early; None = it was after a stop, unless it went on to its
+                end.
             final: final_mqe, final_topographic_error, final_dead_neuron_ratio; those left out
                 default to the last checkpoint's.
         """
         return self._do(run_id, "finish", {"censored": censored, **final})
+
+    def describe(self, run_id: str, about: About) -> RunSummary:
+        """Say a run's name, config, tags and notes; what is left out stays as it is."""
+        said = about.model_dump(mode="json", exclude_unset=True)
+        return self._post(f"{_run(run_id)}/about", said, RunSummary)
 
     def keep(self, run_id: str, by: str | None = None) -> RunSummary:
         """Say as a person that this run is never stopped."""
@@ -254,7 +270,7 @@ class Client:
 
     def _do(self, run_id: str, what: str, body: Json) -> RunSummary:
         given = {name: value for name, value in body.items() if value is not None}
-        return self._post(f"/v1/runs/{run_id}/{what}", given, RunSummary)
+        return self._post(f"{_run(run_id)}/{what}", given, RunSummary)
 
     def _get(self, path: str, model: type[M], query: Json | None = None) -> M:
         return model.model_validate_json(self._send("GET", path, query=query).content)

@@ -50,7 +50,8 @@ class Checkpoints:
         if at is None or at < 0:
             rule, advice = "a finite number >= 0", ""
         elif last is not None and at <= last:
-            rule, advice = f"larger than at the last report ({last:g})", ""
+            rule = f"larger than at the last report ({last:g})"
+            advice = " A training that goes on from an earlier map says so by `rewind`."
         elif total and at > total and is_beyond_end([c.epoch for c in self.kept] + [at], total):
             rule, advice = budget_rule(total), f" {BUDGET_ADVICE}"
         else:
@@ -61,6 +62,10 @@ class Checkpoints:
         advice = "The report is ignored." + advice
         self._problems.note("epoch", must_be("epoch", rule, epoch, advice))
         return False
+
+    def rewind(self, epoch: float) -> None:
+        """Forget the checkpoints after `epoch`."""
+        self.kept = [checkpoint for checkpoint in self.kept if checkpoint.epoch <= epoch]
 
     def measured(
         self, at: float, mqe: Value, error: Value, dead: Value, rate: Value, radius: Value

@@ -22,7 +22,7 @@ from oracle.hook.foreign import check_forecast
 from oracle.hook.population import Population
 from oracle.hook.verdicts import Verdicts
 from oracle.hook.warn_once import Problems
-from oracle.types import Decision, Forecast, History, Outcome, Policy, Reason, Reference
+from oracle.types import About, Decision, Forecast, History, Outcome, Policy, Reason, Reference
 
 if TYPE_CHECKING:
     from oracle.forecast.forecaster import Oracle
@@ -46,6 +46,9 @@ class Judge(Protocol):
 
     def decide(self, history: History, previous: int) -> Decision:
         """Answer for the run so far; `previous` is the last decision's `below_risk`."""
+
+    def rewind(self, epoch: float) -> None:
+        """Take note that the training went back to the map of `epoch`."""
 
     def end(
         self,
@@ -82,7 +85,7 @@ class LocalJudge:
         population: the shared file, None = the run has no population.
         name: of the population within the file.
         size: runs the whole search is planned to have, None = open-ended.
-        given_name: of the run, where that is no run_id.
+        about: what is said of the run.
         log: a file that takes every decision, None = none.
     """
 
@@ -96,12 +99,12 @@ class LocalJudge:
         population: Population | None = None,
         name: str = "default",
         size: int | None = None,
-        given_name: str | None = None,
+        about: About | None = None,
         log: str | os.PathLike[str] | None = None,
     ) -> None:
         self._run_id, self._policy, self._problems = run_id, policy, problems
         self._model, self._population, self._name, self._size = model, population, name, size
-        self._given_name = None if given_name == run_id else given_name
+        self._about = about
         self.search: Hashable = (population.path, name) if population else policy.name
         self._log = DecisionLog(log) if log is not None else None
         self._forecast: Forecast | None = None
@@ -120,7 +123,7 @@ class LocalJudge:
         self._shared(
             "enter the run",
             lambda shared: shared.start(
-                self._name, self._run_id, given_name=self._given_name, policy=self._policy
+                self._name, self._run_id, about=self._about, policy=self._policy
             ),
         )
 
@@ -143,6 +146,10 @@ class LocalJudge:
             except Exception as error:
                 self._problems.note_error("log", "write the decision log", error)
         return decision
+
+    def rewind(self, epoch: float) -> None:
+        """Forget the forecast of a map that is no more; the log keeps what was decided."""
+        self._forecast = None
 
     def end(
         self,

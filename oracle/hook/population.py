@@ -28,6 +28,7 @@ from oracle.types import (
     GOOD,
     MAX_REFERENCE_RUNS,
     QUALITY_WEIGHTS,
+    About,
     Outcome,
     Policy,
     Reference,
@@ -68,7 +69,7 @@ class Population:
         name: str,
         run_id: str,
         *,
-        given_name: str | None = None,
+        about: About | None = None,
         policy: Policy | None = None,
     ) -> None:
         """Enter a run as live; an earlier run of that id is begun anew.
@@ -76,15 +77,17 @@ class Population:
         Args:
             name: the population.
             run_id: the run.
-            given_name: of the run, where that is no run_id.
+            about: what is said of the run.
             policy: of the run; it tells one search from another.
         """
+        said = about or About()
+        rest = said.model_copy(update={"name": None}).model_dump_json(exclude_none=True)
         with self._writing() as db:
             db.execute(
                 "INSERT OR REPLACE INTO run"
-                " (population, run_id, state, name, policy, started_at)"
-                " VALUES (?, ?, 'live', ?, ?, ?)",
-                (name, run_id, _storable(given_name), _json(policy), time.time()),
+                " (population, run_id, state, name, about, policy, started_at)"
+                " VALUES (?, ?, 'live', ?, nullif(?, '{}'), ?, ?)",
+                (name, run_id, said.name, rest, _json(policy), time.time()),
             )
 
     def earlier_search(self, name: str, policy: Policy | None = None) -> str | None:
@@ -366,10 +369,6 @@ class _Seen:
         self.ended = 0
         self.live = 0
         self.fresh = False
-
-
-def _storable(name: str | None) -> str | None:
-    return None if name is None else name.encode("utf-8", "replace").decode()[:1000]
 
 
 def _json(policy: Policy | None) -> str | None:

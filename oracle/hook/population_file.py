@@ -20,7 +20,7 @@ from oracle.forks import UncutLock, renew_in_child
 
 #: Marks the file as ours, so that no other program's database is ever written to.
 APPLICATION_ID = 0x534F4D50  # "SOMP"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 #: How long a locked file is waited for, seconds.
 TIMEOUT_S = 2.0
 
@@ -42,6 +42,7 @@ CREATE TABLE run (
     started_at REAL,          -- unix time, seconds
     ended_at REAL,
     reason TEXT,              -- why it was not stopped at most of its checks: a word, a sentence
+    about TEXT,               -- JSON: its config, tags and notes, as the caller gave them
     PRIMARY KEY (population, run_id)
 ) WITHOUT ROWID;
 CREATE INDEX run_ended ON run (population, ended);
@@ -51,15 +52,6 @@ _CLOCK = """
 CREATE TABLE clock (n INTEGER NOT NULL);  -- counts ends and never goes back
 INSERT INTO clock VALUES (0);
 """
-_OF_FORMAT_1 = (
-    "population, run_id, state, ended, progress, final_mqe, final_topographic_error,"
-    " final_dead_neuron_ratio, spread, mqe_of_mean, held_at"
-)
-_FROM_FORMAT_1 = (
-    "ALTER TABLE run RENAME TO run_1; DROP INDEX run_ended; DROP INDEX run_live;"
-    f"{_SCHEMA}"
-    f"INSERT INTO run ({_OF_FORMAT_1}) SELECT {_OF_FORMAT_1} FROM run_1; DROP TABLE run_1;"
-)
 #: One statement, one state of the file: between several another worker may make it.
 _MARK = (
     "SELECT (SELECT application_id FROM pragma_application_id),"
@@ -181,9 +173,8 @@ class PopulationFile:
             with _transaction(db):
                 found = self._format(db)  # another process may have been quicker
                 if found != SCHEMA_VERSION:
-                    for statement in (_SCHEMA + _CLOCK if found is None else _FROM_FORMAT_1).split(
-                        ";"
-                    ):
+                    made = _SCHEMA + _CLOCK if found is None else _upgrade(db)
+                    for statement in made.split(";"):
                         db.execute(statement)
                     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -227,6 +218,15 @@ class PopulationFile:
         elif "not a database" in str(error):
             advice = f"{self.path} is no population file and was left as it is: name another file."
         return must_be("population", "a population file that answers", str(error), advice)
+
+
+def _upgrade(db: sqlite3.Connection) -> str:
+    """Give the statements that bring the runs of an older format into a table of this one."""
+    columns = ", ".join(row[1] for row in db.execute("PRAGMA table_info(run)"))
+    return (
+        "ALTER TABLE run RENAME TO older; DROP INDEX run_ended; DROP INDEX run_live;"
+        f"{_SCHEMA} INSERT INTO run ({columns}) SELECT {columns} FROM older; DROP TABLE older;"
+    )
 
 
 @contextmanager

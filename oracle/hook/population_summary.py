@@ -30,12 +30,14 @@ class Member(NamedTuple):
     started_at: float | None
     ended_at: float | None
     reason: str | None
+    about: str | None
 
     def as_json(self) -> dict[str, Any]:
         """Give it as JSON values; what is not known is left out."""
         values = {name: value for name, value in self._asdict().items() if value is not None}
         if self.policy is not None:
             values["policy"] = json.loads(self.policy)
+        values.update(json.loads(values.pop("about", "{}")))
         return values
 
 

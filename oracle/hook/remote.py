@@ -14,6 +14,7 @@ import http.client
 import json
 import threading
 from collections.abc import Callable, Hashable
+from math import inf, nextafter
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -25,7 +26,8 @@ from oracle.hook.foreign import check_forecast
 from oracle.hook.line import Line
 from oracle.hook.local import State
 from oracle.hook.verdicts import Verdicts
-from oracle.types import TARGETS, Decision, History, Outcome, Policy, explain
+from oracle.hook.warn_once import Problems
+from oracle.types import TARGETS, About, Decision, History, Outcome, Policy, explain
 
 #: The longest answer that is read, bytes.
 MAX_ANSWER_BYTES = 1_000_000
@@ -44,6 +46,8 @@ class RemoteJudge:
         policy: sent with every checkpoint; None = the service's own.
         api_key: sent as a bearer token.
         timeout_s: deadline of one request.
+        about: what is said of the run.
+        problems: where it is told that the run goes on from an earlier map.
     """
 
     def __init__(
@@ -54,6 +58,8 @@ class RemoteJudge:
         *,
         api_key: str | None = None,
         timeout_s: float = TIMEOUT_S,
+        about: About | None = None,
+        problems: Problems | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -68,9 +74,12 @@ class RemoteJudge:
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._posted: float | None = None  # the last epoch that the service has
         self._line: Line | None = None
+        self._rewind_from: float | None = None  # until the service knows
         self.search: Hashable = (self._host, self._port)
         self._circuit = circuit_of(f"{self._host}:{self._port}")
         self._refused = Circuit()  # of this run alone
+        self._about = (about or About()).model_dump(mode="json", exclude_none=True)
+        self._problems = problems or Problems()
 
     def start(self) -> None:
         """Do nothing: the first checkpoint announces the run."""
@@ -96,9 +105,32 @@ class RemoteJudge:
 
         if not history.epochs:
             return self._post(f"{self._root}/decide", self._checkpoint(history), read)
-        decision = self._post(f"{self._path}/checkpoints", self._checkpoint(history), read)
-        self._posted = history.epochs[-1]
+        try:
+            decision = self._append(history, read)
+        except OracleError as error:
+            if error.status != 409 or self._posted is not None or self._rewind_from is not None:
+                raise
+            # Its name is that of a run that broke off: this one goes on from an earlier map of it.
+            self._rewind_from = history.epochs[0]
+            decision = self._append(history, read)
+            message = f"the service {_RESUMED.format(epoch=history.epochs[0])}"
+            self._problems.note("resumed", message)
+            self._refused.succeeded()
+        self._posted, self._rewind_from = history.epochs[-1], None
         return decision
+
+    def _append(self, history: History, read: Callable[[bytes], Decision]) -> Decision:
+        body = self._checkpoint(history)
+        if self._posted is None:
+            body |= self._about
+        if self._rewind_from is not None:
+            body["rewind_from"] = self._rewind_from
+        return self._post(f"{self._path}/checkpoints", body, read)
+
+    def rewind(self, epoch: float) -> None:
+        """Tell the service with the next post that the training went back to the map of `epoch`."""
+        after = nextafter(epoch, inf)
+        self._rewind_from = after if self._rewind_from is None else min(after, self._rewind_from)
 
     def end(
         self,
@@ -244,6 +276,12 @@ class _Exchange:
         return raw
 
 
+_RESUMED = (
+    "has a run of this name that ended nowhere: this one goes on from an earlier map of it, and "
+    "what was told from epoch {epoch:g} on is left behind. Another run needs a name of its own."
+)
+
+
 def _finish(state: State, outcome: Outcome) -> dict[str, Any]:
     """Compose how the run ended.
 
@@ -255,7 +293,7 @@ def _finish(state: State, outcome: Outcome) -> dict[str, Any]:
     if state == "left":
         return {}
     values = outcome.model_dump(mode="json", exclude_none=True)
-    return {name: values[name] for name in TARGETS if name in values}
+    return {"censored": False, **{name: values[name] for name in TARGETS if name in values}}
 
 
 def _refusal(status: int, raw: bytes) -> OracleError:

@@ -15,6 +15,7 @@ neither signals nor logging nor the map.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from typing import Any, SupportsFloat
 
 from pydantic import ValidationError
@@ -27,7 +28,7 @@ from oracle.hook.population_file import stray
 from oracle.hook.remote import TIMEOUT_S, RemoteJudge
 from oracle.hook.warn_once import Problems
 from oracle.hook.watched import WatchedRun
-from oracle.types import METRICS, Policy, RunContext, Scale, explain
+from oracle.types import METRICS, Policy, RunContext, Scale, about, explain
 
 #: Where an evolutionary search dares more than a policy's defaults: it moves on, so that the best
 #: tenth of all it ever tried is soon beaten; and a stop loses it little, for the run is still
@@ -53,6 +54,9 @@ def watch(
     url: str | None = None,
     api_key: str | None = None,
     timeout_s: float = TIMEOUT_S,
+    config: Mapping[str, Any] | None = None,
+    tags: Iterable[str] | str | None = None,
+    notes: str | None = None,
 ) -> WatchedRun:
     """Watch one training run; use it as a context manager, or call `finish` at its end.
 
@@ -78,6 +82,8 @@ def watch(
         url: the service that decides instead of this process.
         api_key: for the service.
         timeout_s: of one request to the service.
+        config: free settings of the run, nested or not, kept with it: nothing is decided by them.
+        tags, notes: likewise.
     """
     run = WatchedRun(check_every=check_every)
     with run._protected("settings", "set up the watch"):
@@ -85,10 +91,19 @@ def watch(
         name = population_name or dataset or _table_name(known)
         chosen = _policy_of(policy, control, population is not None, known)
         run._describe(run_id, dataset, name, total_epochs, known, chosen)
+        said = about(None if run.name == run.run_id else run.name, config, tags, notes)
         judge: Judge
         if url is not None:
             own = None if policy is None and control is None else chosen
-            judge = RemoteJudge(url, run.run_id, own, api_key=api_key, timeout_s=timeout_s)
+            judge = RemoteJudge(
+                url,
+                run.run_id,
+                own,
+                api_key=api_key,
+                timeout_s=timeout_s,
+                about=said,
+                problems=run.problems,
+            )
         else:
             _note_what_stops_nothing(run.problems, chosen, population is not None, total_epochs)
             judge = LocalJudge(
@@ -99,7 +114,7 @@ def watch(
                 population=_opened(population, run.problems),
                 name=name,
                 size=population_size,
-                given_name=run.name,
+                about=said,
                 log=log,
             )
         run._begin(judge)

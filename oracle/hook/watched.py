@@ -137,6 +137,22 @@ class WatchedRun:
                 self._verdicts.add(answer)
             return answer
 
+    def rewind(self, epoch: SupportsFloat) -> None:
+        """Say that the training goes on from the map of an earlier `epoch`.
+
+        What was reported after it counts no more, a stop neither; the next report may have any
+        epoch larger than this one. A decision log and the service keep what was decided before.
+        """
+        with self._lock, self._protected("rewind", "rewind the run"):
+            at = number(epoch)
+            if at is None or self.state != "live":
+                rule = "a finite number, before the end of the run"
+                raise InvalidHistory(must_be("epoch", rule, epoch))
+            self._seen.rewind(at)
+            self.decision = self._checked_at = self._forecast = None
+            if self._judge is not None:
+                self._judge.rewind(at)
+
     def finish(
         self,
         *,
@@ -201,6 +217,9 @@ class WatchedRun:
                 by = "an exception" if self.state == "abandoned" else "its own loop"
                 share = self.decision.progress
                 head = f"{self.state} by {by}" + (f" at {share:.0%} of its budget" if share else "")
+            elif self._final is not None and not self._seen.is_whole:
+                share = self.decision.progress
+                head = "finished with values of its own" + (f" at {share:.0%}" if share else "")
             else:
                 head = f"not stopped, mostly because {self._verdicts.why}"
             told = [f"run {self.name}: {head}"]

@@ -12,6 +12,7 @@ from oracle.server.http.answers import Json, answer, parse, read_body
 from oracle.server.http.openapi import body, described
 from oracle.server.http.wire import (
     PLAIN_PATTERN,
+    AboutRequest,
     CheckpointsRequest,
     FinishRequest,
     Override,
@@ -101,6 +102,19 @@ async def keep_run(request: Request, run_id: RunName) -> Response:
 async def stop_run(request: Request, run_id: RunName) -> Response:
     """Say as a person that this run stops at its next checkpoint."""
     return await _override(request, run_id, "stop")
+
+
+@router.post(
+    "/v1/runs/{run_id}/about",
+    responses=described(RunSummary, 404),
+    openapi_extra=body(AboutRequest, {"config": {"sigma": 2.0}, "tags": ["baseline"]}),
+)
+async def describe_run(request: Request, run_id: RunName) -> Response:
+    """Say a run's name, settings, tags and notes, also after its end."""
+    service = service_of(request)
+    said = parse(AboutRequest, await read_body(request, service.settings.max_body_bytes))
+    owner = request.scope["owner"]
+    return answer(await service.store.write(lambda c: service.runs.say(c, owner, run_id, said)))
 
 
 async def _override(request: Request, run_id: str, word: Override) -> Json:

@@ -6,6 +6,7 @@ Lower is better for every metric and for the quality score, everywhere.
 
 from __future__ import annotations
 
+from oracle.types.about import About, about
 from oracle.types.context import (
     Geometry,
     RunContext,
@@ -80,6 +81,7 @@ __all__ = [
     "RUN_ID_PATTERN",
     "TARGETS",
     "UNION_TAG",
+    "About",
     "Action",
     "Contribution",
     "Count",
@@ -116,6 +118,7 @@ __all__ = [
     "Schedule",
     "T",
     "ThresholdPolicy",
+    "about",
     "explain",
     "path_of",
     "run_id_of",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import urllib.request
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ import pytest
 from minisom import MiniSom
 from serving import Server
 
+from oracle.client import Client
+from oracle.errors import OracleWarning
+from oracle.hook import WatchedRun, watch
 from oracle.integrations.minisom import train
 from oracle.types import Policy
 
@@ -75,3 +79,62 @@ def test_a_server_that_dies_stops_nothing(server: Server, tmp_path: Path) -> Non
         run = train(som, data, 2000, url=dying.url, timeout_s=5)
     assert run.state == "finished"
     assert not run.fitness().censored
+
+
+def reported(run: WatchedRun, epochs: range, factor: float = 1.0) -> WatchedRun:
+    for epoch in epochs:
+        mqe = 0.4 + 1.2 * np.exp(-epoch / 30) * factor
+        run.report(epoch, mqe=mqe, topographic_error=0.1, dead_neuron_ratio=0.1)
+    return run
+
+
+def test_a_run_that_broke_off_goes_on_and_touches_no_other(server: Server) -> None:
+    known = {"total_epochs": 100, "url": server.url, "population_name": "p", "timeout_s": 30}
+    with contextlib.suppress(KeyboardInterrupt), watch(run_id="resumed", **known) as run:
+        reported(run, range(5, 65, 5))
+        raise KeyboardInterrupt
+    with pytest.warns(OracleWarning, match="goes on from an earlier map"):
+        run = reported(watch(run_id="resumed", **known), range(45, 105, 5), factor=1.02)
+    run.finish()
+    assert dict(run.problems.counts) == {"resumed": 1}
+    with Client(server.url) as client:
+        run_there = client.run("resumed")
+    assert run_there.history.epochs == tuple(range(5, 105, 5))
+    assert run_there.history.mqe[-1] == run.fitness().mqe
+    assert [r.epoch for r in run_there.run.rewinds] == [45]
+    assert run_there.run.state == "finished"
+    with watch(run_id="after", **known) as after:
+        reported(after, range(5, 105, 5))
+    assert not after.problems.counts
+
+
+def test_a_training_that_goes_back_within_a_run_says_so(server: Server) -> None:
+    said = {"config": {"som": {"sigma": np.float64(2)}}, "tags": "own", "notes": "went back"}
+    run = watch(total_epochs=100, url=server.url, run_id="back", timeout_s=30, **said)
+    reported(run, range(10, 70, 10))
+    run.rewind(40)
+    reported(run, range(60, 110, 20), factor=1.1)
+    run.finish()
+    assert not run.problems.counts, run.summary()
+    with Client(server.url) as client:
+        there = client.run("back")
+    assert there.history.epochs == (10, 20, 30, 40, 60, 80, 100)
+    assert [r.epoch for r in there.run.rewinds] == [50]
+    assert there.run.config == {"som.sigma": 2.0}
+    assert (there.run.tags, there.run.notes) == (("own",), "went back")
+
+
+def test_what_the_service_refuses_of_one_run_is_no_failure_of_it(server: Server) -> None:
+    known = {"total_epochs": 100, "url": server.url, "population_name": "p", "timeout_s": 30}
+    reported(watch(run_id="ended", **known), range(5, 105, 5)).finish()
+    with (
+        pytest.warns(OracleWarning),
+        watch(run_id="ended", **known) as again,
+    ):
+        reported(again, range(5, 105, 5), factor=1.1)
+    assert again.problems.counts["check"] == 20
+    assert "The run has finished" in again.problems.messages["check"]
+    with watch(run_id="healthy", **known) as healthy, Client(server.url) as client:
+        reported(healthy, range(5, 105, 5))
+        assert not healthy.problems.counts
+        assert len(client.run("healthy").history) == 20

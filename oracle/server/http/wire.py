@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from oracle.errors import must_be
 from oracle.types import (
+    About,
     Decision,
     Finite,
     Flag,
@@ -22,11 +23,12 @@ from oracle.types import (
     Reference,
     RunId,
 )
+from oracle.types.about import Setting
 
 State = Literal["running", "stopped", "finished"]
 Override = Literal["keep", "stop"]
 StoreState = Literal["ok", "not_writable", "unavailable"]
-EventKind = Literal["created", "checkpoint", "finished", "keep", "stop", "deleted"]
+EventKind = Literal["created", "checkpoint", "finished", "keep", "stop", "about", "deleted"]
 #: Text without control characters: PostgreSQL refuses NUL, and the others are nobody's name.
 PLAIN_PATTERN = r"^[^\x00-\x1f\x7f]*$"
 #: One value at each of LEVELS.
@@ -89,18 +91,21 @@ class BatchAnswer(Frozen):
     results: tuple[BatchResult, ...]
 
 
-class CheckpointsRequest(History):
-    """New checkpoints of a stored run, by column.
+class CheckpointsRequest(History, About):
+    """New checkpoints of a stored run, by column, and what is said of it.
 
     Attributes:
         policy: rule for this decision; None = the service's (ORACLE_POLICY).
         population_size: runs the whole search is planned to have.
+        rewind_from: the run went on from an earlier map and tells itself anew from this epoch on:
+            what is stored from there and not told the same in this piece is left behind.
     """
 
     _piece: ClassVar[bool] = True
 
     policy: Policy | None = None
     population_size: Annotated[int, Field(strict=True, ge=1, le=10_000_000)] | None = None
+    rewind_from: NonNegative | None = None
 
     @model_validator(mode="after")
     def _has_a_checkpoint(self) -> Self:
@@ -117,10 +122,13 @@ class FinishRequest(Frozen):
 
     Attributes:
         censored: ended early: its forecast stands for it, and it is no training label. Values
-            given with it are used only where the service has no forecast of the run.
+            given with it are used only where the service has no forecast of the run. Left out:
+            true after a stop, unless the run went on to its end.
+        final_mqe, final_topographic_error, final_dead_neuron_ratio: measured at the end; given for
+            all that was measured they are the run's last checkpoint, at `total_epochs`.
     """
 
-    censored: Flag = False
+    censored: Flag | None = None
     final_mqe: Mqe | None = None
     final_topographic_error: Ratio | None = None
     final_dead_neuron_ratio: Ratio | None = None
@@ -136,6 +144,10 @@ class OverrideRequest(Frozen):
     by: Annotated[str, Field(max_length=200, pattern=PLAIN_PATTERN)] | None = None
 
 
+class AboutRequest(About):
+    """What is said of a run from now on; what is left out stays as it is, null takes it back."""
+
+
 class Final(Frozen):
     """How a run ended: its values, or the medians of its forecast where censored."""
 
@@ -146,11 +158,21 @@ class Final(Frozen):
     spread: NonNegative
 
 
+class Rewind(Frozen):
+    """A run went on from an earlier map: what was told from `epoch` on was told anew then."""
+
+    epoch: float
+    at: str
+
+
 class RunSummary(Frozen):
     """A run at a glance: last checkpoint, last decision, how it ended.
 
     Attributes:
         left: finished before its end, and without values of one: its last checkpoint counts.
+        rewinds: when it went on from an earlier map, in order.
+        ending: how it ended, one sentence; null while it runs.
+        name, config, tags, notes: as its client said.
     """
 
     run_id: RunId
@@ -180,6 +202,12 @@ class RunSummary(Frozen):
     created_at: str
     updated_at: str
     ended_at: str | None
+    rewinds: tuple[Rewind, ...] = ()
+    ending: str | None = None
+    name: str | None = None
+    config: dict[str, Setting] | None = None
+    tags: tuple[str, ...] | None = None
+    notes: str | None = None
 
 
 class RunList(Frozen):
@@ -220,6 +248,7 @@ class ReplayInputs(Frozen):
 
     Attributes:
         previous: `below_risk` of the decision before, what patience counts.
+        rewound: the run was rewound to before this decision since.
         exact: False where runs of the population were deleted since.
     """
 
@@ -230,6 +259,7 @@ class ReplayInputs(Frozen):
     model: ModelInfo | None
     override: Override | None
     previous: int
+    rewound: bool
     exact: bool
 
 

@@ -1,23 +1,29 @@
 """How a piece of a history joins what is stored of its run: no database here.
 
 A piece may repeat what is stored, word for word; whatever it says otherwise is a conflict that
-names the value.
+names the value, unless the run is rewound. Checkpoints that stand too close to be told apart by a
+forecast are kept only while they are last, as in the hook, so that a run may be told as often as
+one likes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from sqlalchemy import Row
 
 from oracle.errors import InvalidHistory, RunConflict
+from oracle.history.features import far_enough
 from oracle.server.http.answers import invalid
 from oracle.server.http.wire import CheckpointsRequest
 from oracle.types import MAX_CHECKPOINTS, History, RunContext
 
 METRICS = ("mqe", "topographic_error", "dead_neuron_ratio", "learning_rate", "radius")
+
+#: A checkpoint as a row of the store, its run left out.
+Checkpoint = Mapping[str, float | None]
 
 
 def check_fixed(row: Row[Any], piece: CheckpointsRequest) -> None:
@@ -47,38 +53,130 @@ def _exactly(epoch: float) -> str:
     return repr(epoch).removesuffix(".0")
 
 
-def new_checkpoints(known: History | None, piece: CheckpointsRequest) -> list[int]:
-    """Find which checkpoints of the piece are new; the others must be the same.
+class Joined(NamedTuple):
+    """What a piece makes of a run.
+
+    Attributes:
+        history: the whole of it.
+        added: checkpoints that are kept and were not stored.
+        dropped: those that stand too close to the one before and are no longer last, by epoch.
+        news: how many checkpoints of the piece were new.
+    """
+
+    history: History
+    added: tuple[Checkpoint, ...]
+    dropped: Mapping[float, Checkpoint]
+    news: int
+
+
+def unknown(known: History | None, piece: CheckpointsRequest) -> list[float]:
+    """Find epochs of a piece that lie within what is stored, and are not among it."""
+    if known is None or not known.epochs:
+        return []
+    stored = set(known.epochs)
+    return [e for e in piece.epochs if e < known.epochs[-1] and e not in stored]
+
+
+def rewound_to(
+    known: History, thinned: Mapping[float, Checkpoint], piece: CheckpointsRequest
+) -> float | None:
+    """Give the epoch from which on a piece tells a run anew; None where it tells the same.
+
+    Args:
+        known: what is stored.
+        thinned: what was stored and stood too close to be kept, by epoch.
+        piece: what is told now.
+    """
+    if piece.rewind_from is None or not known.epochs:
+        return None
+    told, stored = {epoch: i for i, epoch in enumerate(piece.epochs)}, _stored(known, thinned)
+    anew = [
+        epoch
+        for epoch in (*known.epochs, *unknown(known, piece))
+        if epoch >= piece.rewind_from
+        and (
+            epoch not in told
+            or epoch not in stored
+            or _difference(stored[epoch], piece, told[epoch]) is not None
+        )
+    ]
+    return min(anew, default=None)
+
+
+def join(
+    row: Row[Any],
+    known: History | None,
+    thinned: Mapping[float, Checkpoint],
+    piece: CheckpointsRequest,
+) -> Joined:
+    """Put a piece to what is stored.
 
     Raises:
-        RunConflict: naming the first value that differs.
+        RunConflict: naming the first value that is stored otherwise.
+        InvalidHistory: the whole breaks a rule.
     """
-    if known is None:
+    before = _rows(known) if known is not None else []
+    new = _new(known, thinned, piece)
+    kept, dropped = list(before), {}
+    for i in new:
+        if len(kept) > 1 and not far_enough(
+            float(kept[-2]["epoch"] or 0), float(kept[-1]["epoch"] or 0), row.total_epochs
+        ):
+            last = kept.pop()
+            dropped[float(last["epoch"] or 0)] = last
+        kept.append(checkpoint(piece, i))
+    stored = {one["epoch"] for one in before}
+    added = tuple(one for one in kept if one["epoch"] not in stored)
+    context = known.context if known is not None else piece.context
+    return Joined(_history(row, context, kept), added, dropped, len(new))
+
+
+def _new(
+    known: History | None, thinned: Mapping[float, Checkpoint], piece: CheckpointsRequest
+) -> list[int]:
+    if known is None or not known.epochs:
         return list(range(len(piece)))
-    at = {epoch: i for i, epoch in enumerate(known.epochs)}
+    stored = _stored(known, thinned)
     new = []
     for i, epoch in enumerate(piece.epochs):
-        j = at.get(epoch)
-        if j is None:
+        if epoch not in stored:
             if epoch < known.epochs[-1]:
                 raise RunConflict(
                     f"`epochs.{i}` must come after the last stored one "
-                    f"({_exactly(known.epochs[-1])})."
+                    f"({_exactly(known.epochs[-1])}). {_REWIND}"
                 )
             new.append(i)
-            continue
-        for name in METRICS:
-            given, stored = getattr(piece, name), getattr(known, name)
-            value = stored[j] if stored is not None else None
-            if given is not None and given[i] != value:
-                raise RunConflict(
-                    f"`{name}.{i}` must be {value!r} as stored for epoch {_exactly(epoch)}."
-                )
+        elif (name := _difference(stored[epoch], piece, i)) is not None:
+            raise RunConflict(
+                f"`{name}.{i}` must be {stored[epoch][name]!r} as stored for epoch "
+                f"{_exactly(epoch)}. {_REWIND}"
+            )
     return new
 
 
-def checkpoint(piece: History, i: int) -> dict[str, float | None]:
-    """One checkpoint of a piece as a row of the store, its run left out."""
+#: What to do about a contradiction that is none.
+_REWIND = "A run that went on from an earlier map says so by `rewind_from`."
+
+
+def _stored(known: History, thinned: Mapping[float, Checkpoint]) -> dict[float, Checkpoint]:
+    return {**thinned, **dict(zip(known.epochs, _rows(known), strict=True))}
+
+
+def _difference(stored: Checkpoint, piece: CheckpointsRequest, i: int) -> str | None:
+    """Name the first value that is told otherwise; what is left out is not told."""
+    for name in METRICS:
+        given = getattr(piece, name)
+        if given is not None and given[i] != stored[name]:
+            return name
+    return None
+
+
+def _rows(history: History) -> list[Checkpoint]:
+    return [checkpoint(history, i) for i in range(len(history))]
+
+
+def checkpoint(piece: History, i: int) -> Checkpoint:
+    """Give one checkpoint of a piece as a row of the store, its run left out."""
     row: dict[str, float | None] = {"epoch": piece.epochs[i]}
     for name in METRICS:
         column: Sequence[float | None] | None = getattr(piece, name)
@@ -86,36 +184,22 @@ def checkpoint(piece: History, i: int) -> dict[str, float | None]:
     return row
 
 
-def joined(
-    row: Row[Any], known: History | None, piece: CheckpointsRequest, new: list[int]
-) -> History:
-    """Make the whole history of the run."""
-    if known is None:
-        known_columns: dict[str, Any] = {name: [] for name in ("epochs", *METRICS)}
-        n = 0
-    else:
-        n = len(known)
-        known_columns = {
-            name: list(getattr(known, name) or [None] * n) for name in ("epochs", *METRICS)
-        }
-    if n + len(new) > MAX_CHECKPOINTS:
+def _history(row: Row[Any], context: RunContext, kept: Sequence[Checkpoint]) -> History:
+    if len(kept) > MAX_CHECKPOINTS:
         raise InvalidHistory(f"A run must have at most {MAX_CHECKPOINTS} checkpoints.")
-    for i in new:
-        known_columns["epochs"].append(piece.epochs[i])
-        for name, value in checkpoint(piece, i).items():
-            if name != "epoch":
-                known_columns[name].append(value)
+    columns = {name: tuple(one[name] for one in kept) for name in METRICS}
     for name in ("learning_rate", "radius"):
-        if all(value is None for value in known_columns[name]):
-            del known_columns[name]
+        if all(value is None for value in columns[name]):
+            del columns[name]
     try:
         return History(
             run_id=row.run_id,
             dataset=row.dataset,
             population=row.population,
             total_epochs=row.total_epochs,
-            context=known.context if known is not None else piece.context,
-            **known_columns,
+            context=context,
+            epochs=tuple(one["epoch"] for one in kept),  # type: ignore[misc]
+            **columns,  # type: ignore[arg-type]
         )
     except ValidationError as error:
         raise invalid(error, History) from None

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select
 from oracle.decision.policy import decide
 from oracle.errors import OracleError
 from oracle.server.http.wire import Override
+from oracle.server.runs import rewinds
 from oracle.server.runs.references import Beaten
 from oracle.server.storage.schema import decisions
 from oracle.types import Action, Decision, Forecast, History, Policy, Reason
@@ -30,7 +31,11 @@ _LAST = (
 )
 _PREVIOUS = (
     select(decisions.c.below_risk)
-    .where(decisions.c.run == bindparam("of_run"), decisions.c.epoch < bindparam("before"))
+    .where(
+        decisions.c.run == bindparam("of_run"),
+        decisions.c.epoch < bindparam("before"),
+        decisions.c.until.is_(None),
+    )
     .order_by(decisions.c.epoch.desc(), decisions.c.id.desc())
     .limit(1)
 )
@@ -102,6 +107,7 @@ def add(
         _ADD,
         {
             "run": row.id,
+            "attempt": rewinds.attempt(row),
             "epoch": history.epochs[-1],
             "decided_at": now,
             "below_risk": decision.below_risk,

@@ -6,6 +6,7 @@ rests on and the event that tells of it are committed together, or not at all.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -18,6 +19,7 @@ from oracle.decision.convergence import present
 from oracle.decision.policy import outcome_of
 from oracle.errors import InvalidHistory, RunConflict, RunNotFound
 from oracle.server.http.wire import (
+    AboutRequest,
     CheckpointsRequest,
     Event,
     EventKind,
@@ -25,8 +27,8 @@ from oracle.server.http.wire import (
     Override,
     RunSummary,
 )
-from oracle.server.runs import counts, decisions, outcomes
-from oracle.server.runs.appending import check_fixed, checkpoint, joined, new_checkpoints
+from oracle.server.runs import counts, decisions, outcomes, rewinds
+from oracle.server.runs.appending import Joined, check_fixed, join, rewound_to, unknown
 from oracle.server.runs.decisions import Found
 from oracle.server.runs.listing import history_of, run_of, summary_of
 from oracle.server.runs.populations import judge_controls
@@ -34,12 +36,12 @@ from oracle.server.runs.references import References
 from oracle.server.storage import schema
 from oracle.server.storage.schema import checkpoints, events, runs
 from oracle.types import (
+    About,
     Decision,
     History,
     Outcome,
     Policy,
     Reason,
-    RunContext,
 )
 
 log = logging.getLogger("oracle.runs")
@@ -103,20 +105,33 @@ class Runs:
             raise RunConflict("The run has finished: it takes no more checkpoints.")
         else:
             check_fixed(row, piece)
+            row = self._say(connection, row, piece)
         known = history_of(connection, row) if not created else None
-        new = new_checkpoints(known, piece)
-        history = joined(row, known, piece, new)
-        if not new and (last := decisions.again(connection, row)) is not None:
+        thinned = rewinds.thinned(connection, row, unknown(known, piece))
+        if known is not None and (epoch := rewound_to(known, thinned, piece)) is not None:
+            row = self._rewind(connection, row, epoch)
+            known = known.prefix(sum(e < epoch for e in known.epochs))
+        whole = join(row, known, thinned, piece)
+        if not whole.news and (last := decisions.again(connection, row)) is not None:
             return Appended(last, 0)
-        if new:
-            connection.execute(
-                _ADD_CHECKPOINT, [{"run": row.id, **checkpoint(piece, i)} for i in new]
-            )
+        history = self._store(connection, row, whole)
         found = yield history
         policy = piece.policy or self.policy
         decision, row = self._decide(connection, row, history, found, policy)
         _tell(connection, row, "created" if created else "checkpoint")
-        return Appended(decision, len(new))
+        return Appended(decision, whole.news)
+
+    def _store(self, connection: Connection, row: Row[Any], whole: Joined) -> History:
+        rewinds.drop(connection, row, whole.dropped)
+        if whole.added:
+            told = {"run": row.id, "attempt": rewinds.attempt(row)}
+            connection.execute(_ADD_CHECKPOINT, [{**told, **one} for one in whole.added])
+        return whole.history
+
+    def _rewind(self, connection: Connection, row: Row[Any], epoch: float) -> Row[Any]:
+        """Leave behind what was told from `epoch` on."""
+        told = rewinds.rewind(connection, row, epoch, self._now(row))
+        return connection.execute(_UPDATE_RUN, {"of_run": row.id, **told}).one()
 
     def _create(
         self, connection: Connection, owner: str, run_id: str, piece: CheckpointsRequest
@@ -136,6 +151,7 @@ class Runs:
                 "population_size": piece.population_size,
                 "total_epochs": piece.total_epochs,
                 "context": piece.context.model_dump_json(exclude_none=True),
+                **_said(piece),
                 "state": "running",
                 "control": False,
                 "created_at": now,
@@ -196,45 +212,54 @@ class Runs:
     ) -> RunSummary:
         """Record how a run ended.
 
+        After a stop it is censored, unless it went on to its end or says otherwise. Final values
+        of all that was measured are its last checkpoint, at the budget.
+
         Raises:
             RunNotFound: no such run.
             RunConflict: it has finished otherwise before.
         """
         row = _existing(connection, owner, run_id)
-        told = outcome = outcomes.told(row, how)
         last = outcomes.last(connection, row.id)
         if _has_ended(row):
             stored = Outcome.model_validate_json(row.told) if row.told is not None else last
+            cut_short = stored is not None and stored.censored
+            told = outcomes.told(row, how, cut_short)
             if (name := outcomes.contradiction(stored, told)) is None:
                 return summary_of(row, last)
             raise RunConflict(
                 f"`{name}` must be {getattr(stored, name)!r} as stored: the run has finished."
             )
-        mqe_of_mean = RunContext.model_validate_json(row.context).mqe_of_mean
-        now = self._now(row)
+        history = history_of(connection, row)
+        told = outcome = outcomes.told(row, how, row.state == "stopped" and not history.is_whole)
         converged = counts.converged(row)
-        left = not converged and _is_left_now(connection, row, how)
-        early = how.censored or converged or left
-        if how.censored:
+        final = None
+        if not (told.censored or converged):
+            final = outcomes.last_checkpoint(history, how)
+        if final is not None:
+            history = self._store(connection, row, join(row, history, {}, final))
+        mqe_of_mean = history.context.mqe_of_mean
+        is_whole = history.total_epochs is None or history.is_whole
+        now = self._now(row)
+        left = not (told.censored or converged or is_whole) and how.final_mqe is None
+        if told.censored:
             if last is None or not last.censored:
                 forecast = decisions.last_forecast(connection, row.id)
                 if forecast is not None:
-                    history = history_of(connection, row)
                     outcome = outcomes.from_quantiles(history, forecast, outcome)
                 outcomes.add(connection, row, outcome, mqe_of_mean, now)
-            state = "stopped"
         else:
             outcomes.add(connection, row, outcome, mqe_of_mean, now, left=left)
-            state = "finished"
         after = connection.execute(
             _UPDATE_RUN,
             {
                 "of_run": row.id,
-                "state": state,
+                "state": "stopped" if told.censored else "finished",
                 # Of a finished run it is the mark of one that was left, see `counts.is_left`.
-                "told": told.model_dump_json() if early else None,
+                "told": told.model_dump_json() if told.censored or converged or left else None,
                 "ended_at": now,
                 "updated_at": now,
+                **(_last_checkpoint(history) if final is not None else {}),
             },
         ).one()
         counts.change(connection, row, after, now)
@@ -268,6 +293,25 @@ class Runs:
         after = connection.execute(_UPDATE_RUN, {"of_run": row.id, **overruled}).one()
         counts.change(connection, row, after, after.updated_at)
         return _tell(connection, after, word)
+
+    # What people say
+
+    def say(
+        self, connection: Connection, owner: str, run_id: str, said: AboutRequest
+    ) -> RunSummary:
+        """Keep what is said of a run, also after its end.
+
+        Raises:
+            RunNotFound: no such run.
+        """
+        row = _existing(connection, owner, run_id)
+        return _tell(connection, self._say(connection, row, said), "about")
+
+    def _say(self, connection: Connection, row: Row[Any], said: About) -> Row[Any]:
+        changed = {name: text for name, text in _said(said).items() if text != getattr(row, name)}
+        if not changed:
+            return row
+        return connection.execute(_UPDATE_RUN, {"of_run": row.id, **changed}).one()
 
     # Forgetting
 
@@ -310,6 +354,17 @@ def _tell(connection: Connection, row: Row[Any], kind: EventKind) -> RunSummary:
     return run
 
 
+def _said(said: About) -> dict[str, str | None]:
+    """Give what is told, as columns of a run."""
+    told = {
+        name: getattr(said, name) for name in About.model_fields if name in said.model_fields_set
+    }
+    return {
+        name: value if value is None or isinstance(value, str) else json.dumps(value)
+        for name, value in told.items()
+    }
+
+
 def _existing(connection: Connection, owner: str, run_id: str) -> Row[Any]:
     row = run_of(connection, owner, run_id)
     if row is None:
@@ -326,13 +381,6 @@ def _state(decision: Decision) -> str:
     if not decision.stop:
         return "running"
     return "finished" if decision.converged else "stopped"
-
-
-def _is_left_now(connection: Connection, row: Row[Any], how: FinishRequest) -> bool:
-    """Tell whether a run ends before its budget by no value of an end; without one who knows."""
-    if how.censored or how.final_mqe is not None or row.total_epochs is None:
-        return False
-    return not history_of(connection, row).is_whole
 
 
 def _last_checkpoint(history: History) -> dict[str, Any]:

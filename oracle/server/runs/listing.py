@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,12 +15,14 @@ from oracle.server.http.wire import (
     Final,
     ReplayAnswer,
     ReplayInputs,
+    Rewind,
     RunDetail,
     RunList,
     RunSummary,
     Track,
 )
-from oracle.server.runs.counts import is_left
+from oracle.server.runs import rewinds
+from oracle.server.runs.counts import converged, is_left
 from oracle.server.runs.references import earlier_sha256, reference_at
 from oracle.server.storage.schema import MAX_ID, checkpoints, decisions, outcomes, runs
 from oracle.types import (
@@ -31,6 +34,7 @@ from oracle.types import (
     QualityForecast,
     RunContext,
 )
+from oracle.types.end_of_run import WHOLE_FROM
 
 # Built once: putting a statement together costs more than running it.
 _RUN = select(runs).where(
@@ -65,7 +69,10 @@ def run_of(connection: Connection, owner: str, run_id: str) -> Row[Any] | None:
 def history_of(connection: Connection, row: Row[Any], until: float | None = None) -> History:
     """Read a run's history, up to the epoch `until`."""
     bounds = {"of_run": row.id, "until": until if until is not None else sys.float_info.max}
-    rows = connection.execute(_CHECKPOINTS, bounds).all()
+    return _history(row, connection.execute(_CHECKPOINTS, bounds).all())
+
+
+def _history(row: Row[Any], rows: Sequence[Any]) -> History:
     columns: dict[str, Any] = {name: [getattr(r, name) for r in rows] for name in _COLUMNS}
     for name in ("learning_rate", "radius"):
         if all(value is None for value in columns[name]):
@@ -121,7 +128,31 @@ def summary_of(row: Row[Any], outcome: Outcome | Row[Any] | None) -> RunSummary:
         created_at=iso(row.created_at),
         updated_at=iso(row.updated_at),
         ended_at=iso(row.ended_at) if row.ended_at is not None else None,
+        rewinds=tuple(Rewind(epoch=one["epoch"], at=iso(one["at"])) for one in rewinds.of_run(row)),
+        ending=_ending(row, final) if row.state != "running" else None,
+        name=row.name,
+        config=json.loads(row.config) if row.config else None,
+        tags=tuple(json.loads(row.tags)) if row.tags else None,
+        notes=row.notes,
     )
+
+
+def _ending(row: Row[Any], final: Final | None) -> str:
+    share = row.epoch / row.total_epochs if row.total_epochs else 1.0
+    where = f"at {min(1.0, share):.0%} of its budget" if row.total_epochs else "early"
+    if row.state == "stopped":
+        stands = "with its forecast" if final is not None and final.censored else "for nothing"
+        return f"Stopped {where}: it stands in its population {stands}."
+    if converged(row):
+        return f"Converged {where}: it stands with the map that is there."
+    if is_left(row):
+        return f"Left {where}: it stands with its last checkpoint, and is no run to train on."
+    if share < WHOLE_FROM and final is not None and final.final_mqe != row.mqe:
+        return (
+            f"Finished with values of its own, told {where}: what was not given is as it was "
+            "there. With all final values it could be trained on."
+        )
+    return "Finished."
 
 
 def page(
@@ -175,7 +206,7 @@ def detail(connection: Connection, owner: str, run_id: str) -> RunDetail:
         raise RunNotFound("There is no such run.")
     rows = connection.execute(
         select(decisions.c.epoch, decisions.c.decided_at, decisions.c.decision)
-        .where(decisions.c.run == row.id)
+        .where(decisions.c.run == row.id, decisions.c.until.is_(None))
         .order_by(decisions.c.epoch, decisions.c.id)
     ).all()
     made = [Decision.model_validate_json(r.decision) for r in rows]
@@ -231,13 +262,14 @@ def replay(connection: Connection, owner: str, run_id: str, epoch: float) -> Rep
         decision=decision,
         decided_at=iso(made.decided_at),
         inputs=ReplayInputs(
-            history=history_of(connection, row, until=epoch),
+            history=_history(row, rewinds.seen_by(connection, made)),
             reference=moment.reference if moment else None,
             reference_sha256=made.reference_sha256,
             policy=decision.policy,
             model=decision.model,
             override=made.override,
             previous=made.previous,
+            rewound=made.until is not None,
             exact=moment is None
             or made.reference_sha256 in (moment.sha256, earlier_sha256(moment.reference)),
         ),

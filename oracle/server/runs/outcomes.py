@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from oracle.decision.policy import medians_of
-from oracle.server.http.wire import FinishRequest
+from oracle.server.http.wire import CheckpointsRequest, FinishRequest
 from oracle.server.storage.schema import outcomes
-from oracle.types import TARGETS, Forecast, History, Outcome
+from oracle.types import METRICS, TARGETS, Forecast, History, Outcome
 
 # Built once: putting a statement together costs more than running it.
 _LAST = (
@@ -70,15 +70,39 @@ def _of(row: Row[Any], now: float) -> dict[str, Any]:
     }
 
 
-def told(row: Row[Any], how: FinishRequest) -> Outcome:
-    """Say how a run ended: what is not told is as at its last checkpoint."""
+def told(row: Row[Any], how: FinishRequest, cut_short: bool) -> Outcome:
+    """Say how a run ended: what is not told is as at its last checkpoint.
+
+    Args:
+        row: the run.
+        how: what its client says.
+        cut_short: whether it is censored where its client does not say.
+    """
     values = {
         "final_mqe": row.mqe,
         "final_topographic_error": row.topographic_error,
         "final_dead_neuron_ratio": row.dead_neuron_ratio,
     }
     values |= {name: value for name in values if (value := getattr(how, name)) is not None}
-    return Outcome(run_id=row.run_id, censored=how.censored, **values)
+    censored = cut_short if how.censored is None else how.censored
+    return Outcome(run_id=row.run_id, censored=censored, **values)
+
+
+def last_checkpoint(history: History, how: FinishRequest) -> CheckpointsRequest | None:
+    """Make the final values the run's last checkpoint, at its budget; None where they are not.
+
+    They are where its end lies ahead and all that was measured is given.
+    """
+    total = history.total_epochs
+    if total is None or history.is_whole or how.final_mqe is None:
+        return None
+    values = {}
+    for metric, target in zip(METRICS, TARGETS, strict=True):
+        value = getattr(how, target)
+        if value is None and any(seen is not None for seen in getattr(history, metric)):
+            return None
+        values[metric] = (value,)
+    return CheckpointsRequest.model_validate({"epochs": (total,), **values})
 
 
 def last(connection: Connection, run: int) -> Outcome | None:

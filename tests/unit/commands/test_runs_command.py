@@ -9,14 +9,19 @@ import pytest
 
 from oracle.cli import main
 from oracle.hook.population import Population
-from oracle.types import Outcome, Policy
+from oracle.types import About, Outcome, Policy
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     shared = Population(tmp_path / "runs.db")
     for n, name in enumerate(("wine", "wine", "iris")):
-        shared.start(name, f"r{n}", given_name="lr=0.1", policy=Policy(name="population"))
+        shared.start(
+            name,
+            f"r{n}",
+            about=About(name="lr=0.1", config={"lr": 0.1}, tags=("a",)),
+            policy=Policy(name="population"),
+        )
         shared.end(name, Outcome(run_id=f"r{n}", final_mqe=0.5 + n, censored=n == 1), progress=0.5)
     shared.close()
     return tmp_path / "runs.db"

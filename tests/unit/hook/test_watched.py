@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from stand_in import StandIn
 
+from oracle.decision.log import read_decisions
 from oracle.decision.policy import is_control
-from oracle.errors import OracleWarning
+from oracle.errors import OracleError, OracleWarning
 from oracle.hook import Population, WatchedRun, policy_for, watch
 from oracle.types import (
     QUALITY_WEIGHTS,
@@ -532,3 +533,56 @@ def test_global_randomness_stays_as_it_is() -> None:
     with watch(total_epochs=10, model=StandIn()) as run:
         good(run, 5)
     assert np.array_equal(before, np.random.get_state()[1])
+
+
+def test_a_training_that_goes_back_to_an_earlier_map(filled: Population, tmp_path: Path) -> None:
+    policy = Policy(name="population", control=0.0)
+    log = tmp_path / "decisions.jsonl"
+    settings = {"total_epochs": 100, "population": filled, "dataset": "table", "model": StandIn()}
+    with watch(policy=policy, log=log, **settings) as run:
+        for epoch in (10, 20, 30):
+            stopped = bad(run, epoch)
+        assert stopped
+        run.rewind(20)
+        for epoch in range(30, 110, 10):
+            assert not good(run, epoch, mqe=0.01)
+    assert set(run.problems.counts) == {"earlier_search"}  # of the runs that were there
+    assert run.state == "finished"
+    assert run.fitness().mqe == 0.01
+    told = [d for d in read_decisions(log) if not isinstance(d, OracleError)]
+    assert [d.history.epochs for d in told[2:4]] == [(10, 20, 30), (10, 20, 30)]
+    assert told[2].decision.stop
+    assert not told[3].decision.stop
+    assert told[3].history.mqe[-1] == 0.01
+
+
+def test_a_rewind_that_cannot_be_is_told_and_nothing_else() -> None:
+    with watch(total_epochs=100, model=StandIn()) as run:
+        good(run, 10)
+        with pytest.warns(OracleWarning, match="could not rewind the run: `epoch` must be a fin"):
+            run.rewind(math.nan)
+        assert not good(run, 20)
+    assert [c.epoch for c in run._seen.kept] == [10, 20]
+
+
+def test_what_is_said_of_a_run_stands_in_the_population(tmp_path: Path) -> None:
+    shared = Population(tmp_path / "runs.db")
+    config = {"som": {"rows": np.int64(10), "size": (4, 5)}, "seed": None}
+    with watch(total_epochs=10, population=shared, run_id="lr=0.1", config=config,
+               tags=["a", 1], notes="x" * 20_000, model=StandIn()) as run:  # fmt: skip
+        good(run, 10)
+    assert not run.problems.counts
+    (member,) = shared.members("default")
+    told = member.as_json()
+    assert told["name"] == "lr=0.1"
+    assert told["config"] == {"som.rows": 10, "som.size": "(4, 5)", "seed": None}
+    assert told["tags"] == ["a", "1"]
+    assert len(told["notes"]) == 10_000
+
+
+def test_values_told_far_before_the_end_are_named_in_the_summary() -> None:
+    with watch(total_epochs=100, model=StandIn(), policy=Policy(threshold=1000)) as run:
+        good(run, 20)
+        good(run, 40)
+        run.finish(mqe=0.5)
+    assert "finished with values of its own at 40%" in run.summary()

@@ -12,7 +12,7 @@ from stand_in import StandIn
 
 from oracle.decision.policy import decide
 from oracle.errors import InvalidHistory, RunConflict, RunNotFound
-from oracle.server.http.wire import CheckpointsRequest, FinishRequest
+from oracle.server.http.wire import AboutRequest, CheckpointsRequest, FinishRequest
 from oracle.server.runs import listing, populations
 from oracle.server.runs.lifecycle import Runs
 from oracle.server.runs.standing import Standings
@@ -178,10 +178,151 @@ def test_what_breaks_a_rule_of_the_whole_history_is_undone(bench: Bench) -> None
         bench.detail("b")
 
 
-def test_a_run_has_a_thousand_checkpoints_at_most(bench: Bench) -> None:
-    bench.append("a", [float(i) for i in range(1000)], total_epochs=5000)
-    with pytest.raises(InvalidHistory, match="at most 1000"):
-        bench.append("a", [1000.0], total_epochs=5000)
+@pytest.mark.parametrize("total", [1200, None])
+def test_a_run_may_be_told_as_often_as_one_likes(bench: Bench, total: float | None) -> None:
+    for first in range(0, 1200, 300):
+        bench.append("a", [float(e) for e in range(first, first + 300)], total_epochs=total)
+    decision, _ = bench.append("a", [1200], total_epochs=total)
+    epochs = bench.detail("a").history.epochs
+    assert 90 < len(epochs) < 400
+    assert epochs[-1] == 1200
+    assert decision.forecast.n_checkpoints == len(epochs)
+    # All of it again says nothing new; what is not kept is still known.
+    assert bench.append("a", [597, 598, 599, 600], total_epochs=total) == (decision, 0)
+    with pytest.raises(RunConflict, match=r"`mqe\.0` must be 0\.5 as stored for epoch 598"):
+        bench.append("a", [598], mqe=0.4, total_epochs=total)
+    with pytest.raises(RunConflict, match=r"must come after the last stored one"):
+        bench.append("a", [598.5], total_epochs=total)
+
+
+def test_a_decision_on_a_checkpoint_that_was_not_kept_is_made_again(bench: Bench) -> None:
+    decisions = {e: bench.append("a", [e], mqe=1 / e)[0] for e in (10.0, 20.0, 20.1, 20.2, 30.0)}
+    assert bench.detail("a").history.epochs == (10, 20, 30)
+    for epoch, decision in decisions.items():
+        found = bench.replay("a", epoch)
+        assert found.decision == decision
+        history = found.inputs.history
+        assert history.epochs[-1] == epoch
+        assert len(history) == decision.forecast.n_checkpoints
+
+
+def test_a_run_goes_on_from_an_earlier_map(bench: Bench) -> None:
+    before = {e: bench.append("a", [e], mqe=1 / e)[0] for e in (10, 20, 30, 40)}
+    with pytest.raises(RunConflict, match="says so by `rewind_from`"):
+        bench.append("a", [30], mqe=0.5)
+    again, stored = bench.append("a", [30], mqe=0.5, rewind_from=30)
+    assert stored == 1
+    run = bench.detail("a")
+    assert run.history.epochs == (10, 20, 30)
+    assert run.history.mqe == (1 / 10, 1 / 20, 0.5)
+    assert run.track.epochs == (10, 20, 30)
+    assert [r.epoch for r in run.run.rewinds] == [30]
+    assert (run.run.epoch, run.run.mqe, run.run.n_checkpoints) == (30, 0.5, 3)
+    # The same again is no second rewind, and a whole history may be told.
+    assert bench.append("a", [30], mqe=0.5, rewind_from=30) == (again, 0)
+    assert bench.append("a", [30, 40], mqe=0.5, rewind_from=30)[1] == 1
+    assert len(bench.detail("a").run.rewinds) == 1
+    # Honest in the log: what was decided before is made again from what was known then.
+    for epoch, attempt in ((20, before[20]), (30, again)):
+        found = bench.replay("a", epoch)
+        assert found.decision == attempt
+        assert not found.inputs.rewound
+        assert found.inputs.history.mqe[-1] == bench.detail("a").history.mqe[epoch // 10 - 1]
+    bench.append("a", [25], mqe=0.4, rewind_from=25)  # an epoch that was never stored
+    found = bench.replay("a", 40)
+    assert found.inputs.rewound
+    assert found.inputs.history.epochs == (10, 20, 30, 40)
+    assert found.inputs.history.mqe == (1 / 10, 1 / 20, 0.5, 0.5)
+    assert bench.detail("a").history.epochs == (10, 20, 25)
+    bench.append("a", [5], mqe=0.9, rewind_from=0)  # from the beginning
+    assert bench.detail("a").history.epochs == (5,)
+    assert [r.epoch for r in bench.detail("a").run.rewinds] == [30, 25, 5]
+    # What it went back over and did not tell again is gone, too.
+    bench.append("b", [10, 20, 30, 40])
+    bench.append("b", [60], rewind_from=20.5)
+    assert bench.detail("b").history.epochs == (10, 20, 60)
+    # What lies before is no matter of the rewind.
+    with pytest.raises(RunConflict, match=r"`mqe\.0` must be"):
+        bench.append("b", [10, 60], mqe=0.7, rewind_from=20.5)
+
+
+def test_what_is_said_of_a_run_is_kept(bench: Bench) -> None:
+    said = {"name": "lr=0.1", "config": {"lr": 0.1, "on": True, "n": None}, "tags": ["a", "b"]}
+    bench.append("a", [10], **said)
+    bench.append("a", [10, 20], notes="first\nsecond")  # what is left out stays
+    run = bench.detail("a").run
+    assert (run.name, run.config, run.tags) == (said["name"], said["config"], ("a", "b"))
+    assert run.notes == "first\nsecond"
+    bench.finish("a")
+    new = AboutRequest.model_validate({"tags": ["c"], "notes": None})
+    after = bench.store.write_now(lambda c: bench.runs.say(c, "", "a", new))
+    assert (after.tags, after.notes, after.name) == (("c",), None, "lr=0.1")
+    assert kinds(bench, "a")[-1] == "about"
+    for wrong in ({"config": {"a": [1]}}, {"config": {"a": "b\x00"}}, {"notes": "\x00"}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            AboutRequest.model_validate(wrong)
+
+
+def test_a_stopped_run_that_is_rewound_is_live_again(bench: Bench) -> None:
+    bench.fill()
+    bench.append("bad", [10, 20], mqe=5.0)
+    assert bench.detail("bad").run.state == "stopped"
+    bench.append("bad", [20], mqe=0.001, rewind_from=20)
+    assert bench.detail("bad").run.state == "running"
+    assert bench.population().running == 1
+    assert not any(o.run_id == "bad" for o in bench.population().outcomes)
+    bench.finish("bad", censored=True)
+    with pytest.raises(RunConflict, match="The run has finished"):
+        bench.append("bad", [20], mqe=0.5, rewind_from=20)
+
+
+def test_a_finish_after_a_stop_stands_by_the_forecast(bench: Bench) -> None:
+    bench.fill()
+    decision, _ = bench.append("bad", [10, 20], mqe=5.0)
+    for how in ({}, {"final_mqe": 0.4}):
+        name = f"bad-{len(how)}"
+        decision, _ = bench.append(name, [10, 20], mqe=5.0)
+        run = bench.finish(name, **how)
+        assert (run.state, run.censored) == ("stopped", True)
+        assert run.final.final_mqe == decision.forecast.median("final_mqe")
+        assert run.ending == (
+            "Stopped at 20% of its budget: it stands in its population with its forecast."
+        )
+        assert bench.finish(name, **how) == run
+    # One that ignored the stop and came to its end has finished.
+    bench.append("ignores", [10, 20, 100], mqe=5.0)
+    assert bench.finish("ignores").ending == "Finished."
+
+
+def test_final_values_are_the_last_checkpoint_at_the_budget(bench: Bench) -> None:
+    final = {"final_mqe": 0.2, "final_topographic_error": 0.05, "final_dead_neuron_ratio": 0.01}
+    bench.append("a", [10, 40, 69])
+    run = bench.finish("a", **final)
+    assert (run.epoch, run.progress, run.n_checkpoints) == (100, 1.0, 4)
+    assert (run.mqe, run.topographic_error, run.dead_neuron_ratio) == tuple(final.values())
+    history = bench.detail("a").history
+    assert history.epochs == (10, 40, 69, 100)
+    assert history.is_whole
+    assert bench.finish("a", **final) == run
+    # A whole run has its end already: nothing is added.
+    bench.append("b", list(range(10)), total_epochs=10)
+    assert bench.finish("b", **final).n_checkpoints == 10
+    # A metric that was never measured is not asked for.
+    bench.append("c", [10, 40], topographic_error=[None, None])
+    assert bench.finish("c", final_mqe=0.2, final_dead_neuron_ratio=0.1).epoch == 100
+
+
+def test_a_finish_says_how_the_run_ended(bench: Bench) -> None:
+    bench.append("whole", [10, 100])
+    assert bench.finish("whole").ending == "Finished."
+    bench.append("left", [10, 40])
+    left = bench.finish("left")
+    assert left.ending.startswith("Left at 40% of its budget: it stands with its last checkpoint")
+    bench.append("told", [10, 40])
+    told = bench.finish("told", final_mqe=0.2)
+    assert told.ending.startswith("Finished with values of its own, told at 40% of its budget")
+    assert "With all final values it could be trained on" in told.ending
+    assert bench.detail("told").run == told
 
 
 def test_a_bad_run_is_stopped_and_stands_censored(bench: Bench) -> None:
@@ -203,7 +344,7 @@ def test_a_bad_run_is_stopped_and_stands_censored(bench: Bench) -> None:
     assert stored == 1
     assert bench.detail("ignores").run.state == "running"
     bench.append("ignores-2", [10, 20], mqe=5.0)
-    assert not bench.finish("ignores-2", final_mqe=0.3).censored
+    assert not bench.finish("ignores-2", censored=False, final_mqe=0.3).censored
 
 
 def test_a_run_that_has_converged_is_finished(store: Store) -> None:
@@ -241,8 +382,9 @@ def test_a_censored_finish_is_a_finish(bench: Bench, mqe: float) -> None:
     assert bench.finish("a", censored=True, final_mqe=0.4) == first
     with pytest.raises(RunConflict, match=r"`final_mqe` must be 0\.4 as stored"):
         bench.finish("a", censored=True, final_mqe=0.3)
+    assert bench.finish("a", final_mqe=0.4) == first
     with pytest.raises(RunConflict, match="`censored` must be True as stored"):
-        bench.finish("a", final_mqe=0.4)
+        bench.finish("a", censored=False, final_mqe=0.4)
     with pytest.raises(RunConflict, match="takes no more"):
         bench.append("a", [30], mqe=mqe)
     with pytest.raises(RunConflict, match="nothing to overrule"):
