@@ -98,7 +98,15 @@ def test_the_walk_of_a_run_prints_what_is_shown(server: Server) -> None:
 def test_the_blocks_of_the_api_page(tmp_path: Path) -> None:
     bodies = [body for language, body in blocks(API) if language == "sh"]
     *asked, events = bodies
-    for route in ("/v1/decide/batch", "/checkpoints", "/finish", "/keep", "/stop", "/v1/runs?"):
+    for route in (
+        "/v1/decide/batch",
+        "/checkpoints",
+        "/finish",
+        "/about",
+        "/keep",
+        "/stop",
+        "/v1/runs?",
+    ):
         assert any(route in body for body in asked), route
     with Server(tmp_path) as server:
         for body in asked:
@@ -107,4 +115,4 @@ def test_the_blocks_of_the_api_page(tmp_path: Path) -> None:
         assert "/v1/events" in events
         stream = run(f"{events.rstrip()} --max-time 2 || test $? = 28", server)
     kinds = re.findall(r'^data: {"kind":"(\w+)"', stream, flags=re.MULTILINE)
-    assert kinds == ["created", "finished", "created", "keep", "stop"]
+    assert kinds == ["created", "finished", "about", "created", "keep", "stop"]
