@@ -33,14 +33,8 @@ from oracle.errors import (
     StoreUnavailable,
     must_be,
 )
-from oracle.server.http.wire import (
-    ModelsAnswer,
-    PopulationDetail,
-    ReplayAnswer,
-    RunDetail,
-    RunList,
-    RunSummary,
-)
+from oracle.server.http.wire import PopulationDetail, ReplayAnswer, RunDetail, RunList, RunSummary
+from oracle.server.http.wire_service import ModelsAnswer
 from oracle.types import About, Decision, Forecast, History, Policy, Reference
 
 M = TypeVar("M", bound=BaseModel)

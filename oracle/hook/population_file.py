@@ -220,15 +220,6 @@ class PopulationFile:
         return must_be("population", "a population file that answers", str(error), advice)
 
 
-def _upgrade(db: sqlite3.Connection) -> str:
-    """Give the statements that bring the runs of an older format into a table of this one."""
-    columns = ", ".join(row[1] for row in db.execute("PRAGMA table_info(run)"))
-    return (
-        "ALTER TABLE run RENAME TO older; DROP INDEX run_ended; DROP INDEX run_live;"
-        f"{_SCHEMA} INSERT INTO run ({columns}) SELECT {columns} FROM older; DROP TABLE older;"
-    )
-
-
 @contextmanager
 def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("BEGIN IMMEDIATE")
@@ -254,3 +245,12 @@ def _journal(db: sqlite3.Connection, timeout_s: float) -> None:
             time.sleep(0.005)
         else:
             return
+
+
+def _upgrade(db: sqlite3.Connection) -> str:
+    """Give the statements that bring the runs of an older format into a table of this one."""
+    columns = ", ".join(row[1] for row in db.execute("PRAGMA table_info(run)"))
+    return (
+        "ALTER TABLE run RENAME TO older; DROP INDEX run_ended; DROP INDEX run_live;"
+        f"{_SCHEMA} INSERT INTO run ({columns}) SELECT {columns} FROM older; DROP TABLE older;"
+    )

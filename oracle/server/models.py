@@ -24,7 +24,7 @@ from oracle.forecast.forecaster import Oracle
 from oracle.history.features import FEATURES, encode
 from oracle.model import artifact
 from oracle.server.http.telemetry import Telemetry
-from oracle.server.http.wire import (
+from oracle.server.http.wire_service import (
     ActiveModel,
     AvailableModel,
     ModelCard,

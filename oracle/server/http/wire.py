@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, model_validator
 
 from oracle.errors import must_be
 from oracle.types import (
@@ -27,7 +27,6 @@ from oracle.types.about import Setting
 
 State = Literal["running", "stopped", "finished"]
 Override = Literal["keep", "stop"]
-StoreState = Literal["ok", "not_writable", "unavailable"]
 EventKind = Literal["created", "checkpoint", "finished", "keep", "stop", "about", "deleted"]
 #: Text without control characters: PostgreSQL refuses NUL, and the others are nobody's name.
 PLAIN_PATTERN = r"^[^\x00-\x1f\x7f]*$"
@@ -349,65 +348,3 @@ class Event(Frozen):
 
     kind: EventKind
     run: RunSummary | dict[str, str | None]
-
-
-class ActiveModel(ModelInfo):
-    """The model that answers now."""
-
-    loaded_at: str
-
-
-class AvailableModel(ModelInfo):
-    """A model folder that could be activated."""
-
-    active: bool
-
-
-class ModelFailure(Frozen):
-    """A newly activated model that was refused; the one before goes on."""
-
-    message: str
-    since: str
-    next_try_at: str
-
-
-class ModelsAnswer(Frozen):
-    """The model in use and those that could be."""
-
-    active: ActiveModel | None
-    failure: ModelFailure | None
-    available: tuple[AvailableModel, ...]
-
-
-class ModelCard(Frozen):
-    """What the model in use is, what it was trained on and how well it did.
-
-    Attributes:
-        training: facts as its manifest has them, free form.
-        card: its card, Markdown.
-    """
-
-    model: ActiveModel
-    created: str
-    architecture: str
-    training: dict[str, JsonValue]
-    card: str
-
-
-class Health(Frozen):
-    """The process is alive."""
-
-    status: Literal["ok"] = "ok"
-
-
-class Readiness(Frozen):
-    """Whether this worker can do all of its work.
-
-    Attributes:
-        store: `not_writable` where it is read but the last write failed, and so did a trial.
-    """
-
-    ready: bool
-    model: ActiveModel | None
-    model_failure: ModelFailure | None
-    store: StoreState

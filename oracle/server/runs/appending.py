@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from sqlalchemy import Row
 
 from oracle.errors import InvalidHistory, RunConflict
-from oracle.history.features import far_enough
+from oracle.history.columns import far_enough
 from oracle.server.http.answers import invalid
 from oracle.server.http.wire import CheckpointsRequest
 from oracle.types import MAX_CHECKPOINTS, History, RunContext
@@ -203,3 +203,14 @@ def _history(row: Row[Any], context: RunContext, kept: Sequence[Checkpoint]) -> 
         )
     except ValidationError as error:
         raise invalid(error, History) from None
+
+
+def last_of(history: History) -> dict[str, Any]:
+    """Give the columns of a run that show its last checkpoint."""
+    return {
+        "n_checkpoints": len(history),
+        "epoch": history.epochs[-1],
+        "mqe": history.mqe[-1],
+        "topographic_error": history.topographic_error[-1],
+        "dead_neuron_ratio": history.dead_neuron_ratio[-1],
+    }

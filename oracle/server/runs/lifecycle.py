@@ -6,7 +6,6 @@ rests on and the event that tells of it are committed together, or not at all.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -27,8 +26,8 @@ from oracle.server.http.wire import (
     Override,
     RunSummary,
 )
-from oracle.server.runs import counts, decisions, outcomes, rewinds
-from oracle.server.runs.appending import Joined, check_fixed, join, rewound_to, unknown
+from oracle.server.runs import counts, decisions, outcomes, rewinds, sayings
+from oracle.server.runs.appending import Joined, check_fixed, join, last_of, rewound_to, unknown
 from oracle.server.runs.decisions import Found
 from oracle.server.runs.listing import history_of, run_of, summary_of
 from oracle.server.runs.populations import judge_controls
@@ -151,7 +150,7 @@ class Runs:
                 "population_size": piece.population_size,
                 "total_epochs": piece.total_epochs,
                 "context": piece.context.model_dump_json(exclude_none=True),
-                **_said(piece),
+                **sayings.columns_of(piece),
                 "state": "running",
                 "control": False,
                 "created_at": now,
@@ -196,7 +195,7 @@ class Runs:
                 "control": row.control or control,
                 "control_share": row.control_share or (policy.control if control else None),
                 "decided_override": row.override,
-                **_last_checkpoint(history),
+                **last_of(history),
                 **decisions.columns_of(decision),
             },
         ).one()
@@ -259,7 +258,7 @@ class Runs:
                 "told": told.model_dump_json() if told.censored or converged or left else None,
                 "ended_at": now,
                 "updated_at": now,
-                **(_last_checkpoint(history) if final is not None else {}),
+                **(last_of(history) if final is not None else {}),
             },
         ).one()
         counts.change(connection, row, after, now)
@@ -308,7 +307,7 @@ class Runs:
         return _tell(connection, self._say(connection, row, said), "about")
 
     def _say(self, connection: Connection, row: Row[Any], said: About) -> Row[Any]:
-        changed = {name: text for name, text in _said(said).items() if text != getattr(row, name)}
+        changed = sayings.changed(row, said)
         if not changed:
             return row
         return connection.execute(_UPDATE_RUN, {"of_run": row.id, **changed}).one()
@@ -354,17 +353,6 @@ def _tell(connection: Connection, row: Row[Any], kind: EventKind) -> RunSummary:
     return run
 
 
-def _said(said: About) -> dict[str, str | None]:
-    """Give what is told, as columns of a run."""
-    told = {
-        name: getattr(said, name) for name in About.model_fields if name in said.model_fields_set
-    }
-    return {
-        name: value if value is None or isinstance(value, str) else json.dumps(value)
-        for name, value in told.items()
-    }
-
-
 def _existing(connection: Connection, owner: str, run_id: str) -> Row[Any]:
     row = run_of(connection, owner, run_id)
     if row is None:
@@ -381,16 +369,6 @@ def _state(decision: Decision) -> str:
     if not decision.stop:
         return "running"
     return "finished" if decision.converged else "stopped"
-
-
-def _last_checkpoint(history: History) -> dict[str, Any]:
-    return {
-        "n_checkpoints": len(history),
-        "epoch": history.epochs[-1],
-        "mqe": history.mqe[-1],
-        "topographic_error": history.topographic_error[-1],
-        "dead_neuron_ratio": history.dead_neuron_ratio[-1],
-    }
 
 
 def _delete(connection: Connection, rows: Sequence[Any]) -> None:
