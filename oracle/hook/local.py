@@ -109,6 +109,7 @@ class LocalJudge:
         self._log = DecisionLog(log) if log is not None else None
         self._forecast: Forecast | None = None
         self._held = False
+        self._told = population.healed if population is not None else None
         self._converged_at: float | None = None
         # A file that hangs is left alone for a while, as a server is.
         self._circuit = circuit_of(f"population {population.path}") if population else None
@@ -215,6 +216,9 @@ class LocalJudge:
             self._problems.note_error("population", doing, error)
             return None
         self._circuit.succeeded()
+        if (word := self._population.healed) is not None and word != self._told:
+            self._told = word
+            self._problems.note("population_replaced", word)
         return result
 
 

@@ -293,6 +293,11 @@ class Population:
         found = wrong_stops(scores, table[:, 4] == 1.0, good)
         return replace(found, held=held, stops=stops)
 
+    @property
+    def healed(self) -> str | None:
+        """What to tell of a file that was removed or replaced; None where none was."""
+        return self._file.healed
+
     def close(self) -> None:
         """Close this process' connection; the next use opens it again."""
         self._file.close()

@@ -105,13 +105,21 @@ class PopulationFile:
 
     Safe for threads; each process, forked or spawned, gets a connection of its own.
 
+    A file that is removed or replaced while it is in use is noticed at the next use: what the one
+    before held is entered into the one that is there then, or into a new one.
+
     Attributes:
         openings: how often it was opened: what was read before another opening is out of date.
+        healed: what to tell of a file that was removed or replaced; None where none was.
     """
 
     def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
         self.path, self.timeout_s = path, timeout_s
         self.openings = 0
+        self.healed: str | None = None
+        self._mark: tuple[int, int] | None = None
+        self._log = path.with_name(f"{path.name}-wal")
+        self._log_mark: tuple[int, int] | None = None
         self.lock = UncutLock()
         self._connection: sqlite3.Connection | None = None
         renew_in_child(self)
@@ -153,19 +161,55 @@ class PopulationFile:
             yield db
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is not None:
-            return self._connection
+        before = self._connection
+        if before is not None:
+            if _mark(self.path) == self._mark:
+                return before
+            self._part_from_log()
         db = sqlite3.connect(
             self.path, timeout=self.timeout_s, isolation_level=None, check_same_thread=False
         )
         try:
             self._prepare(db)
+            if before is not None:
+                self._carry_over(before, db)
         except BaseException:
             db.close()
             raise
-        self._connection = db
+        self._connection, self._mark, self._log_mark = db, _mark(self.path), _mark(self._log)
         self.openings += 1
+        if before is not None:
+            before.close()
         return db
+
+    def _part_from_log(self) -> None:
+        """Remove the log of a file that is gone: SQLite would write it into the one there now."""
+        if self._log_mark is not None and _mark(self._log) == self._log_mark:
+            for end in ("-wal", "-shm"):
+                self.path.with_name(self.path.name + end).unlink(missing_ok=True)
+
+    def _carry_over(self, before: sqlite3.Connection, db: sqlite3.Connection) -> None:
+        """Enter the runs of a file that is gone from its place; those that are there stay."""
+        rows = before.execute("SELECT * FROM run ORDER BY ended")
+        names = [column[0] for column in rows.description]
+        ended, places = names.index("ended"), ", ".join("?" * len(names))
+        with _transaction(db):
+            clock = db.execute("SELECT n FROM clock").fetchone()[0]
+            n = 0
+            for row in rows.fetchall():
+                # As if it ended now: what others have read reaches up to the clock.
+                at = None if row[ended] is None else clock + 1
+                values = [*row[:ended], at, *row[ended + 1 :]]
+                new = db.execute(
+                    f"INSERT OR IGNORE INTO run ({', '.join(names)}) VALUES ({places})", values
+                ).rowcount
+                n += new
+                clock = at if new and at is not None else clock
+            db.execute("UPDATE clock SET n = ?", (clock,))
+        self.healed = (
+            f"the population file {self.path} was removed or replaced while its runs lived: "
+            f"{n} of them were entered into the one that is there now."
+        )
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         """Check that the file is ours, or make it so where it is empty."""
@@ -218,6 +262,15 @@ class PopulationFile:
         elif "not a database" in str(error):
             advice = f"{self.path} is no population file and was left as it is: name another file."
         return must_be("population", "a population file that answers", str(error), advice)
+
+
+def _mark(path: Path) -> tuple[int, int] | None:
+    """Tell one file of a name from another."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextmanager

@@ -400,6 +400,52 @@ def test_a_relative_name_in_a_folder_a_job_is_told(
     assert stray(folders[1] / "runs.db") is None
 
 
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_file_that_goes_while_runs_live_is_healed(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "runs.db"
+    workers = [Population(path) for _ in range(2)]
+    workers[0].start("a", "r1")
+    workers[0].end("a", outcome("r1"), progress=1.0, mqe_of_mean=2.0)
+    workers[1].start("a", "r2")
+    assert len(workers[0].reference("a").outcomes) == 1
+    path.unlink()
+    if how == "replaced":
+        other = Population(tmp_path / "other.db")
+        other.start("a", "r0")
+        other.end("a", outcome("r0"), progress=1.0, mqe_of_mean=2.0)
+        other.close()
+        (tmp_path / "other.db").rename(path)
+    assert workers[0].healed is None
+    workers[1].end("a", outcome("r2"), progress=1.0, mqe_of_mean=2.0)
+    workers[0].start("a", "r3")
+    workers[0].end("a", outcome("r3"), progress=1.0, mqe_of_mean=2.0)
+    expected = {"r1", "r2", "r3"} | ({"r0"} if how == "replaced" else set())
+    for worker in (*workers, Population(path)):
+        assert {o.run_id for o in worker.reference("a").outcomes} == expected
+        assert worker.tally("a").live == 0
+    for worker in workers:
+        assert worker.healed is not None
+        assert "removed or replaced" in worker.healed
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()
+
+
+def test_what_another_program_puts_in_its_place_is_told_and_left(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    population = Population(path)
+    population.start("a", "r1")
+    path.rename(tmp_path / "kept.db")
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE precious (x)")
+    db.close()
+    with pytest.raises(StoreUnavailable, match="another program's"):
+        population.start("a", "r2")
+    path.unlink()
+    population.start("a", "r2")
+    assert population.tally("a").live == 2
+
+
 def test_closing_is_not_the_end(shared: Population) -> None:
     shared.start("a", "r1")
     shared.close()
