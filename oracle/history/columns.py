@@ -46,6 +46,8 @@ _SIZES = (
     "total_updates",
     "batch_size",
 )
+#: Sizes of which no training saw one alone: where one is unknown, so is the other.
+TOLD_TOGETHER = (("map_rows", "map_cols"), ("n_samples", "n_features"))
 #: Neighbourhoods with an edge, as libraries call them.
 _COMPACT = ("bubble", "cutgauss", "cut_gaussian", "ep", "epanechnikov", "triangle")
 SCHEDULE_POINTS = 33
@@ -130,6 +132,10 @@ def columns_of(histories: Sequence[History]) -> Columns:
         )
         if (shape := context.geometry) is not None:
             geometry[i] = [np.nan if (v := getattr(shape, g)) is None else v for g in GEOMETRY]
+    for pair in TOLD_TOGETHER:
+        alone = np.isnan(size[pair[0]]) | np.isnan(size[pair[1]])
+        for s in pair:
+            size[s][alone] = np.nan
     return Columns(step, total, size, plan, kind, geometry, length)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from oracle.history.columns import Array, Columns
+from oracle.history.columns import TOLD_TOGETHER, Array, Columns
 
 Flags = npt.NDArray[np.bool_]
 
@@ -49,8 +49,8 @@ RATIOS = ("topographic_error", "dead_neuron_ratio")
 HIDDEN_OFTEN = 2.0
 _SIZES = {
     "scale": ("mqe_of_mean",),
-    "map": ("map_rows", "map_cols"),
-    "samples": ("n_samples", "n_features"),
+    "map": TOLD_TOGETHER[0],
+    "samples": TOLD_TOGETHER[1],
     "updates": ("total_updates",),
     "batch": ("batch_size",),
 }

@@ -38,4 +38,22 @@ CHECKS = (
         short=2_000,
         long=5_000,
     ),
+    Check(
+        "T22",
+        "fuzz.better:better_histories",
+        "histories of unseen tables made better, at every checkpoint or at the last, beside the "
+        "same ones as they are; runs",
+        "at most .3 % of those whose worse twin goes on are stopped",
+        short=45,
+        long=2_800,
+    ),
+    Check(
+        "T23",
+        "fuzz.nulls:null_inputs",
+        "good runs of unseen tables at every check, with each input that may be null left out: "
+        "throughout, at the last checkpoint, in the middle; runs",
+        "at most 2 % of the checks of any kind stop, or as many as with all told",
+        short=45,
+        long=2_800,
+    ),
 )

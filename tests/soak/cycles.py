@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -14,6 +17,7 @@ from serving import HISTORY, body, checkpoint
 #: Cycles until caches are full and the allocator has what it needs.
 WARM = 10
 MEMORY_BYTES = 10e6
+SETTLE_S = 2.0
 
 
 def cycles(folder: Path, n: int) -> Result:
@@ -21,6 +25,7 @@ def cycles(folder: Path, n: int) -> Result:
     result = Result()
     process = psutil.Process()
     first: tuple[int, int, int] | None = None
+    before: dict[str, str] = {}
     for cycle in range(WARM + n):
         with App(folder) as app:
             found = app.run(app.call("POST", "/v1/decide", body(HISTORY)))
@@ -31,12 +36,18 @@ def cycles(folder: Path, n: int) -> Result:
             assert appended.status == 201
         del app, found, appended
         gc.collect()
-        now = process.num_fds(), threading.active_count(), process.memory_info().rss
         if cycle < WARM:
-            first = now
+            before = _open_files()
+            first = len(before), threading.active_count(), process.memory_info().rss
             continue
         assert first is not None
-        result.check(now[0] <= first[0], f"cycle {cycle}: {now[0]} descriptors, were {first[0]}")
+        _settle(first)
+        opened = _open_files()
+        now = len(opened), threading.active_count(), process.memory_info().rss
+        new = sorted((Counter(opened.values()) - Counter(before.values())).elements())
+        result.check(
+            now[0] <= first[0], f"cycle {cycle}: {now[0]} descriptors, were {first[0]}, new {new}"
+        )
         result.check(now[1] <= first[1], f"cycle {cycle}: {now[1]} threads, were {first[1]}")
     assert first is not None
     grown = now[2] - first[2]
@@ -47,3 +58,21 @@ def cycles(folder: Path, n: int) -> Result:
         "memory": f"{grown / 1e6:+.1f} MB",
     }
     return result
+
+
+def _settle(first: tuple[int, int, int]) -> None:
+    """Wait a moment for threads that end after their loop: what is left behind stays."""
+    until = time.monotonic() + SETTLE_S
+    while time.monotonic() < until:
+        if len(_open_files()) <= first[0] and threading.active_count() <= first[1]:
+            return
+        time.sleep(0.01)
+
+
+def _open_files() -> dict[str, str]:
+    """Descriptor -> what it is of."""
+    found = {}
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the one that lists them
+            found[entry.name] = str(entry.readlink())
+    return found

@@ -57,6 +57,10 @@ def carried(values: list[float | None]) -> list[float]:
 def row(h: History, t: int) -> dict[str, float]:
     """Every feature of row `t`, missing = NaN: 0 is the plan, `t` the t-th checkpoint."""
     c, out = h.context, {}
+    if c.n_samples is None or c.n_features is None:  # of either alone nothing is learned
+        c = c.model_copy(update={"n_samples": None, "n_features": None})
+    if c.map_rows is None or c.map_cols is None:
+        c = c.model_copy(update={"map_rows": None, "map_cols": None})
     scale = known(c.mqe_of_mean)
     unit = scale if scale == scale else max([*h.mqe, np.nan][0], 1e-300)
     levels = {
