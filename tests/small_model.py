@@ -20,7 +20,7 @@ from oracle.model.artifact import (
     write_artifact,
 )
 from oracle.model.manifest import Golden, Manifest, Scaling
-from oracle.model.network import Ensemble, Network, graph_of
+from oracle.model.network import Ensemble, Network, Trunk, graph_of
 from oracle.model.onnx_file import write_onnx
 from oracle.model.recurrent import Recurrent
 from oracle.model.runtime import Session
@@ -48,13 +48,15 @@ def write_stand_in(
     replace: bool = False,
     networks: int = 1,
     bidirectional: bool = False,
+    trunk: Trunk | None = None,
 ) -> Artifact:
     """Write one; equal calls write equal bytes, `seed` and `name` make others.
 
     Its golden answers are ONNX Runtime's own.
     """
     width = len(FEATURES)
-    network = Network(trunk=Recurrent(units=(6, 5), bidirectional=bidirectional), dense=(4,))
+    trunk = trunk or Recurrent(units=(6, 5), bidirectional=bidirectional)
+    network = Network(trunk=trunk, dense=(4,))
     ensemble = Ensemble(n_features=width, n_targets=OUTPUTS, networks=(network,) * networks)
     layers = random_layers(ensemble, seed)
     rng = np.random.default_rng(seed)

@@ -147,7 +147,18 @@ class Oracle:
         Raises:
             InvalidHistory: no checkpoint yet, and `context.mqe_of_mean` is unknown.
         """
-        return explanation_of(self.forecast_many, history)
+        found = explanation_of(self.forecast_many, history)
+        return found.model_copy(update={"attention": self._attention(history)})
+
+    @uncut()
+    def _attention(self, history: History) -> tuple[tuple[float | None, float], ...]:
+        """Give (epoch, weight) of each row that the networks looked at, the plan's first."""
+        if not self._session.attends:
+            return ()
+        seen = self._see([history])
+        lengths = seen.columns.length.astype(np.int32)
+        weights = self._session.attention(self._scaling.apply(seen.rows), lengths)[0]
+        return tuple(zip((None, *thin(history).epochs), weights.tolist(), strict=False))
 
     def _see(self, histories: Sequence[History]) -> _Seen:
         for history in histories:

@@ -11,18 +11,29 @@ its Keras layers in `oracle.training.architectures`; nothing else knows one kind
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
+from oracle.model.attention import Attention
 from oracle.model.graph import Graph, Value
 from oracle.model.recurrent import Float32, Recurrent, Shape, Units
-from oracle.types import HEAD_LEVELS, TARGETS, Frozen
+from oracle.types import HEAD_LEVELS, TARGETS, UNION_TAG, Frozen
+
+
+def _kind(given: Any) -> str:
+    kind = given.get("kind") if isinstance(given, dict) else getattr(given, "kind", None)
+    return UNION_TAG + ("attention" if kind == "attention" else "recurrent")
+
 
 #: What reads the sequence; `kind` tells one from another.
-Trunk = Recurrent
+Trunk = Annotated[
+    Annotated[Recurrent, Tag(UNION_TAG + "recurrent")]
+    | Annotated[Attention, Tag(UNION_TAG + "attention")],
+    Discriminator(_kind),
+]
 
 #: Layer -> its arrays, as Keras keeps them.
 Layers = Mapping[str, Sequence[Float32]]
@@ -67,6 +78,11 @@ class Ensemble(Frozen):
     n_levels: Annotated[int, Field(strict=True, ge=1, le=99)] = len(HEAD_LEVELS)
     networks: tuple[Network, ...] = Field(min_length=1, max_length=32)
 
+    @property
+    def attends(self) -> bool:
+        """Whether it tells which rows it looked at: all of its networks do."""
+        return all(isinstance(network.trunk, Attention) for network in self.networks)
+
     def layers(self) -> list[dict[str, tuple[Shape, ...]]]:
         """For each network: layer -> shapes of its arrays, in the order of the weights."""
         n_outputs = self.n_targets * self.n_levels
@@ -75,6 +91,8 @@ class Ensemble(Frozen):
 
 def graph_of(ensemble: Ensemble, weights: Sequence[Layers]) -> Graph:
     """Make the graph: sequence [batch, time, feature] and length [batch] -> quantiles.
+
+    Networks that attend tell "attention" [batch, time], too: what the last real step weighs each.
 
     Args:
         ensemble: shape of the networks.
@@ -99,6 +117,10 @@ def graph_of(ensemble: Ensemble, weights: Sequence[Layers]) -> Graph:
         answers.append(_head(graph, ensemble, prefix, x))
     # Mean of one is a copy: the same graph shape for any number of networks.
     graph.add("Mean", tuple(answers), "quantiles")
+    if ensemble.attends:
+        each = tuple(f"s{i}_attention" for i in range(len(weights)))
+        graph.add("Mean", each, "attention")
+        graph.outputs["attention"] = Value("float32", ("batch", "time"))
     return graph
 
 

@@ -59,6 +59,19 @@ class Session:
         answers = self._session.run(["quantiles"], {"sequence": sequence, "length": length})
         return np.asarray(answers[0])
 
+    @property
+    def attends(self) -> bool:
+        """Whether its networks tell which rows they looked at."""
+        return any(output.name == "attention" for output in self._session.get_outputs())
+
+    def attention(self, sequence: Float32, length: npt.NDArray[np.int32]) -> Float32:
+        """Tell what the last real step weighs each step by, [batch, time]; see `attends`.
+
+        Args: as `run`.
+        """
+        inputs = {"sequence": sequence, "length": length}
+        return np.asarray(self._session.run(["attention"], inputs)[0])
+
     def run_many(self, sequences: Sequence[Float32]) -> Float32:
         """Forecast from sequences of any lengths, similar lengths together.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,13 @@ from oracle.pictures.style import DPI, FAINT, GOOD, INK, MUTED, OURS, STYLE
 from oracle.types import Explanation
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 #: Height of a row and of what stands around them, inches.
 ROW, AROUND = 0.3, 1.3
+#: Height of what a network looked at, inches; labels of its rows, at most.
+LOOKS, LABELS = 1.6, 12
 
 
 def draw(explanation: Explanation) -> Figure:
@@ -33,7 +37,13 @@ def draw(explanation: Explanation) -> Figure:
     rows = [*plan, *(part for part in explanation.parts if part.epochs is not None)]
     with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
         figure = figure_of(9.6, AROUND + ROW * max(1, len(rows)))
-        axes = figure.subplots()
+        if explanation.attention:
+            ratios = (max(1, len(rows)) * ROW, LOOKS)
+            figure.set_size_inches(9.6, AROUND + sum(ratios) + 0.6)
+            axes, looks = figure.subplots(2, 1, height_ratios=ratios)
+            _looks(looks, explanation.attention)
+        else:
+            axes = figure.subplots()
         axes.axvspan(low, high, color=OURS, alpha=0.12, linewidth=0)
         axes.axvspan(inner_low, inner_high, color=OURS, alpha=0.18, linewidth=0)
         axes.axvline(middle, color=OURS, linestyle=(0, (4, 3)), linewidth=1.4)
@@ -61,6 +71,17 @@ def draw(explanation: Explanation) -> Figure:
             color=MUTED,
         )
     return figure
+
+
+def _looks(axes: Axes, attention: Sequence[tuple[float | None, float]]) -> None:
+    """Draw what the network looked at, a bar a row that it saw."""
+    axes.bar(range(len(attention)), [weight for _, weight in attention], color=OURS, width=0.8)
+    step = -(-len(attention) // LABELS)
+    labels = ["plan" if epoch is None else f"{epoch:g}" for epoch, _ in attention]
+    axes.set_xticks(range(0, len(labels), step), labels[::step])
+    axes.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
+    axes.grid(axis="x", visible=False)
+    axes.set(xlabel="epoch", title="What the network looked at")
 
 
 def save(explanation: Explanation, path: str | Path) -> None:

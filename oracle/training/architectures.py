@@ -21,6 +21,7 @@ import keras
 from keras import ops
 
 from oracle.errors import must_be
+from oracle.model.attention import EPSILON, FAR, WIDER, Attention
 from oracle.model.network import Network
 from oracle.model.recurrent import Recurrent
 from oracle.training.losses import QuantileHead
@@ -43,7 +44,8 @@ class Architecture:
 
 
 #: name -> architecture. The first three are the published ones; `wide` is for large datasets;
-#: `rnn`, `gru` and `lstm` differ in nothing but their cell, so that cells can be compared.
+#: `rnn`, `gru` and `lstm` differ in nothing but their cell, so that cells can be compared;
+#: `attention` tells which checkpoints it looked at.
 ARCHITECTURES: dict[str, Architecture] = {
     "standard": Architecture(
         Network(trunk=Recurrent(units=(128, 64, 32)), dense=(32, 16)), (0.3, 0.3, 0.2), (0.2, 0.0)
@@ -60,6 +62,9 @@ ARCHITECTURES: dict[str, Architecture] = {
     "rnn": Architecture(Network(trunk=Recurrent(kind="rnn", units=(64,)), dense=(32,))),
     "gru": Architecture(Network(trunk=Recurrent(kind="gru", units=(64,)), dense=(32,))),
     "lstm": Architecture(Network(trunk=Recurrent(kind="lstm", units=(64,)), dense=(32,))),
+    "attention": Architecture(
+        Network(trunk=Attention(kind="attention", units=64), dense=(64,)), (0.1, 0.1), (0.0,)
+    ),
 }
 
 #: Keras' layer of each kind of recurrent trunk.
@@ -119,7 +124,8 @@ def build(
     sequence = keras.Input((None, n_features), name="sequence")
     length = keras.Input((), dtype="int32", name="length")
     rates = tuple(rate * dropout for rate in spec.trunk_dropout)
-    x = _recurrent(network.trunk, sequence, length, rates, per_step)
+    read = _attention if isinstance(network.trunk, Attention) else _recurrent
+    x = read(network.trunk, sequence, length, rates, per_step)
     dense = zip(network.dense, chain(spec.dense_dropout, repeat(0.0)), strict=False)
     for i, (units, rate) in enumerate(dense, 1):
         x = keras.layers.Dense(units, activation="relu", name=f"dense_{i}")(x)
@@ -127,6 +133,28 @@ def build(
     x = keras.layers.Dense(n_targets * n_levels, name="output")(x)
     x = QuantileHead(n_targets, n_levels, name="quantiles")(x)
     return keras.Model({"sequence": sequence, "length": length}, x)
+
+
+def _attention(
+    trunk: Attention, x: Any, length: Any, rates: tuple[float, ...], per_step: bool
+) -> Any:
+    """[batch, time, in] -> [batch, unit] at the last real step, or [batch, time, unit]."""
+
+    def norm(x: Any, name: str) -> Any:
+        return keras.layers.LayerNormalization(epsilon=EPSILON, name=name)(x)
+
+    x = keras.layers.Dense(trunk.units, name="attention_in")(x)
+    blocks = zip(range(1, trunk.blocks + 1), chain(rates, repeat(0.0)), strict=False)
+    for i, rate in blocks:
+        seen = CausalAttention(trunk.heads, name=f"attention_{i}")(norm(x, f"attention_norm_{i}"))
+        x = keras.layers.Add(name=f"attended_{i}")([x, seen])
+        hidden = norm(x, f"hidden_norm_{i}")
+        wide = keras.layers.Dense(WIDER * trunk.units, activation="relu", name=f"hidden_in_{i}")
+        hidden = keras.layers.Dense(trunk.units, name=f"hidden_out_{i}")(wide(hidden))
+        hidden = _dropout(hidden, rate, f"attention_dropout_{i}")
+        x = keras.layers.Add(name=f"block_{i}")([x, hidden])
+    x = norm(x, "attention_norm")
+    return x if per_step else LastStep(name="last")([x, length])
 
 
 def _recurrent(
@@ -160,6 +188,53 @@ def _layer(trunk: Recurrent, x: Any, length: Any, units: int, i: int, last: bool
 
 def _dropout(x: Any, rate: float, name: str) -> Any:
     return keras.layers.Dropout(rate, name=name)(x) if rate > 0 else x
+
+
+@keras.saving.register_keras_serializable(package="oracle")
+class CausalAttention(keras.layers.Layer):  # type: ignore[misc]
+    """Each row reads itself and those before it: [batch, time, unit] -> the same.
+
+    Args:
+        heads: that share the units.
+    """
+
+    def __init__(self, heads: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.heads = heads
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the kernels of query, key, value and what is read, and a bias."""
+        units = input_shape[-1]
+        for part in ("query", "key", "value", "out"):
+            setattr(self, part, self.add_weight(shape=(units, units), name=part))
+        self.bias = self.add_weight(shape=(units,), initializer="zeros", name="bias")
+
+    def call(self, x: Any) -> Any:
+        """Read, by the softmax of the scores of the rows that were seen by then."""
+        units = x.shape[-1]
+        size, time = units // self.heads, ops.shape(x)[1]
+
+        def split(kernel: Any) -> Any:  # [batch, head, time, size]
+            rows = ops.reshape(ops.matmul(x, kernel), (-1, time, self.heads, size))
+            return ops.transpose(rows, (0, 2, 1, 3))
+
+        query, key, value = (split(kernel) for kernel in (self.query, self.key, self.value))
+        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) / size**0.5
+        at = ops.arange(time)
+        scores = scores + FAR * ops.cast(at[None, :] > at[:, None], scores.dtype)
+        # Keras' own softmax warns of the first row, which has nothing but itself to read.
+        shares = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True))
+        shares = shares / ops.sum(shares, axis=-1, keepdims=True)
+        read = ops.transpose(ops.matmul(shares, value), (0, 2, 1, 3))
+        return ops.matmul(ops.reshape(read, (-1, time, units)), self.out) + self.bias
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> Any:
+        """The shape of the sequence is kept."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """What it takes to make it again."""
+        return {**super().get_config(), "heads": self.heads}
 
 
 @keras.saving.register_keras_serializable(package="oracle")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oracle.types.fields import LEVELS, Finite, Frozen, NonNegative, RunId
+from oracle.types.fields import LEVELS, Finite, Frozen, NonNegative, Ratio, RunId
 from oracle.types.forecast import ModelInfo, Scale
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+#: Rows that are named of those that a network looked at.
+MOST_LOOKS = 5
 
 
 class Contribution(Frozen):
@@ -42,6 +45,8 @@ class Explanation(Frozen):
         levels: of all quantiles here.
         quality: the quality score that was forecast, at each level.
         parts: of the plan, then stretches of checkpoints in their order.
+        attention: (epoch, weight) of each row that a network with attention looked at from the
+            last one, the plan's first (None); empty for networks without.
     """
 
     run_id: RunId | None = None
@@ -51,6 +56,7 @@ class Explanation(Frozen):
     levels: tuple[float, ...] = LEVELS
     quality: tuple[Finite, ...]
     parts: tuple[Contribution, ...]
+    attention: tuple[tuple[NonNegative | None, Ratio], ...] = ()
 
     @property
     def by_weight(self) -> tuple[Contribution, ...]:
@@ -72,6 +78,10 @@ class Explanation(Frozen):
             )
         if not self.parts:
             lines.append("  nothing could be hidden: it rests on one thing alone")
+        if self.attention:
+            most = sorted(self.attention, key=lambda look: -look[1])[:MOST_LOOKS]
+            looks = (f"{'the plan' if at is None else f'epoch {at:g}'} {w:.0%}" for at, w in most)
+            lines.append(f"The network looked most at {', '.join(looks)}.")
         return "\n".join(lines)
 
     def plot(self) -> Figure:

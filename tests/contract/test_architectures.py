@@ -141,6 +141,21 @@ def test_what_is_served_agrees_with_keras(name: str, networks: int) -> None:
     agrees((name,) * networks, LONGEST)
 
 
+def test_attention_tells_what_it_looked_at() -> None:
+    ensemble = ensemble_of("attention", "attention")
+    session = session_of([trained("attention", seed) for seed in (0, 1)], ensemble)
+    assert session.attends
+    sequence, length = ragged(5, 12)
+    weights = session.attention(sequence, length)
+    assert weights.shape == (5, 12)
+    assert (weights >= 0).all()
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=PARITY)
+    for row, n in zip(weights, length, strict=True):
+        assert (row[n:] == 0).all()  # padding is later than all
+        assert (row[:n] > 0).all()
+    assert not session_of([trained("lite")], ensemble_of("lite")).attends
+
+
 def test_networks_of_several_shapes_are_served_together() -> None:
     agrees(tuple(ARCHITECTURES), 20)
 
@@ -215,7 +230,8 @@ def test_the_loss_is_the_pinball_loss() -> None:
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["lite", "bidirectional"])  # one of each kind: tracing costs
+# one of each kind: tracing costs
+@pytest.mark.parametrize("name", ["lite", "bidirectional", "attention"])
 def test_training_survives_unknown_outcomes(name: str) -> None:
     keras.utils.set_random_seed(0)
     per_step = name in CAUSAL

@@ -12,9 +12,16 @@ import pytest
 from made_runs import SCALE, forecast_of, make_runs
 
 from oracle.errors import InvalidHistory
+from oracle.forecast.calibration import DRAWS, KNOTS, Calibration
 from oracle.forecast.explanation import STRETCHES, explanation_of
 from oracle.forecast.forecaster import Oracle
+from oracle.forecast.knowledge import KNOWLEDGE
+from oracle.forecast.score_calibration import QualityCalibration
+from oracle.history.features import OUTPUTS
+from oracle.model.attention import Attention
+from oracle.training.support_fit import fit_support
 from oracle.types import (
+    TARGETS,
     Explanation,
     Forecast,
     History,
@@ -139,6 +146,32 @@ def test_the_oracle_and_its_forecast_explain_alike(tmp_path: Path) -> None:
     )
     with pytest.raises(InvalidHistory, match="the one that made the forecast"):
         other.explain(seen, oracle)
+
+
+def test_a_network_that_attends_tells_what_it_looked_at(
+    write_stand_in: Any, tmp_path: Path
+) -> None:
+    trunk = Attention(kind="attention", units=8, heads=2, blocks=1)
+    oracle = Oracle(write_stand_in(tmp_path / "attends", trunk=trunk, calibration=plain()))
+    seen = history(3)
+    looked = oracle.explain(seen).attention
+    assert [epoch for epoch, _ in looked] == [None, 10.0, 20.0, 30.0]
+    assert sum(weight for _, weight in looked) == pytest.approx(1.0, abs=1e-5)
+    assert "The network looked most at" in str(oracle.explain(seen))
+    figure: Any = oracle.explain(seen).plot()
+    assert [axes.get_title("left") for axes in figure.get_axes()][1] == "What the network looked at"
+    assert Oracle.load().explain(seen).attention == ()
+
+
+def plain() -> dict[str, Any]:
+    """A calibration that corrects nothing."""
+    offsets = np.zeros((len(KNOWLEDGE), OUTPUTS, len(KNOTS)))
+    ranks = np.random.default_rng(0).uniform(size=(DRAWS, len(TARGETS)))
+    return {
+        "calibration": Calibration(offsets, ranks).to_json(),
+        "quality": QualityCalibration(offsets[:, 0]).to_json(),
+        "support": fit_support(make_runs(40, "seen", seed=9), make_runs(40, "held", seed=8)),
+    }
 
 
 def test_it_is_drawn_a_row_a_part() -> None:
