@@ -29,7 +29,7 @@ def train(
     ] = None,
     architecture: Annotated[
         str | None,
-        typer.Option(help="standard, bidirectional, lite, wide, rnn, gru or lstm."),
+        typer.Option(help="standard, bidirectional, lite, wide, rnn, gru, lstm or attention."),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="At most (default: 100; 15 with --from).")
