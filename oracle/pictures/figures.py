@@ -208,7 +208,12 @@ def error_by_checkpoints(
                 x, y = zip(*points, strict=True)
                 left.plot(x, y, color=color, marker="o", markersize=4)
                 left.annotate(
-                    label, (x[0], y[0]), xytext=(6, 4), textcoords="offset points", color=color
+                    label,
+                    (x[-1], y[-1]),
+                    xytext=(0, -16),
+                    textcoords="offset points",
+                    ha="right" if x[-1] > 10 else "left",
+                    color=color,
                 )
         left.axhline(within, color=GOOD, linewidth=1.0, linestyle=(0, (4, 3)))
         left.axhline(0, color=MUTED, linewidth=0.9)
