@@ -124,8 +124,10 @@ def build(
     sequence = keras.Input((None, n_features), name="sequence")
     length = keras.Input((), dtype="int32", name="length")
     rates = tuple(rate * dropout for rate in spec.trunk_dropout)
-    read = _attention if isinstance(network.trunk, Attention) else _recurrent
-    x = read(network.trunk, sequence, length, rates, per_step)
+    if isinstance(network.trunk, Attention):
+        x = _attention(network.trunk, sequence, length, rates, per_step)
+    else:
+        x = _recurrent(network.trunk, sequence, length, rates, per_step)
     dense = zip(network.dense, chain(spec.dense_dropout, repeat(0.0)), strict=False)
     for i, (units, rate) in enumerate(dense, 1):
         x = keras.layers.Dense(units, activation="relu", name=f"dense_{i}")(x)
