@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.aims import aims, foreign_table
+from bench.aims import FOREIGN, aims, foreign_table
 from bench.floor import floor
 from bench.told_less import (
     measure_others,
@@ -303,7 +303,9 @@ def main() -> None:
         foreign = oracle("evaluate", *with_model, "--dataset", str(unseen), *extra)
         forget(unseen)
     others = {
-        name: oracle("evaluate", *with_model, "--dataset", str(path), *extra)
+        name: oracle(
+            "evaluate", *with_model, "--dataset", str(path), *(extra if name in FOREIGN else ())
+        )
         for name, path in recorded.items()
     }
     told_less = {} if options.quick else measure_told_less(oracle, with_model, test, extra)
