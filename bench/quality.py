@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import readme
 from bench.aims import FOREIGN, aims, foreign_table
 from bench.floor import floor
 from bench.told_less import (
@@ -345,6 +346,8 @@ def main() -> None:
     less = told_less | others_less
     text = page(model, measured, luck, foreign, others, replayed, dense, less, searches)
     (out / "quality.md").write_text(text)
+    if out == readme.KEPT.parent and not options.quick:
+        readme.write()
     print(f"wrote {out / 'quality.md'}")
 
 

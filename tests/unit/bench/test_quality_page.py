@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench import quality
+from bench import quality, readme
 from bench.aims import ERRORS, FOREIGN, aims
 from oracle.forecast.forecaster import Oracle
 
@@ -152,6 +152,12 @@ def test_the_page_names_aims_commands_and_how_to_add_others() -> None:
     for name in FOREIGN:
         assert f"| error on {name}'s runs, 50% seen, at most |" in page
         assert f"| {name} | {found['runs']} of {found['tables']} tables |" in page
+
+
+def test_the_readme_shows_what_was_measured() -> None:
+    text = readme.README.read_text()
+    assert readme.with_figures(text) == text, "run `make quality`, or `python -m bench.readme`"
+    assert readme.with_figures(text.replace("| **oracle** | .", "| **oracle** | 9.")) == text
 
 
 @pytest.mark.parametrize(
