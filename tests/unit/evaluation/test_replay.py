@@ -272,3 +272,11 @@ def test_rivals_play_by_the_same_rules() -> None:
                 assert found["saved"].value <= bound / population.n_runs + 1e-9
     median = curve(tallies, "Optuna Median")[0][1]
     assert median["saved"].value > 0.1
+
+
+def test_what_is_undefined_is_no_good_last_value() -> None:
+    history = RUNS[0].history
+    hidden = history.model_copy(update={"topographic_error": (None,) * len(history)})
+    found = record([RUNS[0].model_copy(update={"history": hidden}), *RUNS[1:4]], None, (0.5,))
+    assert np.isinf(found.last[0, 0])
+    assert np.isfinite(found.last[0, 1:]).all()
