@@ -26,8 +26,8 @@ def train(start_radius):
         "radius": (start_radius * 0.1**progress).tolist(),
     }
     context = context_of(
-        weights, data, topology="rectangular", initialization="random", batch_size=1,
-        total_updates=epochs * len(data), schedule=schedule,
+        weights, data, topology="rectangular", neighborhood="gaussian", initialization="random",
+        batch_size=1, total_updates=epochs * len(data), schedule=schedule,
     )  # fmt: skip
     with watch(total_epochs=epochs, context=context, policy=policy) as run:
         for epoch in range(1, epochs + 1):

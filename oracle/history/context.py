@@ -43,6 +43,7 @@ def context_of(
     ignore_mask: Any = None,
     topology: str | None = None,
     toroidal: bool | None = None,
+    neighborhood: str | None = None,
     schedule: Schedule | dict[str, Any] | None = None,
     total_updates: int | None = None,
     batch_size: float | None = None,
@@ -62,7 +63,8 @@ def context_of(
             of their own, or know their number.
         initialization: how the weights began, e.g. random, sample, pca; few libraries keep it.
         ignore_mask: [sample, feature], True where the map ignores an entry (NexusSOM).
-        topology, toroidal, schedule, total_updates, batch_size: what the caller knows better.
+        topology, toroidal, neighborhood, schedule, total_updates, batch_size: what the caller
+            knows better.
         training: what the library's own training method will be told besides, by its names.
     """
     found: dict[str, Any] = {}
@@ -86,6 +88,7 @@ def context_of(
         "initialization": initialization,
         "topology": topology,
         "toroidal": toroidal,
+        "neighborhood": neighborhood,
         "schedule": schedule,
         "total_updates": total_updates,
         "batch_size": batch_size,

@@ -94,10 +94,13 @@ def config_of(architecture: str, series: str, kind: str, seed: int) -> Config:
     """The file that one training amounts to.
 
     Raises:
-        InvalidSeries: an unknown series.
+        InvalidSeries: an unknown series, or an architecture whose inputs cannot be corrected.
     """
     if series not in SERIES:
         raise InvalidSeries(must_be("series", f"one of {', '.join(SERIES)}", series))
+    if architecture == "numpy":
+        rule = "left out with model.architecture: numpy"
+        raise InvalidSeries(must_be("training.correction", rule, kind))
     correction = None if kind == "none" else {"kind": kind}
     return Config.model_validate(
         {
