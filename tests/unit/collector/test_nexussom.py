@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from stand_in import StandIn
 
+from oracle.errors import OracleWarning
 from oracle.hook import Population, policy_for
 from oracle.hook.local import LocalJudge
 from oracle.integrations.nexussom import EarlyStop, decay, early_stop, iterations, planned, updates
@@ -196,8 +197,11 @@ def test_broken_checkpoints_stop_nothing() -> None:
 
 
 def test_parameters_that_say_nothing_still_watch() -> None:
-    with pytest.warns(UserWarning, match="the map could not be read"):
+    with pytest.warns(OracleWarning) as told:
         stop = early_stop({}, np.eye(10, 3), model=StandIn())
+    words = " ".join(str(one.message) for one in told)
+    assert "the map could not be read" in words
+    assert "the context lacks `schedule`" in words
     assert stop([{"iteration": 0, "mqe": 1.0, "topographic_error": 0.1, "dead_neuron_ratio": 0.2}])
 
 

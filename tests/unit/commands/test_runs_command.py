@@ -22,7 +22,11 @@ def file(tmp_path: Path) -> Path:
             about=About(name="lr=0.1", config={"lr": 0.1}, tags=("a",)),
             policy=Policy(name="population"),
         )
-        shared.end(name, Outcome(run_id=f"r{n}", final_mqe=0.5 + n, censored=n == 1), progress=0.5)
+        shared.end(
+            name,
+            Outcome(run_id=f"r{n}", final_mqe=0.5 + n, censored=n == 1),
+            progress=0.5 if n == 1 else 1.0,
+        )
     shared.close()
     return tmp_path / "runs.db"
 

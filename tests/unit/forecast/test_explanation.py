@@ -17,7 +17,7 @@ from oracle.forecast.explanation import STRETCHES, explanation_of
 from oracle.forecast.forecaster import Oracle
 from oracle.forecast.knowledge import KNOWLEDGE
 from oracle.forecast.score_calibration import QualityCalibration
-from oracle.history.features import OUTPUTS
+from oracle.history.targets import OUTPUTS
 from oracle.model.attention import Attention
 from oracle.training.support_fit import fit_support
 from oracle.types import (
