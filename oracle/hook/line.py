@@ -37,6 +37,11 @@ class Line:
             self.http.close()
         self._let_go()
 
+    def __del__(self) -> None:
+        """A run that nobody ends leaves no socket open until the collector finds its pieces."""
+        with suppress(Exception):
+            self.close()
+
     @property
     def is_open(self) -> bool:
         """Whether it serves another request."""
