@@ -127,7 +127,9 @@ def sizes_far_outside(raw: Raw, rng: Rng) -> None:
         context["n_features"] = float(rng.integers(2000, 8000))
     if which in (2, 3):
         context["total_updates"] = float(10 ** rng.uniform(11, 14))
-        context.setdefault("n_samples", 500.0)  # without any size, no budget is too large
+        # Without the table's sizes, which count together or not at all, no budget is too large.
+        if context.get("n_samples") is None or context.get("n_features") is None:
+            context["n_samples"], context["n_features"] = 500.0, 10.0
 
 
 TAUGHT: tuple[Kind, ...] = (
