@@ -74,18 +74,17 @@ def predict(
         "--radius": radius,
     }
     given = [option for option, value in told_plan.items() if value is not None]
-    if history is None and table is None:
+    if history is not None:
+        if table is not None or given:
+            option = "--table" if table is not None else given[0]
+            advice = "It is a member of the history."
+            raise OracleError(must_be(option, "left out beside a history", str(history), advice))
+        seen = read(history)
+    elif table is None:
         got = given[0] if given else None
         advice = "Name the file of a history, or the samples by --table and the plan beside it."
         raise OracleError(must_be("HISTORY", "given: there is nothing to go by", got, advice))
-    if history is not None and (table is not None or given):
-        option = "--table" if table is not None else given[0]
-        advice = "It is a member of the history."
-        raise OracleError(must_be(option, "left out beside a history", str(history), advice))
-    if history is not None:
-        seen = read(history)
     else:
-        assert table is not None  # noqa: S101 (refused above)
         from oracle.commands.plan import plan_of
         from oracle.history.sample_table import read_table
 

@@ -151,8 +151,8 @@ class CheckpointSets:
 
 def _seen(history: History, check: float, shares: tuple[float, ...] | None) -> History:
     """The run at a check, as one sees it who measures at these shares of the budget."""
-    upto = history.at(0.0) if (found := history.until(check)) is None else found
-    assert upto is not None  # noqa: S101 (a plan with its scale is forecastable)
+    found = history.until(check)
+    upto = history.prefix(0) if found is None else found  # before its first checkpoint: the plan
     if shares is None or not len(upto):
         return upto
     total = history.total_epochs or 1.0

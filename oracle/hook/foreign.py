@@ -34,10 +34,12 @@ def check_forecast(forecast: Forecast) -> None:
         if len(quality.values) != len(levels):
             rule = f"{len(levels)} values"
             raise InvalidHistory(must_be("forecast.quality", rule, quality.values))
-    for name in METRICS if forecast.curve is not None else ():
-        rows = getattr(forecast.curve, name)
-        shape = [len(row) for row in rows]
-        if shape != [len(levels)] * len(forecast.curve.of_the_rest):  # type: ignore[union-attr]
+    curve = forecast.curve
+    if curve is None:
+        return
+    for name in METRICS:
+        shape = [len(row) for row in getattr(curve, name)]
+        if shape != [len(levels)] * len(curve.of_the_rest):
             rule = f"{len(levels)} values at each share of the rest"
             raise InvalidHistory(must_be(f"forecast.curve.{name}", rule, shape))
 

@@ -50,8 +50,10 @@ class Line:
     def cut(self) -> None:
         """End it, from any thread and at once: who reads or writes gets an error, and closes it."""
         self._cut.set()
-        with suppress(OSError, AttributeError):
-            self._handle.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+        handle = self._handle  # it may be let go of meanwhile
+        if handle is not None:
+            with suppress(OSError):
+                handle.shutdown(socket.SHUT_RDWR)
 
     def _connect(self, address: tuple[str, int], *_: Any) -> socket.socket:
         """Open a socket to the first address that answers, all of them within one time."""

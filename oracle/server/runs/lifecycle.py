@@ -110,6 +110,7 @@ class Runs:
         if known is not None and (epoch := rewound_to(known, thinned, piece)) is not None:
             row = self._rewind(connection, row, epoch)
             known = known.prefix(sum(e < epoch for e in known.epochs))
+            thinned = {e: one for e, one in thinned.items() if e < epoch}
         whole = join(row, known, thinned, piece)
         if not whole.news and (last := decisions.again(connection, row)) is not None:
             return Appended(last, 0)

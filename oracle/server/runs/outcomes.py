@@ -108,8 +108,11 @@ def last_checkpoint(history: History, how: FinishRequest) -> CheckpointsRequest 
 def last(connection: Connection, run: int) -> Outcome | None:
     """Read how a run ended, None while it has not."""
     row = connection.execute(_LAST, {"of_run": run}).first()
-    if row is None or row.withdrawn:
-        return None
+    return None if row is None or row.withdrawn else outcome_in(row)
+
+
+def outcome_in(row: Row[Any]) -> Outcome:
+    """Read a row of the outcomes."""
     return Outcome(
         run_id=row.run_id,
         final_mqe=row.final_mqe,

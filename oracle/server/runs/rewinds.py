@@ -35,7 +35,8 @@ def attempt(row: Row[Any]) -> int:
 def thinned(
     connection: Connection, row: Row[Any], epochs: Collection[float]
 ) -> dict[float, Mapping[str, float | None]]:
-    """Read, of these epochs, the checkpoints that stood too close to be kept."""
+    """Read, of these epochs, the checkpoints that stood too close to be kept and still count."""
+    rewound = [float(one["epoch"]) for one in of_run(row)]
     found: dict[float, Mapping[str, float | None]] = {}
     wanted = sorted(epochs)
     for at in range(0, len(wanted), _MANY):
@@ -45,6 +46,8 @@ def thinned(
             left_behind.c.epoch.in_(wanted[at : at + _MANY]),
         )
         for one in connection.execute(query.order_by(left_behind.c.attempt)):
+            if any(back <= one.epoch for back in rewound[one.attempt :]):
+                continue  # it was told before the run went back beyond it
             found[one.epoch] = {name: getattr(one, name) for name in _COLUMNS}
     return found
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, bindparam, select
 
 from oracle.forks import Lock
 from oracle.history.quality_score import Bools, same_scale
+from oracle.server.runs.outcomes import outcome_in
 from oracle.server.storage.schema import MAX_ID, outcomes
 from oracle.types import MAX_REFERENCE_RUNS, FloatArray, Outcome, OutcomeColumns
 
@@ -116,14 +117,7 @@ class Standing:
             return
         if len(self._outcomes) == len(self._table):
             self._make_room()
-        outcome = Outcome(
-            run_id=row.run_id,
-            final_mqe=row.final_mqe,
-            final_topographic_error=row.final_topographic_error,
-            final_dead_neuron_ratio=row.final_dead_neuron_ratio,
-            censored=row.censored,
-            spread=row.spread,
-        )
+        outcome = outcome_in(row)
         values = (row.final_mqe, row.final_topographic_error, row.final_dead_neuron_ratio)
         known = (row.spread, not row.censored, row.control, row.mqe_of_mean)
         self._table[len(self._outcomes)] = np.array((*values, *known), dtype=np.float64)

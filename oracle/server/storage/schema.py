@@ -140,19 +140,20 @@ checkpoints = Table(
     Column("attempt", Integer, nullable=False, server_default="0"),
 )
 
-#: Checkpoints that a rewind left behind: they count no more, but decisions rested on them.
+#: Checkpoints that count no more, but decisions rested on them: a rewind left them behind, or they
+#: stood too close to the one before (`until` is their `attempt` then).
 left_behind = Table(
     "left_behind",
     metadata,
     Column("run", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
-    Column("until", Integer, primary_key=True),  # the attempt that began without it
+    Column("attempt", Integer, primary_key=True),  # in which it was told: each tells an epoch once
     Column("epoch", Float(53), primary_key=True),
+    Column("until", Integer, nullable=False),  # the attempt that began without it
     Column("mqe", Float(53), nullable=False),
     Column("topographic_error", Float(53)),
     Column("dead_neuron_ratio", Float(53)),
     Column("learning_rate", Float(53)),
     Column("radius", Float(53)),
-    Column("attempt", Integer, nullable=False),
 )
 
 #: What was answered and what it rested on: history up to `epoch`, outcomes up to `outcome_id`.

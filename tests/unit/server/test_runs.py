@@ -246,6 +246,29 @@ def test_a_run_goes_on_from_an_earlier_map(bench: Bench) -> None:
         bench.append("b", [10, 60], mqe=0.7, rewind_from=20.5)
 
 
+def test_a_run_goes_on_from_among_checkpoints_that_were_not_kept(bench: Bench) -> None:
+    close = (20.0, 20.1, 20.2, 20.3, 20.4)
+    bench.append("a", [10])
+    decisions = {}
+    for times, back in enumerate((None, 20.1, 20.0, 20.2)):  # the last had been thinned twice
+        for epoch in close:
+            if back is None or epoch >= back:
+                fixed = {"rewind_from": back} if epoch == back else {}
+                mqe = (0.5 - 0.1 * times) / epoch
+                decisions[epoch], stored = bench.append("a", [epoch], mqe=mqe, **fixed)
+                assert stored == 1
+                # The same again is known, kept or not.
+                assert bench.append("a", [epoch], mqe=mqe) == (decisions[epoch], 0)
+    run = bench.detail("a")
+    assert run.history.epochs == (10, 20, 20.4)
+    assert [r.epoch for r in run.run.rewinds] == [20.1, 20, 20.2]
+    for epoch, decision in decisions.items():
+        found = bench.replay("a", epoch)
+        assert found.decision == decision
+        assert found.inputs.history.epochs[-1] == epoch
+        assert len(found.inputs.history) == decision.forecast.n_checkpoints
+
+
 def test_what_is_said_of_a_run_is_kept(bench: Bench) -> None:
     said = {"name": "lr=0.1", "config": {"lr": 0.1, "on": True, "n": None}, "tags": ["a", "b"]}
     bench.append("a", [10], **said)

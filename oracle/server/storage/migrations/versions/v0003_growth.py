@@ -56,7 +56,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["run"], ["runs.id"], name=op.f("fk_left_behind_run"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("run", "until", "epoch", name=op.f("pk_left_behind")),
+        sa.PrimaryKeyConstraint("run", "attempt", "epoch", name=op.f("pk_left_behind")),
     )
     op.create_table(
         "populations",
