@@ -36,7 +36,8 @@ def figures() -> str:
     errors = by_forecaster(minisom)["oracle"]
     theirs = ", ".join(_short(errors[share]["mae"]) for share in SHARES if share in errors)
     inside = " and ".join(
-        f"{min(values):.0%} to {max(values):.0%} inside the {level.replace('%', ' %')} intervals"
+        f"{100 * min(values):.0f} to {_percent(max(values))} inside the "
+        f"{level.replace('%', ' %')} intervals"
         for level, values in covered.items()
     )
     return f"""\
@@ -50,7 +51,7 @@ Of the outcomes are {inside}.
 On MiniSom's own runs of such tables the errors are {theirs}.
 
 Deciding for whole populations of {replayed["population_size"]} at once, with the risk chosen on
-other tables to lose at most {float(LIMIT):.0%} of the best tenth,
+other tables to lose at most {_percent(float(LIMIT))} of the best tenth,
 it saves {_saved(step)};
 for one run after the other {_saved(one)}."""
 
@@ -65,6 +66,10 @@ def _table(errors: dict[str, dict[float, dict[str, Any]]]) -> str:
     return "\n".join(lines)
 
 
+def _percent(share: float, digits: int = 0) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
 def _short(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
 
@@ -77,8 +82,8 @@ def _row(replayed: dict[str, Any], policy: str) -> dict[str, Any]:
 def _saved(row: dict[str, Any]) -> str:
     lost = row["lost"]
     return (
-        f"{row['saved']['value']:.0%} of all epochs and loses {lost['value']:.1%} of the good runs "
-        f"({lost['low']:.1%} to {lost['high']:.1%})"
+        f"{_percent(row['saved']['value'])} of all epochs and loses {_percent(lost['value'], 1)} "
+        f"of the good runs ({100 * lost['low']:.1f} to {_percent(lost['high'], 1)})"
     )
 
 

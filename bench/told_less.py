@@ -38,7 +38,7 @@ def measure_told_less(
     """Evaluate the test tables' runs without each of LEFT_OUT; name -> what was found."""
     return {
         name: oracle(
-            "evaluate", *model, "--dataset", str(test), "--without", parts,
+            "evaluate", *model, "--dataset", str(test), "--hide", parts,
             *(baselines if name in WITH_BASELINES else ()),
         )
         for name, parts in LEFT_OUT.items()
@@ -51,7 +51,7 @@ def measure_others(
     """Evaluate others' runs without each of OF_OTHERS."""
     return {
         f"{name} without {parts}": oracle(
-            "evaluate", *model, "--dataset", str(path), "--without", parts
+            "evaluate", *model, "--dataset", str(path), "--hide", parts
         )
         for name, path in recorded.items()
         for parts in OF_OTHERS

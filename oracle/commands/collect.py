@@ -125,7 +125,7 @@ def run(
             if scaling not in (*SCALINGS, "none"):
                 rule = f"one of {', '.join(SCALINGS)}, none"
                 raise OracleError(must_be("--scaling", rule, scaling))
-            own = OwnTable.of(table, header=header, without=_names(without), scaling=scaling)
+            own = OwnTable.of(table, header=header, without=names_in(without), scaling=scaling)
             notes = own.read()[1]
             settings = {"own": json.loads(json.dumps(asdict(own)))}
         ea_run.ea_datasets(tables)  # an unknown table is told before anything is written
@@ -241,7 +241,7 @@ def ingest(
     )
     notes: list[str] = []
     if table is not None:
-        samples = read_table(table, header=header, without=_names(without))
+        samples = read_table(table, header=header, without=names_in(without))
         known, notes = known.with_table(samples, str(table)), [f"table {table}: {samples}"]
     exports = Exports(named_columns(columns or ()))
     readers: list[Reader] = readers_of(paths or (), known, exports)
@@ -303,7 +303,8 @@ def _told(out: Path, report: Report) -> str:
     return "\n".join(lines)
 
 
-def _names(text: str | None) -> tuple[str, ...]:
+def names_in(text: str | None) -> tuple[str, ...]:
+    """Read the names of `Without`."""
     return tuple(name.strip() for name in text.split(",")) if text else ()
 
 

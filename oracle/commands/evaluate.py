@@ -31,7 +31,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Runs to fit the baselines on (default: the dataset's own train part)."),
     ] = None,
-    without: Annotated[
+    hide: Annotated[
         str | None,
         typer.Option(
             help="Leave parts of the histories out, as users who tell less: plan, kind, table, "
@@ -62,7 +62,7 @@ def evaluate(
     from oracle.forecast.forecaster import Oracle
     from oracle.history.dataset import read_dataset, usable
 
-    parts = parts_of(without or "")
+    parts = parts_of(hide or "")
     progress = PROGRESS[1:] if NEEDED_BY_PLANS in parts else PROGRESS
     oracle = Oracle.load(model)
     runs = read_dataset(dataset)
@@ -79,7 +79,7 @@ def evaluate(
         fitted = {"mean": TrainingMean().fit(whole), "last": LastValue().fit(whole)}
     scored = score(runs, ToldLess(oracle, parts), fitted, progress, seed=seed)
     if parts:
-        facts["without"] = parts
+        facts["hidden"] = parts
     found = {**facts, **report(scored)}
     if png is not None:
         found["pictures"] = draw(png, scored)
@@ -142,8 +142,8 @@ def _print(found: dict[str, Any]) -> None:
         )
     if "baselines_fitted_on" in found:
         print(f"  baselines fitted on {found['baselines_fitted_on']}")
-    if found.get("without"):
-        print(f"  told less: without {', '.join(found['without'])}")
+    if found.get("hidden"):
+        print(f"  told less: hidden are {', '.join(found['hidden'])}")
     print(f"  below each error its 95 % interval, a bootstrap over {found['intervals_over']}")
     for which in dict.fromkeys(row["score"] for row in found["errors"]):
         rows = _rows(found["errors"], which)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import TYPE_CHECKING
+
+import typer
 
 from oracle.errors import InvalidHistory, OracleError, must_be
 
@@ -47,13 +50,19 @@ def plan_of(
         raise OracleError(must_be("--batch-size", rule, batch_size))
     if passes is not None and not 0 < passes <= 1e9:  # NaN is not
         raise OracleError(must_be("--passes", "above 0", passes))
-    context = context_of(
-        None if size is None else np.broadcast_to(0.0, (*_sides(size), samples.shape[1])),
-        samples,
-        total_updates=None if passes is None else max(1, round(passes * len(samples))),
-        batch_size=batch_size,
-        schedule=_schedule({"learning_rate": learning_rate, "radius": radius}),
-    )
+    som = None if size is None else np.broadcast_to(0.0, (*_sides(size), samples.shape[1]))
+    schedule = _schedule({"learning_rate": learning_rate, "radius": radius})
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        context = context_of(
+            som,
+            samples,
+            total_updates=None if passes is None else max(1, round(passes * len(samples))),
+            batch_size=batch_size,
+            schedule=schedule,
+        )
+    for note in notes:  # a line for people, without the place in our code
+        typer.echo(f"Note: {note.message}", err=True)
     return History.parse({"context": context})
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oracle.commands.collect import Without, names_in
 from oracle.errors import OracleError, must_be
 
 if TYPE_CHECKING:
@@ -45,10 +46,7 @@ def predict(
         bool | None,
         typer.Option(help="Of a plan: whether the first line of --table names its columns."),
     ] = None,
-    without: Annotated[
-        list[str] | None,
-        typer.Option(help="Of a plan: column of --table that the map does not see."),
-    ] = None,
+    without: Without = None,
     size: Annotated[
         str | None, typer.Option("--map", help="Of a plan: neurons, ROWSxCOLS.")
     ] = None,
@@ -89,7 +87,7 @@ def predict(
         from oracle.history.sample_table import read_table
 
         seen = plan_of(
-            read_table(table, header=header, without=without or ()).values,
+            read_table(table, header=header, without=names_in(without)).values,
             size, passes, batch_size, learning_rate, radius,
         )  # fmt: skip
     oracle = loaded(model)

@@ -41,7 +41,7 @@ def parts_of(text: str) -> tuple[str, ...]:
     """
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
     if unknown := [part for part in parts if part not in PARTS]:
-        raise OracleError(must_be("--without", f"some of {', '.join(PARTS)}", unknown[0]))
+        raise OracleError(must_be("--hide", f"some of {', '.join(PARTS)}", unknown[0]))
     return parts
 
 

@@ -74,5 +74,5 @@ def test_refusals_are_counted_at_every_prefix_before_the_end() -> None:
 def test_unknown_parts_are_named() -> None:
     assert parts_of("plan, table") == ("plan", "table")
     assert parts_of("") == ()
-    with pytest.raises(OracleError, match=r"--without.*nonsense"):
+    with pytest.raises(OracleError, match=r"--hide.*nonsense"):
         parts_of("plan,nonsense")
