@@ -26,6 +26,8 @@ MAX_HEAD_BYTES = 32_768
 _SEPARATORS = 4
 #: Headers that only make sense to whoever takes up an offered protocol.
 _OFFERS = (b"upgrade", b"http2-settings")
+#: How long a refused client may go on sending before it is cut, seconds.
+_LINGER_S = 2.0
 #: More than this is sent without waiting for the end of the turn, bytes.
 MAX_HELD_BYTES = 16_384
 
@@ -79,6 +81,11 @@ class JoinedWrites:
             if not self._transport.is_closing():  # lost meanwhile
                 self._transport.write(data)
 
+    def write_eof(self) -> None:
+        """Send what is held, and say that nothing follows."""
+        self._send()
+        self._transport.write_eof()
+
     def close(self) -> None:
         """Send what is held, then close."""
         self._send()
@@ -93,7 +100,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         self.limits: Limits = self.app_state["limits"]
         self.receive_deadline: TimerHandle | None = None
         self.write_deadline: TimerHandle | None = None
-        self.in_head = self.ended = False
+        self.in_head = self.ended = self.refused = False
         self.head_bytes = 0
         self.offered: bytes | None = None
 
@@ -238,6 +245,8 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, and bound a head that does not end."""
+        if self.refused:
+            return
         self._unset_keepalive_if_required()
         self.ended = False
         try:
@@ -268,11 +277,18 @@ class DeadlineProtocol(HttpToolsProtocol):
                 self.parser.feed_data(self.offered)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer in the service's error shape; uvicorn's own is plain text."""
-        if not self.transport.is_closing():
+        """Answer in the service's error shape; uvicorn's own is plain text.
+
+        What the client sends after it is read and dropped for a moment (RFC 9112, 9.6): a
+        connection that is closed on unread bytes is reset, and a reset may take the answer along.
+        """
+        if not self.refused and not self.transport.is_closing():
+            self.refused = True
             text = "The request must be valid HTTP/1.1 with a head of 32 kB at most."
             self.transport.write(raw_answer(400, "bad_request", text))
-            self.transport.close()
+            self.transport.write_eof()
+            self._cancel_receive_deadline()
+            self.receive_deadline = self.loop.call_later(_LINGER_S, self._receive_too_slow)
 
     # Clients that do not read
 
