@@ -16,7 +16,8 @@ _BY_PACKAGE = {
     "forecast": "quantiles calibration quality:score_calibration support forecaster",
     "decision": "policy ranking hypervolume tally:wrong_stops decision_log:log",
     "hook": "judges:local remote circuit checkpoints population problems:warn_once fitness",
-    "evaluation": "baselines score:summary measures:intervals recorded replay rivals savings",
+    "evaluation": "baselines score:summary measures:intervals recorded:recorded_runs replay rivals "
+    "savings:risk_choice",
     "training": "architectures losses callbacks trainer:fit windows export finetune "
     "nonsense:corruptions support_fit publish recipe shipped card",
     "pictures": "plots:figures fan learning_curve report",

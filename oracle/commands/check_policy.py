@@ -29,9 +29,10 @@ def check_policy(
 ) -> None:
     """Replay a policy on past runs; exit 1 where it would have stopped the best of one."""
     from oracle.commands.replay import numbers
-    from oracle.evaluation.recorded import by_table, populations, record
-    from oracle.evaluation.replay import COLUMNS, by_decide, cut_short, tally
-    from oracle.evaluation.savings import figures, too_few
+    from oracle.evaluation.recorded_runs import at_checks, by_table, populations
+    from oracle.evaluation.replay import COLUMNS, by_decide, counts_of, cut_short
+    from oracle.evaluation.replay_figures import figures
+    from oracle.evaluation.risk_choice import too_few
     from oracle.forecast.forecaster import Oracle
     from oracle.history.dataset import counted, read_dataset
     from oracle.types import Policy
@@ -52,10 +53,10 @@ def check_policy(
     stops, refused, counts, names = by_decide(rule), [], [], []
     when, weights = numbers("--checks", checks), rule.quality_weights
     for runs in tables:
-        table = record(runs, oracle, when, rule.good_share, weights)
+        table = at_checks(runs, oracle, when, rule.good_share, weights)
         for population in populations(table, population_size):
             ended = stops(population)
-            counts.append(tally(population, ended))
+            counts.append(counts_of(population, ended))
             stopped = cut_short(ended, population.n_checks)
             names.append(population.table)
             best = int(population.final.argmin())

@@ -13,9 +13,10 @@ import typer
 from oracle.errors import OracleError, must_be
 
 if TYPE_CHECKING:
-    from oracle.evaluation.recorded import Recorded
-    from oracle.evaluation.replay import Setting, StopPolicy, Tallies
-    from oracle.evaluation.savings import Chosen, Estimate
+    from oracle.evaluation.recorded_runs import RecordedRuns
+    from oracle.evaluation.replay import ReplayCounts, Setting, StopPolicy
+    from oracle.evaluation.replay_figures import Estimate
+    from oracle.evaluation.risk_choice import Chosen
     from oracle.types import Run
 
 #: Risks on the curve of our policies; the choice is made among them.
@@ -64,9 +65,9 @@ def replay(
     ] = None,
 ) -> None:
     """Replay decisions over recorded runs: epochs and compute saved, good runs lost."""
-    from oracle.evaluation.recorded import by_table, populations, record
+    from oracle.evaluation.recorded_runs import at_checks, by_table, populations
     from oracle.evaluation.replay import replay as play
-    from oracle.evaluation.savings import bound, chosen_elsewhere, chosen_on
+    from oracle.evaluation.risk_choice import bound, chosen_elsewhere, chosen_on
     from oracle.forecast.forecaster import Oracle
     from oracle.history.dataset import read_dataset
     from oracle.pictures.report import OTHER_HALF
@@ -83,38 +84,38 @@ def replay(
     if converged is not None:
         policies |= _converging(numbers("--converged", converged), converged_risk, good)
 
-    def seen(tables: Sequence[list[Run]]) -> Iterator[Recorded]:
+    def seen(tables: Sequence[list[Run]]) -> Iterator[RecordedRuns]:
         for runs in tables:
-            table = record(runs, oracle, when, good)
+            table = at_checks(runs, oracle, when, good)
             yield from populations(table, population_size, shuffles, seed)
 
-    tallies = play(seen(tables), policies)
+    replayed = play(seen(tables), policies)
     if choose_on is None:
-        choice: Callable[..., Chosen] = partial(chosen_elsewhere, tallies, seed=seed)
+        choice: Callable[..., Chosen] = partial(chosen_elsewhere, replayed, seed=seed)
     else:
         others, _ = by_table(read_dataset(choose_on), population_size)
-        shared = {run.dataset for runs in others for run in runs} & set(tallies.tables)
+        shared = {run.dataset for runs in others for run in runs} & set(replayed.tables)
         if shared:
             raise OracleError(
                 must_be("--choose-on", "runs of other tables", sorted(shared)[0], "Choose others.")
             )
-        choice = partial(chosen_on, play(seen(others), policies), tallies)
+        choice = partial(chosen_on, play(seen(others), policies), replayed)
     chosen = {
         limit: [
-            bound(tallies, name)
+            bound(replayed, name)
             if name == CLAIRVOYANT
             else choice(policy=name, limit=limit, confidence=confidence, shuffles=shuffles)
-            for name in tallies.policies
+            for name in replayed.policies
         ]
         for limit in limits
     }
     if png is not None:
-        _draw(png, tallies, dataset)
+        _draw(png, replayed, dataset)
     facts = {
         "dataset": str(dataset),
         "model": oracle.info.model_dump(),
-        "tables": len(set(tallies.tables)),
-        "populations": len(tallies.tables),
+        "tables": len(set(replayed.tables)),
+        "populations": len(replayed.tables),
         "population_size": population_size,
         "good": good,
         "checks": when,
@@ -123,11 +124,11 @@ def replay(
         "chosen_on": str(choose_on) if choose_on else OTHER_HALF,
     }
     if report_to is not None:
-        _report(report_to, _as_dict(facts, tallies, chosen), tallies, dataset)
+        _report(report_to, _as_dict(facts, replayed, chosen), replayed, dataset)
     if as_json:
-        print(json.dumps(_as_dict(facts, tallies, chosen), indent=2))
+        print(json.dumps(_as_dict(facts, replayed, chosen), indent=2))
     else:
-        _print(facts, tallies, chosen)
+        _print(facts, replayed, chosen)
 
 
 def numbers(option: str, text: str) -> tuple[float, ...]:
@@ -197,9 +198,9 @@ def _converging(epsilons: Sequence[float], risk: float, good: float) -> dict[Set
 
 
 def _as_dict(
-    facts: dict[str, Any], tallies: Tallies, chosen: dict[float, list[Chosen]]
+    facts: dict[str, Any], replayed: ReplayCounts, chosen: dict[float, list[Chosen]]
 ) -> dict[str, Any]:
-    from oracle.evaluation.savings import curve
+    from oracle.evaluation.replay_figures import curve
 
     return {
         **facts,
@@ -213,9 +214,9 @@ def _as_dict(
         "curves": {
             name: [
                 {"setting": s.value, "label": s.label, **_values(f)}
-                for s, f in curve(tallies, name)
+                for s, f in curve(replayed, name)
             ]
-            for name in tallies.policies
+            for name in replayed.policies
         },
     }
 
@@ -228,8 +229,10 @@ def _values(figures: dict[str, Estimate]) -> dict[str, dict[str, float | None]]:
     return {name: estimate._asdict() for name, estimate in figures.items()}
 
 
-def _print(facts: dict[str, Any], tallies: Tallies, chosen: dict[float, list[Chosen]]) -> None:
-    from oracle.evaluation.savings import curve
+def _print(
+    facts: dict[str, Any], replayed: ReplayCounts, chosen: dict[float, list[Chosen]]
+) -> None:
+    from oracle.evaluation.replay_figures import curve
     from oracle.history.dataset import counted
     from oracle.pictures.report import ONE_TABLE, OTHER_HALF
 
@@ -250,9 +253,9 @@ def _print(facts: dict[str, Any], tallies: Tallies, chosen: dict[float, list[Cho
             else:
                 print(_line(row.policy, row.figures))
     print("\nEvery setting, scored where it was picked")
-    for name in tallies.policies:
+    for name in replayed.policies:
         print(f"{name:34}{head[34:]}")
-        for setting, figures in curve(tallies, name):
+        for setting, figures in curve(replayed, name):
             print(_line(setting.label or f"{setting.value:g}", figures))
             if figures["converged"].value:
                 print(_converged(figures))
@@ -291,30 +294,30 @@ def _span(estimate: Estimate, low: str, high: str) -> str:
     return f"{estimate.low:{low}}..{estimate.high:{high}}"
 
 
-def _draw(png: Path, tallies: Tallies, dataset: Path) -> None:
-    from oracle.evaluation.savings import curve
+def _draw(png: Path, replayed: ReplayCounts, dataset: Path) -> None:
+    from oracle.evaluation.replay_figures import curve
     from oracle.history.dataset import counted
     from oracle.pictures.figures import saved_against_lost
 
     points = {
-        name: [(f["lost"].value, f["saved"].value) for _, f in curve(tallies, name)]
-        for name in tallies.policies
+        name: [(f["lost"].value, f["saved"].value) for _, f in curve(replayed, name)]
+        for name in replayed.policies
     }
     bound = points.pop(CLAIRVOYANT)[0][1]
     ours = [name for name in points if name.startswith("oracle, ")]
-    populations = counted(len(tallies.tables), "population")
-    note = f"{populations} on {counted(len(set(tallies.tables)), 'table')} of {dataset.name}"
+    populations = counted(len(replayed.tables), "population")
+    note = f"{populations} on {counted(len(set(replayed.tables)), 'table')} of {dataset.name}"
     saved_against_lost(png, points, ours, bound, note)
 
 
-def _report(path: Path, found: dict[str, Any], tallies: Tallies, dataset: Path) -> None:
+def _report(path: Path, found: dict[str, Any], replayed: ReplayCounts, dataset: Path) -> None:
     from tempfile import TemporaryDirectory
 
     from oracle.pictures.report import of_replay, write_report
 
     with TemporaryDirectory(prefix="oracle-report-") as folder:
         picture = Path(folder) / "saved-against-lost.png"
-        _draw(picture, tallies, dataset)
+        _draw(picture, replayed, dataset)
         sections = of_replay(found, picture)
     model = found["model"]
     footer = f"oracle replay --dataset {dataset}; model SHA-256 {model['sha256']}"

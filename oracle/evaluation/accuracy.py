@@ -17,7 +17,7 @@ import numpy as np
 from oracle.errors import DatasetError, must_be
 from oracle.evaluation.baselines import Baseline
 from oracle.evaluation.intervals import Array, Names, clusters_of, interval, mean_of, measures
-from oracle.evaluation.recorded import Forecaster
+from oracle.evaluation.recorded_runs import Forecaster
 from oracle.evaluation.scored import SCORES, Bools, Scored, inside, score_runs
 from oracle.history.dataset import listed, usable
 from oracle.history.quality_score import among_best

@@ -17,7 +17,7 @@ import numpy as np
 from oracle.decision.rules import draw_scores
 from oracle.errors import DatasetError, must_be
 from oracle.evaluation.intervals import Array, Names, clusters_of, interval, mean_of
-from oracle.evaluation.recorded import Forecaster, scale_of
+from oracle.evaluation.recorded_runs import Forecaster, scale_of
 from oracle.history.quality_score import scores_of, weights_of
 from oracle.history.targets import finals_of
 from oracle.types import CHECKPOINT, History, Run

@@ -3,11 +3,11 @@
 A policy is a function of a recorded population to the check each run stops at; variants need
 no more than that:
 
-    def keep_all(population: Recorded) -> Stops:
+    def keep_all(population: RecordedRuns) -> Stops:
         return np.full(population.n_runs, population.n_checks)
 
-    table = record(runs, Oracle.load())
-    tallies = replay(populations(table, 45), {Setting("keep all"): keep_all})
+    table = at_checks(runs, Oracle.load())
+    replayed = replay(populations(table, 45), {Setting("keep all"): keep_all})
 
 Epochs are counted as the share of each run's own budget, since libraries count differently;
 compute weighs a run by sample updates x neurons x features. A stop costs the nominal progress
@@ -28,7 +28,7 @@ import numpy.typing as npt
 from oracle.decision.convergence import present
 from oracle.decision.policy import decide, outcome_of
 from oracle.decision.ranking import p_good, p_good_jointly
-from oracle.evaluation.recorded import Array, Recorded, scale_of
+from oracle.evaluation.recorded_runs import Array, RecordedRuns, scale_of
 from oracle.history.quality_score import common_scale
 from oracle.types import Outcome, Policy, PopulationPolicy, Reference, Run
 
@@ -51,7 +51,7 @@ class Ended(NamedTuple):
 
 
 #: ... `Stops` alone where it ends no run as converged.
-StopPolicy = Callable[[Recorded], Stops | Ended]
+StopPolicy = Callable[[RecordedRuns], Stops | Ended]
 
 # -- our policies -----------------------------------------------------------------------------
 
@@ -62,7 +62,7 @@ def one_after_another(policy: PopulationPolicy) -> StopPolicy:
     The arithmetic of `decide` with the `population` rule on arrays (a test holds them equal).
     """
 
-    def stops(population: Recorded) -> Stops | Ended:
+    def stops(population: RecordedRuns) -> Stops | Ended:
         judge, ended = population.may_judge(policy), population.converged(policy)
         result = np.full(population.n_runs, population.n_checks)
         converged = np.zeros(population.n_runs, dtype=bool)
@@ -101,7 +101,7 @@ def one_after_another(policy: PopulationPolicy) -> StopPolicy:
 def when_converged(policy: Policy) -> StopPolicy:
     """Runs end when they have converged, and for no other reason."""
 
-    def stops(population: Recorded) -> Ended:
+    def stops(population: RecordedRuns) -> Ended:
         ended = population.converged(policy)
         converged = np.asarray(ended.any(axis=0))
         at = np.where(converged, ended.argmax(axis=0), population.n_checks)
@@ -116,7 +116,7 @@ def in_step(policy: PopulationPolicy) -> StopPolicy:
     The arithmetic of `decide_population` on arrays (a test holds them equal).
     """
 
-    def stops(population: Recorded) -> Stops | Ended:
+    def stops(population: RecordedRuns) -> Stops | Ended:
         judge, ended = population.may_judge(policy), population.converged(policy)
         result = np.full(population.n_runs, population.n_checks)
         converged = np.zeros(population.n_runs, dtype=bool)
@@ -157,7 +157,7 @@ def by_decide(policy: Policy) -> StopPolicy:
     """Runs one after another, each decision by `decide` itself: for every policy there is."""
     policy = policy.model_copy(update={"control": 0.0})
 
-    def stops(population: Recorded) -> Stops | Ended:
+    def stops(population: RecordedRuns) -> Stops | Ended:
         result = np.full(population.n_runs, population.n_checks)
         converged = np.zeros(population.n_runs, dtype=bool)
         outcomes: list[Outcome] = []
@@ -204,12 +204,12 @@ def outcome_of_run(run: Run) -> Outcome:
     )
 
 
-def clairvoyant(population: Recorded) -> Stops:
+def clairvoyant(population: RecordedRuns) -> Stops:
     """Stop every run that is not good at the first check: the bound of all policies."""
     return np.where(population.is_good, population.n_checks, 0)
 
 
-# -- tallies ----------------------------------------------------------------------------------
+# -- replayed ----------------------------------------------------------------------------------
 
 #: What is summed over populations; ratios of sums are the figures.
 COLUMNS = (
@@ -229,7 +229,7 @@ COLUMNS = (
 )
 
 
-def tally(population: Recorded, ended: Stops | Ended) -> Array:
+def counts_of(population: RecordedRuns, ended: Stops | Ended) -> Array:
     """Count one population under one policy, in COLUMNS."""
     if not isinstance(ended, Ended):
         ended = Ended(ended, np.zeros(population.n_runs, dtype=bool), 0.0)
@@ -279,8 +279,8 @@ class Setting(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tallies:
-    """Counts of many populations under many policies.
+class ReplayCounts:
+    """ReplayCounts of many populations under many policies.
 
     Attributes:
         settings: one a row of `counts`.
@@ -292,10 +292,10 @@ class Tallies:
     tables: list[str]
     counts: Array
 
-    def where(self, tables: set[str]) -> Tallies:
+    def where(self, tables: set[str]) -> ReplayCounts:
         """Only the populations of these tables."""
         keep = [i for i, table in enumerate(self.tables) if table in tables]
-        return Tallies(self.settings, [self.tables[i] for i in keep], self.counts[:, keep])
+        return ReplayCounts(self.settings, [self.tables[i] for i in keep], self.counts[:, keep])
 
     def rows_of(self, policy: str) -> list[int]:
         """Rows of one policy's settings."""
@@ -307,10 +307,12 @@ class Tallies:
         return list(dict.fromkeys(setting.policy for setting in self.settings))
 
 
-def replay(populations: Iterable[Recorded], policies: Mapping[Setting, StopPolicy]) -> Tallies:
+def replay(
+    populations: Iterable[RecordedRuns], policies: Mapping[Setting, StopPolicy]
+) -> ReplayCounts:
     """Replay every policy over every population; both may be generated on the way."""
     tables, counts = [], []
     for population in populations:
         tables.append(population.table)
-        counts.append([tally(population, policy(population)) for policy in policies.values()])
-    return Tallies(list(policies), tables, np.array(counts).swapaxes(0, 1))
+        counts.append([counts_of(population, policy(population)) for policy in policies.values()])
+    return ReplayCounts(list(policies), tables, np.array(counts).swapaxes(0, 1))

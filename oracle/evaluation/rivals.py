@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oracle.evaluation.baselines import Baseline, Boosting, CurveFit
-from oracle.evaluation.recorded import Array, Recorded
+from oracle.evaluation.recorded_runs import Array, RecordedRuns
 from oracle.evaluation.replay import Ended, Setting, StopPolicy, Stops, clairvoyant
 from oracle.history.quality_score import n_good, scores_of
 
@@ -93,7 +93,7 @@ def optuna_pruner(make: Callable[[], BasePruner]) -> StopPolicy:
         make: builds a fresh pruner, one a population.
     """
 
-    def stops(population: Recorded) -> Stops:
+    def stops(population: RecordedRuns) -> Stops:
         with warnings.catch_warnings():
             # Experimental pruners, steps that the best trial lacks: not our user's concern.
             warnings.simplefilter("ignore")
@@ -102,7 +102,7 @@ def optuna_pruner(make: Callable[[], BasePruner]) -> StopPolicy:
     return stops
 
 
-def _driven(pruner: BasePruner, population: Recorded) -> Stops:
+def _driven(pruner: BasePruner, population: RecordedRuns) -> Stops:
     import optuna
 
     study = optuna.create_study(
@@ -133,7 +133,7 @@ def _driven(pruner: BasePruner, population: Recorded) -> Stops:
 def keep_top(share: float) -> StopPolicy:
     """Train all to the first check in step, keep the best `share` by their last values."""
 
-    def stops(population: Recorded) -> Stops:
+    def stops(population: RecordedRuns) -> Stops:
         result = np.zeros(population.n_runs, dtype=np.int64)
         best = np.argsort(population.last[0], kind="stable")
         result[best[: n_good(population.n_runs, share)]] = population.n_checks
@@ -147,10 +147,10 @@ class _Predicted:
 
     def __init__(self, baseline: Baseline) -> None:
         self.baseline = baseline
-        self._for: Recorded | None = None
+        self._for: RecordedRuns | None = None
         self._scores: Array = np.empty((0, 0))
 
-    def __call__(self, population: Recorded) -> Array:
+    def __call__(self, population: RecordedRuns) -> Array:
         if self._for is not population:
             scores: Array = np.full(population.last.shape, np.inf)
             for c, row in enumerate(population.prefixes):
@@ -163,13 +163,13 @@ class _Predicted:
         return self._scores
 
 
-def worse_than(predicted: Callable[[Recorded], Array], percent: float) -> StopPolicy:
+def worse_than(predicted: Callable[[RecordedRuns], Array], percent: float) -> StopPolicy:
     """Stop a run whose predicted end is worse than a percentile of the runs before it.
 
     Stopped runs count by their prediction, finished ones by their end; five runs come first.
     """
 
-    def stops(population: Recorded) -> Stops:
+    def stops(population: RecordedRuns) -> Stops:
         scores = predicted(population)
         result = np.full(population.n_runs, population.n_checks)
         known = population.final.copy()
@@ -189,20 +189,20 @@ class BoostingDraws:
 
     def __init__(self, boosting: Boosting) -> None:
         self._boosting = boosting
-        self._for: Recorded | None = None
-        self._view: Recorded | None = None
+        self._for: RecordedRuns | None = None
+        self._view: RecordedRuns | None = None
 
     def __call__(self, policy: StopPolicy) -> StopPolicy:
         """Replay `policy` on the baseline's draws."""
 
-        def stops(population: Recorded) -> Stops | Ended:
+        def stops(population: RecordedRuns) -> Stops | Ended:
             if self._for is not population or self._view is None:
                 self._for, self._view = population, self._seen(population)
             return policy(self._view)
 
         return stops
 
-    def _seen(self, population: Recorded) -> Recorded:
+    def _seen(self, population: RecordedRuns) -> RecordedRuns:
         n_draws = population.draws.shape[2] or 1000
         draws: Array = np.full((*population.last.shape, n_draws), np.inf)
         for c, row in enumerate(population.prefixes):

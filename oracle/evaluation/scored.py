@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from oracle.evaluation.baselines import Baseline
 from oracle.evaluation.intervals import Array, Names
-from oracle.evaluation.recorded import Forecaster
+from oracle.evaluation.recorded_runs import Forecaster
 from oracle.history.quality_score import (
     Weights,
     lacking,

@@ -12,7 +12,7 @@ from typing import Self
 from oracle.errors import OracleError, must_be
 from oracle.evaluation.baselines import Baseline
 from oracle.evaluation.intervals import Array
-from oracle.evaluation.recorded import Forecaster
+from oracle.evaluation.recorded_runs import Forecaster
 from oracle.types import METRICS, Forecast, History, Run
 
 #: What is told or left out together -> fields of the context, of the history.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from reliability import ROOT
 
 from oracle.decision.policy import decide, outcome_of
-from oracle.evaluation.recorded import by_table, populations, record, scale_of
+from oracle.evaluation.recorded_runs import at_checks, by_table, populations, scale_of
 from oracle.evaluation.replay import outcome_of_run
 from oracle.forecast.forecaster import Oracle
 from oracle.history.dataset import read_dataset
@@ -52,7 +52,7 @@ def played(oracle: Oracle, n: int, *, to_the_end: bool = False) -> Iterator[Chec
     for members in by_table(read_dataset(FEW if n <= POPULATION_SIZE else RUNS), POPULATION_SIZE)[
         0
     ]:
-        for population in populations(record(members, oracle), POPULATION_SIZE):
+        for population in populations(at_checks(members, oracle), POPULATION_SIZE):
             if count >= n:
                 return
             count += population.n_runs

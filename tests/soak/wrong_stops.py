@@ -16,7 +16,7 @@ from reliability import ROOT, Result
 from serving import MODEL, body
 
 from oracle.decision.wrong_stops import upper_bound
-from oracle.evaluation.recorded import CHECKS, Recorded, by_table, populations, record
+from oracle.evaluation.recorded_runs import CHECKS, RecordedRuns, at_checks, by_table, populations
 from oracle.evaluation.replay import by_decide
 from oracle.forecast.forecaster import Oracle
 from oracle.history.dataset import read_dataset
@@ -49,7 +49,9 @@ def wrong_stops(folder: Path, n: int) -> Result:
         for members in by_table(read_dataset(runs), POPULATION_SIZE)[0]:
             if played >= n:
                 break
-            for k, population in enumerate(populations(record(members, oracle), POPULATION_SIZE)):
+            for k, population in enumerate(
+                populations(at_checks(members, oracle), POPULATION_SIZE)
+            ):
                 stops = _served(app, population, f"{population.table}-{k}")
                 expected = by_decide(POLICY)(population)
                 for run, stop, promised in zip(population.runs, stops, expected, strict=True):
@@ -70,8 +72,8 @@ def wrong_stops(folder: Path, n: int) -> Result:
     return result
 
 
-def _served(app: App, population: Recorded, name: str) -> Any:
-    """[run] check at which the service stops each run of a search, as Recorded counts them."""
+def _served(app: App, population: RecordedRuns, name: str) -> Any:
+    """[run] check at which the service stops each run of a search, as RecordedRuns counts them."""
     stops = np.full(population.n_runs, len(CHECKS))
     for i, run in enumerate(population.runs):
         seen = 0

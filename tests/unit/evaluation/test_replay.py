@@ -11,30 +11,29 @@ from made_runs import Insider, make_runs
 from oracle.decision.policy import decide_population, outcome_of
 from oracle.errors import DatasetError
 from oracle.evaluation.baselines import Boosting
-from oracle.evaluation.recorded import Recorded, by_table, compute_of, populations, record
+from oracle.evaluation.recorded_runs import (
+    RecordedRuns,
+    at_checks,
+    by_table,
+    compute_of,
+    populations,
+)
 from oracle.evaluation.replay import (
     COLUMNS,
     Ended,
+    ReplayCounts,
     Setting,
-    Tallies,
     by_decide,
     clairvoyant,
+    counts_of,
     cut_short,
     in_step,
     one_after_another,
     replay,
-    tally,
     when_converged,
 )
-from oracle.evaluation.savings import (
-    bound,
-    choose,
-    chosen_elsewhere,
-    chosen_on,
-    curve,
-    figures,
-    upper_bound,
-)
+from oracle.evaluation.replay_figures import curve, figures, upper_bound
+from oracle.evaluation.risk_choice import bound, choose, chosen_elsewhere, chosen_on
 from oracle.types import Policy, Reference
 
 RUNS = make_runs(40)
@@ -42,15 +41,15 @@ POLICY = Policy(name="population", control=0.0, risk=0.05)
 
 
 @pytest.fixture(scope="module")
-def population() -> Recorded:
-    return record(RUNS, Insider(RUNS))
+def population() -> RecordedRuns:
+    return at_checks(RUNS, Insider(RUNS))
 
 
 def counted(row: np.ndarray) -> dict[str, float]:
     return dict(zip(COLUMNS, row.tolist(), strict=True))
 
 
-def test_one_after_another_decides_as_decide_does(population: Recorded) -> None:
+def test_one_after_another_decides_as_decide_does(population: RecordedRuns) -> None:
     for policy in (POLICY, POLICY.model_copy(update={"patience": 2, "startup_runs": 6})):
         ours, theirs = one_after_another(policy)(population), by_decide(policy)(population)
         np.testing.assert_array_equal(ours, theirs)
@@ -61,7 +60,7 @@ def converging(**settings: object) -> Policy:
     return POLICY.model_copy(update={"converged": 0.05, "converged_risk": 0.2, **settings})
 
 
-def test_runs_that_have_converged_end_as_decide_ends_them(population: Recorded) -> None:
+def test_runs_that_have_converged_end_as_decide_ends_them(population: RecordedRuns) -> None:
     for policy in (converging(), converging(patience=2), converging(startup_runs=39)):
         ours, theirs = one_after_another(policy)(population), by_decide(policy)(population)
         assert isinstance(ours, Ended)
@@ -79,7 +78,7 @@ def test_runs_that_have_converged_end_as_decide_ends_them(population: Recorded) 
 
 
 def test_a_converged_run_is_kept_as_it_is_and_lost_where_it_would_have_gained_more(
-    population: Recorded,
+    population: RecordedRuns,
 ) -> None:
     at = np.full(population.n_runs, population.n_checks)
     best = int(population.final.argmin())
@@ -87,7 +86,7 @@ def test_a_converged_run_is_kept_as_it_is_and_lost_where_it_would_have_gained_mo
     converged = at < population.n_checks
     gain = population.last[1, best] - population.final[best]
     for epsilon, lost in ((gain / 2, 1.0), (gain * 2, 0.0)):
-        row = counted(tally(population, Ended(at, converged, epsilon)))
+        row = counted(counts_of(population, Ended(at, converged, epsilon)))
         assert (row["lost"], row["gained_more"], row["converged"]) == (lost, lost, 1.0)
         assert row["given_up"] == pytest.approx(gain)
         assert row["saved"] == pytest.approx(0.8)
@@ -96,7 +95,7 @@ def test_a_converged_run_is_kept_as_it_is_and_lost_where_it_would_have_gained_mo
     )
 
 
-def test_in_step_decides_as_decide_population_does(population: Recorded) -> None:
+def test_in_step_decides_as_decide_population_does(population: RecordedRuns) -> None:
     stops = in_step(POLICY)(population)
     result = np.full(population.n_runs, population.n_checks)
     outcomes: list[object] = []
@@ -124,19 +123,19 @@ def test_in_step_decides_as_decide_population_does(population: Recorded) -> None
     assert (stops != result).mean() <= 0.05
 
 
-def test_the_clairvoyant_bounds_everybody(population: Recorded) -> None:
-    best = counted(tally(population, clairvoyant(population)))
+def test_the_clairvoyant_bounds_everybody(population: RecordedRuns) -> None:
+    best = counted(counts_of(population, clairvoyant(population)))
     assert best["lost"] == best["regret"] == 0.0
     assert best["saved"] == pytest.approx(0.9 * 36)
-    ours = counted(tally(population, in_step(POLICY)(population)))
+    ours = counted(counts_of(population, in_step(POLICY)(population)))
     assert 0 < ours["saved"] < best["saved"]
 
 
-def test_what_a_stop_saves_and_loses_is_counted(population: Recorded) -> None:
+def test_what_a_stop_saves_and_loses_is_counted(population: RecordedRuns) -> None:
     stops = np.full(population.n_runs, population.n_checks)
     best = int(population.final.argmin())
     stops[best] = 1
-    row = counted(tally(population, stops))
+    row = counted(counts_of(population, stops))
     assert row["saved"] == pytest.approx(0.8)
     assert row["compute_saved"] == pytest.approx(0.8 * compute_of(RUNS[best].history))
     assert row["bad_saved"] == 0.0
@@ -144,7 +143,9 @@ def test_what_a_stop_saves_and_loses_is_counted(population: Recorded) -> None:
     assert row["regret"] == pytest.approx(np.sort(population.final)[1] - population.final.min())
 
 
-def test_populations_are_cut_and_shuffled_without_losing_their_table(population: Recorded) -> None:
+def test_populations_are_cut_and_shuffled_without_losing_their_table(
+    population: RecordedRuns,
+) -> None:
     cut = list(populations(population, 15, shuffles=2))
     assert [p.n_runs for p in cut] == [15, 15, 10, 15, 15, 10]
     assert sorted(r.run_id for p in cut[3:] for r in p.runs) == sorted(r.run_id for r in RUNS)
@@ -187,16 +188,16 @@ def test_the_risk_is_chosen_where_it_is_not_scored() -> None:
     counts[0, :, COLUMNS.index("saved")] = 30
     counts[1, :, COLUMNS.index("saved")] = 80
     counts[1, 1, COLUMNS.index("lost")] = 50
-    tallies = Tallies(settings, ["calm", "wild"], counts)
-    assert choose(tallies.where({"calm"}), "p", 0.01, 0.5) == 1
-    assert choose(tallies.where({"wild"}), "p", 0.01, 0.5) == 0
-    assert choose(tallies.where({"wild"}), "p", 0.0001, 0.5) is None
-    elsewhere = chosen_elsewhere(tallies, "p", 0.01, 0.5, splits=3)
+    replayed = ReplayCounts(settings, ["calm", "wild"], counts)
+    assert choose(replayed.where({"calm"}), "p", 0.01, 0.5) == 1
+    assert choose(replayed.where({"wild"}), "p", 0.01, 0.5) == 0
+    assert choose(replayed.where({"wild"}), "p", 0.0001, 0.5) is None
+    elsewhere = chosen_elsewhere(replayed, "p", 0.01, 0.5, splits=3)
     assert sorted(set(elsewhere.settings)) == [0.1, 0.9]
     assert elsewhere.figures["lost"].value == pytest.approx(0.25)  # the wild table's 50 of 200
-    on = chosen_on(tallies.where({"calm"}), tallies.where({"wild"}), "p", 0.01, 0.5)
+    on = chosen_on(replayed.where({"calm"}), replayed.where({"wild"}), "p", 0.01, 0.5)
     assert on.figures["lost"].value == 0.5
-    nothing = chosen_on(tallies.where({"wild"}), tallies, "p", 0.0001, 0.5)
+    nothing = chosen_on(replayed.where({"wild"}), replayed, "p", 0.0001, 0.5)
     assert nothing.settings == [None]
     assert nothing.figures["saved"].value == 0.0
 
@@ -220,15 +221,15 @@ def test_one_table_has_an_interval_over_its_populations_and_one_population_none(
 
 def test_the_bound_is_scored_without_a_choice() -> None:
     """So few good runs that no setting can be shown to keep a limit: it saves what it saves."""
-    population = record(RUNS[:12], None)
-    tallies = replay([population, population], {Setting("clairvoyant"): clairvoyant})
-    assert choose(tallies, "clairvoyant", 0.01, 0.8) is None
-    scored = bound(tallies, "clairvoyant")
+    population = at_checks(RUNS[:12], None)
+    replayed = replay([population, population], {Setting("clairvoyant"): clairvoyant})
+    assert choose(replayed, "clairvoyant", 0.01, 0.8) is None
+    scored = bound(replayed, "clairvoyant")
     assert scored.figures["saved"].value == pytest.approx(0.9 * 11 / 12)
     assert scored.settings == [0.0]
 
 
-def test_optunas_pruners_have_grids_and_tell_users_nothing(population: Recorded) -> None:
+def test_optunas_pruners_have_grids_and_tell_users_nothing(population: RecordedRuns) -> None:
     from oracle.evaluation.rivals import rivals
 
     names = [s for s in rivals() if s.policy.startswith("Optuna ")]
@@ -249,11 +250,11 @@ def test_rivals_play_by_the_same_rules() -> None:
     from oracle.evaluation.rivals import BoostingDraws, rivals
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    population = record(RUNS, None)
+    population = at_checks(RUNS, None)
     policies = rivals()
     boosting = Boosting(iterations=20).fit(make_runs(60, "train", seed=5))
     policies[Setting("boosting", 0.05)] = BoostingDraws(boosting)(in_step(POLICY))
-    tallies = replay([population], policies)
+    replayed = replay([population], policies)
     assert {s.policy for s in policies} >= {
         "Optuna Median",
         "Optuna Percentile",
@@ -264,19 +265,19 @@ def test_rivals_play_by_the_same_rules() -> None:
         "curve fit + percentile",
         "keep top K at the first check",
     }
-    bound = counted(tallies.counts[0, 0])["saved"]
-    for name in tallies.policies:
-        for setting, found in curve(tallies, name):
+    bound = counted(replayed.counts[0, 0])["saved"]
+    for name in replayed.policies:
+        for setting, found in curve(replayed, name):
             assert 0 <= found["saved"].value <= 1, setting
             if found["lost"].value == 0:
                 assert found["saved"].value <= bound / population.n_runs + 1e-9
-    median = curve(tallies, "Optuna Median")[0][1]
+    median = curve(replayed, "Optuna Median")[0][1]
     assert median["saved"].value > 0.1
 
 
 def test_what_is_undefined_is_no_good_last_value() -> None:
     history = RUNS[0].history
     hidden = history.model_copy(update={"topographic_error": (None,) * len(history)})
-    found = record([RUNS[0].model_copy(update={"history": hidden}), *RUNS[1:4]], None, (0.5,))
+    found = at_checks([RUNS[0].model_copy(update={"history": hidden}), *RUNS[1:4]], None, (0.5,))
     assert np.isinf(found.last[0, 0])
     assert np.isfinite(found.last[0, 1:]).all()

@@ -48,7 +48,7 @@ class Forecaster(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Recorded:
+class RecordedRuns:
     """Runs of one table seen at every check; arrays are [check, run, ...].
 
     Attributes:
@@ -84,7 +84,7 @@ class Recorded:
     scale: Array
     without: tuple[str, ...]
 
-    def take(self, rows: Sequence[int]) -> Recorded:
+    def take(self, rows: Sequence[int]) -> RecordedRuns:
         """Make a population of some of the runs, in the given order."""
         which = np.asarray(rows)
         return replace(
@@ -101,7 +101,7 @@ class Recorded:
             is_good=among_best(self.final[which], self.good),
         )
 
-    def with_draws(self, draws: Array) -> Recorded:
+    def with_draws(self, draws: Array) -> RecordedRuns:
         """The same runs seen through other draws [check, run, draw]; inf where there are none."""
         medians, spreads = np.full(self.last.shape, np.inf), np.zeros(self.last.shape)
         known = np.isfinite(draws).all(axis=2) & (draws.shape[2] > 0)
@@ -193,7 +193,9 @@ def by_table(runs: Iterable[Run], size: int) -> tuple[list[list[Run]], dict[str,
     return enough, dict(+left_out)
 
 
-def populations(table: Recorded, size: int, shuffles: int = 1, seed: int = 0) -> Iterator[Recorded]:
+def populations(
+    table: RecordedRuns, size: int, shuffles: int = 1, seed: int = 0
+) -> Iterator[RecordedRuns]:
     """Cut a table's runs into populations: once in their order, then in random ones.
 
     A remainder smaller than SMALLEST_SHARE of `size` is left out of that cut.
@@ -207,13 +209,13 @@ def populations(table: Recorded, size: int, shuffles: int = 1, seed: int = 0) ->
                 yield table.take(rows.tolist())
 
 
-def record(
+def at_checks(
     runs: Sequence[Run],
     forecaster: Forecaster | None,
     checks: Sequence[float] = CHECKS,
     good: float = 0.1,
     weights: Weights = QUALITY_WEIGHTS,
-) -> Recorded:
+) -> RecordedRuns:
     """Gather one table: cut every run at every check, forecast once, score the end.
 
     Args:
@@ -245,7 +247,7 @@ def record(
         for i, forecast in enumerate(row):
             if forecast is not None and forecast.draws is not None:
                 draws[c, i] = draw_scores(forecast, scale)
-    return Recorded(
+    return RecordedRuns(
         table=runs[0].dataset,
         runs=list(runs),
         checks=tuple(checks),
