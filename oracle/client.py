@@ -35,7 +35,7 @@ from oracle.errors import (
 )
 from oracle.server.http.wire import PopulationDetail, ReplayAnswer, RunDetail, RunList, RunSummary
 from oracle.server.http.wire_service import ModelsAnswer
-from oracle.types import About, Decision, Forecast, History, Policy, Reference
+from oracle.types import About, Decision, Explanation, Forecast, History, Policy, Reference
 
 M = TypeVar("M", bound=BaseModel)
 Json = dict[str, Any]
@@ -105,6 +105,10 @@ class Client:
     def forecast(self, history: History) -> Forecast:
         """Forecast how the run of one history will end."""
         return self._post("/v1/forecast", _json(history), Forecast)
+
+    def explain(self, history: History) -> Explanation:
+        """Tell what each checkpoint and each part of the plan did to a run's forecast."""
+        return self._post("/v1/explain", _json(history), Explanation)
 
     def decide(
         self,

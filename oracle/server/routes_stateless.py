@@ -7,16 +7,19 @@ have a thread of their own, see batch.py.
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Request, Response
 
 from oracle.decision.policy import decide
+from oracle.forecast.explanation import MOST_ASKED
 from oracle.server.batch import answer_batch, default_policy
 from oracle.server.http import examples
 from oracle.server.http.answers import Json, answer, parse, read_body
 from oracle.server.http.openapi import body, described
 from oracle.server.http.wire import BatchAnswer, BatchRequest, DecideRequest
 from oracle.server.service import service_of
-from oracle.types import Decision, Forecast, History
+from oracle.types import Decision, Explanation, Forecast, History
 
 router = APIRouter(tags=["stateless"])
 
@@ -35,6 +38,24 @@ async def forecast(request: Request) -> Response:
     forecast = await service.batcher.forecast(history)
     assert forecast is not None  # noqa: S101 (a loaded model stays loaded)
     return answer(forecast)
+
+
+@router.post(
+    "/v1/explain",
+    responses=described(Explanation, 503, example=examples.EXPLANATION),
+    openapi_extra=body(History, examples.HISTORY, plan=examples.PLAN),
+)
+async def explain(request: Request) -> Response:
+    """Tell what each checkpoint and each part of the plan did to the forecast of one history."""
+    service = service_of(request)
+    owner = request.scope["owner"]
+    with service.batches.held(owner):  # it asks for as many forecasts as a small batch
+        history = parse(History, await read_body(request, service.settings.max_body_bytes))
+        history.check_forecastable()
+        service.models.require()
+        service.door.charge(owner, MOST_ASKED)  # the door has counted the request
+        lane = asyncio.get_running_loop().run_in_executor
+        return answer(await lane(service.batch_lane, service.models.explain, history))
 
 
 @router.post(

@@ -45,6 +45,7 @@ def without_nulls(example: Any) -> Any:
     ("path", "body", "expected"),
     [
         ("/v1/forecast", examples.HISTORY, examples.FORECAST),
+        ("/v1/explain", examples.HISTORY, examples.EXPLANATION),
         ("/v1/decide", examples.HISTORY, examples.DECISION),
         (
             "/v1/decide/batch",
@@ -65,7 +66,8 @@ def test_examples_are_true(app: App, path: str, body: Any, expected: Any) -> Non
         assert described["examples"]["usual"]["value"] == body
         assert described["examples"]["plan"]["value"] == examples.PLAN
         plan = app.run(app.call("POST", path, json.dumps(examples.PLAN).encode())).json()
-        assert plan.get("forecast", plan)["n_checkpoints"] == 0
+        assert plan.get("forecast", plan).get("n_checkpoints", 0) == 0
+        assert plan["progress"] == 0
     else:
         assert described["example"] == body
     shown = route["responses"][str(answer.status)]["content"]["application/json"]

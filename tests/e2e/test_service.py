@@ -79,6 +79,7 @@ def test_forecast_and_decision_equal_those_in_process(server: Server) -> None:
     with Client(server.url) as client:
         assert client.forecast(history).model_dump() == expected.model_dump()
         assert client.decide(history).model_dump() == decide(history, expected).model_dump()
+        assert client.explain(history).model_dump() == oracle.explain(history).model_dump()
         batch = client.decide_batch([history, history.prefix(2)])
         assert [d.progress for d in batch if isinstance(d, Decision)] == [0.1, 0.05]
 

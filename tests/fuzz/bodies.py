@@ -24,7 +24,7 @@ _VALUES: list[Any] = [
     *([], {}, [None], [1e308] * 3, [[]], {"": 1}, {MARK: 1}, [0.1] * 1001),
 ]
 _ROUTES = (
-    *("forecast", "decide", "decide/batch", "checkpoints", "checkpoints", "checkpoints"),
+    *("forecast", "decide", "decide/batch", "explain", "checkpoints", "checkpoints", "checkpoints"),
     *("keep", "stop", "finish"),
 )
 
@@ -33,8 +33,8 @@ def valid(case: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
     """Draw the path and the body of a request that must not be refused for its body."""
     run = f"/v1/runs/{run_name(case, rng)}"
     route = rng.choice(_ROUTES)
-    if route == "forecast":
-        return "/v1/forecast", history(rng)
+    if route in ("forecast", "explain"):
+        return f"/v1/{route}", history(rng)
     if route == "decide":
         return "/v1/decide", history(rng) | _judged(rng)
     if route == "decide/batch":

@@ -40,6 +40,7 @@ def requests_counted(app: App) -> str:
     [
         ("POST", "/v1/forecast", examples.HISTORY),
         ("POST", "/v1/decide", examples.HISTORY),
+        ("POST", "/v1/explain", examples.HISTORY),
         ("POST", "/v1/decide", {"epochs": [1], "mqe": [-1]}),
         ("POST", "/v1/decide", b"no json"),
         ("POST", "/v1/decide/batch", BATCH),
@@ -65,7 +66,7 @@ def test_answers_are_those_of_the_long_way(
 
 def test_direct_routes_take_the_request_alone() -> None:
     routes = [r for r in routes_stateless.router.routes if isinstance(r, APIRoute)]
-    assert len(routes) == 3
+    assert len(routes) == 4
     for route in routes:
         assert list(inspect.signature(route.endpoint).parameters) == ["request"]
         assert "{" not in route.path

@@ -65,6 +65,7 @@ def test_a_place_is_given_back_whatever_happens() -> None:
         ("POST", "/v1/decide", "answers"),
         ("POST", "/v1/forecast", "answers"),
         ("POST", "/v1/decide/batch", None),
+        ("POST", "/v1/explain", None),
         ("GET", "/v1/events", None),
         ("GET", "/", "answers"),
         ("GET", "/v1/runs", "reads"),

@@ -69,7 +69,7 @@ def test_the_tables_shape_is_taken_and_changes_the_answer(app: App) -> None:
     assert (answer.status, answer.json()["error"]["field"]) == (422, "context.geometry")
 
 
-@pytest.mark.parametrize("path", ["/v1/forecast", "/v1/decide"])
+@pytest.mark.parametrize("path", ["/v1/forecast", "/v1/decide", "/v1/explain"])
 @pytest.mark.parametrize(
     ("body", "field", "says"),
     [
@@ -169,7 +169,7 @@ def test_a_stored_run_begins_with_a_checkpoint(app: App) -> None:
 
 def test_the_description_shows_a_plan(app: App) -> None:
     document = app.run(app.call("GET", "/openapi.json")).json()
-    for path in ("/v1/forecast", "/v1/decide"):
+    for path in ("/v1/forecast", "/v1/decide", "/v1/explain"):
         body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
         assert body["examples"]["plan"]["value"] == PLAN
     schemas = document["components"]["schemas"]
@@ -177,7 +177,7 @@ def test_the_description_shows_a_plan(app: App) -> None:
     assert {"Geometry", "Curve"} <= schemas.keys()
     assert "curve" in schemas["Forecast"]["properties"]
     page = app.run(app.call("GET", "/docs")).body.decode()
-    assert page.count("&quot;mqe_of_mean&quot;: 1.95") == 2
+    assert page.count("&quot;mqe_of_mean&quot;: 1.95") == 3
 
 
 def test_the_store_keeps_the_shape_of_the_table(app: App, brief_history: dict[str, Any]) -> None:
