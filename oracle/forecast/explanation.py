@@ -33,7 +33,7 @@ _OF_CONTEXT: dict[str, tuple[str, ...]] = {
     "the updates planned": ("total_updates",),
     "the batch size": ("batch_size",),
 }
-#: Histories that are asked at most: the stretches, the plan, two schedules, two metrics, the budget.
+#: Most questions: stretches, parts of the plan, two schedules, two metrics, the budget.
 MOST_ASKED = STRETCHES + len(_OF_CONTEXT) + 5
 
 

@@ -87,19 +87,57 @@ EXPLANATION: dict[str, Any] = {
     "levels": [0.05, 0.25, 0.5, 0.75, 0.95],
     "quality": [0.177, 0.278, 0.343, 0.415, 0.554],
     "parts": [
-        {"part": part, "epochs": epochs, "without": without, "shift": shift, "width": width,
-         "moved": moved}
-        for part, epochs, without, shift, width, moved in (
-            ("the topographic error", None, [0.167, 0.278, 0.382, 0.565, 1.019], -0.039, 0.443, 0.133),
-            ("the dead neurons", None, [0.131, 0.28, 0.414, 0.584, 0.831], -0.071, 0.539, 0.113),
-            ("the budget", None, [0.182, 0.283, 0.34, 0.409, 0.57], 0.003, 0.973, 0.007),
-            ("the checkpoint at 1%", [10.0, 10.0], [0.138, 0.239, 0.317, 0.41, 0.584], 0.026, 0.846, 0.028),
-            ("the checkpoint at 5%", [50.0, 50.0], [0.168, 0.27, 0.336, 0.411, 0.559], 0.007, 0.963, 0.007),
-            ("the checkpoint at 10%", [100.0, 100.0], [0.189, 0.298, 0.371, 0.47, 0.657], -0.029, 0.806, 0.044),
-        )
+        {
+            "part": "the topographic error",
+            "epochs": None,
+            "without": [0.167, 0.278, 0.382, 0.565, 1.019],
+            "shift": -0.039,
+            "width": 0.443,
+            "moved": 0.133,
+        },
+        {
+            "part": "the dead neurons",
+            "epochs": None,
+            "without": [0.131, 0.28, 0.414, 0.584, 0.831],
+            "shift": -0.071,
+            "width": 0.539,
+            "moved": 0.113,
+        },
+        {
+            "part": "the budget",
+            "epochs": None,
+            "without": [0.182, 0.283, 0.34, 0.409, 0.57],
+            "shift": 0.003,
+            "width": 0.973,
+            "moved": 0.007,
+        },
+        {
+            "part": "the checkpoint at 1%",
+            "epochs": [10.0, 10.0],
+            "without": [0.138, 0.239, 0.317, 0.41, 0.584],
+            "shift": 0.026,
+            "width": 0.846,
+            "moved": 0.028,
+        },
+        {
+            "part": "the checkpoint at 5%",
+            "epochs": [50.0, 50.0],
+            "without": [0.168, 0.27, 0.336, 0.411, 0.559],
+            "shift": 0.007,
+            "width": 0.963,
+            "moved": 0.007,
+        },
+        {
+            "part": "the checkpoint at 10%",
+            "epochs": [100.0, 100.0],
+            "without": [0.189, 0.298, 0.371, 0.47, 0.657],
+            "shift": -0.029,
+            "width": 0.806,
+            "moved": 0.044,
+        },
     ],
     "attention": [],
-}  # fmt: skip
+}
 #: The answer to HISTORY.
 DECISION: dict[str, Any] = {
     "run_id": None,
