@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,7 +77,6 @@ def test_it_writes_what_the_brief_promises(
 def test_fine_tuning_says_whether_it_got_better(tmp_path: Path, runs: list[Run]) -> None:
     path = tmp_path / "mine.csv"
     write_dataset(path, runs, {})
-    began = time.monotonic()
     process = train(
         "--from", "shipped-lite", "--dataset", str(path), "--epochs", "3", "--name", "mine",
         "--json", cwd=tmp_path,
@@ -93,7 +91,6 @@ def test_fine_tuning_says_whether_it_got_better(tmp_path: Path, runs: list[Run])
     kept = (tmp_path / "models" / "mine" / "manifest.json").exists()
     assert kept == verdict["better"]
     assert (result["artifact"] is not None) == kept
-    assert time.monotonic() > began
 
 
 def test_a_control_run_stands_for_those_that_were_stopped(runs: list[Run]) -> None:

