@@ -3,9 +3,10 @@
 #   docker build -t som-oracle:train --target train .   with everything that training needs
 #
 # The steps are ordinary pip commands on the hash-locked versions; tests/e2e/test_docker_steps.py
-# runs them in a fresh virtual environment.
+# runs them in a fresh virtual environment. The base is taken by its digest, of all platforms; a newer
+# one: docker buildx imagetools inspect python:3.12-slim
 
-FROM python:3.12-slim AS build
+FROM python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf565ae1ac9b536e184ea AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 COPY locks/build.txt locks/serve.txt locks/
@@ -21,7 +22,7 @@ FROM build AS build-train
 COPY locks/dev.txt locks/
 RUN /opt/oracle/bin/pip install --require-hashes -r locks/dev.txt
 
-FROM python:3.12-slim AS runtime
+FROM python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf565ae1ac9b536e184ea AS runtime
 RUN useradd --uid 10001 --create-home --home-dir /srv/oracle oracle \
  && mkdir /data /models && chown oracle:oracle /data /models
 ENV PATH=/opt/oracle/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \

@@ -11,6 +11,7 @@ import typer
 
 from oracle.errors import InvalidHistory, StoreUnavailable, must_be
 from oracle.hook.population import Population
+from oracle.types.fields import one_form
 
 
 def runs(
@@ -31,6 +32,7 @@ def runs(
         if "locked" in str(error):
             raise
         raise InvalidHistory(str(error)) from None
+    population = one_form(population)
     if population is not None and population not in names:
         raise InvalidHistory(must_be("population", f"one of {', '.join(names)}", population))
     chosen = names if population is None else (population,)

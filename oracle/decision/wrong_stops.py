@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, lgamma, log, log1p
+from math import asin, exp, lgamma, log, log1p, sqrt
 
 import numpy as np
 
 from oracle.history.quality_score import Bools, among_best
 from oracle.types import FloatArray
+
+#: A normal deviate is beyond so many deviations once in 1,000.
+RARE_DEVIATIONS = 3.29
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class WrongStops:
         upper: 95 % bound of the rate from above; 1 without controls.
         held: runs that were let run on, those that still train included.
         stops: runs that were stopped or held: held / stops should be the policy's `control`.
+        share: the policy's `control`, None where it is not known.
     """
 
     controls: int
@@ -28,6 +32,7 @@ class WrongStops:
     upper: float
     held: int = 0
     stops: int = 0
+    share: float | None = None
 
     def __str__(self) -> str:
         told = "wrong stops not measured yet: no control run has ended"
@@ -40,6 +45,8 @@ class WrongStops:
             told += (
                 f"; {self.held} of {self.stops} stops were held back ({self.held / self.stops:.0%})"
             )
+            if self.share is not None and departs(self.held, self.stops, self.share):
+                told += f", far from the {self.share:.0%} that the policy asks for"
         return told
 
 
@@ -55,6 +62,19 @@ def wrong_stops(scores: FloatArray, held: Bools, good: float) -> WrongStops:
     controls = held & ~np.isnan(scores)
     n, wrong = int(controls.sum()), int((controls & among_best(scores, good)).sum())
     return WrongStops(n, wrong, upper_bound(wrong, n))
+
+
+def departs(held: int, stops: int, share: float) -> bool:
+    """Whether the share of held runs is one that chance gives less than once in 1,000 populations.
+
+    By the arcsine of its root, whose deviation depends on `stops` alone (Anscombe 1948,
+    doi:10.2307/2332343).
+
+    >>> departs(0, 45, 0.05), departs(0, 200, 0.05), departs(8, 45, 0.05)
+    (False, True, False)
+    """
+    found = asin(sqrt((held + 3 / 8) / (stops + 3 / 4)))
+    return 2 * sqrt(stops + 1 / 2) * abs(found - asin(sqrt(share))) > RARE_DEVIATIONS
 
 
 @dataclass(frozen=True, slots=True)

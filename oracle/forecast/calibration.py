@@ -43,6 +43,8 @@ MIN_SPREAD = (0.005, 0.002, 0.002) * len(HORIZONS)
 DRAWS = 1024
 #: Times the offsets are learned where outcomes lie at a bound; more change no figure.
 ROUNDS = 5
+#: No calibration can learn a larger offset, in spreads: mqe changes by no factor of e^5,000.
+LARGEST_OFFSET = 1e6
 #: What separates an outcome from a bound that it is at: changes are float32 in training.
 AT_BOUND = 1e-6
 
@@ -132,12 +134,25 @@ class Calibration:
         if tuple(numbers["knots"]) != KNOTS or tuple(numbers["knowledge"]) != KNOWLEDGE:
             raise ValueError("calibration was made for other levels or classes of knowledge")
         made = cls(
-            array_of(numbers, "offsets", len(KNOWLEDGE), OUTPUTS, len(KNOTS)),
+            offsets_of(numbers, len(KNOWLEDGE), OUTPUTS, len(KNOTS)),
             array_of(numbers, "ranks", DRAWS, len(TARGETS)),
         )
         if not ((made.ranks >= 0) & (made.ranks <= 1)).all():
             raise ValueError("`ranks` must be within 0..1")
         return made
+
+
+def offsets_of(numbers: Mapping[str, Any], *shape: int) -> Array:
+    """Read the offsets of a calibration.
+
+    Raises:
+        ValueError: as `array_of`, and where one lies beyond all that a calibration can learn: the
+            golden forecasts see a few of them only.
+    """
+    offsets = array_of(numbers, "offsets", *shape)
+    if not (np.abs(offsets) <= LARGEST_OFFSET).all():
+        raise ValueError(f"`offsets` must be within {LARGEST_OFFSET:g} spreads")
+    return offsets
 
 
 def array_of(numbers: Mapping[str, Any], name: str, *shape: int) -> Array:

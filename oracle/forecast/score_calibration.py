@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from oracle.forecast.calibration import KNOTS, array_of
+from oracle.forecast.calibration import KNOTS, offsets_of
 from oracle.forecast.knowledge import KNOWLEDGE, learn_by_knowledge
 from oracle.forecast.quantiles import quantiles_of
 from oracle.history.columns import Array
@@ -92,9 +92,9 @@ class QualityCalibration:
         """Read what `to_json` gave.
 
         Raises:
-            ValueError: where the shapes are not this version's.
+            ValueError: where the shape is not this version's, or a number cannot be.
         """
-        return cls(array_of(numbers, "offsets", len(KNOWLEDGE), len(KNOTS)))
+        return cls(offsets_of(numbers, len(KNOWLEDGE), len(KNOTS)))
 
 
 def _std(draws: Array) -> Array:

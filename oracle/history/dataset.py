@@ -315,8 +315,8 @@ def _run(cells: dict[str, str], file: str, row: int) -> Run:
         return Run.model_validate(
             {
                 "run_id": cells["run_id"],
-                "source": cells["source"],
-                "dataset": cells["dataset"],
+                "source": _name(cells["source"]),
+                "dataset": _name(cells["dataset"]),
                 "censored": flag in TRUE,
                 "history": history,
                 **finals,
@@ -330,12 +330,25 @@ def _row(run: Run) -> list[str]:
     finals = [getattr(run, t) for t in TARGETS]
     return [
         run.run_id,
-        run.source,
-        run.dataset,
+        _cell(run.source),
+        _cell(run.dataset),
         *("" if v is None else repr(v) for v in finals),
         str(run.censored),
         run.history.model_dump_json(exclude_none=True),
     ]
+
+
+#: What makes spreadsheets take a cell for a formula, and run it.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+def _cell(name: str) -> str:
+    """Write a name as a cell that is text to a spreadsheet; `_name` reads it."""
+    return f"'{name}" if _FORMULA.match(name) else name
+
+
+def _name(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

@@ -283,15 +283,15 @@ class Population:
                 " WHERE population = ? AND ended IS NOT NULL",
                 (name,),
             ).fetchall()
-            held, stops = db.execute(
-                "SELECT count(held_at), count(*) FROM run"
+            held, stops, share = db.execute(
+                "SELECT count(held_at), count(*), avg(json_extract(policy, '$.control')) FROM run"
                 " WHERE population = ? AND (state = 'stopped' OR held_at IS NOT NULL)",
                 (name,),
             ).fetchone()
         table = np.array(rows, dtype=np.float64).reshape(-1, 5)  # None -> NaN
         scores = scores_among(table[:, :3].T, [row[3] for row in rows], weights)
         found = wrong_stops(scores, table[:, 4] == 1.0, good)
-        return replace(found, held=held, stops=stops)
+        return replace(found, held=held, stops=stops, share=share)
 
     @property
     def healed(self) -> str | None:

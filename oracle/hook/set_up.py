@@ -29,6 +29,7 @@ from oracle.hook.remote import TIMEOUT_S, RemoteJudge
 from oracle.hook.warn_once import Problems
 from oracle.hook.watched import WatchedRun
 from oracle.types import METRICS, Policy, RunContext, Scale, about, explain
+from oracle.types.fields import one_form
 
 #: Where an evolutionary search dares more than a policy's defaults: it moves on, so that the best
 #: tenth of all it ever tried is soon beaten; and a stop loses it little, for the run is still
@@ -88,7 +89,7 @@ def watch(
     run = WatchedRun(check_every=check_every)
     with run._protected("settings", "set up the watch"):
         known = _context(context)
-        name = population_name or dataset or _table_name(known)
+        name = one_form(population_name or dataset or _table_name(known))
         chosen = _policy_of(policy, control, population is not None, known)
         run._describe(run_id, dataset, name, total_epochs, known, chosen)
         said = about(None if run.name == run.run_id else run.name, config, tags, notes)

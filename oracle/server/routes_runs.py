@@ -29,12 +29,13 @@ from oracle.server.runs import listing, populations
 from oracle.server.runs.events import EventStream, Wanted
 from oracle.server.service import service_of
 from oracle.types import RUN_ID_PATTERN, Decision
+from oracle.types.fields import OneForm
 
 router = APIRouter(tags=["runs"])
 
 RunName = Annotated[str, Path(pattern=RUN_ID_PATTERN, description="Name of the run.")]
-PopulationName = Annotated[str, Path(min_length=1, max_length=200, pattern=PLAIN_PATTERN)]
-Text = Annotated[str | None, Query(min_length=1, max_length=200, pattern=PLAIN_PATTERN)]
+PopulationName = Annotated[str, OneForm, Path(min_length=1, max_length=200, pattern=PLAIN_PATTERN)]
+Text = Annotated[str | None, OneForm, Query(min_length=1, max_length=200, pattern=PLAIN_PATTERN)]
 EventId = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="Last event known.")]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+import unicodedata
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MAX_CHECKPOINTS = 1000
 MAX_SCHEDULE_POINTS = 64
@@ -40,7 +41,20 @@ Mqe = Annotated[float, Field(strict=True, ge=0, le=MAX_MQE, allow_inf_nan=False)
 MqeOfMean = Annotated[float, Field(strict=True, ge=1 / MAX_MQE, le=MAX_MQE, allow_inf_nan=False)]
 Flag = Annotated[bool, Field(strict=True)]
 RunId = Annotated[str, Field(pattern=RUN_ID_PATTERN)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def one_form(name: Any) -> Any:
+    r"""Write a name in one form, so that two that look alike are one: composed, no blanks around.
+
+    >>> one_form(" cafe\u0301 ") == "caf\u00e9"
+    True
+    """
+    return unicodedata.normalize("NFC", name).strip() if isinstance(name, str) else name
+
+
+#: Makes two ways to write a name one.
+OneForm = BeforeValidator(one_form)
+Name = Annotated[str, OneForm, Field(min_length=1, max_length=200)]
 T = TypeVar("T")
 #: Any number of values, up to the first bad one: to tell 300,000 of them takes seconds.
 Many = Annotated[tuple[T, ...], Field(fail_fast=True)]

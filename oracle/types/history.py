@@ -281,7 +281,7 @@ class Run(Frozen):
     run_id: RunId
     source: Name
     dataset: Name
-    final_mqe: NonNegative
+    final_mqe: Mqe
     final_topographic_error: Ratio | None
     final_dead_neuron_ratio: Ratio | None
     censored: bool = False

@@ -21,6 +21,12 @@ def instructions() -> list[str]:
     return [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
 
 
+def bases() -> set[str]:
+    """Images that are not made here."""
+    made = [line.split() for line in instructions() if line.startswith("FROM")]
+    return {image for _, image, *_ in made} - {name for *_, name in made}
+
+
 def compose() -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
     return loaded
@@ -29,9 +35,14 @@ def compose() -> dict[str, Any]:
 def test_every_image_has_a_slim_base_that_the_package_supports() -> None:
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     assert wanted.startswith(">=3.11")
-    bases = {line.split()[1] for line in instructions() if line.startswith("FROM")}
-    names = {line.split()[-1] for line in instructions() if line.startswith("FROM")}
-    assert bases - names == {"python:3.12-slim"}
+    assert {image.partition("@")[0] for image in bases()} == {"python:3.12-slim"}
+
+
+def test_every_image_is_taken_by_its_digest() -> None:
+    images = {*bases(), compose()["services"]["database"]["image"]}
+    assert len(images) == 2
+    for image in images:
+        assert re.fullmatch(r"[a-z]+:[\w.-]+@sha256:[0-9a-f]{64}", image), image
 
 
 def test_the_service_runs_as_nobody_special_and_says_how_it_is() -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from inprocess import Answer, App
@@ -83,6 +84,20 @@ def test_another_method_is_told_those_there_are(
 ) -> None:
     answer = call(app, method, path, b"{}")
     assert (answer.status, answer.headers["allow"]) == (405, allow)
+
+
+def test_two_ways_to_write_a_name_are_one_population(app: App) -> None:
+    ways = ("na\u00efve", "nai\u0308ve", " na\u00efve ")
+    for i, name in enumerate(ways):
+        sent = body(checkpoint(10, population=name))
+        assert call(app, "POST", f"/v1/runs/name-{i}/checkpoints", sent).status == 201
+    for name in ways:
+        found = json.loads(call(app, "GET", f"/v1/populations/{name}").body)
+        assert (found["name"], found["running"]) == (ways[0], 3)
+        listed = app.run(
+            app.call("GET", "/v1/runs", b"", query=f"population={quote(name)}".encode())
+        )
+        assert len(json.loads(listed.body)["runs"]) == 3
 
 
 def test_the_page_of_routes_works_under_a_prefix(app: App) -> None:

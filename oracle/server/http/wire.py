@@ -287,7 +287,10 @@ class PopulationList(Frozen):
 
 
 class Savings(Frozen):
-    """Compute saved by stops, over ended runs whose budget is known."""
+    """Compute saved by stops, over ended runs whose budget is known.
+
+    A run that was left by a rule of its own counts as planned up to where it ended.
+    """
 
     runs: int
     planned_epochs: float
@@ -306,6 +309,8 @@ class WrongStops(Frozen):
         upper: one-sided 95 % bound of the rate (Clopper-Pearson): 0 of 5 still allows 45 %.
         held: runs that were let run on by the control draw.
         stops: runs that were stopped or held: held / stops should be the policy's `control`.
+        share: `control` of the service's policy.
+        departs: so few or so many of the stops were held that chance hardly explains it.
     """
 
     controls: int
@@ -317,6 +322,8 @@ class WrongStops(Frozen):
     good: float
     held: int = 0
     stops: int = 0
+    share: Ratio = 0.0
+    departs: bool = False
 
 
 class EndedRun(Final):

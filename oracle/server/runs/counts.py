@@ -55,8 +55,10 @@ def of_run(row: Any) -> dict[str, float]:
         return dict.fromkeys(COUNTED, 0)
     ended = row.state != "running"
     known = ended and bool(row.total_epochs)
-    early = row.state == "stopped" or converged(row) or is_left(row)
-    used = row.epoch if early else row.total_epochs
+    early = row.state == "stopped" or converged(row)
+    # A run that was left would have ended there without us: nothing was saved, nothing more used.
+    planned = row.epoch if is_left(row) else row.total_epochs
+    used = row.epoch if early else planned
     return {
         "running": not ended,
         "stopped": row.state == "stopped",
@@ -65,7 +67,7 @@ def of_run(row: Any) -> dict[str, float]:
         "held": row.control,
         "waiting": row.control and not ended,
         "known_runs": known,
-        "planned_epochs": row.total_epochs if known else 0,
+        "planned_epochs": min(planned, row.total_epochs) if known else 0,
         "used_epochs": min(used, row.total_epochs) if known else 0,
     }
 

@@ -151,4 +151,6 @@ def _wrong_stops(
         good=policy.good_share,
         held=population.held,
         stops=population.stops,
+        share=policy.control,
+        departs=wrong_stops.departs(population.held, population.stops, policy.control),
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from oracle.decision.wrong_stops import upper_bound, wrong_stops
+from oracle.decision.wrong_stops import WrongStops, departs, upper_bound, wrong_stops
 
 NAN = math.nan
 
@@ -42,6 +43,24 @@ def test_nobody_held_is_nothing_known() -> None:
     found = wrong_stops(np.array([0.1, 0.2]), np.zeros(2, dtype=bool), 0.1)
     assert (found.controls, found.wrong, found.upper) == (0, 0, 1.0)
     assert "not measured yet" in str(found)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.3])
+@pytest.mark.parametrize("stops", [5, 45, 300, 5_000])
+def test_a_share_that_chance_gives_is_no_departure(share: float, stops: int) -> None:
+    held = np.random.default_rng(stops).binomial(stops, share, 20_000)
+    told = {int(h): departs(int(h), stops, share) for h in np.unique(held)}
+    assert np.mean([told[int(h)] for h in held]) < 0.003
+
+
+@pytest.mark.parametrize("held", [0, 1, 45, 200])
+def test_a_draw_that_is_none_departs(held: int) -> None:
+    """Of 200 stops 10 are held, were it a draw of 5 %."""
+    found = WrongStops(0, 0, 1.0, held, 200, 0.05)
+    assert departs(held, 200, 0.05)
+    assert str(found).endswith("far from the 5% that the policy asks for")
+    assert "far from" not in str(replace(found, held=10))
+    assert "far from" not in str(replace(found, share=None))
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,10 @@ BROKEN: dict[str, Change] = {
     "offsets of 1e308": lambda n: n["calibration"].update(
         offsets=(1e308 * np.sign(np.array(n["calibration"]["offsets"]) - 0.01)).tolist(),
     ),
+    "one offset of 1e308": lambda n: leaf(n["calibration"]["offsets"]).__setitem__(0, 1e308),
+    "one offset of the score of 1e308": lambda n: leaf(n["quality"]["offsets"]).__setitem__(
+        0, -1e308
+    ),
     "support that is always whole": lambda n: n["support"].update(out_bias=1e300),
     "another support": lambda n: n["support"].update(out_bias=n["support"]["out_bias"] - 3),
     "another copula": lambda n: n["calibration"].update(ranks=[[0.5] * 3] * DRAWS),

@@ -51,6 +51,25 @@ def test_there_and_back(tmp_path: Path, name: str) -> None:
     assert (tmp_path / name).read_bytes() == first
 
 
+@pytest.mark.parametrize(
+    "name", ['=HYPERLINK("http://x","y")', "+1", "-2", "@SUM(A1)", "'=1", "'a'"]
+)
+def test_a_name_is_no_formula_to_a_spreadsheet(tmp_path: Path, name: str) -> None:
+    run = a_run(1, dataset=name, source=name)
+    write_dataset(tmp_path / "d.csv", [run], {})
+    assert read_dataset(tmp_path / "d.csv") == [run]
+    (row,) = csv.DictReader((tmp_path / "d.csv").read_text().splitlines())
+    for cell in (row["dataset"], row["source"]):
+        assert cell == name if name == "'a'" else cell == f"'{name}"
+
+
+@pytest.mark.parametrize("value", ["1e308", "inf", "-1"])
+def test_a_final_mqe_is_one_that_a_history_may_have(tmp_path: Path, value: str) -> None:
+    path = broken(tmp_path, "final_mqe", value)
+    with pytest.raises(DatasetError, match="final_mqe"):
+        read_dataset(path)
+
+
 def broken(tmp_path: Path, column: str, value: str) -> Path:
     path = tmp_path / "d.csv"
     write_dataset(path, [a_run(1), a_run(2)], {})

@@ -115,6 +115,18 @@ def test_wrong_stops_are_measured_on_held_runs_only(shared: Population) -> None:
     assert str(wrong).endswith("; 2 of 2 stops were held back (100%)")
 
 
+def test_a_draw_that_holds_nobody_is_told(shared: Population) -> None:
+    for i in range(160):
+        shared.start("a", f"r{i}", policy=Policy(name="population", control=0.05))
+        shared.end("a", outcome(f"r{i}", censored=True), progress=0.3)
+    found = shared.wrong_stops("a")
+    assert (found.held, found.stops, found.share) == (0, 160, pytest.approx(0.05))
+    assert str(found).endswith(
+        "0 of 160 stops were held back (0%), far from the 5% that the policy asks for"
+    )
+    assert shared.wrong_stops("nobody").share is None
+
+
 def test_wrong_stops_count_who_decisions_count_as_good(shared: Population) -> None:
     """Of 46 runs the best 4, whoever ties with the fourth, and nobody who cannot be scored."""
     for i in range(46):

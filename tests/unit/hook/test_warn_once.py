@@ -38,3 +38,21 @@ def test_our_own_errors_speak_for_themselves_and_long_ones_are_cut() -> None:
     assert problems.messages["a"] == "could not do it: `x` must be y."
     problems.note_error("b", "do it", RuntimeError("x" * 10_000))
     assert len(problems.messages["b"]) < 400
+
+
+def test_a_warning_that_cannot_be_shown_and_an_error_without_text_raise_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("no screen")
+
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no words")
+
+    monkeypatch.setattr(warnings, "showwarning", fails)
+    problems = Problems()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        problems.note_error("model", "forecast", Mute())
+    assert problems.messages == {"model": "could not forecast: Mute."}

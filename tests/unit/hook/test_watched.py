@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -351,6 +353,45 @@ def test_a_name_of_any_tool_is_cleaned_and_kept(name: str | int, tmp_path: Path)
     assert re.match(RUN_ID_PATTERN, run.run_id)
     assert f"run {name}: " in run.summary()
     assert shared.reference("default").outcomes[0].run_id == run.run_id
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda run: pickle.loads(pickle.dumps(run))],  # noqa: S301
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_a_run_is_copied_with_whoever_holds_it(
+    copied: Callable[[WatchedRun], WatchedRun], tmp_path: Path
+) -> None:
+    shared = Population(tmp_path / "runs.db")
+    run = watch(total_epochs=10, population=shared, run_id="r", model=StandIn())
+    good(run, 5)
+    other = copied(run)
+    good(other, 10)
+    assert other.finish().mqe == 0.1
+    assert not other.problems.counts
+    assert [o.run_id for o in shared.reference("default").outcomes] == ["r"]
+
+
+def test_two_ways_to_write_a_name_are_one_population(tmp_path: Path) -> None:
+    shared = Population(tmp_path / "runs.db")
+    for i, name in enumerate(("caf\u00e9", "cafe\u0301", " caf\u00e9 ")):
+        settings = {"population_name": name} if i else {"dataset": name}
+        with watch(total_epochs=10, population=shared, model=StandIn(), **settings) as run:  # type: ignore[arg-type]
+            good(run, 10)
+    assert shared.names() == ("caf\u00e9",)
+    assert len(shared.reference("caf\u00e9").outcomes) == 3
+
+
+@pytest.mark.parametrize("first", [100.0, 1000.0])
+def test_a_counter_that_goes_on_beyond_the_budget_stops_nothing(
+    filled: Population, first: float
+) -> None:
+    """A training that is resumed and counts on from its last epoch, with the budget of the rest."""
+    run = watch(total_epochs=100, population=filled, population_name="table", model=StandIn())
+    with contextlib.suppress(OracleWarning):
+        stopped = [bad(run, first + epoch) for epoch in range(10, 101, 10)]
+    assert not any(stopped)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,17 @@ def test_cut_before_the_first_checkpoint_the_plan_is_left(brief_history: dict[st
             whole.prefix(n)
 
 
+@pytest.mark.parametrize("name", ["caf\u00e9", "cafe\u0301", " caf\u00e9\n"])
+def test_a_name_has_one_form(name: str) -> None:
+    history = History.parse({**PLAN, "dataset": name, "population": name})
+    assert (history.dataset, history.population) == ("caf\u00e9", "caf\u00e9")
+
+
+def test_blanks_are_no_name() -> None:
+    with pytest.raises(InvalidHistory, match="`population`"):
+        History.parse({**PLAN, "population": "  "})
+
+
 @pytest.mark.parametrize("context", [None, {}, {"context": {}}, {"total_epochs": 10}])
 def test_nothing_to_go_by_is_said(context: dict[str, Any] | None) -> None:
     with pytest.raises(InvalidHistory, match=r"`epochs` must be of one checkpoint at least.*plan"):

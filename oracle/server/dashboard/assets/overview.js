@@ -231,7 +231,7 @@ function wrong(store, sum) {
     return tile;
   }
   const waiting = found.waiting ? `, ${count(found.waiting)} still running` : "";
-  const held = found.stops ? ` (${count(found.held)} of ${count(found.stops)} so far)` : "";
+  const held = found.stops ? ` (${count(found.held)} of ${count(found.stops)} so far${found.departs ? `, far from the ${percent(found.share)} that the policy asks for` : ""})` : "";
   const about = `A share of stops is let run on as a control${held}; wrong means it ended among the best ${percent(found.good)}.`;
   if (!found.controls) {
     tile.append(h("p", { class: "figure" }, "not known yet"), h("p", { class: "muted small" }, `No control run has ended${waiting}. ${about}`));

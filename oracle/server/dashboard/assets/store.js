@@ -148,8 +148,10 @@ export class Store {
       if (run.control && run.state === "running") found.controls += 1;
       if (run.state !== "running" && run.total_epochs) {
         found.ended += 1;
-        found.planned += run.total_epochs;
-        found.used += run.state === "stopped" || run.reason === "converged" ? run.epoch : run.total_epochs;
+        // A run that was left would have ended there without us: it saved nothing.
+        const planned = run.left ? Math.min(run.epoch, run.total_epochs) : run.total_epochs;
+        found.planned += planned;
+        found.used += run.state === "stopped" || run.reason === "converged" ? run.epoch : planned;
       }
     }
     return found;
