@@ -132,8 +132,7 @@ $(VENV)/dev: locks/dev.txt pyproject.toml | $(VENV)/build
 
 # Not locked: they are no part of the project, and each is taken as its users get it.
 $(VENV)/libraries: tests/libraries/requirements.txt .ci/somoclu.sh | $(VENV)/dev
-	$(BIN)/python -m pip install --quiet -r $<
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation XPySom==1.0.7 susi==1.4.3
+	$(call install,-r $<)
 	.ci/somoclu.sh $(BIN)/python
 	touch $@
 

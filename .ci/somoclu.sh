@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # Install Somoclu with its C++ core: its own setup falls back to none where NumPy or the compiler's
-# flags do not suit it, and says nothing.
+# flags do not suit it, and says nothing. Debian: apt-get install g++ python3-dev
 set -euo pipefail
-python=$1
+python=$(realpath --no-symlinks "$1")
 "$python" -W ignore -c 'from somoclu.train import wrap_train' 2>/dev/null && exit 0
-command -v g++ >/dev/null || { echo "!! g++ IS NOT INSTALLED, so Somoclu is NOT tested" >&2; exit 0; }
+headers=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
+command -v g++ >/dev/null && [ -f "$headers" ] || {
+  echo "!! g++ OR PYTHON'S HEADERS ARE NOT INSTALLED, so Somoclu is NOT tested: apt-get install g++ python3-dev" >&2
+  exit 0
+}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$python" -m pip download --quiet --no-deps --no-build-isolation --no-binary somoclu -d "$folder" somoclu==1.7.6

@@ -23,6 +23,7 @@ from oracle.history.dataset import COLUMNS, iter_dataset
 from oracle.history.files import Line, csv_lines
 from oracle.history.sample_table import SampleTable
 from oracle.types import Run, run_id_of
+from oracle.types.context import Topology
 
 Reader = Iterable[Run | DatasetError]
 
@@ -43,7 +44,7 @@ class Known:
         mqe_of_mean, n_samples, n_features: of the table, as the maps saw it.
     """
 
-    topology: nexussom.Topology | None = None
+    topology: Topology | None = None
     dataset: str | None = None
     total_epochs: float | None = None
     mqe_of_mean: float | None = None

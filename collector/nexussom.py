@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -33,6 +33,7 @@ from oracle.integrations.nexussom import PLAN_POINTS, decay, share, updates
 from oracle.integrations.nexussom_front import is_marked
 from oracle.types import CHECKPOINT, History, Run, RunContext, Schedule, explain
 from oracle.types import FloatArray as Floats
+from oracle.types.context import Topology
 from oracle.types.end_of_run import WHOLE_FROM
 
 RESULTS = "results.csv"
@@ -42,10 +43,14 @@ LARGEST = 1e15
 #: A reconstructed schedule further from a logged value than this is not the run's own.
 PLAN_TOLERANCE = 1e-6
 
-Topology = Literal["rectangular", "hexagonal"]
 #: NexusSOM's evolutionary runs fix map_type to hex and do not write it down.
-DEFAULT_TOPOLOGY: Topology = "hexagonal"
-TOPOLOGIES: dict[str, Topology] = {"hex": "hexagonal", "square": "rectangular"}
+DEFAULT_TOPOLOGY: Topology = "odd-r"
+#: How NexusSOM's maps are named, by itself and by people -> the grid; its hexagons have odd rows
+#: shifted (`cube_coords`).
+TOPOLOGIES: dict[str, Topology] = {
+    "hex": "odd-r", "hexagonal": "odd-r", "odd-r": "odd-r",
+    "square": "rectangular", "rectangular": "rectangular",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,7 @@ def read_runs(
 
     Args:
         folder: holds results.csv and individuals/.
-        topology: of maps whose row does not name a map_type (default: hexagonal).
+        topology: of maps whose row does not name a map_type (default: odd-r, its hexagons).
         mqe_of_mean: of the table as the map saw it; computed where the table was kept.
     """
     if mqe_of_mean is None:
@@ -258,7 +263,11 @@ def read_checkpoints(row: Row) -> list[dict[str, Any]]:
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"must be valid JSON, but: {error}.", file=str(file)) from None
     if not isinstance(checkpoints, list) or len(checkpoints) < 2:
-        raise DatasetError("must hold a list of 2 checkpoints or more.", file=str(file))
+        raise DatasetError(
+            "must hold a list of 2 checkpoints or more. "
+            "Set checkpoint_every_mqe: true in NexusSOM.",
+            file=str(file),
+        )
     for number, checkpoint in enumerate(checkpoints):
         for key in (*needed, *optional):
             value = checkpoint.get(key) if isinstance(checkpoint, dict) else None

@@ -198,8 +198,8 @@ def ingest(
         typer.Option(help="Budget of a run, counted as its epochs are, where it does not say it."),
     ] = None,
     topology: Annotated[
-        str, typer.Option(help="hexagonal or rectangular, of NexusSOM maps that do not say.")
-    ] = "hexagonal",
+        str, typer.Option(help="hex or square, of NexusSOM maps that do not say.")
+    ] = "hex",
     mqe_of_mean: Annotated[
         float | None,
         typer.Option(help="Quantization error of the table's mean, where the runs lack it."),
@@ -222,9 +222,8 @@ def ingest(
     from oracle.history.records import named_columns
     from oracle.history.sample_table import read_table
 
-    topologies = {name: name for name in TOPOLOGIES.values()}
-    if topology not in topologies:
-        rule = f"one of {', '.join(sorted(topologies))}"
+    if topology not in TOPOLOGIES:
+        rule = f"one of {', '.join(TOPOLOGIES)}"
         raise OracleError(must_be("--topology", rule, topology))
     if mqe_of_mean is not None and table is not None:
         raise OracleError(must_be("--table", "left out with --mqe-of-mean", str(table)))
@@ -234,7 +233,7 @@ def ingest(
     if not paths and store is None:
         raise OracleError("A PATH or `--store` must be given: there is nothing to read.")
     known = Known(
-        topology=topologies[topology],
+        topology=TOPOLOGIES[topology],
         dataset=dataset,
         total_epochs=total_epochs,
         mqe_of_mean=mqe_of_mean,

@@ -43,7 +43,7 @@ class LoggedDecision(Frozen):
         at: when, UTC.
         history, reference, previous: what `decide` was given beside the policy.
         model: which model forecast; None where none answered.
-        decision: what was answered, its policy included.
+        decision: what was answered, its policy included; without the forecast's curve.
     """
 
     format: int = FORMAT
@@ -221,7 +221,10 @@ def replay_decision(logged: LoggedDecision | str | bytes, oracle: Oracle | None 
         logged.decision.policy,
         previous=logged.previous,
     )
-    return Decision.model_validate_json(decision.model_dump_json())  # without draws, as logged
+    told = logged.decision.forecast
+    curveless = {"forecast": {"curve"}} if told is not None and told.curve is None else None
+    # Without draws, as logged.
+    return Decision.model_validate_json(decision.model_dump_json(exclude=curveless))
 
 
 def digest_of(value: Any) -> str:

@@ -202,9 +202,10 @@ def _rows(history: History) -> list[Row]:
 
 
 def _short(decision: Decision) -> dict[str, Any]:
-    """Leave out what the line says elsewhere."""
+    """Leave out what the line says elsewhere, and the curve: half a line that no rule asks."""
     without: Any = {"policy": True, "model": True, "run_id": True}
     forecast = decision.forecast
-    if forecast is not None and forecast.model == decision.model:
-        without["forecast"] = {"model", "run_id"}
+    if forecast is not None:
+        told_once = {"model", "run_id"} if forecast.model == decision.model else set()
+        without["forecast"] = {"curve", *told_once}
     return decision.model_dump(mode="json", exclude_defaults=True, exclude=without)

@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stand_in import StandIn
 
 from collector import nexussom
 from oracle.errors import DatasetError
+from oracle.integrations.nexussom import early_stop
 from oracle.types import Run
 
 FOLDER = Path(__file__).parents[2] / "data" / "nexussom"
 SEED = FOLDER / "seed_42"
+DATA = np.random.default_rng(0).random((30, 3))
 WHOLE, OTHER, PENALISED, STOPPED, BARE, TORN = (
     "8449f8cd9c4bf64e5ac794d25a09c492",
     "2ba410d10ee163949efa7878114615bb",
@@ -137,8 +140,16 @@ def test_context_holds_what_the_folder_tells_and_no_more() -> None:
     context = read()[0][WHOLE].history.context
     assert (context.map_rows, context.map_cols) == (8, 8)
     assert (context.n_samples, context.n_features) == (150, 4)
-    assert (context.topology, context.initialization) == ("hexagonal", "random")
+    assert (context.topology, context.initialization) == ("odd-r", "random")
     assert context.mqe_of_mean is None
+
+
+def test_the_grid_is_the_one_that_the_hook_reads() -> None:
+    for map_type in ("hex", "square"):
+        row = nexussom.Row(FOLDER, 2, "x", {"uid": WHOLE, "map_type": map_type})
+        of_folder = nexussom.context_of(row, 10).topology
+        som = {"map_size": [4, 5], "map_type": map_type, "epoch_multiplier": 2}
+        assert of_folder == early_stop(som, DATA, model=StandIn()).run.context.topology
 
 
 def test_topology_and_scale_can_be_told() -> None:

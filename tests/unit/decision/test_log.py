@@ -283,3 +283,16 @@ def test_a_line_that_rests_on_others_is_no_decision_by_itself(tmp_path: Path) ->
     logged = decisions(path)[0]
     with pytest.raises(InvalidHistory, match="`read_decisions` reads a whole log"):
         replay_decision(logged.model_dump_json())
+
+
+def test_a_line_of_the_shipped_oracle_is_short_and_replays(tmp_path: Path) -> None:
+    path = tmp_path / "decisions.jsonl"
+    with watch(total_epochs=20, policy="threshold", log=path) as run:
+        taken = [
+            run.report(epoch, mqe=1 / epoch, topographic_error=0.1, dead_neuron_ratio=0.1)
+            for epoch in range(1, 8)
+        ]
+    assert any(d and d.forecast and d.forecast.curve for d in taken)
+    assert all(replay_decision(logged) == logged.decision for logged in decisions(path))
+    lines = [line for line in path.read_bytes().splitlines() if b'"what":"decision"' in line]
+    assert 0 < max(map(len, lines)) < 1800
