@@ -84,7 +84,9 @@ def _front(ended: Sequence[Member], points: FloatArray) -> str:
     no_worse = (points[:, :, None] <= points[:, None, :]).all(axis=0)
     on_front = np.flatnonzero(~(no_worse & ~no_worse.T).any(axis=0))
     maps = sum(ended[int(i)].state != "stopped" for i in on_front)
-    return f"{len(on_front)} runs on the Pareto front, {maps} of them whole, the others forecasts"
+    forecasts = len(on_front) - maps
+    which = f"{maps} of them whole, {forecasts} a forecast" if forecasts else "all of them whole"
+    return f"{len(on_front)} runs on the Pareto front, {which}"
 
 
 def _kind(member: Member) -> str:

@@ -37,6 +37,8 @@ def settings_of(objectives: tuple[str, ...], settings: dict[str, Any]) -> dict[s
 def summary_of(settings: dict[str, Any]) -> str:
     """Tell how a search went, by the file in which its workers meet."""
     population = settings.get("population")
+    if settings.get("url"):
+        return f"the service at {settings['url']} counts the runs: its page tells how they went."
     if population is None:
         return "no `population=` was given, a file in which the runs of the search are counted."
     shared = population_at(population) if isinstance(population, str | os.PathLike) else population

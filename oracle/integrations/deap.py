@@ -8,7 +8,7 @@
     toolbox.register("evaluate", evaluate)
     best = OnlyFinished(tools.HallOfFame(1))
     population, _ = algorithms.eaMuPlusLambda(..., halloffame=best)
-    print(evaluate.summary(), finished(population), best.hall)
+    print(evaluate.summary(), finished(population), best[0])
 
 A stopped individual's fitness is its forecast, so selection ranks it where it would have come
 out. Its values are marked as `Forecast`s, which DEAP's own algorithms carry along; no map stands
@@ -18,7 +18,7 @@ itself is never imported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -127,6 +127,15 @@ class OnlyFinished:
     def update(self, population: Iterable[Any]) -> None:
         """Show it the finished individuals of a population."""
         self.hall.update(finished(population))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.hall)
+
+    def __len__(self) -> int:
+        return len(self.hall)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self.hall[at]
 
 
 def assign(individual: Any, values: Values) -> None:

@@ -19,7 +19,7 @@ export function spread(values) {
 
 // A chart that follows its element's width and the theme.
 //   make() -> { data: [x, ...columns], series: [{ label, color, width, dash, points, scale, hidden }],
-//               bands: [[upper, lower, colour name]], x: { label, format, range }, y: { label, log, range, format }, y2, marks(u), read(u, i) }
+//               bands: [[upper, lower, colour name]], x: { label, format, range }, y: { label, log, range, format, also: a value that must be in sight }, y2, marks(u), read(i) }
 export class Chart {
   constructor(element, make, { height = 220, sync = null, label = "" } = {}) {
     this.element = element;
@@ -59,10 +59,14 @@ export class Chart {
   #options(spec) {
     const muted = colour("muted"), line = colour("line");
     const axis = { stroke: muted, font: FONT, ticks: { show: false }, border: { show: false } };
-    const scaleOf = (y) => ({ distr: y.log ? 3 : 1, range: y.range ?? (y.log ? undefined : (u, low, high) => around(low, high, y.floor)) });
+    const scaleOf = (y) => ({ distr: y.log ? 3 : 1, range: y.range ?? ((u, low, high) => {
+      const ends = [low, high, y.log && !(y.also > 0) ? null : y.also].filter((v) => v !== null && v !== undefined);
+      const [least, most] = ends.length ? [Math.min(...ends), Math.max(...ends)] : [null, null];
+      return y.log ? uPlot.rangeLog(least, most, 10, true) : around(least, most, y.floor);
+    }) });
     const valueAxis = (y, scale, side, grid) => ({
       ...axis, scale, side, grid: grid ? { stroke: line, width: 1 } : { show: false }, size: (u, values) => 14 + 6.6 * Math.max(3, ...(values ?? []).map((v) => String(v).length)), gap: 6,
-      values: (u, splits) => splits.map((v) => (v === null ? "" : (y.format ?? tick)(v))),
+      values: (u, splits) => splits.map((v) => (v === null ? "" : (y.format ?? tick)(v, splits[1] - splits[0]))),
     });
     const series = spec.series.map((s) => ({
       label: s.label, scale: s.scale ?? "y", stroke: s.color ? colour(s.color) : "transparent", width: s.width ?? 0, dash: s.dash,
@@ -123,6 +127,29 @@ export function level(u, value, text, name, scale = "y") {
   ctx.textAlign = "right";
   ctx.textBaseline = y - top > 16 * ratio ? "bottom" : "top";
   ctx.fillText(text, left + width - 2 * ratio, y + (ctx.textBaseline === "bottom" ? -3 : 3) * ratio);
+  ctx.restore();
+}
+
+// Draw a thin line from top to bottom, with its name beside its head; `row` keeps names apart.
+export function upright(u, value, text, name, row = 0) {
+  const x = u.valToPos(value, "x", true);
+  const { left, top, width, height } = u.bbox;
+  if (!(x >= left && x <= left + width)) return;
+  const { ctx } = u;
+  const ratio = devicePixelRatio;
+  ctx.save();
+  ctx.strokeStyle = ctx.fillStyle = colour(name);
+  ctx.lineWidth = ratio;
+  ctx.setLineDash([2 * ratio, 3 * ratio]);
+  ctx.beginPath();
+  ctx.moveTo(x, top);
+  ctx.lineTo(x, top + height);
+  ctx.stroke();
+  ctx.font = `${11.5 * ratio}px system-ui, sans-serif`;
+  const right = x + ctx.measureText(text).width + 8 * ratio > left + width;
+  ctx.textAlign = right ? "right" : "left";
+  ctx.textBaseline = "top";
+  ctx.fillText(text, x + (right ? -4 : 4) * ratio, top + (2 + 14 * row) * ratio);
   ctx.restore();
 }
 

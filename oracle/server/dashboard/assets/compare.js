@@ -3,9 +3,9 @@
 import { get } from "./api.js";
 import { Chart, spread } from "./chart.js";
 import { h, segmented, skeleton, state } from "./dom.js";
-import { count, num, percent } from "./format.js";
+import { count, num, percent, share } from "./format.js";
 import { MOST_COMPARED, whyNone } from "./overview.js";
-import { CONTEXT, METRICS, STATE } from "./words.js";
+import { CONTEXT, METRICS, STATE, standing } from "./words.js";
 
 const AGAIN_MS = 500;
 const SHOWN_CHOICES = 300;
@@ -109,7 +109,7 @@ function plotted(runs, metric) {
     data: [x, ...columns],
     series: runs.map((r) => ({ label: r.id, color: r.color, width: 2.2, spanGaps: true, points: xs.flat().length < 200 ? 4 : 0 })),
     x: { format: (v) => (known ? `${v} %` : String(v)), range: known ? [0, 100] : undefined },
-    y: { log, floor: 0, format: metric.name === "mqe" ? undefined : (v) => percent(v, v && v < 0.02 ? 1 : 0), range: log ? undefined : [0, high * 1.06 || 1] },
+    y: { log, floor: 0, format: metric.name === "mqe" ? undefined : share, range: log ? undefined : [0, high * 1.06 || 1] },
     right: 22 + 12 * runs.length,
     marks(u) {
       const { ctx, bbox } = u, ratio = devicePixelRatio;
@@ -134,9 +134,9 @@ function plotted(runs, metric) {
 }
 
 function settings({ run, history: { context } }) {
-  const { schedule, ...rest } = context;
+  const { schedule, geometry, ...rest } = context; // the geometry is of the table, which has a name
   return {
-    dataset: run.dataset, total_epochs: run.total_epochs, ...rest,
+    ...run.config, dataset: run.dataset, total_epochs: run.total_epochs, ...rest,
     learning_rate_start: schedule?.learning_rate?.[0], learning_rate_end: schedule?.learning_rate?.at(-1), radius_start: schedule?.radius?.[0], radius_end: schedule?.radius?.at(-1),
   };
 }
@@ -144,10 +144,10 @@ function settings({ run, history: { context } }) {
 function differing(runs) {
   const all = runs.map((r) => settings(r.detail));
   const names = [...new Set(all.flatMap(Object.keys))].filter((name) => new Set(all.map((s) => JSON.stringify(s[name] ?? null))).size > 1);
-  const show = (v) => (v === null || v === undefined ? "–" : typeof v === "number" ? (Number.isInteger(v) ? count(v) : num(v)) : v);
+  const show = (v) => (v === null || v === undefined ? "–" : typeof v === "number" ? (Number.isInteger(v) ? count(v) : num(v)) : String(v));
   const outcome = ({ run }) => (run.final ? run.final.final_mqe : run.forecast?.final_mqe[2]);
   const results = [
-    ["state", (d) => `${STATE[d.run.state]}${d.run.progress === null ? "" : `, ${percent(d.run.progress)}`}`], ["mqe, final or forecast", (d) => num(outcome(d))],
+    ["state", (d) => `${STATE[standing(d.run)]}${d.run.progress === null ? "" : `, ${percent(d.run.progress)}`}`], ["mqe, final or forecast", (d) => num(outcome(d))],
     ["quality score, forecast", (d) => num(d.run.quality?.values[2])], ["P(good)", (d) => percent(d.run.p_good)],
   ];
   return h("section", { class: "panel", id: "differing" }, h("header", {}, h("h2", {}, "What differs"), h("span", { class: "muted small" }, names.length ? "settings that are the same everywhere are left out" : "all known settings are the same")),

@@ -36,6 +36,9 @@ export function percent(x, digits = 0) {
   return `${value.toFixed(digits)} %`;
 }
 
+// For axes of shares: as many digits as tell one tick from the next.
+export const share = (x, step) => percent(x, step < 0.00099 ? 2 : step < 0.0099 ? 1 : 0);
+
 export function count(x) {
   if (!known(x)) return NONE;
   if (Math.abs(x) >= 1e15) return num(x);

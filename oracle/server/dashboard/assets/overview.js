@@ -5,7 +5,7 @@ import { ago, amount, count, num, percent, plural } from "./format.js";
 import { MAX_RUNS } from "./store.js";
 import { Scatter } from "./scatter.js";
 import { RunTable } from "./table.js";
-import { METRICS, STATE, reason, short } from "./words.js";
+import { METRICS, STATE, reason, short, standing } from "./words.js";
 
 const link = (id) => `#/run/${encodeURIComponent(id)}`;
 const EXAMPLE = `from oracle import watch
@@ -53,7 +53,7 @@ export function overview(root, parameters, store) {
     const scatterBox = h("div");
     const scatter = new Scatter(scatterBox, (id) => { location.hash = link(id); });
     const population = h("select", { id: "population", onchange: () => { location.hash = `#/?population=${encodeURIComponent(population.value)}`; } });
-    const search = h("input", { type: "search", id: "filter", placeholder: "Filter by run, dataset, reason", "aria-label": "Filter runs", autocomplete: "off", spellcheck: "false",
+    const search = h("input", { type: "search", id: "filter", placeholder: "Filter by run, tag, setting, reason", "aria-label": "Filter runs", autocomplete: "off", spellcheck: "false",
       oninput: () => { filter.text = search.value.trim().toLowerCase(); list.ask(); } });
     const shown = h("span", { class: "muted small", role: "status" });
     const compareButton = h("button", { type: "button", disabled: true, onclick: () => { location.hash = `#/compare?runs=${[...chosen].map(encodeURIComponent).join(",")}`; } }, "Compare");
@@ -171,7 +171,10 @@ export function overview(root, parameters, store) {
 const texts = new WeakMap();
 function textOf(run) {
   let text = texts.get(run);
-  if (text === undefined) texts.set(run, text = `${run.run_id} ${run.dataset ?? ""} ${run.state} ${run.control ? "control" : ""} ${reason(run.reason)}`.toLowerCase());
+  if (text === undefined) {
+    const settings = Object.entries(run.config ?? {}).map(([name, value]) => `${name}=${value}`);
+    texts.set(run, text = [run.run_id, run.name, run.dataset, run.state, STATE[standing(run)], run.control && "control", reason(run.reason), ...(run.tags ?? []), ...settings].filter(Boolean).join(" ").toLowerCase());
+  }
   return text;
 }
 
@@ -185,9 +188,9 @@ function columns(store, chosen, choose, reach) {
   return [
     { key: "choose", label: "Compare", width: "38px", wide: true,
       cell: (run) => h("input", { type: "checkbox", "aria-label": `Compare ${run.run_id}`, checked: chosen.has(run.run_id), onchange: (event) => choose(run.run_id, event.target.checked) }) },
-    { key: "run", label: "Run", width: "172px", value: (run) => run.run_id, cell: (run) => h("a", { href: link(run.run_id), title: run.run_id }, run.run_id) },
-    { key: "state", label: "State", width: "164px", value: (run) => `${run.state}${run.override ?? ""}`,
-      cell: (run) => h("span", { class: "chip" }, h("i", { class: `dot ${run.state}` }), STATE[run.state], run.override === "keep" ? h("span", { class: "tag kept" }, "kept") : run.override === "stop" && run.state === "running" ? h("span", { class: "tag stop" }, "stopping") : run.control ? h("span", { class: "tag" }, "control") : null) },
+    { key: "run", label: "Run", width: "172px", value: (run) => run.run_id, cell: (run) => h("a", { href: link(run.run_id), title: run.name ?? run.run_id }, run.run_id) },
+    { key: "state", label: "State", width: "164px", value: (run) => `${standing(run)}${run.override ?? ""}`,
+      cell: (run) => h("span", { class: "chip", title: run.ending }, h("i", { class: `dot ${standing(run)}` }), STATE[standing(run)], run.override === "keep" ? h("span", { class: "tag kept" }, "kept") : run.override === "stop" && run.state === "running" ? h("span", { class: "tag stop" }, "stopping") : run.control ? h("span", { class: "tag" }, "control") : null) },
     { key: "progress", label: "Progress", width: "108px", num: true, downFirst: true, value: (run) => run.progress,
       cell: (run) => (run.progress === null ? `epoch ${count(run.epoch)}` : h("span", { class: "progress" }, h("span", { class: "meter" }, h("i", { style: { width: percent(run.progress, 1).replace(" ", "") } })), h("span", { class: "share" }, percent(run.progress)))) },
     { key: "quality", label: "Quality score", title: "Forecast of the quality score, lower is better", width: "108px", num: true, value: (run) => store.qualityOf(run)?.[2], cell: (run) => num(store.qualityOf(run)?.[2]) },

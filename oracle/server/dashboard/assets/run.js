@@ -1,11 +1,11 @@
 // One run: what was seen, where it is heading and how sure that is, and every decision with its reason.
 
 import { get, post } from "./api.js";
-import { Chart, level, quantiles, spread } from "./chart.js";
+import { Chart, level, quantiles, spread, upright } from "./chart.js";
 import { h, segmented, skeleton, state, toast } from "./dom.js";
 import { csv, save } from "./download.js";
-import { ago, count, moment, num, percent } from "./format.js";
-import { ACTION, METRICS, STATE, reason } from "./words.js";
+import { ago, count, moment, num, percent, share, tick } from "./format.js";
+import { ACTION, METRICS, STATE, reason, standing } from "./words.js";
 
 const AGAIN_MS = 250;
 
@@ -91,19 +91,19 @@ export function run(root, parameters, store) {
     const moved = movedPanel(() => detail);
     const schedule = schedulePanel(() => detail);
     const decisions = h("section", { class: "panel", "aria-labelledby": "decisions-title" });
-    const facts = h("section", { class: "panel" });
+    const facts = h("section", { class: "panel" }), told = h("section", { class: "panel", id: "told" });
     root.replaceChildren(
       h("p", { class: "small" }, h("a", { href: "#/" }, "Overview"), h("span", { class: "muted" }, " / run")),
       h("div", { class: "head" }, h("div", { class: "grow" }, h("h1", {}, id, marks), sub),
         h("div", { class: "actions" }, keep, stop, h("button", { type: "button", onclick: share }, "Copy link"), holder)),
       h("div", { class: "stack" }, verdict, h("div", { class: "grid charts" }, charts.map((c) => c.element)),
-        h("div", { class: "grid two" }, moved.element, schedule.element), decisions, facts));
+        h("div", { class: "grid two" }, moved.element, schedule.element), decisions, told, facts));
     return {
       update() {
         const { run } = detail;
         const name = run.population;
-        sub.replaceChildren(`${STATE[run.state]}`, run.progress === null ? `, epoch ${count(run.epoch)}` : `, ${percent(run.progress)} of ${count(run.total_epochs)} epochs`,
-          `, ${count(run.n_checkpoints)} checkpoint${run.n_checkpoints === 1 ? "" : "s"}, heard of ${ago(run.updated_at)}`, ...(name ? [", population ", h("a", { href: `#/?population=${encodeURIComponent(name)}` }, name)] : []));
+        sub.replaceChildren(...(run.name && run.name !== id ? [`“${run.name}”, `] : []), STATE[standing(run)], run.progress === null ? `, epoch ${count(run.epoch)}` : `, ${percent(run.progress)} of ${count(run.total_epochs)} epochs`,
+          `, ${count(run.n_checkpoints)} checkpoint${run.n_checkpoints === 1 ? "" : "s"}, heard of ${ago(run.updated_at)}`, ...(run.rewinds.length ? [`, attempt ${count(run.rewinds.length + 1)}`] : []), ...(name ? [", population ", h("a", { href: `#/?population=${encodeURIComponent(name)}` }, name)] : []));
         marks.replaceChildren(...[run.override === "keep" && h("span", { class: "tag kept" }, "kept"), run.override === "stop" && run.state === "running" && h("span", { class: "tag stop" }, "stopping"), run.control && h("span", { class: "tag" }, "control")].filter(Boolean));
         const ended = run.state === "finished";
         keep.disabled = ended || run.override === "keep";
@@ -113,6 +113,8 @@ export function run(root, parameters, store) {
         moved.update();
         schedule.update();
         decisions.replaceChildren(...listed(detail, path));
+        told.replaceChildren(...saidOfIt(run));
+        told.hidden = !told.hasChildNodes();
         facts.replaceChildren(...basis(detail));
       },
       busy(on) {
@@ -158,11 +160,12 @@ const plainly = (message) => {
 function said({ run, decision }) {
   if (!decision) return [h("p", { class: "muted" }, "No decision yet: it comes with the first checkpoint.")];
   const kept = run.override === "keep" ? "A person keeps this run." : run.override === "stop" && run.state === "running" ? "A person stops this run at its next checkpoint." : null;
+  const ending = run.ending ?? (standing(run) === "abandoned" ? `Last heard of ${ago(run.updated_at)}, far longer than from one checkpoint to the next: it seems to be abandoned. Should it report again, it is judged as before.` : null);
   const saved = run.progress === null ? "not known" : `${percent(1 - run.progress)} of the budget`;
   const facts = [
     ["Chance to end good", run.p_good === null ? "not asked" : percent(run.p_good)],
     ["Quality score, forecast", run.quality ? quantiles(run.quality.values) : "none"],
-    run.state === "finished" ? ["Saved", "nothing: it ran to its end"] : [run.state === "stopped" ? "Saved" : "A stop now would save", saved],
+    standing(run) === "finished" ? ["Saved", "nothing: it ran to its end"] : [run.state === "running" ? "A stop now would save" : "Saved", saved],
     ["Support", run.support === null ? "none" : percent(run.support)],
     ["Policy", decision.policy.name],
     ["Model", decision.model ? `${decision.model.name} ${decision.model.version}` : "none"],
@@ -170,6 +173,7 @@ function said({ run, decision }) {
   if (run.final) facts.unshift([run.final.censored ? "Expected end, mqe" : "Ended at mqe", num(run.final.final_mqe)]);
   return [
     h("div", { class: "verdict" }, h("span", { class: `word ${decision.action}` }, ACTION[decision.action]), h("p", {}, plainly(decision.message))),
+    ending ? h("p", { id: "ending", style: { marginTop: "6px" } }, ending) : "",
     kept ? h("p", { style: { marginTop: "6px" } }, h("strong", {}, kept)) : "",
     ...decision.advice.map((text) => h("p", { class: "muted", style: { marginTop: "6px" } }, text)),
     h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
@@ -181,6 +185,11 @@ function clock({ run, history }) {
   const total = run.total_epochs;
   return { x: history.epochs.map((e) => (total ? (100 * e) / total : e)), of: (e) => (total ? (100 * e) / total : e), end: total ? 100 : null,
     format: total ? (v) => (v === null ? "" : `${v} %`) : undefined, unit: total ? " %" : "" };
+}
+
+// Where the run went on from an earlier map, and as which attempt.
+function wentBack(u, { run }, time) {
+  run.rewinds.forEach(({ epoch }, i) => upright(u, time.of(epoch), `attempt ${count(i + 2)}`, "warn", i % 3));
 }
 
 function panel(title, note, extra) {
@@ -199,14 +208,17 @@ function ahead({ run, decision }, metric, at, end) {
   return curve.of_the_rest.map((share, i) => ({ x: share === 1 ? end : at + share * (end - at), q: curve[metric.name][i] }));
 }
 
+const endOf = (run, metric) => (run.state === "finished" && run.final ? run.final[metric.final] : null);
+
 function metricPanel(metric, now) {
   const { element, chart, reading } = panel(metric.label, metric.unit);
   const show = metric.name === "mqe" ? (v) => num(v) : (v) => percent(v, 1);
   const rest = () => {
     const { history, run } = now();
     const q = run.state === "finished" ? null : run.forecast?.[metric.final];
-    const last = history[metric.name].at(-1);
-    reading.replaceChildren("Now ", h("strong", {}, last === null ? "undefined" : show(last)), ...(q ? [", final ", h("strong", {}, show(q[2])), `, 90 %: ${show(q[0])} to ${show(q[4])}`] : []));
+    const last = history[metric.name].at(-1), end = endOf(run, metric);
+    if (end !== null) reading.replaceChildren("Ended at ", h("strong", {}, show(end)));
+    else reading.replaceChildren("Now ", h("strong", {}, last === null ? "undefined" : show(last)), ...(q ? [", final ", h("strong", {}, show(q[2])), `, 90 %: ${show(q[0])} to ${show(q[4])}`] : []));
   };
   const drawn = new Chart(chart, () => {
     const data = now(), { history, run } = data, time = clock(data);
@@ -222,15 +234,18 @@ function metricPanel(metric, now) {
     const s = spread(seen);
     if (s.empty) return null;
     const log = s.log && metric.name === "mqe"; // shares end at 1: there is nothing to tame
-    const outcome = run.state === "finished" && run.final ? run.final[metric.final] : null;
+    const outcome = endOf(run, metric);
     return {
       data: [x, ...columns],
       series: [{ label: metric.label, color: "ink", width: 2, points: seen.length < 60 ? 5 : 0, spanGaps: true },
         ...(fan ? [0, 1, 2, 3, 4].map((i) => ({ label: String(i), color: i === 2 ? "ours" : null, width: i === 2 ? 2.2 : 0, dash: i === 2 ? [6, 4] : undefined, spanGaps: true })) : [])],
       bands: fan ? [[6, 2, "fan-wide"], [5, 3, "fan-narrow"]] : [],
       x: { format: (v) => (time.format ? time.format(v) : String(v)), range: time.end !== null ? [0, 100] : undefined },
-      y: { log, floor: 0, format: metric.name === "mqe" ? undefined : (v) => percent(v, v && v < 0.02 ? 1 : 0) },
-      marks: outcome !== null && outcome !== undefined ? (u) => level(u, outcome, `final ${show(outcome)}`, "good") : undefined,
+      y: { log, floor: 0, format: metric.name === "mqe" ? undefined : share, also: outcome },
+      marks: (u) => {
+        wentBack(u, data, time);
+        if (outcome !== null) level(u, outcome, `final ${show(outcome)}`, "good");
+      },
       read: (i) => {
         const to = fan && i !== null ? way[i - seen.length] : null;
         if (i === null || (to && to.x === time.end)) rest();
@@ -264,8 +279,11 @@ function movedPanel(now) {
       series: [0, 1, 2, 3, 4].map((i) => ({ label: String(i), color: i === 2 ? "ours" : null, width: i === 2 ? 2.2 : 0, points: i === 2 && px.length < 40 ? 5 : 0 })),
       bands: [[5, 1, "fan-wide"], [4, 2, "fan-narrow"]],
       x: { format: (v) => (time.format ? time.format(v) : String(v)), range: time.end !== null ? [0, 100] : undefined },
-      y: { log: s.log, floor: 0 },
-      marks: end === null || end === undefined ? undefined : (u) => level(u, end, `ended at ${num(end)}`, "good"),
+      y: { log: s.log, floor: 0, also: end },
+      marks: (u) => {
+        wentBack(u, data, time);
+        if (end !== null && end !== undefined) level(u, end, `ended at ${num(end)}`, "good");
+      },
       read: (i) => (i === null ? rest() : reading.replaceChildren(`At ${num(px[i])}${time.unit}: `, h("strong", {}, quantiles(pc.map((c) => c[i]))))),
     };
   }, { sync: "run", label: "Forecast of the final value at each decision" });
@@ -306,17 +324,19 @@ function schedulePanel(now) {
 
 function listed({ run, track, decision }, path) {
   const time = (e) => (run.total_epochs ? percent(e / run.total_epochs, 1) : count(e));
-  const rows = track.epochs.map((epoch, i) => {
+  const rows = track.epochs.flatMap((epoch, i) => {
+    const back = run.rewinds.flatMap((rewind, k) => ((track.epochs[i - 1] ?? -1) < rewind.epoch && rewind.epoch <= epoch ? [h("tr", {}, h("td", {}, time(rewind.epoch)),
+      h("td", { class: "act abstain" }, `Attempt ${count(k + 2)}`), h("td", {}, `The run went back to its map of before, ${moment(rewind.at)}: what it had told from here on is left behind.`), h("td", { class: "wide", colspan: 4 }))] : []));
     const last = i === track.epochs.length - 1;
     const words = h("span", {}, last && decision ? plainly(decision.message) : sentence(track.reason[i]));
-    return h("tr", {},
+    return [...back, h("tr", {},
       h("td", {}, time(epoch)), h("td", { class: `act ${track.action[i]}` }, ACTION[track.action[i]] ?? track.action[i]), h("td", {}, words),
       h("td", { class: "num wide" }, percent(track.p_good[i])), h("td", { class: "num wide" }, num(track.quality[i]?.[2])), h("td", { class: "num wide" }, percent(track.support[i])),
       h("td", { class: "wide" }, h("button", { type: "button", class: "quiet small", "aria-label": `Inputs of the decision at ${time(epoch)}`, onclick: async () => {
         const found = await get(`${path}/decisions/${epoch}`);
         words.textContent = plainly(found.decision.message);
         save(`${run.run_id}-${epoch}.json`, JSON.stringify(found, null, 2), "application/json");
-      } }, "Inputs")));
+      } }, "Inputs")))];
   });
   rows.reverse();
   return [
@@ -332,6 +352,15 @@ const sentence = (word) => {
   const text = reason(word);
   return `${text[0].toUpperCase()}${text.slice(1)}.`;
 };
+
+// What its people say of it: settings, tags, notes.
+function saidOfIt({ config, tags, notes }) {
+  const facts = Object.entries(config ?? {}).map(([name, value]) => [name, typeof value === "number" && !Number.isInteger(value) ? tick(value) : String(value)]);
+  if (tags?.length) facts.push(["Tags", tags.map((tag) => [h("span", { class: "tag" }, tag), " "])]);
+  if (!facts.length && !notes) return [];
+  return [h("h2", {}, "What was said of the run"), facts.length ? h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))) : "",
+    notes ? h("p", { class: "notes" }, notes) : ""];
+}
 
 function basis({ run, history, decision }) {
   const c = history.context, p = decision?.policy;

@@ -3,7 +3,7 @@
 
 import { colour, h } from "./dom.js";
 import { num, percent, tick } from "./format.js";
-import { METRICS, STATE, reason } from "./words.js";
+import { METRICS, STATE, reason, standing } from "./words.js";
 
 const PAD = { left: 62, right: 18, top: 14, bottom: 44 };
 const NEAR = 14;
@@ -176,7 +176,7 @@ export class Scatter {
     const line = (axis, q) => h("div", { class: "muted" }, `${axis.metric.short}: `, h("b", {}, axis.metric.name === "mqe" ? num(q[1]) : percent(q[1], 1)),
       q[0] === q[2] ? "" : axis.metric.name === "mqe" ? ` (${num(q[0])} to ${num(q[2])})` : ` (${percent(q[0], 1)} to ${percent(q[2], 1)})`);
     this.tip.replaceChildren(h("strong", {}, run.run_id), line(this.axes[0], found.x), line(this.axes[1], found.y),
-      h("div", { class: "muted" }, `${STATE[run.state]}; ${reason(run.reason)}`));
+      h("div", { class: "muted" }, `${STATE[standing(run)]}; ${reason(run.reason)}`));
     const right = found.px > this.canvas.clientWidth * 0.6;
     this.tip.style.left = right ? "" : `${found.px + 14}px`;
     this.tip.style.right = right ? `${this.canvas.clientWidth - found.px + 14}px` : "";

@@ -1,6 +1,19 @@
 // What machines call by one word, in words for a person.
 
-export const STATE = { running: "Running", stopped: "Stopped", finished: "Finished" };
+export const STATE = { running: "Running", stopped: "Stopped", finished: "Finished", left: "Left", converged: "Converged", abandoned: "Abandoned?" };
+
+// How a run stands, in the words of STATE: a finished one may have been left or have converged early, and
+// one that broke off tells nobody, so that long silence is all that is known of it.
+export function standing(run) {
+  if (run.state === "finished") return run.left ? "left" : run.reason === "converged" ? "converged" : "finished";
+  return run.state === "running" && silence(run) > QUIET * step(run) ? "abandoned" : run.state;
+}
+
+const QUIET = 20;
+const HOUR_MS = 3_600_000;
+const silence = (run) => Date.now() - Date.parse(run.updated_at);
+// From one checkpoint to the next, as it was so far; of one checkpoint, and of many at once, it is not known.
+const step = ({ created_at: from, updated_at: to, n_checkpoints: n }) => Math.max(n > 1 ? (Date.parse(to) - Date.parse(from)) / (n - 1) : HOUR_MS, HOUR_MS / QUIET);
 export const ACTION = { continue: "Continue", stop: "Stop", abstain: "Cannot tell" };
 
 export const REASON = {
@@ -50,7 +63,7 @@ export const METRICS = [
 ];
 
 export const CONTEXT = {
-  map_rows: "map rows", map_cols: "map columns", topology: "topology", neighborhood: "neighbourhood",
+  map_rows: "map rows", map_cols: "map columns", topology: "topology", toroidal: "without borders", neighborhood: "neighbourhood",
   n_samples: "samples", n_features: "features", initialization: "initialization", mqe_of_mean: "mqe of the mean",
   total_updates: "planned updates", batch_size: "batch size", total_epochs: "budget (epochs)", dataset: "dataset",
   learning_rate_start: "learning rate, start", learning_rate_end: "learning rate, end",
