@@ -30,6 +30,7 @@ import numpy.typing as npt
 from minisom import MiniSom
 
 from collector.sources import load_dataset
+from oracle.hook import policy_for
 from oracle.integrations import minisom
 
 TABLE = "wine-standard"
@@ -76,6 +77,7 @@ def evaluate(
             dataset=TABLE,
             population_name=population,
             url=url,
+            policy=policy_for(("score",)),
             timeout_s=20.0,
         )
     return run.fitness().score()

@@ -31,6 +31,16 @@ Without = Annotated[
     str | None,
     typer.Option(metavar="NAMES", help="Columns of --table to leave out, separated by commas."),
 ]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FIELD=COLUMN", help="How a file names a field, e.g. mqe=quantization_error."
+    ),
+]
+TotalEpochs = Annotated[
+    float | None,
+    typer.Option(help="Budget of a run, counted as its epochs are, where it does not say it."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 #: Trainings of MiniSom, and what the compiled core makes (`collector.fast_run.presets`).
@@ -184,19 +194,11 @@ def ingest(
         str | None,
         typer.Option(metavar="URL|FILE", help="The service's store, e.g. data/oracle.db."),
     ] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FIELD=COLUMN", help="How a file names a field, e.g. mqe=quantization_error."
-        ),
-    ] = None,
+    columns: Columns = None,
     dataset: Annotated[
         str | None, typer.Option(help="Name of the table, of runs that do not say it.")
     ] = None,
-    total_epochs: Annotated[
-        float | None,
-        typer.Option(help="Budget of a run, counted as its epochs are, where it does not say it."),
-    ] = None,
+    total_epochs: TotalEpochs = None,
     topology: Annotated[
         str, typer.Option(help="hex or square, of NexusSOM maps that do not say.")
     ] = "hex",

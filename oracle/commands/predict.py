@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oracle.commands.collect import Without, names_in
+from oracle.commands.collect import Columns, TotalEpochs, Without, names_in
 from oracle.errors import OracleError, must_be
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ HISTORY = "One history, or a plan alone, as JSON; or a CSV with a row a checkpoi
 
 def predict(
     history: Annotated[Path | None, typer.Argument(help=HISTORY)] = None,
+    columns: Columns = None,
+    total_epochs: TotalEpochs = None,
     model: Annotated[Path | None, typer.Option(help="Model folder (default: the active).")] = None,
     threshold: Annotated[
         float, typer.Option(help="Stop above this predicted quality score.")
@@ -77,7 +79,7 @@ def predict(
             option = "--table" if table is not None else given[0]
             advice = "It is a member of the history."
             raise OracleError(must_be(option, "left out beside a history", str(history), advice))
-        seen = read(history)
+        seen = read(history, columns, total_epochs)
     elif table is None:
         got = given[0] if given else None
         advice = "Name the file of a history, or the samples by --table and the plan beside it."
@@ -145,11 +147,13 @@ def draw_states(history: History, model: Path | None, png: Path) -> None:
     )
 
 
-def read(path: Path) -> History:
-    """Read the file of one history."""
-    from oracle.history.records import read_history
+def read(
+    path: Path, columns: list[str] | None = None, total_epochs: float | None = None
+) -> History:
+    """Read the file of one history, whose columns may be named by `columns`."""
+    from oracle.history.records import named_columns, read_history
 
-    return read_history(path)
+    return read_history(path, named_columns(columns or ()), total_epochs)
 
 
 def loaded(model: Path | None) -> Oracle:

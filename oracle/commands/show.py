@@ -8,11 +8,14 @@ from typing import Annotated
 
 import typer
 
+from oracle.commands.collect import Columns, TotalEpochs
 from oracle.commands.predict import HISTORY, loaded, policy_of, read, recommend, told
 
 
 def show(
     history: Annotated[Path, typer.Argument(help=HISTORY)],
+    columns: Columns = None,
+    total_epochs: TotalEpochs = None,
     png: Annotated[
         Path | None, typer.Option(help="Picture to write (default: beside the history).")
     ] = None,
@@ -25,7 +28,7 @@ def show(
     """Draw one history, the fan of its forecast, and tell the decision."""
     from oracle.pictures.fan import save
 
-    seen = read(history)
+    seen = read(history, columns, total_epochs)
     decision = recommend(seen, loaded(model), policy_of())
     forecast = decision.forecast
     picture = png or history.with_suffix(".png")

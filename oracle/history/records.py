@@ -6,8 +6,10 @@ Nobody's columns are named as ours: the usual names are known, any other is name
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,7 +33,7 @@ _USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "epochs": ("epoch", "iteration", "step", "global_step"),
     "mqe": ("quantization_error", "quantisation_error", "mean_quantization_error", "qe"),
     "topographic_error": ("topo_error", "te"),
-    "dead_neuron_ratio": ("dead_ratio",),
+    "dead_neuron_ratio": ("dead_ratio", "dead"),
     "learning_rate": ("lr",),
     "radius": ("sigma",),
 }
@@ -101,12 +103,15 @@ def no_column(field: str, header: Sequence[str]) -> str:
     )
 
 
-def read_history(path: str | Path, named: Mapping[str, str] | None = None) -> History:
+def read_history(
+    path: str | Path, named: Mapping[str, str] | None = None, total_epochs: float | None = None
+) -> History:
     """Read one history, as JSON or as a CSV of one run with a row a checkpoint.
 
     Args:
         path: the file; see `oracle.history.files`.
-        named: field -> column of a CSV.
+        named: field -> column of a CSV, or member of the JSON.
+        total_epochs: budget, where the file does not say it.
 
     Raises:
         InvalidHistory: what it holds is no history; the message names the file.
@@ -115,10 +120,24 @@ def read_history(path: str | Path, named: Mapping[str, str] | None = None) -> Hi
     text = read_text(path, "JSON or CSV", MAX_HISTORY_CHARS)
     try:
         if text.lstrip()[:1] in ("{", "[", ""):
-            return History.parse(text)
-        return _only_run(path, named or {})
+            history = History.parse(_renamed(text, named) if named else text)
+        else:
+            history = _only_run(path, named or {})
+        if total_epochs is None or history.total_epochs is not None:
+            return history
+        return History.parse({**history.model_dump(), "total_epochs": total_epochs})
     except InvalidHistory as error:
         raise InvalidHistory(f"{path}: {error}") from None
+
+
+def _renamed(text: str, named: Mapping[str, str]) -> str:
+    """Give the members of a JSON object the names of our fields; what is none stays as it is."""
+    with suppress(ValueError, RecursionError):
+        found = json.loads(text)
+        if isinstance(found, dict):
+            fields = {column: name for name, column in named.items()}
+            return json.dumps({fields.get(name, name): value for name, value in found.items()})
+    return text
 
 
 def _only_run(path: str | Path, named: Mapping[str, str]) -> History:

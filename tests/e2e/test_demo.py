@@ -9,6 +9,9 @@ from pathlib import Path
 import httpx
 from serving import Server
 
+from oracle.hook import policy_for
+from oracle.types import Policy
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -29,3 +32,5 @@ def test_the_demo_fills_a_population(tmp_path: Path) -> None:
         assert population["finished"] + population["stopped"] == 4
         runs = httpx.get(f"{server.url}/v1/runs").json()["runs"]
         assert all(run["forecast"] for run in runs)
+        decision = httpx.get(f"{server.url}/v1/runs/{runs[0]['run_id']}").json()["decision"]
+        assert Policy.model_validate(decision["policy"]) == policy_for(("score",))

@@ -56,6 +56,20 @@ def test_rows_in_any_order_make_a_history(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("named", ["mqe=err,epochs=t", "epochs = t, mqe = err"])
+def test_csv_and_json_take_the_same_names_and_budget(tmp_path: Path, named: str) -> None:
+    names = named_columns([named])
+    csv = written(tmp_path, "t,err,te,dead_ratio\n1,.5,.1,.1\n2,.4,.1,.1\n")
+    members = {"t": [1, 2], "err": [0.5, 0.4], "topo_error": [0.1, 0.1], "dead_ratio": [0.1, 0.1]}
+    found = read_history(csv, names, 10)
+    assert found.total_epochs == 10
+    assert found == read_history(written(tmp_path, json.dumps(members), "h.json"), names, 10)
+    told = written(tmp_path, json.dumps({**members, "total_epochs": 20}), "told.json")
+    assert read_history(told, names, 10).total_epochs == 20
+    with pytest.raises(InvalidHistory, match=r"h\.json.*total_epochs"):
+        read_history(tmp_path / "h.json", names, -1)
+
+
 def test_a_row_without_mqe_is_no_checkpoint(tmp_path: Path) -> None:
     text = "epoch,mqe,te\n1,.5,\n2,,.1\n3,.4,.1\n"
     assert read_history(written(tmp_path, text)).epochs == (1, 3)
