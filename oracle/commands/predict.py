@@ -21,8 +21,6 @@ HISTORY = "One history, or a plan alone, as JSON; or a CSV with a row a checkpoi
 
 def predict(
     history: Annotated[Path | None, typer.Argument(help=HISTORY)] = None,
-    columns: Columns = None,
-    total_epochs: TotalEpochs = None,
     model: Annotated[Path | None, typer.Option(help="Model folder (default: the active).")] = None,
     threshold: Annotated[
         float, typer.Option(help="Stop above this predicted quality score.")
@@ -40,6 +38,8 @@ def predict(
         Path | None,
         typer.Option(help="Picture: gates and states of the first network, step by step."),
     ] = None,
+    columns: Columns = None,
+    total_epochs: TotalEpochs = None,
     table: Annotated[
         Path | None,
         typer.Option(help="In place of a history, a plan: CSV of the samples, as a map sees them."),
