@@ -165,7 +165,7 @@ function said({ run, decision }) {
   const facts = [
     ["Chance to end good", run.p_good === null ? "not asked" : percent(run.p_good)],
     ["Quality score, forecast", run.quality ? quantiles(run.quality.values) : "none"],
-    standing(run) === "finished" ? ["Saved", "nothing: it ran to its end"] : [run.state === "running" ? "A stop now would save" : "Saved", saved],
+    standing(run) === "finished" ? ["Saved", "nothing: it ran to its end"] : run.left ? ["Saved", "nothing: its own loop ended it"] : [run.state === "running" ? "A stop now would save" : "Saved", saved],
     ["Support", run.support === null ? "none" : percent(run.support)],
     ["Policy", decision.policy.name],
     ["Model", decision.model ? `${decision.model.name} ${decision.model.version}` : "none"],
