@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from oracle.hook.fitness import Fitness as Fitness
     from oracle.hook.population import Population as Population
     from oracle.integrations.maps import train_map as train_map
+    from oracle.search.budgets import how_long as how_long
+    from oracle.search.suggest import suggest as suggest
     from oracle.types import Action as Action
     from oracle.types import Decision as Decision
     from oracle.types import Forecast as Forecast
@@ -66,6 +68,8 @@ _HOME = {
     "decide_population": "oracle.decision.policy",
     "Population": "oracle.hook.population",
     "train_map": "oracle.integrations.maps",
+    "how_long": "oracle.search.budgets",
+    "suggest": "oracle.search.suggest",
     "Action": "oracle.types",
     "Decision": "oracle.types",
     "Forecast": "oracle.types",

@@ -70,6 +70,11 @@ COMMANDS = {
         "Forecast one history and recommend what to do.",
         "train",  # pictures
     ),
+    "suggest": Command(
+        "oracle.commands.suggest:suggest",
+        "Suggest settings for maps of a table, before any is trained.",
+        "train",  # pictures
+    ),
     "checkpoints": Command(
         "oracle.commands.checkpoints:checkpoints",
         "Find the fewest checkpoints that forecasts need.",

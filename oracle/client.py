@@ -35,7 +35,17 @@ from oracle.errors import (
 )
 from oracle.server.http.wire import PopulationDetail, ReplayAnswer, RunDetail, RunList, RunSummary
 from oracle.server.http.wire_service import ModelsAnswer
-from oracle.types import About, Decision, Explanation, Forecast, History, Policy, Reference
+from oracle.types import (
+    About,
+    Decision,
+    Explanation,
+    Forecast,
+    History,
+    Policy,
+    Reference,
+    RunContext,
+    Suggestions,
+)
 
 M = TypeVar("M", bound=BaseModel)
 Json = dict[str, Any]
@@ -109,6 +119,17 @@ class Client:
     def explain(self, history: History) -> Explanation:
         """Tell what each checkpoint and each part of the plan did to a run's forecast."""
         return self._post("/v1/explain", _json(history), Explanation)
+
+    def suggest(self, context: RunContext, n: int = 20, **wanted: Any) -> Suggestions:
+        """Suggest settings for maps of a table.
+
+        Args:
+            context: the table's size, `mqe_of_mean` and `geometry`, as `context_of` reads them.
+            n: plans wanted.
+            wanted: library, objectives, space, budget, candidates, seed, as in `oracle.suggest`.
+        """
+        told = context.model_dump(mode="json", exclude_none=True)
+        return self._post("/v1/suggest", {"context": told, "n": n, **wanted}, Suggestions)
 
     def decide(
         self,

@@ -3,6 +3,7 @@
     OracleError
     ├── InvalidHistory      422   a history, reference or policy that breaks a rule
     ├── InvalidSeries       422   a series, window or setting of the workbench that breaks a rule
+    ├── InvalidSearch       422   a question about plans that breaks a rule
     ├── RunConflict         409   a report that contradicts what is stored
     ├── RunNotFound         404   no such run
     ├── NotAuthorized       401   missing or unknown API key
@@ -72,6 +73,12 @@ class InvalidHistory(OracleError):
 
 class InvalidSeries(OracleError):
     """A series, window or setting of the workbench of sequences that breaks a rule."""
+
+    status = 422
+
+
+class InvalidSearch(OracleError):
+    """A question about plans that nobody has begun, which breaks a rule."""
 
     status = 422
 

@@ -113,7 +113,7 @@ def early_stop(
         settings = {"policy": policy_for(("score",)), **settings}
     total: int | None = None
     with suppress(Exception):  # what cannot be read is told by `context_of`
-        som = _of_parameters(som) if isinstance(som, Mapping) else som
+        som = of_parameters(som) if isinstance(som, Mapping) else som
         total = iterations(som, len(data))
     context = context_of(som, data, ignore_mask=ignore_mask)
     run = watch(total_epochs=total, context=context, **settings)
@@ -277,7 +277,7 @@ _PARAMETERS = (
 )  # fmt: skip
 
 
-def _of_parameters(parameters: Mapping[str, Any]) -> SimpleNamespace:
+def of_parameters(parameters: Mapping[str, Any]) -> SimpleNamespace:
     """Stand for a `KohonenSOM` that is not made yet."""
     size = parameters.get("map_size")
     m, n = (size[0] if isinstance(size[0], list) else size) if isinstance(size, list) else (10, 10)

@@ -33,7 +33,7 @@ from oracle.server.http.wire_service import (
 )
 from oracle.server.runs.listing import iso
 from oracle.server.settings import Settings
-from oracle.types import Explanation, Forecast, History, ModelInfo
+from oracle.types import Forecast, History, ModelInfo
 
 log = logging.getLogger("oracle.models")
 
@@ -135,13 +135,13 @@ class ModelKeeper:
         self._measure_drift(oracle, histories[0])
         return forecasts
 
-    def explain(self, history: History) -> Explanation:
-        """Tell what each part of a history did to its forecast.
+    def ask(self, question: Callable[[Oracle], T]) -> T:
+        """Ask the oracle in use.
 
         Raises:
-            ArtifactNotFound: no model was loaded yet.
+            ArtifactNotFound: none was loaded yet.
         """
-        return self._ask(self.require(), lambda one: one.explain(history))
+        return self._ask(self.require(), question)
 
     def forecast_each(self, histories: Sequence[History]) -> list[Forecast | Exception | None]:
         """Forecast histories of several clients at once; one that fails, fails alone.

@@ -8,18 +8,23 @@ have a thread of their own, see batch.py.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
 from oracle.decision.policy import decide
 from oracle.forecast.explanation import MOST_ASKED
+from oracle.forecast.forecaster import Oracle
+from oracle.search.suggest import suggest
 from oracle.server.batch import answer_batch, default_policy
 from oracle.server.http import examples
 from oracle.server.http.answers import Json, answer, parse, read_body
 from oracle.server.http.openapi import body, described
 from oracle.server.http.wire import BatchAnswer, BatchRequest, DecideRequest
-from oracle.server.service import service_of
-from oracle.types import Decision, Explanation, Forecast, History
+from oracle.server.http.wire_suggest import SuggestRequest
+from oracle.server.service import Service, service_of
+from oracle.types import Decision, Explanation, Forecast, History, Suggestions, T
 
 router = APIRouter(tags=["stateless"])
 
@@ -54,8 +59,34 @@ async def explain(request: Request) -> Response:
         history.check_forecastable()
         service.models.require()
         service.door.charge(owner, MOST_ASKED)  # the door has counted the request
-        lane = asyncio.get_running_loop().run_in_executor
-        return answer(await lane(service.batch_lane, service.models.explain, history))
+        return answer(await _on_the_batch_lane(service, lambda oracle: oracle.explain(history)))
+
+
+@router.post(
+    "/v1/suggest",
+    responses=described(Suggestions, 503, example=examples.SUGGESTIONS),
+    openapi_extra=body(SuggestRequest, examples.SUGGEST),
+)
+async def suggest_plans(request: Request) -> Response:
+    """Suggest settings for maps of a table that is told by its sizes, scale and shape."""
+    service = service_of(request)
+    owner = request.scope["owner"]
+    with service.batches.held(owner):
+        asked = parse(SuggestRequest, await read_body(request, service.settings.max_body_bytes))
+        service.models.require()
+        service.door.charge(owner, asked.candidates - 1)  # the door has counted the request
+        return answer(await _on_the_batch_lane(service, partial(_suggested, asked)))
+
+
+def _suggested(asked: SuggestRequest, oracle: Oracle) -> Suggestions:
+    wanted = {name: getattr(asked, name) for name in type(asked).model_fields if name != "context"}
+    return suggest(asked.context, **wanted, oracle=oracle)
+
+
+async def _on_the_batch_lane(service: Service, question: Callable[[Oracle], T]) -> T:
+    """Ask what takes as many forecasts as a batch, without holding single requests up."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(service.batch_lane, service.models.ask, question)
 
 
 @router.post(

@@ -65,6 +65,7 @@ from oracle.types.policy import (
     ThresholdPolicy,
 )
 from oracle.types.run_names import run_id_of
+from oracle.types.suggestion import HowLong, Plane, Suggestion, Suggestions
 
 __all__ = [
     "CHECKPOINT",
@@ -95,6 +96,7 @@ __all__ = [
     "Frozen",
     "Geometry",
     "History",
+    "HowLong",
     "Many",
     "ModelInfo",
     "Mqe",
@@ -104,6 +106,7 @@ __all__ = [
     "Outcome",
     "OutcomeColumns",
     "ParetoPolicy",
+    "Plane",
     "Policy",
     "PopulationPolicy",
     "Positive",
@@ -116,6 +119,8 @@ __all__ = [
     "RunId",
     "Scale",
     "Schedule",
+    "Suggestion",
+    "Suggestions",
     "T",
     "ThresholdPolicy",
     "about",

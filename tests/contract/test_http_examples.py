@@ -46,6 +46,7 @@ def without_nulls(example: Any) -> Any:
     [
         ("/v1/forecast", examples.HISTORY, examples.FORECAST),
         ("/v1/explain", examples.HISTORY, examples.EXPLANATION),
+        ("/v1/suggest", examples.SUGGEST, examples.SUGGESTIONS),
         ("/v1/decide", examples.HISTORY, examples.DECISION),
         (
             "/v1/decide/batch",

@@ -138,6 +138,48 @@ EXPLANATION: dict[str, Any] = {
     ],
     "attention": [],
 }
+#: A table by its numbers, and what is wanted for it.
+SUGGEST: dict[str, Any] = {
+    "context": {"n_samples": 150, "n_features": 4, "mqe_of_mean": 1.95},
+    "n": 1,
+    "space": {"sigma": [1, 4], "neighborhood_function": "gaussian"},
+    "candidates": 200,
+}
+_MAP: dict[str, Any] = {
+    "x": 12,
+    "y": 6,
+    "sigma": 1.38,
+    "learning_rate": 0.4607,
+    "decay_function": "linear_decay_to_zero",
+    "sigma_decay_function": "asymptotic_decay",
+    "neighborhood_function": "gaussian",
+    "topology": "rectangular",
+}
+SUGGESTIONS: dict[str, Any] = {
+    "library": "minisom",
+    "objectives": ["quality"],
+    "levels": [0.05, 0.25, 0.5, 0.75, 0.95],
+    "candidates": 200,
+    "refused": 0,
+    "model": _MODEL,
+    "plans": [
+        {
+            "parameters": {**_MAP, "initialization": "pca"},
+            "make": {"input_len": 4, **_MAP},
+            "train": {"num_iteration": 3000, "random_order": True},
+            "code": (
+                "som = MiniSom(input_len=4, x=12, y=6, sigma=1.38, learning_rate=0.4607, "
+                "decay_function='linear_decay_to_zero', sigma_decay_function='asymptotic_decay', "
+                "neighborhood_function='gaussian', topology='rectangular')\n"
+                "som.pca_weights_init(data)\n"
+                "som.train(data, 3000, random_order=True)"
+            ),
+            "expected": {"quality": [0.121, 0.234, 0.329, 0.452, 0.705]},
+            "support": 0.775,
+            "cost": 864_000.0,
+        }
+    ],
+}
 #: The answer to HISTORY.
 DECISION: dict[str, Any] = {
     "run_id": None,

@@ -118,7 +118,7 @@ class Lanes:
 def lane_of(scope: Scope) -> str | None:
     """Name the lane of a request; None for what costs nothing or has places of its own."""
     path = scope["path"]
-    if path in ("/healthz", "/v1/events", "/v1/decide/batch", "/v1/explain"):
+    if path in ("/healthz", "/v1/events", "/v1/decide/batch", "/v1/explain", "/v1/suggest"):
         return None
     if path in ("/readyz", "/metrics"):
         return "probes"

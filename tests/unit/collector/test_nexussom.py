@@ -16,7 +16,7 @@ from oracle.errors import OracleWarning
 from oracle.hook import Population, policy_for
 from oracle.hook.local import LocalJudge
 from oracle.integrations.nexussom import EarlyStop, decay, early_stop, iterations, planned, updates
-from oracle.integrations.nexussom import _of_parameters as of_parameters
+from oracle.integrations.nexussom import of_parameters as of_parameters
 from oracle.types import Action, Decision, History, Policy, Reason
 
 SEED = Path(__file__).parents[2] / "data" / "nexussom" / "seed_42"

@@ -66,7 +66,7 @@ def test_answers_are_those_of_the_long_way(
 
 def test_direct_routes_take_the_request_alone() -> None:
     routes = [r for r in routes_stateless.router.routes if isinstance(r, APIRoute)]
-    assert len(routes) == 4
+    assert len(routes) == 5
     for route in routes:
         assert list(inspect.signature(route.endpoint).parameters) == ["request"]
         assert "{" not in route.path

@@ -66,6 +66,7 @@ def test_a_place_is_given_back_whatever_happens() -> None:
         ("POST", "/v1/forecast", "answers"),
         ("POST", "/v1/decide/batch", None),
         ("POST", "/v1/explain", None),
+        ("POST", "/v1/suggest", None),
         ("GET", "/v1/events", None),
         ("GET", "/", "answers"),
         ("GET", "/v1/runs", "reads"),

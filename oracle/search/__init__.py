@@ -1,0 +1,1 @@
+"""Before a run is trained: which plans are worth it, and how long one should run."""

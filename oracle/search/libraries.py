@@ -1,0 +1,58 @@
+"""The libraries whose parameters are known before there is a map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from oracle.errors import InvalidSearch, must_be
+from oracle.search import minisom, nexussom
+from oracle.search.parameters import Space
+from oracle.search.plan import Plan
+from oracle.search.table import Table
+
+
+@dataclass(frozen=True)
+class Library:
+    """One library.
+
+    Attributes:
+        name: as `library=` takes it.
+        space: its parameters, for a table and the longest side of a map on it.
+        fits: whether it would take a set of them.
+        plan: what follows from a set, for a table and a number of sample updates.
+        plane: the two parameters that matter most, as a picture shows them.
+    """
+
+    name: str
+    space: Callable[[Table, int], Space]
+    fits: Callable[[dict[str, Any]], bool]
+    plan: Callable[[dict[str, Any], Table, int], Plan]
+    plane: tuple[str, str]
+
+
+LIBRARIES = {
+    library.name: library
+    for library in (
+        Library("minisom", minisom.space, minisom.fits, minisom.plan, ("sigma", "learning_rate")),
+        Library(
+            "nexussom",
+            nexussom.space,
+            nexussom.fits,
+            nexussom.plan,
+            ("start_radius_init_ratio", "start_learning_rate"),
+        ),
+    )
+}
+
+
+def library_of(name: str) -> Library:
+    """Find a library.
+
+    Raises:
+        InvalidSearch: none of that name.
+    """
+    if name not in LIBRARIES:
+        raise InvalidSearch(must_be("library", f"one of {', '.join(LIBRARIES)}", name))
+    return LIBRARIES[name]

@@ -1,0 +1,242 @@
+"""Which plans are worth training: thousands are drawn and forecast, the best unlike ones told.
+
+    from oracle import suggest
+
+    for plan in suggest(data, n=10, library="minisom"):
+        som = MiniSom(**plan.make)
+
+Of many forecasts the lowest are the luckiest, too: what is chosen is the lowest by a cautious
+level of its distribution, and what is told of it is made up for the luck that choosing had on
+tables which nothing was fitted to (docs/suggest.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from oracle.decision.hypervolume import nondominated
+from oracle.errors import InvalidSearch, must_be
+from oracle.forecast.forecaster import Oracle
+from oracle.search.libraries import Library, library_of
+from oracle.search.parameters import draw, narrowed
+from oracle.search.plan import Plan
+from oracle.search.table import Table
+from oracle.types import (
+    LEVELS,
+    METRICS,
+    FloatArray,
+    Forecast,
+    History,
+    RunContext,
+    Scale,
+    Suggestion,
+    Suggestions,
+)
+
+#: What may be asked for: the quality score, or metrics.
+OBJECTIVES = ("quality", *METRICS)
+#: Passes over the table where no budget is given.
+PASSES = 20
+#: Level of a forecast that plans are compared by: above the median, for what is sure is better.
+CAUTION = LEVELS.index(0.75)
+#: Below this support a plan is unlike any training.
+MIN_SUPPORT = 0.05
+#: Plans nearer than this, root mean square over the parameters' ranges, are told once.
+APART = 0.15
+MOST_CANDIDATES, MOST_TOLD = 20_000, 1_000
+#: Times that candidates are drawn, where a library takes few of them.
+MOST_ROUNDS = 8
+
+
+def suggest(
+    data: Any,
+    n: int = 20,
+    *,
+    library: str = "minisom",
+    objectives: Sequence[str] = ("quality",),
+    space: Mapping[str, Any] | None = None,
+    budget: float | None = None,
+    candidates: int = 1_000,
+    seed: int = 0,
+    oracle: Oracle | None = None,
+) -> Suggestions:
+    """Forecast many plans of a library on a table, and give the best that are unlike each other.
+
+    Args:
+        data: samples [sample, feature] as the maps will see them; or a RunContext that tells the
+            table's size, its `mqe_of_mean` and, better, its `geometry`.
+        n: plans wanted.
+        library: whose parameters: one of `oracle.search.libraries.LIBRARIES`.
+        objectives: what is wanted low: quality (the score), mqe, topographic_error,
+            dead_neuron_ratio. Of several the plans are a front, spread out.
+        space: parameter -> a value, a range (low, high), or a list of choices, where the usual
+            ones will not do.
+        budget: sample updates of each training; None = 20 passes over the table.
+        candidates: plans that are drawn.
+        seed: of the drawing.
+        oracle: None = the active one.
+
+    Raises:
+        InvalidSearch: an argument breaks a rule, or nothing that was drawn fits the library.
+        InvalidHistory: `data` is no table.
+    """
+    wanted = _objectives(objectives)
+    _check_count("n", n, MOST_TOLD)
+    _check_count("candidates", candidates, MOST_CANDIDATES)
+    table = Table.told(data) if isinstance(data, RunContext) else Table.of(data)
+    updates = updates_of(budget, table)
+    made = library_of(library)
+    plans, places = plans_on(made, table, space, updates, candidates, seed)
+    oracle = oracle or Oracle.load()
+    forecasts = oracle.forecast_many([History.parse({"context": plan.context}) for plan in plans])
+    known = np.flatnonzero([forecast.support >= MIN_SUPPORT for forecast in forecasts])
+    told = np.array([[expected(forecasts[i], o) for o in wanted] for i in known])
+    order = choose(told[..., CAUTION], places[known], n) if len(known) else []
+    return Suggestions(
+        library=library,
+        objectives=wanted,
+        candidates=len(plans),
+        refused=len(plans) - len(known),
+        model=oracle.info,
+        plans=tuple(suggestion(plans[known[i]], forecasts[known[i]], wanted) for i in order),
+    )
+
+
+def _check_count(name: str, value: object, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise InvalidSearch(must_be(name, f"a whole number from 1 to {most:,}", value))
+
+
+def suggestion(plan: Plan, forecast: Forecast, objectives: Sequence[str]) -> Suggestion:
+    """Tell a plan with its forecast."""
+    return Suggestion(
+        parameters=plan.parameters,
+        make=plan.make,
+        train=plan.train,
+        code=plan.code,
+        expected={o: tuple(expected(forecast, o).tolist()) for o in objectives},
+        support=forecast.support,
+        cost=plan.cost,
+    )
+
+
+def expected(forecast: Forecast, objective: str) -> FloatArray:
+    """Give a forecast of an objective, [level]; mqe over mqe_of_mean."""
+    if objective == "quality":
+        quality = forecast.quality_on(Scale.RELATIVE)
+        return np.array(quality.values if quality is not None else [np.nan] * len(LEVELS))
+    values = np.array(forecast.final[f"final_{objective}"])
+    return values / (forecast.mqe_of_mean or 1.0) if objective == "mqe" else values
+
+
+def updates_of(budget: object, table: Table) -> int:
+    """Give the sample updates of a training.
+
+    Raises:
+        InvalidSearch: no number above 0.
+    """
+    if budget is None:
+        return PASSES * table.n_samples
+    if isinstance(budget, bool) or not isinstance(budget, int | float) or not 1 <= budget <= 1e12:
+        raise InvalidSearch(must_be("budget", "a number of sample updates from 1 to 1e12", budget))
+    return round(budget)
+
+
+def _objectives(objectives: Sequence[str]) -> tuple[str, ...]:
+    wanted = (objectives,) if isinstance(objectives, str) else tuple(dict.fromkeys(objectives))
+    unknown = [o for o in wanted if o not in OBJECTIVES]
+    if unknown or not wanted or len(wanted) > len(METRICS):
+        rule = f"one to three of {', '.join(OBJECTIVES)}"
+        advice = "Nothing else is forecast."
+        raise InvalidSearch(must_be("objectives", rule, unknown[0] if unknown else wanted, advice))
+    return wanted
+
+
+def plans_on(
+    made: Library,
+    table: Table,
+    space: Mapping[str, Any] | None,
+    updates: int,
+    candidates: int,
+    seed: int,
+) -> tuple[list[Plan], FloatArray]:
+    """Draw plans that the library takes, and where each lies in the space."""
+    looked_in = narrowed(made.space(table, longest_side(table)), space)
+    rng = np.random.default_rng(seed)
+    plans: list[Plan] = []
+    places: list[FloatArray] = []
+    for _ in range(MOST_ROUNDS):
+        parameters, where = draw(looked_in, candidates, rng)
+        fitting = [i for i, one in enumerate(parameters) if made.fits(one)]
+        fitting = fitting[: candidates - len(plans)]
+        plans += [made.plan(parameters[i], table, updates) for i in fitting]
+        places.append(where[fitting])
+        if len(plans) == candidates:
+            break
+    if not plans:
+        rule = f"a part where {made.name} would train a map"
+        raise InvalidSearch(must_be("space", rule, dict(space or {}), "Ask for another part."))
+    return plans, np.concatenate(places)
+
+
+def complete(made: Library, table: Table, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Give all parameters of a library: those that are told, the others in the middle.
+
+    Raises:
+        InvalidSearch: a parameter or value that the library does not know, or does not train with.
+    """
+    space = narrowed(made.space(table, longest_side(table)), parameters)
+    whole = {name: parameter.at(np.array([0.5]))[0] for name, parameter in space.items()}
+    if not made.fits(whole):
+        rule = f"parameters that {made.name} would train a map with"
+        raise InvalidSearch(must_be("parameters", rule, whole))
+    return whole
+
+
+def longest_side(table: Table) -> int:
+    """Give the longest side of a map that is worth a look: four times the usual neurons.
+
+    The usual number is 5 * sqrt(samples) (Vesanto et al., SOM Toolbox for Matlab 5, 2000).
+    """
+    return int(np.clip(np.ceil(2 * np.sqrt(5 * np.sqrt(table.n_samples))), 6, 40))
+
+
+def choose(values: FloatArray, places: FloatArray, n: int) -> list[int]:
+    """Choose `n` plans by values [plan, objective], those unlike each other first."""
+    fronts = _fronts(values)
+    order = [i for front in fronts for i in front]
+    chosen: list[int] = []
+    for i in order:
+        if len(chosen) == n:
+            return chosen
+        if all(_apart(places[i], places[j]) for j in chosen):
+            chosen.append(i)
+    rest = [i for i in order if i not in set(chosen)]
+    return chosen + rest[: n - len(chosen)]
+
+
+def _apart(one: FloatArray, other: FloatArray) -> bool:
+    return bool(np.sqrt(np.mean((one - other) ** 2)) >= APART)
+
+
+def _fronts(values: FloatArray) -> list[list[int]]:
+    """Sort plans [plan, objective] into fronts, the first the best; of one objective by value.
+
+    A front is told from its middle: first the plans that are good in everything.
+    """
+    if values.shape[1] == 1:
+        return [np.argsort(values[:, 0], kind="stable").tolist()]
+    left = np.arange(len(values))
+    fronts: list[list[int]] = []
+    spread = np.maximum(np.ptp(values, axis=0), 1e-12)
+    while len(left):
+        front = nondominated(values[left])
+        on = (values[left][:, None] == front[None]).all(axis=2).any(axis=1)
+        members = left[on]
+        away = ((values[members] - values.min(axis=0)) / spread).sum(axis=1)
+        fronts.append(members[np.argsort(away, kind="stable")].tolist())
+        left = left[~on]
+    return fronts

@@ -1,0 +1,126 @@
+"""What a search knows of a table: sizes, scale and shape, for a map of any size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from oracle.errors import InvalidSearch, must_be
+from oracle.history.context import mqe_of_mean, table
+from oracle.history.geometry import CODEBOOKS, MAX_CODEBOOK, geometry_of
+from oracle.types import Geometry, RunContext
+
+#: Sizes of random codebooks besides those of every geometry; of others it lies in between.
+_MEASURED = (256, MAX_CODEBOOK)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of samples, as far as a forecast asks for it.
+
+    Attributes:
+        n_samples, n_features: its size.
+        scale: mqe of its mean vector.
+        geometry: its shape, but for the codebook of a map's size; None where it is not known.
+        codebooks: (rows of a random codebook, its quantization error), increasing.
+    """
+
+    n_samples: int
+    n_features: int
+    scale: float
+    geometry: Geometry | None
+    codebooks: tuple[tuple[int, float], ...]
+
+    @classmethod
+    def of(cls, data: Any) -> Self:
+        """Read a table of samples [sample, feature].
+
+        Raises:
+            InvalidHistory: no table.
+            InvalidSearch: nothing can be learned from it: values that are not finite, equal rows.
+        """
+        samples, mask = table(data)
+        scale = mqe_of_mean(samples, mask)
+        if scale is None:
+            rule = "finite numbers in two different rows at least"
+            raise InvalidSearch(must_be("data", rule, f"{len(samples)} rows without a scale"))
+        seen = samples.shape[1] if mask is None else int((~mask).any(axis=0).sum())
+        shapes = {size: geometry_of(samples, size, mask) for size in _MEASURED}
+        found = shapes[_MEASURED[0]]
+        codebooks = {
+            size: shape.quantization_map
+            for size, shape in shapes.items()
+            if shape is not None and shape.quantization_map is not None
+        }
+        return cls(len(samples), seen, scale, *_shape(found, codebooks))
+
+    @classmethod
+    def told(cls, context: RunContext) -> Self:
+        """Take what is told of a table instead of the table itself.
+
+        Raises:
+            InvalidSearch: its size or its scale is missing.
+        """
+        told = {name: getattr(context, name) for name in ("n_samples", "n_features", "mqe_of_mean")}
+        for name, value in told.items():
+            if value is None:
+                advice = "No plan can be forecast without."
+                raise InvalidSearch(must_be(f"context.{name}", "given", None, advice))
+        shape = context.geometry
+        sizes: dict[int, float] = {}
+        if shape is not None and None not in (
+            context.map_rows,
+            context.map_cols,
+            shape.quantization_map,
+        ):
+            sizes[round(context.map_rows * context.map_cols)] = shape.quantization_map  # type: ignore[operator,assignment]
+        return cls(
+            round(told["n_samples"]),
+            round(told["n_features"]),
+            float(told["mqe_of_mean"]),
+            *_shape(shape, sizes),
+        )
+
+    def context(self, rows: int, cols: int, **plan: Any) -> RunContext:
+        """Give what is known of a run with a map of so many neurons."""
+        shape = self.geometry
+        if shape is not None and self.codebooks:
+            error = self.error_of_codebook(rows * cols)
+            shape = shape.model_copy(update={"quantization_map": error})
+        return RunContext(
+            map_rows=rows,
+            map_cols=cols,
+            n_samples=self.n_samples,
+            n_features=self.n_features,
+            mqe_of_mean=self.scale,
+            geometry=shape,
+            **plan,
+        )
+
+    def error_of_codebook(self, size: int) -> float:
+        """Give the quantization error of so many random rows: between the sizes measured.
+
+        Of the rows outside a codebook the error falls as a power of its size.
+        """
+        if size >= self.n_samples:
+            return 0.0
+        sizes = np.array([s for s, _ in self.codebooks], dtype=float)
+        outside = np.array([e / (1 - s / self.n_samples) for s, e in self.codebooks])
+        at, errors = np.log(sizes), np.log(np.maximum(outside, 1e-12))
+        value = float(np.interp(np.log(size), at, errors))
+        if size > sizes[-1] and len(sizes) > 1:  # as it fell last
+            value += (np.log(size) - at[-1]) * (errors[-1] - errors[-2]) / (at[-1] - at[-2])
+        return float(np.exp(value)) * (1 - size / self.n_samples)
+
+
+def _shape(
+    shape: Geometry | None, sizes: dict[int, float]
+) -> tuple[Geometry | None, tuple[tuple[int, float], ...]]:
+    """Take the codebooks out of a shape, besides those that were measured."""
+    if shape is None:
+        return None, ()
+    known = {size: getattr(shape, f"quantization_{size}") for size in CODEBOOKS} | sizes
+    told = sorted((size, error) for size, error in known.items() if error)  # 0: all rows are in it
+    return shape.model_copy(update={"quantization_map": None}), tuple(told)

@@ -1,0 +1,110 @@
+"""Plans: what follows from parameters alone is what the library's own objects tell."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from minisom import MiniSom
+
+from oracle.errors import InvalidSearch
+from oracle.history.context import context_of
+from oracle.history.geometry import geometry_of
+from oracle.integrations.nexussom import of_parameters
+from oracle.search import minisom, nexussom
+from oracle.search.parameters import draw
+from oracle.search.table import Table
+from oracle.types import FloatArray, Geometry, RunContext
+
+RNG = np.random.default_rng(3)
+DATA = RNG.normal(size=(400, 6)) * np.array([4, 2, 1, 1, 0.5, 0.1])
+TABLE = Table.of(DATA)
+
+
+def some(library: Any, n: int) -> list[dict[str, Any]]:
+    drawn, _ = draw(library.space(TABLE, 14), 4 * n, np.random.default_rng(1))
+    return [one for one in drawn if library.fits(one)][:n]
+
+
+def same(planned: RunContext, read: RunContext) -> None:
+    """All but the codebook of the map's size, which is drawn anew or read between others."""
+    ours, theirs = planned.geometry, read.geometry
+    assert ours is not None
+    assert theirs is not None
+    assert ours.quantization_map == pytest.approx(theirs.quantization_map, rel=0.15, abs=0.02)
+    leave = {"geometry": {"quantization_map"}, "schedule": True}
+    assert planned.model_dump(exclude=leave) == read.model_dump(exclude=leave)  # type: ignore[arg-type]
+    for name in ("progress", "learning_rate", "radius"):
+        one, other = getattr(planned.schedule, name), getattr(read.schedule, name)
+        assert one == pytest.approx(other, rel=1e-9, abs=1e-12), name
+
+
+@pytest.mark.parametrize("parameters", some(minisom, 12), ids=range(12))
+def test_a_minisom_plan_is_what_its_object_tells(parameters: dict[str, Any]) -> None:
+    plan = minisom.plan(parameters, TABLE, 3_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what fits gives no warning
+        som = MiniSom(**plan.make)
+    kind = parameters["initialization"]
+    read = context_of(som, DATA, num_iteration=3_000, initialization=kind)
+    same(plan.context, read)
+    scope: dict[str, Any] = {"MiniSom": MiniSom, "data": DATA}
+    exec(plan.code, scope)
+    assert scope["som"].get_weights().shape == (parameters["x"], parameters["y"], 6)
+    assert plan.cost == 3_000 * parameters["x"] * parameters["y"] * 6
+
+
+@pytest.mark.parametrize("parameters", some(nexussom, 8), ids=range(8))
+def test_a_nexussom_plan_is_what_its_parameters_tell(parameters: dict[str, Any]) -> None:
+    plan = nexussom.plan(parameters, TABLE, 20_000)
+    make = {name: value for name, value in plan.make.items() if name != "dim"}
+    same(plan.context, context_of(of_parameters(make), DATA))
+    assert plan.context.total_updates == pytest.approx(20_000, rel=0.2)
+
+
+def test_a_table_told_by_its_numbers_gives_the_same_plans() -> None:
+    """As R and curl users tell it: with the geometry of one map size, or of none."""
+    shape = geometry_of(DATA, 256)
+    told = RunContext(
+        n_samples=400,
+        n_features=6,
+        mqe_of_mean=TABLE.scale,
+        map_rows=16,
+        map_cols=16,
+        geometry=shape,
+    )
+    for size in (4, 30, 64, 200, 256, 390):
+        ours = Table.told(told).error_of_codebook(size)
+        assert ours == pytest.approx(TABLE.error_of_codebook(size), rel=0.1)
+    assert TABLE.error_of_codebook(400) == TABLE.error_of_codebook(1_000) == 0.0
+    errors = [TABLE.error_of_codebook(size) for size in range(4, 400)]
+    assert errors == sorted(errors, reverse=True)
+
+
+def test_a_table_without_a_shape_is_taken() -> None:
+    table = Table.told(RunContext(n_samples=400, n_features=6, mqe_of_mean=1.5))
+    assert table.context(5, 5).geometry is None
+    bare = Table.told(
+        RunContext(n_samples=400, n_features=6, mqe_of_mean=1.5, geometry=Geometry(variance_1=0.5))
+    ).context(5, 5)
+    assert bare.geometry == Geometry(variance_1=0.5)
+
+
+@pytest.mark.parametrize("missing", ["n_samples", "n_features", "mqe_of_mean"])
+def test_what_no_plan_can_be_forecast_without_is_named(missing: str) -> None:
+    told = {"n_samples": 400, "n_features": 6, "mqe_of_mean": 1.5}
+    del told[missing]
+    with pytest.raises(InvalidSearch, match=f"context.{missing}"):
+        Table.told(RunContext(**told))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [np.ones((20, 3)), np.full((20, 3), np.nan), np.ones((1, 4))],
+    ids=["equal", "nan", "one"],
+)
+def test_a_table_that_nothing_can_be_learned_of_is_refused(data: FloatArray) -> None:
+    with pytest.raises(InvalidSearch, match="two different rows"):
+        Table.of(data)

@@ -1,0 +1,162 @@
+"""Suggestions: the best of what was drawn, unlike each other, and the same from the same seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from oracle import how_long, suggest
+from oracle.errors import InvalidHistory, InvalidSearch
+from oracle.forecast.forecaster import Oracle
+from oracle.history.context import mqe_of_mean
+from oracle.history.geometry import geometry_of
+from oracle.search.plane import POINTS, plane
+from oracle.search.suggest import APART, CAUTION, choose
+from oracle.types import LEVELS, RunContext, Suggestions
+
+DATA = np.random.default_rng(5).normal(size=(300, 5)) * np.array([3, 2, 1, 1, 0.3])
+
+
+@pytest.fixture(scope="module")
+def oracle() -> Oracle:
+    return Oracle.load()
+
+
+@pytest.fixture(scope="module")
+def found(oracle: Oracle) -> Suggestions:
+    return suggest(DATA, 8, candidates=400, oracle=oracle)
+
+
+def test_the_best_come_first(found: Suggestions, oracle: Oracle) -> None:
+    everything = suggest(DATA, 400, candidates=400, oracle=oracle)
+    assert len(found) == 8
+    assert found.candidates == 400
+    assert len(everything) + found.refused == 400
+    cautious = [plan.expected["quality"][CAUTION] for plan in everything]
+    assert found[0].expected["quality"][CAUTION] == min(cautious)
+    told = [plan.expected["quality"][CAUTION] for plan in found]
+    assert told == sorted(told)
+    assert max(told) < np.quantile(cautious, 0.25)
+    assert found == suggest(DATA, 8, candidates=400, oracle=oracle)
+    assert found != suggest(DATA, 8, candidates=400, seed=1, oracle=oracle)
+    assert Suggestions.model_validate_json(found.model_dump_json()) == found
+
+
+def test_what_is_forecast_is_the_forecast_of_the_plan(found: Suggestions, oracle: Oracle) -> None:
+    """A plan that is told by its map gets the same answer, but for the codebook's draw."""
+    from minisom import MiniSom
+
+    from oracle import context_of
+
+    plan = found[0]
+    som = MiniSom(**plan.make)
+    kind = plan.parameters["initialization"]
+    iterations = plan.train["num_iteration"]
+    context = context_of(som, DATA, num_iteration=iterations, initialization=kind)  # type: ignore[arg-type]
+    forecast = oracle.forecast(context=context)
+    quality = forecast.quality[-1].values
+    assert plan.expected["quality"] == pytest.approx(quality, abs=0.03)
+
+
+def test_a_front_of_several_objectives(oracle: Oracle) -> None:
+    both = ("mqe", "topographic_error")
+    front = suggest(DATA, 12, objectives=both, candidates=400, oracle=oracle)
+    values = np.array([[plan.expected[o][CAUTION] for o in both] for plan in front])
+    first = values[0]
+    assert not (values < first).all(axis=1).any()  # nothing beats the first in both
+    best = suggest(DATA, 1, objectives="mqe", candidates=400, oracle=oracle)
+    assert list(best[0].expected) == ["mqe"]
+    assert best[0].expected["mqe"][CAUTION] <= values[:, 0].min()
+
+
+def test_plans_that_are_alike_are_told_once() -> None:
+    values = np.array([[0.1], [0.11], [0.12], [0.2]])
+    places = np.array([[0.5, 0.5], [0.5, 0.5 + APART], [0.9, 0.1], [0.1, 0.9]])
+    assert choose(values, places, 2) == [0, 2]
+    assert choose(values, places, 3) == [0, 2, 3]
+    assert choose(values, places, 4) == [0, 2, 3, 1]  # the like ones fill up
+    assert choose(values, places, 9) == [0, 2, 3, 1]
+
+
+def test_a_table_by_its_numbers(found: Suggestions, oracle: Oracle) -> None:
+    told = RunContext(
+        n_samples=300,
+        n_features=5,
+        mqe_of_mean=mqe_of_mean(DATA),
+        map_rows=16,
+        map_cols=16,
+        geometry=geometry_of(DATA, 256),
+    )
+    by_numbers = suggest(told, 8, candidates=400, oracle=oracle)
+    best = {str(plan.parameters) for plan in found}
+    assert len(best & {str(plan.parameters) for plan in by_numbers}) >= 5
+
+
+def test_how_long_says_where_more_stops_paying(found: Suggestions, oracle: Oracle) -> None:
+    told = how_long(DATA, found[0].parameters, budget=6_000, oracle=oracle)
+    assert told.updates[0] == 600
+    assert told.updates[-1] == 60_000
+    middle = [values[LEVELS.index(0.5)] for values in told.expected]
+    enough = told.updates.index(told.enough)
+    assert middle[enough] <= min(middle) + told.worth
+    assert all(value > min(middle) + told.worth for value in middle[:enough])
+    assert f"{told.enough:,.0f} updates are enough" in str(told)
+    assert how_long(DATA, {}, shares=(1,), oracle=oracle).updates == (6_000,)
+    with pytest.raises(InvalidSearch, match="shares"):
+        how_long(DATA, {}, shares=(1, 1), oracle=oracle)
+
+
+def test_a_plane_is_a_grid_around_a_plan(found: Suggestions, oracle: Oracle) -> None:
+    best = found[0].parameters
+    space = {"sigma": (1, 9), "x": best["x"]}
+    drawn = plane(DATA, best, ("sigma", "learning_rate"), space=space, oracle=oracle)
+    assert len(drawn.up) == len(drawn.values) == POINTS
+    assert (drawn.across[0], drawn.across[-1]) == (1, 9)
+    assert drawn.log == (True, True)
+    known = [v for row in drawn.values for v in row if v is not None]
+    assert min(known) < found[0].expected["quality"][-1]
+    with pytest.raises(InvalidSearch, match="plane"):
+        plane(DATA, best, ("sigma", "topology"), oracle=oracle)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        ({"library": "somlib"}, "one of minisom, nexussom"),
+        ({"objectives": ("speed",)}, "Nothing else is forecast"),
+        ({"objectives": ()}, "objectives"),
+        ({"n": 0}, "`n` must be a whole number from 1"),
+        ({"n": True}, "`n` must be"),
+        ({"candidates": 10**9}, "20,000"),
+        ({"budget": 0}, "budget"),
+        ({"budget": float("nan")}, "budget"),
+        ({"space": {"sgima": 3}}, "of the parameters x, y, sigma"),
+        ({"space": {"sigma": (90, 99), "x": 4, "y": 4}}, "would train a map"),
+    ],
+)
+def test_what_is_asked_wrongly_is_named(wanted: dict[str, Any], says: str) -> None:
+    with pytest.raises(InvalidSearch, match=says):
+        suggest(DATA, **{"candidates": 20, **wanted})
+
+
+def test_what_is_no_table_is_refused() -> None:
+    with pytest.raises(InvalidHistory, match="table"):
+        suggest(np.zeros(4))
+
+
+def test_plans_unlike_any_training_are_not_told(oracle: Oracle) -> None:
+    """A map of millions of neurons on two rows is nothing that was ever seen."""
+    found = suggest(
+        np.array([[0.0, 1.0], [1.0, 0.0]]),
+        5,
+        space={"x": (2_000, 4_000), "y": (2_000, 4_000), "sigma": (1_000, 2_000)},
+        budget=2,
+        candidates=30,
+        oracle=oracle,
+    )
+    assert found.refused > 0
+    assert len(found) <= 30 - found.refused
+    if not len(found):
+        assert "could be judged" in str(found)
