@@ -42,6 +42,9 @@ OBJECTIVES = ("quality", *METRICS)
 PASSES = 20
 #: Level of a forecast that plans are compared by: above the median, for what is sure is better.
 CAUTION = LEVELS.index(0.75)
+#: How much worse suggested plans ended than was forecast, by objective: the mean over 40 tables that
+#: `python -m bench.suggest` prints. What is told of suggestions is shifted by it.
+LUCK = {"quality": 0.031, "mqe": -0.006, "topographic_error": 0.006, "dead_neuron_ratio": 0.001}
 #: Below this support a plan is unlike any training.
 MIN_SUPPORT = 0.05
 #: Plans nearer than this, root mean square over the parameters' ranges, are told once.
@@ -111,13 +114,13 @@ def _check_count(name: str, value: object, most: int) -> None:
 
 
 def suggestion(plan: Plan, forecast: Forecast, objectives: Sequence[str]) -> Suggestion:
-    """Tell a plan with its forecast."""
+    """Tell a chosen plan with its forecast, the luck of choosing made up for."""
     return Suggestion(
         parameters=plan.parameters,
         make=plan.make,
         train=plan.train,
         code=plan.code,
-        expected={o: tuple(expected(forecast, o).tolist()) for o in objectives},
+        expected={o: tuple((expected(forecast, o) + LUCK[o]).tolist()) for o in objectives},
         support=forecast.support,
         cost=plan.cost,
     )
