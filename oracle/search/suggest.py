@@ -42,8 +42,8 @@ OBJECTIVES = ("quality", *METRICS)
 PASSES = 20
 #: Level of a forecast that plans are compared by: above the median, for what is sure is better.
 CAUTION = LEVELS.index(0.75)
-#: How much worse suggested plans ended than was forecast, by objective: the mean over 40 tables that
-#: `python -m bench.suggest` prints. What is told of suggestions is shifted by it.
+#: How much worse suggested plans ended than was forecast, by objective: the mean over 40 tables
+#: that `python -m bench.suggest` prints. What is told of suggestions is shifted by it.
 LUCK = {"quality": 0.031, "mqe": -0.006, "topographic_error": 0.006, "dead_neuron_ratio": 0.001}
 #: Below this support a plan is unlike any training.
 MIN_SUPPORT = 0.05
@@ -120,7 +120,7 @@ def suggestion(plan: Plan, forecast: Forecast, objectives: Sequence[str]) -> Sug
         make=plan.make,
         train=plan.train,
         code=plan.code,
-        expected={o: tuple((expected(forecast, o) + LUCK[o]).tolist()) for o in objectives},
+        expected={o: tuple(np.maximum(expected(forecast, o) + LUCK[o], 0.0)) for o in objectives},
         support=forecast.support,
         cost=plan.cost,
     )
