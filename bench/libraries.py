@@ -232,7 +232,7 @@ def fastersom(rows: int, cols: int, data: Any, rng: Draw) -> Made:
 #: Library -> its module, how its maps are drawn, its own quantization and topographic error.
 LIBRARIES: dict[str, tuple[str, Sampler, str, str]] = {
     "MiniSom": ("minisom", minisom, "quantization_error", "topographic_error"),
-    "XPySom": ("xpysom", xpysom, "quantization_error", ""),
+    "XPySom": ("xpysom", xpysom, "quantization_error", "topographic_error"),
     "Somoclu": ("somoclu", somoclu, "", ""),
     "torchsom": ("torchsom", torchsom, "quantization_error", "topographic_error"),
     "IntraSOM": ("intrasom", intrasom, "", "topographic_error"),

@@ -1,20 +1,22 @@
 """What the hook does to your own NexusSOM search: its recorded folder, played again.
 
     python -m bench.nexussom results/seed_42 other/seed_7        # seconds a folder
-    python -m bench.nexussom results/seed_42 --seeds 20 --out docs/nexussom.md
+    python -m bench.nexussom results/seed_42 --seeds 50 --page         # and docs/libraries.md
 
 A recorded run knows how it would have gone on, so the search can be played with the hook in it, run
 after run as recorded and in shuffled orders. NexusSOM asks at a fifth of the run and on. Compared
 are fronts of mqe ratio and topographic error by their hypervolume (the topological correlation of
 a map cut short is in no folder): as the search ranks its runs, with forecasts; of finished maps
 alone; with the stopped members of the front trained to their end (`finish`); and the plain search
-that spends no more iterations than that. What an evolution does with the time it gained cannot be
-played from a recording: here its runs are the same.
+at the same cost. Cost is counted in updates of a neuron: updates times neurons. What an evolution
+does with the time it gained cannot be played from a recording, for here its runs are the same:
+bench.nexussom_live evolves.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -31,8 +33,10 @@ from oracle.types import Forecast, History, Outcome, Reference, Run
 
 #: Shares of a run at which the hook is asked; NexusSOM's first is a fifth.
 LOOKS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-ROWS = ("runs", "stopped", "iterations", "finish", "as ranked", "finished only", "with finish",
-        "plain, same iterations")  # fmt: skip
+ROWS = ("runs", "stopped", "cost", "`finish`", "front as ranked", "finished maps only",
+        "with `finish`", "plain search, same cost", "gain")  # fmt: skip
+PAGE = Path(__file__).parents[1] / "docs/libraries.md"
+BEGIN = "<!-- recorded searches: written by `python -m bench.nexussom FOLDER... --page` -->\n"
 
 
 class Looked(NamedTuple):
@@ -42,7 +46,18 @@ class Looked(NamedTuple):
     looks: list[tuple[History, Forecast]]
 
     @property
-    def planned(self) -> float:
+    def cost(self) -> float:
+        """Updates of a neuron in the whole training."""
+        context = self.run.history.context
+        neurons = (context.map_rows or 1.0) * (context.map_cols or 1.0)
+        return (context.total_updates or self._iterations) * neurons
+
+    def spent(self, history: History) -> float:
+        """Updates of a neuron up to the end of `history`."""
+        return self.cost * history.epochs[-1] / self._iterations
+
+    @property
+    def _iterations(self) -> float:
         return self.run.history.total_epochs or self.run.history.epochs[-1]
 
     @property
@@ -74,7 +89,8 @@ def played(runs: Sequence[Looked]) -> dict[str, float]:
     policy = policy_for(("score",), control=0.0)
     outcomes: list[Outcome] = []
     stopped: dict[int, Forecast] = {}
-    spent = np.array([one.planned for one in runs])
+    cost = np.array([one.cost for one in runs])
+    spent = cost.copy()
     for i, one in enumerate(runs):
         below = 0
         for history, forecast in one.looks:
@@ -82,7 +98,7 @@ def played(runs: Sequence[Looked]) -> dict[str, float]:
             decision = decide(history, forecast, reference, policy, previous=below)
             below = decision.below_risk
             if decision.stop:
-                stopped[i], spent[i] = forecast, history.epochs[-1]
+                stopped[i], spent[i] = forecast, one.spent(history)
                 outcomes.append(outcome_of(history, forecast, policy))
                 break
         else:
@@ -92,20 +108,22 @@ def played(runs: Sequence[Looked]) -> dict[str, float]:
     corner = final.max(axis=0) * 1.01
     on_front = [i for i in stopped if any((ranked[i] == p).all() for p in nondominated(ranked))]
     whole = [i for i in range(len(runs)) if i not in stopped]
-    more = sum(runs[i].planned - spent[i] for i in on_front)
-    planned = np.array([one.planned for one in runs])
+    more = cost[on_front].sum()  # from their beginning: nobody kept the unfinished maps
     budget = spent.sum() + more
-    afforded = int(np.searchsorted(np.cumsum(planned), budget, side="right"))
+    afforded = int(np.searchsorted(np.cumsum(cost), budget, side="right"))
     everything = _volume(final, corner)
+    finished = _volume(final[[*whole, *on_front]], corner) / everything
+    plain = _volume(final[:afforded], corner) / everything
     return {
         "runs": len(runs),
         "stopped": len(stopped),
-        "iterations": spent.sum() / planned.sum(),
-        "finish": more / planned.sum(),
-        "as ranked": _volume(ranked, corner) / everything,
-        "finished only": _volume(final[whole], corner) / everything,
-        "with finish": _volume(final[[*whole, *on_front]], corner) / everything,
-        "plain, same iterations": _volume(final[:afforded], corner) / everything,
+        "cost": spent.sum() / cost.sum(),
+        "`finish`": more / cost.sum(),
+        "front as ranked": _volume(ranked, corner) / everything,
+        "finished maps only": _volume(final[whole], corner) / everything,
+        "with `finish`": finished,
+        "plain search, same cost": plain,
+        "gain": finished / plain - 1.0,
     }
 
 
@@ -135,9 +153,9 @@ def main() -> None:
     """Play every folder and print a table of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+", type=Path, help="of NexusSOM searches, or above some")
-    parser.add_argument("--seeds", type=int, default=10, help="orders; the first is as recorded")
+    parser.add_argument("--seeds", type=int, default=20, help="orders; the first is as recorded")
     parser.add_argument("--model", help="a model folder; none = the default one")
-    parser.add_argument("--out", type=Path, help="a Markdown file to write, too")
+    parser.add_argument("--page", action="store_true", help="write docs/libraries.md, too")
     options = parser.parse_args()
     try:
         oracle = Oracle.load(options.model)
@@ -145,8 +163,14 @@ def main() -> None:
     except OracleError as error:
         raise SystemExit(f"bench.nexussom: {error}") from None
     print("\n".join(lines))
-    if options.out:
-        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if options.page:
+        text = "\n".join(["", *lines, "", "<!-- end -->"])
+        told = re.sub(
+            f"(?s)({re.escape(BEGIN)}).*?<!-- end -->",
+            lambda match: match[1] + text,
+            PAGE.read_text(encoding="utf-8"),
+        )
+        PAGE.write_text(told, encoding="utf-8")
 
 
 def _table(folders: Sequence[Path], seeds: int, oracle: Oracle) -> list[str]:
@@ -172,12 +196,15 @@ def _table(folders: Sequence[Path], seeds: int, oracle: Oracle) -> list[str]:
             if name in ("runs", "stopped"):
                 cells.append(f"{values.mean():.0f}")
             else:
-                cells.append(f"{values.mean():.1%} ({values.min():.0%}..{values.max():.0%})")
+                low, high = np.quantile(values, (0.025, 0.975))
+                form = "+.1%" if name == "gain" else ".0%"
+                cells.append(f"{values.mean():{form}} ({low:{form}}..{high:{form}})")
         lines.append(f"| {runs[0].dataset} | {' | '.join(cells)} |")
     lines += [
         "",
-        f"Means of {seeds} orders, least and most in brackets; iterations and `finish` as shares "
-        "of all that were planned, hypervolumes as shares of that of all runs trained whole.",
+        f"Means of {seeds} orders, between 2.5 and 97.5 % of them in brackets; cost and `finish` "
+        "as shares of the cost of all runs trained whole, hypervolumes as shares of theirs; gain "
+        "is of `finish` over the plain search.",
     ]
     return lines
 

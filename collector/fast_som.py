@@ -383,7 +383,7 @@ def _measure(
     alive = 0
     for m in range(neurons):
         alive += used[m]
-    return error / samples, apart / samples, 1.0 - alive / neurons
+    return error / samples, apart / samples, (neurons - alive) / neurons
 
 
 class FastSom:

@@ -5,18 +5,25 @@ the built-in LSTM, in `evaluate_individual`, where `som` and `data` are at hand:
 
     from oracle.integrations.nexussom import early_stop
 
-    stop = early_stop(som, data, ignore_mask=ignore_mask, run_id=uid,
-                      population=os.path.join(working_dir, "runs.db"))
+    stop = None
+    if "ds_censored" not in fixed_params:                    # `finish`, below, trains to the end
+        stop = early_stop(som, data, ignore_mask=ignore_mask, run_id=uid,
+                          population=os.path.join(working_dir, "runs.db"))
     training_results = som.train(data, ignore_mask=ignore_mask, lstm_early_stop_fn=stop)
-    fitness = stop.run.finish()
-    training_results["ds_censored"] = fitness.censored  # into results.csv and pareto_front.csv
-    if fitness.censored:
-        training_results["best_mqe"] = fitness.mqe       # the forecast, not the truncated value
+    fitness = stop.run.finish() if stop else None
+    censored = fitness is not None and fitness.censored
+    training_results["ds_censored"] = censored               # into results.csv and pareto_front.csv
+    if censored:
+        training_results["best_mqe"] = fitness.mqe           # the forecast, not the truncated value
 
-and, where the topographic error is measured after the training:
+and, below `training_results['distance_map_max'] = distance_map_max`:
 
-    if fitness.censored:
+    if censored:
         topographic_error = fitness.topographic_error
+        dead_ratio = training_results["dead_neuron_ratio"] = fitness.dead_neuron_ratio
+        # Its constraint is on the finished map: the largest error falls as the mean one does.
+        distance_map_max *= fitness.mqe / training_results["history"]["mqe"][-1][1]
+        training_results["distance_map_max"] = distance_map_max
 
 NexusSOM's writers have fixed columns, but carry over whatever begins with `ds_`. Its third
 objective, the topological correlation, is no forecast: of a stopped run it is the unfinished

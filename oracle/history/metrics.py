@@ -76,7 +76,7 @@ def measure(
     error = samples - neurons[best]
     mqe = unit * float(np.sqrt(np.einsum("nf,nf->n", error, error)).mean())
     alive = int(np.count_nonzero(np.bincount(best, minlength=len(neurons))))
-    dead = 1.0 - alive / len(neurons)
+    dead = (len(neurons) - alive) / len(neurons)
     if len(neurons) == 1:
         return Metrics(mqe, None, dead)
     apart = ~adjacent(best, second, rows, cols, grid)

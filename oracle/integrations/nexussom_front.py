@@ -3,7 +3,7 @@
     from oracle.integrations.nexussom_front import finish
 
     whole = {**fixed_params, "ds_censored": False}
-    def evaluate(genes):                              # as the search does, without the hook
+    def evaluate(genes):              # as the search does; where the mark stands, it asks no hook
         return evaluate_individual(genes, 0, 0, whole, data, ignore_mask, folder)
 
     for member in finish(folder, evaluate):

@@ -26,7 +26,7 @@ def minisom_map(rows: int, cols: int, features: int, topology: str) -> MiniSom:
 
 def dead_neuron_ratio(som: MiniSom, data: np.ndarray) -> float:
     response = som.activation_response(data)
-    return 1.0 - np.count_nonzero(response) / response.size
+    return (response.size - np.count_nonzero(response)) / response.size
 
 
 @given(
@@ -70,7 +70,7 @@ def test_duplicated_neurons_rank_by_index(rows: int, cols: int, seed: int) -> No
     ranked = distance.argsort(axis=1, kind="stable")
     got = measure(weights, data)
     assert got.mqe == pytest.approx(distance.min(axis=1).mean(), abs=1e-12)
-    assert got.dead_neuron_ratio == 1.0 - len(set(ranked[:, 0])) / (rows * cols)
+    assert got.dead_neuron_ratio == (rows * cols - len(set(ranked[:, 0]))) / (rows * cols)
     if rows * cols > 1:
         (row, col), (other_row, other_col) = (np.divmod(ranked[:, k], cols) for k in (0, 1))
         apart = np.maximum(abs(row - other_row), abs(col - other_col)) > 1
