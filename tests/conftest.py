@@ -35,9 +35,10 @@ settings.load_profile("oracle")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give every test that needs TensorFlow to one worker: its import costs seconds and memory."""
+    """Give every test that imports TensorFlow to one worker: that costs seconds and memory."""
     for item in items:
-        if item.get_closest_marker("tensorflow"):
+        mark = item.get_closest_marker("tensorflow")
+        if mark is not None and not mark.kwargs.get("apart"):
             item.add_marker(pytest.mark.xdist_group("tensorflow"))
 
 

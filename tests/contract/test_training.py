@@ -1,18 +1,21 @@
-"""`oracle train` on real runs: what it writes, and fine-tuning's verdict. T6 kills it."""
+"""`oracle train` on real runs: what it writes, and fine-tuning's verdict.
+
+The command runs in this process, which has imported TensorFlow once; T6, which kills it, and
+tests/e2e/test_retraining.py start it in processes of its own.
+"""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from oracle.cli import main
 from oracle.forecast.forecaster import Oracle
 from oracle.history.dataset import read_dataset, write_dataset
 from oracle.model.artifact import list_artifacts, read_artifact
@@ -21,7 +24,9 @@ from oracle.types import Forecast, History, Run
 pytestmark = pytest.mark.tensorflow
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample.csv.gz"
-DEADLINE_S = 300
+
+#: `oracle train` with these words: exit code, stdout and stderr.
+Train = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -36,27 +41,30 @@ def small(tmp_path: Path, runs: list[Run]) -> Path:
     return path
 
 
-def train(*options: str, cwd: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "oracle", "train", *options],
-        cwd=cwd,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+@pytest.fixture
+def train(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Train:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*options: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["train", *options])
+        return (int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 @pytest.mark.parametrize(
     ("architecture", "correct"), [("lite", None), ("bidirectional", "relu"), ("gru", "raw")]
 )
 def test_it_writes_what_the_brief_promises(
-    tmp_path: Path, small: Path, architecture: str, correct: str | None
+    tmp_path: Path, small: Path, train: Train, architecture: str, correct: str | None
 ) -> None:
     options = ["--dataset", str(small), "--architecture", architecture, "--epochs", "2"]
     options += [] if correct is None else ["--correct", correct]  # from the second epoch on
-    process = train(*options, "--json", cwd=tmp_path)
-    out, err = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 0, err
+    code, out, err = train(*options, "--json")
+    assert code == 0, err
     (result,) = json.loads(out)
     name, models = result["name"], tmp_path / "models"
     assert name.startswith(f"lstm_oracle_{architecture}_")
@@ -74,15 +82,16 @@ def test_it_writes_what_the_brief_promises(
     assert all(np.isfinite(v).all() for v in map(np.array, forecast.final.values()))
 
 
-def test_fine_tuning_says_whether_it_got_better(tmp_path: Path, runs: list[Run]) -> None:
+def test_fine_tuning_says_whether_it_got_better(
+    tmp_path: Path, runs: list[Run], train: Train
+) -> None:
     path = tmp_path / "mine.csv"
     write_dataset(path, runs, {})
-    process = train(
+    code, out, err = train(
         "--from", "shipped-lite", "--dataset", str(path), "--epochs", "3", "--name", "mine",
-        "--json", cwd=tmp_path,
+        "--json",
     )  # fmt: skip
-    out, err = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 0, err
+    assert code == 0, err
     (result,) = json.loads(out)
     verdict = result["verdict"]
     low, high = verdict["change"]
@@ -138,7 +147,9 @@ def test_what_calibrates_and_judges_is_counted_too(tmp_path: Path, runs: list[Ru
     assert data.excluded == {"censored": 1, "censored (--calibrate)": 1, "censored (--test)": 1}
 
 
-def test_a_constant_metric_is_told_and_not_trained_on(tmp_path: Path, runs: list[Run]) -> None:
+def test_a_constant_metric_is_told_and_not_trained_on(
+    tmp_path: Path, runs: list[Run], train: Train
+) -> None:
     """Topographic error 0.1 in all runs of one table: no outcome to learn, and it says so."""
     path = tmp_path / "constant.csv"
     still = [
@@ -155,9 +166,8 @@ def test_a_constant_metric_is_told_and_not_trained_on(tmp_path: Path, runs: list
     ]
     write_dataset(path, still, {})
     options = ["--dataset", str(path), "--architecture", "lite", "--epochs", "2", "--name", "x"]
-    process = train(*options, cwd=tmp_path)
-    out, err = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 0, err
+    code, out, err = train(*options)
+    assert code == 0, err
     said = "final_topographic_error ends the same in all 42 training runs"
     card = (tmp_path / "models" / "x" / "card.md").read_text()
     for told in (out, card):
@@ -277,12 +287,9 @@ def test_weights_read_back_into_keras_give_the_same_answers() -> None:
         (["--preset", "other"], "shipped"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(
-    tmp_path: Path, options: list[str], says: str
-) -> None:
-    process = train(*options, cwd=tmp_path)
-    _, err = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 2, err
+def test_bad_input_is_one_line_and_exit_code_2(train: Train, options: list[str], says: str) -> None:
+    code, _, err = train(*options)
+    assert code == 2, err
     last: Any = [line for line in err.splitlines() if line.strip()][-1]
     assert says in last
     assert "Traceback" not in err

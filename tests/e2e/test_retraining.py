@@ -15,7 +15,7 @@ from oracle.client import Client
 from oracle.history.dataset import read_dataset
 from oracle.types import Run
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = pytest.mark.tensorflow(apart=True)
 
 ROOT = Path(__file__).parents[2]
 TRAINING_S = 300

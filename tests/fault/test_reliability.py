@@ -17,7 +17,7 @@ CHECKS = (*fuzz.CHECKS, *fault.CHECKS, *soak.CHECKS)
 ELSEWHERE = {"T13", "T14"}
 MARKS = {
     "": [],
-    "tensorflow": [pytest.mark.tensorflow],
+    "tensorflow": [pytest.mark.tensorflow(apart=True)],
     "postgres": [
         pytest.mark.postgres,
         pytest.mark.skipif(
