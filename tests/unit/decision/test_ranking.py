@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from itertools import combinations
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 
-from oracle.decision.ranking import chance_by_rank, n_good, p_good, p_good_jointly, places
+from oracle.decision.ranking import (
+    QUARTILE_SD,
+    _GrowingTable,
+    chance_by_rank,
+    n_good,
+    p_good,
+    p_good_jointly,
+    places,
+)
 
 
 def test_good_runs_are_counted_down_but_never_to_none() -> None:
@@ -73,5 +82,43 @@ def test_equal_draws_are_not_paired() -> None:
     np.testing.assert_allclose(p, 1 / 3, atol=0.05)
 
 
-def test_a_run_alone_is_the_best_of_its_population() -> None:
-    assert p_good_jointly(np.ones((1, 8)), np.empty(0), np.empty(0), None, 0.1) == [1.0]
+@pytest.mark.parametrize("size", [None, 20])
+def test_a_run_alone_is_the_best_of_its_population(size: int | None) -> None:
+    assert p_good_jointly(np.ones((1, 8)), np.empty(0), np.empty(0), size, 0.1) == [1.0]
+
+
+@pytest.mark.parametrize("good", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize("size", [5, 7, 40])
+def test_where_nothing_is_uncertain_the_rank_decides(size: int, good: float) -> None:
+    """Three members and two outcomes, each sure of its value."""
+    members, outcomes = [0.5, 2.0, 0.7], np.array([1.0, 0.0])
+    ranks = [sum(v < own for v in (*members, *outcomes)) for own in members]
+    p = p_good_jointly(np.repeat(members, 4).reshape(3, 4), outcomes, np.zeros(2), size, good)
+    np.testing.assert_allclose(p, chance_by_rank(5, size, good)[ranks], atol=1e-12)
+
+
+def test_every_draw_meets_every_bar() -> None:
+    """Of two draws against two of a rival's, one pair of four is won by the worse run."""
+    draws = np.array([[1.0, 3.0], [2.0, 4.0]])
+    p = p_good_jointly(draws, np.empty(0), np.empty(0), None, 0.5)
+    assert p.tolist() == [0.75, 0.25]
+
+
+def test_a_generation_meets_stopped_runs_with_their_spread() -> None:
+    sd, draws = 0.2, np.full((1, 4000), 0.5)
+    for value in (0.4, 0.6):
+        wanted = 1 - NormalDist(value, sd).cdf(0.5)
+        p = p_good_jointly(draws, np.array([value]), np.array([sd * QUARTILE_SD]), None, 0.5)
+        assert p[0] == pytest.approx(wanted, abs=1e-3)
+
+
+def test_random_numbers_are_the_same_however_many_were_asked_for() -> None:
+    grid = np.array([NormalDist().inv_cdf((d + 0.5) / 8) for d in range(8)], dtype=np.float32)
+    rng = np.random.default_rng(20)  # decisions replay: these numbers never change
+    wanted = [rng.permutation(grid) for _ in range(70)]
+    table = _GrowingTable(8)
+    for n in (3, 70, 5):
+        rows = table.rows(n)
+        assert (rows.shape, rows.dtype) == ((n, 8), np.float32)
+        np.testing.assert_array_equal(rows, wanted[:n])
+        assert not rows.flags.writeable

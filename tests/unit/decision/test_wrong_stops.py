@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from oracle.decision.wrong_stops import WrongStops, departs, upper_bound, wrong_stops
+from oracle.decision.wrong_stops import Tally, WrongStops, departs, upper_bound, wrong_stops
 
 NAN = math.nan
 
@@ -42,7 +42,7 @@ def test_what_cannot_be_scored_is_no_control_and_no_competitor() -> None:
 def test_nobody_held_is_nothing_known() -> None:
     found = wrong_stops(np.array([0.1, 0.2]), np.zeros(2, dtype=bool), 0.1)
     assert (found.controls, found.wrong, found.upper) == (0, 0, 1.0)
-    assert "not measured yet" in str(found)
+    assert str(found) == "wrong stops not measured yet: no control run has ended"
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.3])
@@ -69,3 +69,15 @@ def test_a_draw_that_is_none_departs(held: int) -> None:
 )
 def test_the_bound_is_clopper_and_pearsons(successes: int, trials: int, bound: float) -> None:
     assert upper_bound(successes, trials) == pytest.approx(bound, rel=0.01)
+
+
+def test_both_counts_are_told_in_a_line() -> None:
+    tally = Tally(3, 1, 2, 0.25, left=4, abandoned=5, converged=1)
+    assert str(tally) == (
+        "1 of 8 runs stopped, 25% of all epochs saved, 1 converged, 2 still live, 5 abandoned"
+    )
+    assert str(Tally(2, 0, 0, 0.0)) == "0 of 2 runs stopped, 0% of all epochs saved"
+    assert str(WrongStops(4, 1, 0.75, held=5, stops=20)) == (
+        "1 of 4 control runs would have been stopped wrongly (at most 75% with 95 % confidence); "
+        "5 of 20 stops were held back (25%)"
+    )
