@@ -22,8 +22,8 @@ import numpy as np  # noqa: E402
 from minisom import MiniSom  # noqa: E402
 
 from bench.speed_page import enter  # noqa: E402
-from collector.fast_run import run_one  # noqa: E402
 from collector.fast_som import FastSom  # noqa: E402
+from collector.presets import run_one  # noqa: E402
 from collector.random_tables import random_table  # noqa: E402
 from collector.schedules import schedule  # noqa: E402
 

@@ -16,7 +16,8 @@ import json
 import numpy as np
 from tqdm import tqdm
 
-from collector.fast_run import draw, fast_run
+from collector.fast_run import fast_run
+from collector.presets import draw
 from oracle.history.quality_score import scores_of, weights_of
 from oracle.history.targets import finals_of
 from oracle.types import Run

@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -184,13 +183,6 @@ def readers_of(
     known, exports = known or Known(), exports or Exports()
     readers = [known.complete(r) for path in paths for r in _readers(Path(path), known, exports)]
     return [*readers, known.complete(_exported(exports, known))]
-
-
-def reader_of(
-    path: str | Path, known: Known | None = None, exports: Exports | None = None
-) -> Reader:
-    """Choose how to read one path; see `readers_of`."""
-    return chain.from_iterable(readers_of([path], known, exports))
 
 
 def _readers(path: Path, known: Known, exports: Exports) -> list[Reader]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from stand_in import StandIn
+from made_up import StandIn
 
 from oracle.hook import watch
 

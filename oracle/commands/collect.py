@@ -43,7 +43,7 @@ TotalEpochs = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
-#: Trainings of MiniSom, and what the compiled core makes (`collector.fast_run.presets`).
+#: Trainings of MiniSom, and what the compiled core makes (`collector.presets`).
 EA_PRESET, EA_RUNS = "ea", 200
 
 
@@ -141,16 +141,16 @@ def run(
         ea_run.ea_datasets(tables)  # an unknown table is told before anything is written
         runs = EA_RUNS if runs is None else runs
     else:
-        from collector import fast_run
+        from collector.presets import presets, run_one
 
-        presets = fast_run.presets()
-        if preset not in presets:
-            known = ", ".join((EA_PRESET, *presets))
+        known_presets = presets()
+        if preset not in known_presets:
+            known = ", ".join((EA_PRESET, *known_presets))
             raise OracleError(must_be("--preset", f"one of {known}", preset))
         if tables is not None:
             raise OracleError(must_be("--tables", f"left out with --preset {preset}", tables))
-        run_one, settings = fast_run.run_one, {"preset": preset}
-        runs = presets[preset].runs if runs is None else runs
+        settings = {"preset": preset}
+        runs = known_presets[preset].runs if runs is None else runs
     # delay: nothing is drawn before the first run, so bad input is answered with one line.
     with tqdm(total=runs, unit="run", mininterval=0.5, file=sys.stderr) as bar:
 

@@ -24,17 +24,6 @@ COLORS = {"numpy": OURS, "lstm": OURS, "gru": OURS_TOO, "rnn": WARM}
 SHOWN_WINDOWS = 3
 
 
-def learning_curves(path: str | Path, curves: Mapping[str, tuple[Sequence[float], ...]]) -> None:
-    """Draw losses by epoch on a log scale.
-
-    Args:
-        path: PNG to write.
-        curves: name -> (training losses, test losses).
-    """
-    with canvas(path, width=7.2, height=4.2) as (_, (axes,)):
-        _curves(axes, curves)
-
-
 def run_picture(
     path: str | Path,
     *,

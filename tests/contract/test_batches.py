@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_runs import make_runs
+from made_up import make_runs
 
 pytestmark = pytest.mark.tensorflow
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_runs import SCALE, Insider, forecast_of, make_runs
+from made_up import SCALE, Insider, forecast_of, make_runs
 
 from oracle.decision.policy import RULES, decide, decide_population
 from oracle.types import Action, Decision, Forecast, History, Outcome, Policy, Reason, Reference

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_up import StandIn
 from minisom import MiniSom
-from stand_in import StandIn
 
 from oracle.decision.log import read_decisions
 from oracle.history.metrics import measure

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stand_in import StandIn
+from made_up import StandIn
 
 from oracle.errors import InvalidHistory, OracleWarning
 from oracle.hook import Population, WatchedRun, watch

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from made_up import StandIn
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import TrialState
-from stand_in import StandIn
 
 from oracle.errors import InvalidHistory, OracleWarning
 from oracle.hook import Population

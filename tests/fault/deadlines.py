@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from made_up import history_of
 from reliability import Result
 
 from fault.hostile_services import (
@@ -28,17 +29,13 @@ from fault.hostile_services import (
 from oracle.client import Client
 from oracle.errors import OracleError
 from oracle.hook import watch
-from oracle.types import History
 
 TIMEOUT_S = 1.0
 #: Of the deadline: what is promised, and what a machine that waits that long itself cannot explain.
 PROMISED, BROKEN = 1.2, 2.0
 #: Services at a time: most of them only wait.
 TOGETHER = 8
-HISTORY = History(
-    run_id="r", epochs=(1.0,), mqe=(1.0,), topographic_error=(0.1,), dead_neuron_ratio=(0.1,),
-    total_epochs=10.0,
-)  # fmt: skip
+HISTORY = history_of((1.0,), total_epochs=10.0)
 
 
 def deadlines(folder: Path, n: int) -> Result:

@@ -40,8 +40,8 @@ def full_disk(folder: Path, n: int) -> Result:
 
 
 def _run(folder: Path, n: int) -> Result:
+    from made_up import StandIn
     from sqlalchemy import text
-    from stand_in import StandIn
 
     from oracle.errors import StoreUnavailable
     from oracle.server.http.wire import CheckpointsRequest

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from stand_in import StandIn
+from made_up import StandIn
 
 from oracle.decision.policy import decide
 from oracle.errors import OracleError

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from made_up import StandIn
 from reliability import Result
 from sqlalchemy import Connection, text
-from stand_in import StandIn
 
 from fault.disk import FAULTS, Disk
 from oracle.errors import StoreUnavailable

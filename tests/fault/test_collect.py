@@ -54,7 +54,7 @@ def test_workers_do_not_show(tmp_path: Path) -> None:
 
 
 def _fast_run() -> Any:
-    from collector.fast_run import run_one
+    from collector.presets import run_one
 
     return run_one
 

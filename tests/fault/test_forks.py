@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stand_in import StandIn
+from made_up import StandIn
 
 from oracle import forks
 from oracle.errors import StoreUnavailable

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_up import StandIn
 from minisom import MiniSom
-from stand_in import StandIn
 
 from fault.hostile_services import (
     SERVER_FAULTS,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from library_maps import CASES, DATA, Case
-from stand_in import StandIn
+from made_up import StandIn
 
 from oracle.errors import InvalidHistory, OracleWarning
 from oracle.history.context import context_of

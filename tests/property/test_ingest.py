@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector import nexussom
-from collector.ingest import reader_of
+from collector.ingest import readers_of
 from oracle.errors import DatasetError
 from oracle.types import Run
 
@@ -39,7 +40,7 @@ same_folder = settings(
 
 
 def check(path: Path) -> None:
-    for item in reader_of(path):
+    for item in chain.from_iterable(readers_of([path])):
         assert isinstance(item, Run | DatasetError)
 
 
@@ -63,7 +64,7 @@ def test_any_bytes(tmp_path: Path, content: bytes) -> None:
 def test_depth_and_digits(tmp_path: Path, text: str) -> None:
     path = tmp_path / "h.json"
     path.write_text(text)
-    assert [type(item) for item in reader_of(path)] == [DatasetError]
+    assert [type(item) for item in chain.from_iterable(readers_of([path]))] == [DatasetError]
 
 
 NEXUSSOM = Path(__file__).parents[1] / "data" / "nexussom" / "seed_42"

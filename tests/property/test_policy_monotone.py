@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_runs import SCALE, forecast_of
+from made_up import SCALE, forecast_of, history_of, made_outcome
 
 from oracle.decision.policy import decide, decide_population
-from oracle.types import Action, Decision, History, Outcome, Policy, Reference, Scale
+from oracle.types import Action, Decision, Policy, Reference, Scale
 
 ORDER = {Action.STOP: 0, Action.ABSTAIN: 1, Action.CONTINUE: 1}
 share = st.floats(0.0, 1.0)
@@ -23,8 +23,8 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, Reference, Policy]:
     worse = np.clip(middle + width * rng.standard_normal((64, 3)), 0, [9, 1, 1])
     better = worse * (1 - draw(share) * rng.uniform(0, 1, (64, 3)))
     outcomes = tuple(
-        Outcome(
-            final_mqe=float(rng.uniform(0, 3)),
+        made_outcome(
+            float(rng.uniform(0, 3)),
             final_topographic_error=float(rng.uniform()),
             final_dead_neuron_ratio=float(rng.uniform()),
             censored=bool(stopped),
@@ -49,14 +49,7 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, Reference, Policy]:
     return worse, better, reference, policy
 
 
-HISTORY = History(
-    run_id="r",
-    epochs=(10.0, 40.0),
-    mqe=(1.0, 0.8),
-    topographic_error=(0.1, 0.1),
-    dead_neuron_ratio=(0.1, 0.1),
-    total_epochs=100.0,
-)
+HISTORY = history_of((1.0, 0.8))
 
 
 def no_more_a_stop(worse: Decision, better: Decision) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from made_up import StandIn
 from reliability import Result
 from sqlalchemy import Connection, func, insert, select
-from stand_in import StandIn
 
 from oracle.server.http.wire import CheckpointsRequest, FinishRequest
 from oracle.server.runs import counts, listing, populations, standing

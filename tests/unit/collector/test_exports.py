@@ -6,13 +6,14 @@ import csv
 import json
 import re
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from collector.exports import Exports
-from collector.ingest import Known, Report, ingest, reader_of, readers_of
+from collector.ingest import Known, Report, ingest, readers_of
 from oracle.types import Run
 
 #: The names that people give: as Hydra has it, and one that is a run_id already.
@@ -249,7 +250,7 @@ def test_json_with_other_names(tmp_path: Path) -> None:
 )
 def test_what_is_of_no_kind_names_its_columns(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "t.csv").write_text(text)
-    (item,) = reader_of(tmp_path / "t.csv")
+    (item,) = chain.from_iterable(readers_of([tmp_path / "t.csv"]))
     assert re.search(said, str(item))
 
 

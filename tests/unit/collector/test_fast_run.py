@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from collector.broad_space import sample_broad, sample_searches
-from collector.fast_run import SIGNIFICANT_DIGITS, presets, run_one
+from collector.fast_run import SIGNIFICANT_DIGITS
+from collector.presets import presets, run_one
 from collector.sources import dataset_names, load_dataset, load_table, scale
 from collector.space import sample_ea, sample_wide
 from oracle.errors import OracleError

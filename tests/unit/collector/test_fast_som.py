@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from minisom import MiniSom
 
-from collector.fast_som import NEIGHBORHOODS, FastSom, Grid, lattice
+from collector.fast_som import NEIGHBORHOODS, FastSom
+from collector.lattice import Grid, lattice
 from collector.schedules import BETWEEN, RADIUS_ONLY, RATE_ONLY, schedule
 from oracle.errors import OracleError
 from oracle.history.metrics import measure

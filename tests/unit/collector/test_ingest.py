@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from collector.ingest import Known, Report, ingest, reader_of
+from collector.ingest import Known, Report, ingest, readers_of
 from collector.simulate import simulate
 from oracle.errors import DatasetError
 from oracle.history.dataset import write_dataset
@@ -39,7 +39,7 @@ FULL = {
 
 
 def read(*paths: Path, **options: Any) -> tuple[list[Run], Report]:
-    return ingest([reader_of(path, Known(**options)) for path in paths])
+    return ingest(readers_of(paths, Known(**options)))
 
 
 def written(folder: Path, name: str, content: Any) -> Path:
@@ -197,7 +197,7 @@ def test_checkpoints_without_their_results_are_sent_back() -> None:
 def test_nothing_to_read_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing", written(tmp_path, "notes.txt", "")):
         with pytest.raises(DatasetError, match="must"):
-            reader_of(path)
+            readers_of([path])
 
 
 def scale_of(path: Path) -> float | None:

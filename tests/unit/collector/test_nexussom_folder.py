@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stand_in import StandIn
+from made_up import StandIn
 
 from collector import nexussom
 from oracle.errors import DatasetError

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_runs import make_runs
+from made_up import make_runs
 
 from oracle.cli import main
 from oracle.forecast.calibration import DRAWS, KNOTS, Calibration

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_runs import SCALE, forecast_of
+from made_up import SCALE, forecast_of, history_of, reference_of
 
 from oracle.decision.convergence import present
 from oracle.decision.policy import decide, decide_population, is_control
@@ -13,8 +13,6 @@ from oracle.types import (
     Action,
     Decision,
     Forecast,
-    History,
-    Outcome,
     Policy,
     Reason,
     Reference,
@@ -22,21 +20,12 @@ from oracle.types import (
 )
 
 NOW = (0.5, 0.1, 0.2)
-HISTORY = History(
-    run_id="r-1",
-    epochs=(10.0, 20.0, 30.0),
-    mqe=(1.0, 0.6, NOW[0]),
+HISTORY = history_of(
+    (1.0, 0.6, NOW[0]),
     topographic_error=(0.2, 0.2, NOW[1]),
     dead_neuron_ratio=(0.3, 0.2, NOW[2]),
-    total_epochs=100.0,
 )
-OTHERS = Reference(
-    outcomes=tuple(
-        Outcome(final_mqe=m, final_topographic_error=0.1, final_dead_neuron_ratio=0.2)
-        for m in np.linspace(0.4, 0.9, 20)
-    ),
-    mqe_of_mean=SCALE,
-)
+OTHERS = reference_of(*np.linspace(0.4, 0.9, 20))
 
 
 def ending(gain: float, share: float = 1.0, **changes: object) -> Forecast:
@@ -140,10 +129,7 @@ def test_the_best_run_is_ended_and_the_bad_one_is_stopped() -> None:
     far = OTHERS.model_copy(update={"outcomes": OTHERS.outcomes[-3:]})
     best = decide(HISTORY, ending(0.0), far, policy("population"))
     assert best.converged
-    awful = Reference(
-        outcomes=tuple(o.model_copy(update={"final_mqe": 0.01}) for o in OTHERS.outcomes),
-        mqe_of_mean=SCALE,
-    )
+    awful = reference_of(*[0.01] * len(OTHERS.outcomes))
     bad = decide(HISTORY, ending(0.0), awful, policy("population"))
     assert (bad.reason, bad.converged) == (Reason.UNLIKELY_GOOD, False)
 

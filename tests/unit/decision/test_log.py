@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stand_in import StandIn
+from made_up import StandIn, made_outcome
 
 from oracle.decision import file_lock, log_writer
 from oracle.decision.log import LoggedDecision, read_decisions, replay_decision
 from oracle.decision.log_writer import DecisionLog
 from oracle.errors import ArtifactIncompatible, DatasetError, InvalidHistory
 from oracle.hook import Population, watch
-from oracle.types import Decision, ModelInfo, Outcome, Policy
+from oracle.types import Decision, ModelInfo, Policy
 
 
 def decisions(path: Path) -> list[LoggedDecision]:
@@ -33,14 +33,9 @@ def replay(logged: Any) -> Decision:
 
 def fill(shared: Population, name: str) -> None:
     for i in range(12):
+        dead = None if i == 3 else 0.1
         shared.end(
-            name,
-            Outcome(
-                run_id=f"old-{i}",
-                final_mqe=0.1 + i / 37,
-                final_topographic_error=0.1,
-                final_dead_neuron_ratio=None if i == 3 else 0.1,
-            ),
+            name, made_outcome(0.1 + i / 37, run_id=f"old-{i}", final_dead_neuron_ratio=dead)
         )
 
 

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_runs import SCALE, forecast_of
+from made_up import SCALE, forecast_of, history_of, reference_of
 
 from oracle.decision.policy import decide, decide_population, is_control, outcome_of
 from oracle.errors import InvalidHistory
 from oracle.types import (
     Action,
     Forecast,
-    History,
-    Outcome,
     Policy,
     PopulationPolicy,
     Reason,
-    Reference,
     Scale,
 )
-
-
-def history(**changes: object) -> History:
-    columns = {
-        "run_id": "r-1",
-        "epochs": (10.0, 20.0, 30.0),
-        "mqe": (1.0, 0.8, 0.7),
-        "topographic_error": (0.2, 0.2, 0.1),
-        "dead_neuron_ratio": (0.3, 0.2, 0.2),
-        "total_epochs": 100.0,
-    }
-    return History.model_validate(columns | changes)
 
 
 def forecast(middle: float, spread: float = 0.05, **changes: object) -> Forecast:
@@ -39,26 +24,13 @@ def forecast(middle: float, spread: float = 0.05, **changes: object) -> Forecast
     return forecast_of(np.clip(draws, 0, [9, 1, 1]), **changes)  # type: ignore[arg-type]
 
 
-def outcomes(*mqe: float, censored: bool = False) -> tuple[Outcome, ...]:
-    return tuple(
-        Outcome(
-            final_mqe=m,
-            final_topographic_error=0.1,
-            final_dead_neuron_ratio=0.2,
-            censored=censored,
-            spread=0.03 if censored else 0.0,
-        )
-        for m in mqe
-    )
-
-
-MANY = Reference(outcomes=outcomes(*np.linspace(0.3, 0.8, 20)), mqe_of_mean=SCALE)
+MANY = reference_of(*np.linspace(0.3, 0.8, 20))
 POPULATION = Policy(name="population", control=0.0)
 PARETO = Policy(name="pareto", control=0.0)
 
 
 def test_the_briefs_rule_stops_beyond_its_threshold() -> None:
-    decision = decide(history(), forecast(1.4), None, Policy(control=0.0))
+    decision = decide(history_of(), forecast(1.4), None, Policy(control=0.0))
     assert (decision.action, decision.reason) == (Action.STOP, Reason.ABOVE_THRESHOLD)
     assert decision.expected_saving == pytest.approx(0.7)
     assert decision.stop
@@ -67,7 +39,7 @@ def test_the_briefs_rule_stops_beyond_its_threshold() -> None:
 
 def test_nothing_is_stopped_when_hardly_any_budget_is_left() -> None:
     def late(epochs: tuple[float, ...], total: float) -> Reason:
-        decision = decide(history(epochs=epochs, total_epochs=total), forecast(1.4))
+        decision = decide(history_of(epochs=epochs, total_epochs=total), forecast(1.4))
         assert decision.stop == (decision.reason is not Reason.FINISHED)
         return decision.reason
 
@@ -78,25 +50,25 @@ def test_nothing_is_stopped_when_hardly_any_budget_is_left() -> None:
 
 
 def test_the_briefs_rule_cautions_below_it_and_praises_the_good() -> None:
-    assert decide(history(), forecast(0.5)).reason is Reason.CAUTION
-    assert decide(history(), forecast(0.1)).reason is Reason.GOOD
+    assert decide(history_of(), forecast(0.5)).reason is Reason.CAUTION
+    assert decide(history_of(), forecast(0.1)).reason is Reason.GOOD
 
 
 def test_a_raw_threshold_says_that_it_depends_on_the_scale() -> None:
-    told = decide(history(), forecast(1.4, mqe_of_mean=None)).message
+    told = decide(history_of(), forecast(1.4, mqe_of_mean=None)).message
     assert "depends on the scale of the data" in told
-    assert "depends on the scale" not in decide(history(), forecast(1.4)).message
+    assert "depends on the scale" not in decide(history_of(), forecast(1.4)).message
 
 
 def test_the_relative_scale_divides_by_mqe_of_mean() -> None:
     relative = Policy(scale=Scale.RELATIVE, control=0.0)
-    assert decide(history(), forecast(1.4), None, relative).reason is Reason.CAUTION
-    unknown = decide(history(), forecast(1.4, mqe_of_mean=None), None, relative)
+    assert decide(history_of(), forecast(1.4), None, relative).reason is Reason.CAUTION
+    unknown = decide(history_of(), forecast(1.4, mqe_of_mean=None), None, relative)
     assert unknown.action is Action.ABSTAIN
 
 
 def test_a_threshold_needs_no_progress() -> None:
-    endless = history(total_epochs=None)
+    endless = history_of(total_epochs=None)
     decision = decide(endless, forecast(1.4, progress=None), None, Policy(control=0.0))
     assert decision.stop
     assert decision.expected_saving is None
@@ -104,32 +76,32 @@ def test_a_threshold_needs_no_progress() -> None:
 
 def test_an_interval_from_good_to_bad_is_no_reason_to_stop() -> None:
     draws = np.column_stack([np.linspace(0.1, 2.5, 500), np.zeros(500), np.zeros(500)])
-    decision = decide(history(), forecast_of(draws), None, Policy(control=0.0))
+    decision = decide(history_of(), forecast_of(draws), None, Policy(control=0.0))
     assert (decision.action, decision.reason) == (Action.ABSTAIN, Reason.TOO_UNCERTAIN)
 
 
 def test_a_run_unlikely_to_be_good_is_stopped() -> None:
-    decision = decide(history(), forecast(1.5), MANY, POPULATION)
+    decision = decide(history_of(), forecast(1.5), MANY, POPULATION)
     assert (decision.action, decision.reason) == (Action.STOP, Reason.UNLIKELY_GOOD)
     assert decision.p_good is not None
     assert decision.p_good < POPULATION.risk
-    assert decide(history(), forecast(0.31), MANY, POPULATION).reason is Reason.PROMISING
+    assert decide(history_of(), forecast(0.31), MANY, POPULATION).reason is Reason.PROMISING
 
 
 def test_stopped_runs_set_a_softer_bar_than_finished_ones() -> None:
-    soft = Reference(outcomes=outcomes(0.3, 0.4, 0.5, 0.6, censored=True), mqe_of_mean=SCALE)
-    hard = Reference(outcomes=outcomes(0.3, 0.4, 0.5, 0.6), mqe_of_mean=SCALE)
-    p = [decide(history(), forecast(0.6), r, POPULATION).p_good or 0.0 for r in (soft, hard)]
+    soft = reference_of(0.3, 0.4, 0.5, 0.6, censored=True)
+    hard = reference_of(0.3, 0.4, 0.5, 0.6)
+    p = [decide(history_of(), forecast(0.6), r, POPULATION).p_good or 0.0 for r in (soft, hard)]
     assert p[0] > p[1]
 
 
 def test_patience_counts_consecutive_checks() -> None:
     patient = POPULATION.model_copy(update={"patience": 2})
-    first = decide(history(), forecast(1.5), MANY, patient)
+    first = decide(history_of(), forecast(1.5), MANY, patient)
     assert (first.action, first.reason, first.below_risk) == (Action.CONTINUE, Reason.WAITING, 1)
-    second = decide(history(), forecast(1.5), MANY, patient, previous=first.below_risk)
+    second = decide(history_of(), forecast(1.5), MANY, patient, previous=first.below_risk)
     assert second.stop
-    relieved = decide(history(), forecast(0.31), MANY, patient, previous=first.below_risk)
+    relieved = decide(history_of(), forecast(0.31), MANY, patient, previous=first.below_risk)
     assert relieved.below_risk == 0
 
 
@@ -142,61 +114,61 @@ def test_the_risk_grows_from_nothing_to_its_value() -> None:
 
 
 def test_the_expected_best_is_never_stopped() -> None:
-    bad = Reference(outcomes=outcomes(5.0, 6.0, 7.0), mqe_of_mean=SCALE)
-    decision = decide(history(), forecast(1.5), bad, Policy(control=0.0))
+    bad = reference_of(5.0, 6.0, 7.0)
+    decision = decide(history_of(), forecast(1.5), bad, Policy(control=0.0))
     assert (decision.action, decision.reason) == (Action.CONTINUE, Reason.BEST)
 
 
 def test_controls_run_on_and_say_so() -> None:
-    decision = decide(history(), forecast(1.5), MANY, Policy(name="population", control=1.0))
+    decision = decide(history_of(), forecast(1.5), MANY, Policy(name="population", control=1.0))
     assert (decision.action, decision.reason) == (Action.CONTINUE, Reason.CONTROL)
     assert "control" in decision.message
 
 
 def test_the_control_share_is_drawn_once_a_run() -> None:
-    drawn = [is_control(history(run_id=f"r-{i}"), 0.05) for i in range(4000)]
-    assert drawn == [is_control(history(run_id=f"r-{i}"), 0.05) for i in range(4000)]
+    drawn = [is_control(history_of(run_id=f"r-{i}"), 0.05) for i in range(4000)]
+    assert drawn == [is_control(history_of(run_id=f"r-{i}"), 0.05) for i in range(4000)]
     assert np.mean(drawn) == pytest.approx(0.05, abs=0.012)
     # Runs that every search names alike are drawn anew in each.
     names = [f"run_{i:03}" for i in range(45)]
     by_search = [
-        tuple(is_control(history(run_id=n, population=f"search {s}"), 0.2) for n in names)
+        tuple(is_control(history_of(run_id=n, population=f"search {s}"), 0.2) for n in names)
         for s in range(40)
     ]
     assert len(set(by_search)) == 40
     assert np.mean(by_search) == pytest.approx(0.2, abs=0.03)
-    assert is_control(history(population="p"), 0.5) == is_control(history(dataset="p"), 0.5)
-    nameless = history(run_id=None)
+    assert is_control(history_of(population="p"), 0.5) == is_control(history_of(dataset="p"), 0.5)
+    nameless = history_of(run_id=None)
     assert is_control(nameless, 0.5) == is_control(nameless.prefix(1), 0.5)
 
 
 def test_pareto_stops_what_adds_nothing_to_the_front() -> None:
-    decision = decide(history(), forecast(1.5), MANY, PARETO)
+    decision = decide(history_of(), forecast(1.5), MANY, PARETO)
     assert (decision.action, decision.reason) == (Action.STOP, Reason.UNLIKELY_GAIN)
-    assert decide(history(), forecast(0.1), MANY, PARETO).reason is Reason.PROMISING
+    assert decide(history_of(), forecast(0.1), MANY, PARETO).reason is Reason.PROMISING
 
 
 def test_pareto_abstains_on_an_objective_without_forecast() -> None:
     policy = PARETO.model_copy(update={"objectives": ("mqe", "wall_clock")})
-    decision = decide(history(), forecast(1.5), MANY, policy)
+    decision = decide(history_of(), forecast(1.5), MANY, policy)
     assert (decision.action, decision.reason) == (Action.ABSTAIN, Reason.UNKNOWN_OBJECTIVE)
     assert "wall_clock" in decision.message
 
 
 def test_pareto_counts_finished_runs_only() -> None:
-    stopped = Reference(outcomes=outcomes(*np.linspace(0.3, 0.8, 20), censored=True))
-    assert decide(history(), forecast(1.5), stopped, PARETO).reason is Reason.TOO_FEW_RUNS
+    stopped = reference_of(*np.linspace(0.3, 0.8, 20), censored=True, mqe_of_mean=None)
+    assert decide(history_of(), forecast(1.5), stopped, PARETO).reason is Reason.TOO_FEW_RUNS
 
 
 def test_a_map_that_will_get_worse_is_worth_keeping() -> None:
-    decision = decide(history(), forecast(0.1, will_worsen=0.8))
+    decision = decide(history_of(), forecast(0.1, will_worsen=0.8))
     assert any("Keep the best map" in sentence for sentence in decision.advice)
 
 
 def test_a_generation_in_step_drops_its_clear_losers() -> None:
     middles = np.linspace(0.3, 1.5, 20)
     decisions = decide_population(
-        [history(run_id=f"r-{i}") for i in range(20)],
+        [history_of(run_id=f"r-{i}") for i in range(20)],
         [forecast(float(m)) for m in middles],
         None,
         POPULATION,
@@ -209,20 +181,62 @@ def test_a_generation_in_step_drops_its_clear_losers() -> None:
 
 def test_a_member_without_forecast_abstains_among_the_others() -> None:
     decisions = decide_population(
-        [history()] * 6, [None, *[forecast(m) for m in (0.3, 0.4, 0.5, 0.6, 2.0)]], None, POPULATION
+        [history_of()] * 6,
+        [None, *[forecast(m) for m in (0.3, 0.4, 0.5, 0.6, 2.0)]],
+        None,
+        POPULATION,
     )
     assert decisions[0].reason is Reason.NO_MODEL
     assert decisions[-1].stop
 
 
-def test_a_generation_of_unequal_lengths_is_refused() -> None:
+@pytest.mark.parametrize("policy", [POPULATION, Policy()])
+def test_a_generation_of_unequal_lengths_is_refused(policy: Policy) -> None:
+    said = r"`forecasts` must be as many as histories \(1\), but got 0"
+    with pytest.raises(InvalidHistory, match=said):
+        decide_population([history_of()], [], None, policy)
     with pytest.raises(InvalidHistory, match="as many as histories"):
-        decide_population([history()], [], None, POPULATION)
+        decide_population([history_of()], [forecast(0.5)], None, policy, previous=[])
+
+
+@pytest.mark.parametrize("rule", ["threshold", "pareto"])
+@pytest.mark.parametrize("previous", [None, [1, 0, 1]])
+def test_rules_that_do_not_rank_judge_each_by_itself(rule: str, previous: list[int] | None) -> None:
+    policy = Policy(name=rule, control=0.0, patience=2, min_checkpoints=3)
+    histories = [history_of(run_id=f"r-{i}") for i in range(3)]
+    forecasts = [forecast(1.5), forecast(1.5), forecast(0.1)]
+    together = decide_population(histories, forecasts, MANY, policy, previous=previous)
+    assert together == [
+        decide(h, f, MANY, policy, previous=p)
+        for h, f, p in zip(histories, forecasts, previous or [0] * 3, strict=True)
+    ]
+    assert [d.stop for d in together] == [previous is not None, False, False]
+
+
+def test_members_of_a_generation_keep_their_forecasts_and_count_from_nothing() -> None:
+    patient = POPULATION.model_copy(update={"patience": 2})
+    histories = [history_of(run_id=f"r-{i}") for i in range(6)]
+    histories.append(history_of((1.0,), run_id="begins"))  # in doubt, and in the field
+    forecasts = [forecast(m) for m in (0.3, 0.4, 0.5, 0.6, 2.0, 2.1, 0.7)]
+    decisions = decide_population(histories, forecasts, MANY, patient, previous=[0] * 5 + [1, 1])
+    assert [d.forecast for d in decisions] == forecasts
+    assert [d.stop for d in decisions] == [False] * 5 + [True, False]
+    assert (decisions[4].below_risk, decisions[6].below_risk) == (1, 0)
+
+
+def test_a_generation_without_a_reference_is_of_the_scale_that_its_members_share() -> None:
+    same = {"context": {"mqe_of_mean": SCALE}}
+    histories = [history_of(run_id=f"r-{i}", **same) for i in range(5)]
+    histories.append(history_of(run_id="odd", context={"mqe_of_mean": 1000 * SCALE}))
+    forecasts = [forecast(m) for m in (0.3, 0.4, 0.5, 0.6, 0.7, 0.1)]
+    for reference in (None, reference_of(0.4, 0.5, mqe_of_mean=None), reference_of(0.4, 0.5)):
+        decisions = decide_population(histories, forecasts, reference, POPULATION)
+        assert [d.reason is Reason.OTHER_SCALE for d in decisions] == [False] * 5 + [True]
 
 
 def test_a_stopped_run_is_remembered_by_its_forecast() -> None:
     told = forecast(0.6)
-    outcome = outcome_of(history(), told, POPULATION)
+    outcome = outcome_of(history_of(), told, POPULATION)
     assert outcome.censored
     assert outcome.final_mqe == told.median("final_mqe")
     # Half the central 50 % of mqe / 2, topographic error and half the dead neurons together.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_runs import Insider, forecast_of, make_runs
+from made_up import Insider, forecast_of, make_runs
 
 from oracle.errors import DatasetError
 from oracle.evaluation.accuracy import (

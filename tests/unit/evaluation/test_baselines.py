@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_runs import SCALE, make_runs
+from made_up import SCALE, make_runs
 
 from oracle.evaluation.baseline_inputs import summarise
 from oracle.evaluation.baselines import (

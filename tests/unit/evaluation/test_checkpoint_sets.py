@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from made_runs import forecast_of, make_runs
+from made_up import forecast_of, make_runs
 
 from oracle.errors import DatasetError
 from oracle.evaluation.checkpoint_sets import CheckpointSets

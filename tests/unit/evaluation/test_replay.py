@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_runs import Insider, make_runs
+from made_up import Insider, make_runs
 
 from oracle.decision.policy import decide_population, outcome_of
 from oracle.errors import DatasetError

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from made_runs import Insider, make_runs
+from made_up import Insider, make_runs
 
 from oracle.errors import OracleError
 from oracle.evaluation.accuracy import report, score

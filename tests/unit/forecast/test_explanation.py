@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_runs import SCALE, forecast_of, make_runs
+from made_up import SCALE, forecast_of, make_runs
 
 from oracle.errors import InvalidHistory
 from oracle.forecast.calibration import DRAWS, KNOTS, Calibration

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_runs import make_runs
+from made_up import make_runs
 
-from collector.ingest import ingest, reader_of
+from collector.ingest import ingest, readers_of
 from oracle.errors import DatasetError
 from oracle.history.dataset import COLUMNS, read_dataset, write_dataset
 from oracle.history.files import csv_lines, not_a_number, read_text, separator_of
@@ -69,7 +69,7 @@ def test_a_dataset(tmp_path: Path, form: str) -> None:
     file = tmp_path / "other.csv"
     file.write_bytes(TABLES[form]((tmp_path / "plain.csv").read_text()))
     assert read_dataset(file) == runs
-    assert ingest([reader_of(file)])[0] == runs
+    assert ingest(readers_of([file]))[0] == runs
 
 
 @pytest.mark.parametrize("form", TABLES)
@@ -87,8 +87,8 @@ def test_results_of_nexussom(tmp_path: Path, form: str) -> None:
     file = tmp_path / "results" / "seed_42" / "results.csv"
     lines = file.read_text().splitlines(keepends=True)
     file.write_bytes(TABLES[form]("".join(lines[:-1])))  # the last row is torn on purpose
-    runs, report = ingest([reader_of(tmp_path / "results")])
-    assert [run.run_id for run in runs] == [run.run_id for run in ingest([reader_of(NEXUSSOM)])[0]]
+    runs, report = ingest(readers_of([tmp_path / "results"]))
+    assert [run.run_id for run in runs] == [run.run_id for run in ingest(readers_of([NEXUSSOM]))[0]]
     assert len(report.skipped) == 3
 
 
@@ -97,7 +97,7 @@ def test_checkpoints_of_nexussom(tmp_path: Path, form: str) -> None:
     shutil.copytree(NEXUSSOM, tmp_path / "results")
     for file in (tmp_path / "results").rglob("training_checkpoints.json"):
         file.write_bytes(ENCODINGS[form](file.read_text()))
-    assert ingest([reader_of(tmp_path / "results")])[0] == ingest([reader_of(NEXUSSOM)])[0]
+    assert ingest(readers_of([tmp_path / "results"]))[0] == ingest(readers_of([NEXUSSOM]))[0]
 
 
 @pytest.mark.parametrize("form", ENCODINGS)
@@ -106,7 +106,7 @@ def test_a_history_as_json(tmp_path: Path, form: str) -> None:
     file.write_bytes(ENCODINGS[form](json.dumps(HISTORY)))
     history = read_history(file)
     assert history.mqe == (0.5, 0.3, 0.25)
-    ingested = ingest([reader_of(file)])[0][0].history
+    ingested = ingest(readers_of([file]))[0][0].history
     assert ingested.run_id == "h"  # by its file
     assert ingested.model_copy(update={"run_id": None}) == history
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from made_up import made_outcome
 
 from oracle.decision.wrong_stops import upper_bound
 from oracle.errors import InvalidHistory, StoreUnavailable
@@ -27,14 +28,7 @@ def shared(tmp_path: Path) -> Population:
 
 
 def outcome(run_id: str, mqe: float = 0.5, *, censored: bool = False) -> Outcome:
-    return Outcome(
-        run_id=run_id,
-        final_mqe=mqe,
-        final_topographic_error=0.1,
-        final_dead_neuron_ratio=0.2,
-        censored=censored,
-        spread=0.05 if censored else 0.0,
-    )
+    return made_outcome(mqe, run_id=run_id, censored=censored)
 
 
 def test_a_run_is_live_until_it_ends(shared: Population) -> None:

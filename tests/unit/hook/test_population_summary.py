@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from made_up import made_outcome
 
 from oracle.hook.population import Population
-from oracle.types import Outcome, Policy
+from oracle.types import Policy
 
 
 @pytest.fixture
@@ -28,13 +29,7 @@ def end(
 ) -> None:
     run_id = f"r{len(shared.members(name))}"
     shared.start(name, run_id, policy=policy or Policy(name="population"))
-    outcome = Outcome(
-        run_id=run_id,
-        final_mqe=mqe,
-        final_topographic_error=te,
-        final_dead_neuron_ratio=0.2,
-        censored=stopped,
-    )
+    outcome = made_outcome(mqe, run_id=run_id, final_topographic_error=te, censored=stopped)
     progress = 0.25 if stopped else 1.0
     shared.end(name, outcome, progress=progress, mqe_of_mean=2.0, left=left, reason=reason)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stand_in import StandIn
+from made_up import StandIn, history_of, made_outcome
 
 from oracle.decision.log import read_decisions
 from oracle.decision.policy import is_control
@@ -25,7 +25,6 @@ from oracle.types import (
     Action,
     Forecast,
     History,
-    Outcome,
     Policy,
     PopulationPolicy,
     Reason,
@@ -49,15 +48,7 @@ def bad(run: WatchedRun, epoch: float) -> bool:
 def filled(tmp_path: Path) -> Population:
     shared = Population(tmp_path / "runs.db")
     for i in range(8):
-        shared.end(
-            "table",
-            Outcome(
-                run_id=f"old-{i}",
-                final_mqe=0.1 + i / 100,
-                final_topographic_error=0.1,
-                final_dead_neuron_ratio=0.1,
-            ),
-        )
+        shared.end("table", made_outcome(0.1 + i / 100, run_id=f"old-{i}"))
     return shared
 
 
@@ -255,8 +246,7 @@ def test_a_control_run_goes_on_and_measures_wrong_stops(filled: Population) -> N
 def test_the_expected_best_is_let_on_but_measures_no_wrong_stop(tmp_path: Path) -> None:
     shared, hard = Population(tmp_path / "runs.db"), Policy(threshold=0.05, caution=0.05)
     for i in range(4):
-        shared.end("table", Outcome(run_id=f"{i}", final_mqe=9.0, final_topographic_error=0.1,
-                                    final_dead_neuron_ratio=0.1))  # fmt: skip
+        shared.end("table", made_outcome(9.0, run_id=f"{i}"))
     with watch(
         total_epochs=10, population=shared, population_name="table", policy=hard, model=StandIn()
     ) as run:
@@ -267,15 +257,7 @@ def test_the_expected_best_is_let_on_but_measures_no_wrong_stop(tmp_path: Path) 
 
 
 def _drawn(run_id: str, share: float) -> bool:
-    history = History(
-        run_id=run_id,
-        population="table",
-        epochs=(1,),
-        mqe=(1,),
-        topographic_error=(0,),
-        dead_neuron_ratio=(0,),
-    )
-    return is_control(history, share)
+    return is_control(history_of(run_id=run_id, population="table"), share)
 
 
 def test_the_population_is_named_after_the_table(tmp_path: Path) -> None:

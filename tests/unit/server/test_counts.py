@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up import StandIn
 from sqlalchemy import Connection, select
-from stand_in import StandIn
 
 from oracle.errors import OracleError
 from oracle.server.http.wire import CheckpointsRequest, FinishRequest

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from stand_in import StandIn
+from made_up import StandIn
 
 from oracle.errors import DatasetError, InvalidHistory
 from oracle.history.dataset import command_line, read_dataset, read_weights

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from made_up import StandIn
 from sqlalchemy import Connection, select
-from stand_in import StandIn
 
 from oracle.decision.policy import decide
 from oracle.errors import InvalidHistory, RunConflict, RunNotFound

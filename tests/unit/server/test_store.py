@@ -21,9 +21,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from made_up import StandIn
 from serving import checkpoint
 from sqlalchemy import Connection, event, func, select, text
-from stand_in import StandIn
 
 from oracle.errors import InvalidHistory, RunConflict, StoreUnavailable
 from oracle.server.http.wire import CheckpointsRequest, FinishRequest

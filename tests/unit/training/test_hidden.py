@@ -6,7 +6,7 @@ import copy
 
 import numpy as np
 import pytest
-from made_runs import make_runs
+from made_up import make_runs
 
 from oracle.history.columns import Columns, columns_of
 from oracle.history.geometry import geometry_of

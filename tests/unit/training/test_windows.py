@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from made_runs import SCALE, make_runs
+from made_up import SCALE, make_runs
 
 from oracle.history.columns import MIN_STEP, until
 from oracle.history.features import encode

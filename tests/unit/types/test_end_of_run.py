@@ -9,6 +9,7 @@ from statistics import median
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up import history_of
 
 from oracle.errors import InvalidHistory
 from oracle.server.http.wire import CheckpointsRequest
@@ -17,16 +18,7 @@ from oracle.types.end_of_run import WHOLE_FROM, is_beyond_end, reaches_end
 
 
 def history(epochs: Sequence[float], total: float | None) -> History:
-    values = [0.5] * len(epochs)
-    return History.parse(
-        {
-            "epochs": [float(e) for e in epochs],
-            "mqe": values,
-            "topographic_error": values,
-            "dead_neuron_ratio": values,
-            "total_epochs": total,
-        }
-    )
+    return history_of([0.5] * len(epochs), epochs=tuple(map(float, epochs)), total_epochs=total)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,8 @@
-"""Recorded runs made up for tests, and a forecaster that knows their ends up to some noise."""
+"""Histories, forecasts, outcomes and runs made up for tests, and two forecasters of them.
+
+What is not said is of the same everyday kind everywhere: ratios that stay, a budget of 100 epochs,
+an mqe of the mean vector of SCALE. Histories whose very numbers a test computes with stand there.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,9 @@ from oracle.types import (
     Forecast,
     History,
     ModelInfo,
+    Outcome,
     QualityForecast,
+    Reference,
     Run,
     RunContext,
     Scale,
@@ -21,6 +27,45 @@ from oracle.types import (
 
 CHECKPOINTS = 21
 SCALE = 2.0
+#: What the forecasts made up here say they are of.
+MADE = ModelInfo(name="made", version="0", sha256="0" * 64)
+
+
+def history_of(mqe: Sequence[float] = (1.0, 0.8, 0.7), **changes: object) -> History:
+    """A history with this mqe every ten epochs; `changes` are fields of History."""
+    n = len(mqe)
+    columns = {
+        "run_id": "r-1",
+        "epochs": tuple(10.0 * (i + 1) for i in range(n)),
+        "mqe": tuple(mqe),
+        "topographic_error": (0.2,) * (n - 1) + (0.1,) * (n > 0),
+        "dead_neuron_ratio": (0.3,) * (n > 0) + (0.2,) * (n - 1),
+        "total_epochs": 100.0,
+    }
+    return History.parse({**columns, **changes})
+
+
+def made_outcome(mqe: float = 0.5, *, censored: bool = False, **changes: object) -> Outcome:
+    """How a run ended, or was expected to where it was stopped."""
+    values = {
+        "final_mqe": mqe,
+        "final_topographic_error": 0.1,
+        "final_dead_neuron_ratio": 0.2,
+        "censored": censored,
+        "spread": 0.03 if censored else 0.0,
+    }
+    return Outcome.model_validate(values | changes)
+
+
+def outcomes_of(*mqe: float, censored: bool = False) -> tuple[Outcome, ...]:
+    """How several runs ended."""
+    return tuple(made_outcome(float(m), censored=censored) for m in mqe)
+
+
+def reference_of(*mqe: float, censored: bool = False, **changes: object) -> Reference:
+    """A population whose runs ended so."""
+    outcomes = outcomes_of(*mqe, censored=censored)
+    return Reference.model_validate({"outcomes": outcomes, "mqe_of_mean": SCALE} | changes)
 
 
 def make_runs(n: int, table: str = "made", seed: int = 0) -> list[Run]:
@@ -75,24 +120,30 @@ def forecast_of(
     support: float = 1.0,
     will_worsen: float = 0.0,
     mqe_of_mean: float | None = SCALE,
+    model: ModelInfo = MADE,
 ) -> Forecast:
     """Wrap draws [draw, target] into a forecast."""
     if history is not None:
         progress, mqe_of_mean = history.progress, history.context.mqe_of_mean
     final = np.quantile(draws, LEVELS, axis=0)
-    weights = np.array(QUALITY_WEIGHTS)
+    scales = [(Scale.RAW, 1.0)]
+    if mqe_of_mean is not None:
+        scales.append((Scale.RELATIVE, mqe_of_mean))
     return Forecast(
         run_id=history.run_id if history is not None else None,
         progress=progress,
         n_checkpoints=len(history) if history is not None else 5,
-        model=ModelInfo(name="made", version="0", sha256="0" * 64),
+        model=model,
         final={t: tuple(final[:, k].tolist()) for k, t in enumerate(TARGETS)},
-        quality=(
+        quality=tuple(
             QualityForecast(
-                scale=Scale.RAW,
+                scale=scale,
                 weights=QUALITY_WEIGHTS,
-                values=tuple(np.quantile(draws @ weights, LEVELS).tolist()),
-            ),
+                values=tuple(
+                    np.quantile(draws @ (np.array(QUALITY_WEIGHTS) / [unit, 1, 1]), LEVELS)
+                ),
+            )
+            for scale, unit in scales
         ),
         coverage=0.9,
         support=support,
@@ -122,3 +173,24 @@ class Insider:
             draws = np.clip(draws, 0.0, [np.inf, 1.0, 1.0])
             answers.append(forecast_of(draws, history))
         return answers
+
+
+class StandIn:
+    """Expects the last values to stay, give or take 5 %; the same answer for the same history."""
+
+    info = ModelInfo(name="stand-in", version="0", sha256="0" * 64)
+
+    def forecast_each(self, histories: Sequence[History]) -> list[Forecast]:
+        """Forecast several histories."""
+        return [self.forecast(history) for history in histories]
+
+    def forecast(self, history: History) -> Forecast:
+        """Forecast one history."""
+        rng = np.random.default_rng(len(history))
+        last: tuple[float | None, ...] = (history.context.mqe_of_mean, 0.5, 0.5)  # of a plan
+        if history.epochs:
+            last = (history.mqe[-1], history.topographic_error[-1], history.dead_neuron_ratio[-1])
+        known = np.array([0.0 if value is None else value for value in last])
+        draws = np.abs(known * (1 + 0.05 * rng.standard_normal((256, 3))))
+        draws[:, 1:] = draws[:, 1:].clip(0, 1)
+        return forecast_of(draws, history, model=self.info)
