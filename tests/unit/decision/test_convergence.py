@@ -139,3 +139,8 @@ def test_members_of_a_generation_converge_one_by_one() -> None:
     other = HISTORY.model_copy(update={"run_id": "r-2"})
     answers = decide_population([HISTORY, other], [ending(0.0), ending(0.3)], OTHERS, rule)
     assert [a.converged for a in answers] == [True, False]
+    # Each on its own scale and that of the population, as `decide` says it of one.
+    for gain in (0.01, 0.015, 0.025):  # 0.02 of mqe is worth 0.01 on a scale of 2
+        answers = decide_population([HISTORY], [ending(gain, mqe_of_mean=None)], OTHERS, rule)
+        alone = decide(HISTORY, ending(gain, mqe_of_mean=None), OTHERS, rule)
+        assert answers[0].converged == alone.converged == (gain < 0.02)

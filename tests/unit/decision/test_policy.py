@@ -242,3 +242,32 @@ def test_a_stopped_run_is_remembered_by_its_forecast() -> None:
     # Half the central 50 % of mqe / 2, topographic error and half the dead neurons together.
     wanted = 0.6745 * 0.05 * np.sqrt(0.25 + 1 + 0.25)
     assert outcome.spread == pytest.approx(wanted, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("weights", "lacks", "unit", "own", "weighed"),
+    [
+        ((1.0, 1.0, 1.0), (), 4.0, SCALE, (1 / 4, 1, 1)),  # the population's scale goes first
+        ((1.0, 1.0, 1.0), (), None, SCALE, (1 / SCALE, 1, 1)),
+        ((1.0, 1.0, 1.0), (), None, None, (1, 1, 1)),
+        ((2.0, 0.0, 0.0), (), None, None, (2, 0, 0)),
+        ((1.0, 1.0, 1.0), ("topographic_error",), None, None, (1, 0, 1)),
+        ((0.0, 1.0, 0.0), ("topographic_error",), None, None, (0, 0, 0)),
+    ],
+)
+def test_a_stopped_run_spreads_as_far_as_its_policy_weighs(
+    weights: tuple[float, float, float],
+    lacks: tuple[str, ...],
+    unit: float | None,
+    own: float | None,
+    weighed: tuple[float, float, float],
+) -> None:
+    told = forecast(0.6, mqe_of_mean=own)
+    history = history_of(**dict.fromkeys(lacks, (None,) * 3))
+    policy = Policy(name="population", weights=weights)
+    outcome = outcome_of(history, told, policy, mqe_of_mean=unit)
+    assert told.draws is not None
+    low, high = np.quantile(told.draws @ np.array(weighed), (0.25, 0.75))
+    assert outcome.spread == pytest.approx((high - low) / 2, rel=1e-6)
+    assert (outcome.final_topographic_error is None) == bool(lacks)
+    assert outcome.final_dead_neuron_ratio == told.median("final_dead_neuron_ratio")

@@ -155,7 +155,7 @@ def test_a_file_of_the_numenta_benchmark(tmp_path: Path) -> None:
     [
         NAB.replace(",", ";").encode("utf-8-sig"),
         NAB.replace(",", "\t").encode("utf-16"),
-        gzip.compress(NAB.encode()),
+        gzip.compress(NAB.encode(), mtime=0),
         NAB.replace("\n", "\r\n").encode() + b"\r\n\r\n",
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from oracle.server.runs.listing import latest_outcomes
 from oracle.server.runs.standing import Standings, moment_at
 from oracle.server.storage import schema
 from oracle.server.storage.store import Store
-from oracle.types import Policy
+from oracle.types import Policy, Reason
 
 RUNS = [f"r{i}" for i in range(6)]
 STEPS = st.lists(
@@ -121,3 +122,54 @@ def test_counts_are_those_of_the_runs(store: Store, steps: list[Any]) -> None:
         except OracleError:
             continue
     assert store.read_now(lambda c: populations.listed(c, owner)).populations == ()
+
+
+#: A run as it is stored, and what it counts for: nothing but what stands here.
+ONE_RUN = {
+    "running": ({}, {"running": 1}),
+    "running, held": ({"control": True}, {"running": 1, "held": 1, "stops": 1, "waiting": 1}),
+    "stopped": (
+        {"state": "stopped"},
+        {"stopped": 1, "stops": 1, "known_runs": 1, "planned_epochs": 100, "used_epochs": 40},
+    ),
+    "stopped, its budget unknown": (
+        {"state": "stopped", "total_epochs": None},
+        {"stopped": 1, "stops": 1},
+    ),
+    "stopped beyond its budget": (
+        {"state": "stopped", "epoch": 104.0},
+        {"stopped": 1, "stops": 1, "known_runs": 1, "planned_epochs": 100, "used_epochs": 100},
+    ),
+    "finished, its last checkpoints not sent": (
+        {"state": "finished"},
+        {"finished": 1, "known_runs": 1, "planned_epochs": 100, "used_epochs": 100},
+    ),
+    "finished, held": (
+        {"state": "finished", "control": True, "epoch": 100.0},
+        {"finished": 1, "held": 1, "stops": 1, "known_runs": 1, "planned_epochs": 100,
+         "used_epochs": 100},
+    ),
+    "left": (
+        {"state": "finished", "told": "finished"},
+        {"finished": 1, "known_runs": 1, "planned_epochs": 40, "used_epochs": 40},
+    ),
+    "left beyond its budget": (
+        {"state": "finished", "told": "finished", "epoch": 104.0},
+        {"finished": 1, "known_runs": 1, "planned_epochs": 100, "used_epochs": 100},
+    ),
+    "converged": (
+        {"state": "finished", "told": "finished", "reason": Reason.CONVERGED},
+        {"finished": 1, "known_runs": 1, "planned_epochs": 100, "used_epochs": 40},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "counted"), ONE_RUN.values(), ids=ONE_RUN)
+def test_what_one_run_counts_for(changes: dict[str, Any], counted: dict[str, float]) -> None:
+    row = SimpleNamespace(
+        **{"state": "running", "control": False, "told": None, "reason": None, "epoch": 40.0,
+           "total_epochs": 100.0, **changes}
+    )  # fmt: skip
+    assert counts.of_run(row) == {**dict.fromkeys(counts.COUNTED, 0), **counted}
+    assert counts.is_left(row) is (row.told is not None and row.reason is None)
+    assert counts.of_run(None) == dict.fromkeys(counts.COUNTED, 0)
