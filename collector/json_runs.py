@@ -13,7 +13,7 @@ from collector import nexussom
 from collector.exports import Exports
 from oracle.errors import DatasetError, InvalidHistory
 from oracle.history.files import read_text
-from oracle.history.records import columns_of
+from oracle.history.records import columns_of, shortened
 from oracle.types import CHECKPOINT, History, Run, explain, run_id_of
 
 #: Fields of a history that a file may have under other names.
@@ -75,7 +75,7 @@ def run_of(
         if isinstance(item, dict) and "history" in item:
             return Run.model_validate_json(json.dumps(item))
         if isinstance(item, dict):
-            item = {**(known or {}), **_renamed(item, named or {})}
+            item = shortened({**(known or {}), **_renamed(item, named or {})})
             item["run_id"] = _run_id(item.get("run_id"), default_id)
         history = History.parse(json.dumps(item))
         return ending(history, history.run_id or default_id, "json")

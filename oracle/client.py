@@ -46,6 +46,8 @@ from oracle.types import (
     RunContext,
     Suggestions,
 )
+from oracle.types import about as named
+from oracle.types.run_names import run_id_of
 
 M = TypeVar("M", bound=BaseModel)
 Json = dict[str, Any]
@@ -166,7 +168,7 @@ class Client:
 
     def append(
         self,
-        run_id: str,
+        run_id: str | int,
         piece: History,
         policy: Policy | None = None,
         *,
@@ -177,7 +179,7 @@ class Client:
         """Append checkpoints to a stored run; those that are stored already do no harm.
 
         Args:
-            run_id: name of the run.
+            run_id: name of the run; what cannot be a run_id is cleaned, here and in all methods.
             piece: one checkpoint or several.
             policy: rule for this decision; None = the service's.
             population_size: runs the whole search is planned to have.
@@ -189,6 +191,8 @@ class Client:
             RunConflict: they contradict what is stored, or the run has finished.
         """
         body = _json(piece) | _given(policy=policy)
+        if run_id_of(run_id) != str(run_id):
+            body |= named(str(run_id)).model_dump(mode="json", exclude_none=True)
         if about is not None:
             body |= about.model_dump(mode="json", exclude_unset=True)
         for name, value in (("population_size", population_size), ("rewind_from", rewind_from)):
@@ -197,7 +201,7 @@ class Client:
         return self._post(f"{_run(run_id)}/checkpoints", body, Decision)
 
     def finish(
-        self, run_id: str, *, censored: bool | None = None, **final: float | None
+        self, run_id: str | int, *, censored: bool | None = None, **final: float | None
     ) -> RunSummary:
         """Say how a run ended.
 
@@ -210,16 +214,16 @@ class Client:
         """
         return self._do(run_id, "finish", {"censored": censored, **final})
 
-    def describe(self, run_id: str, about: About) -> RunSummary:
+    def describe(self, run_id: str | int, about: About) -> RunSummary:
         """Say a run's name, config, tags and notes; what is left out stays as it is."""
         said = about.model_dump(mode="json", exclude_unset=True)
         return self._post(f"{_run(run_id)}/about", said, RunSummary)
 
-    def keep(self, run_id: str, by: str | None = None) -> RunSummary:
+    def keep(self, run_id: str | int, by: str | None = None) -> RunSummary:
         """Say as a person that this run is never stopped."""
         return self._do(run_id, "keep", {"by": by})
 
-    def stop(self, run_id: str, by: str | None = None) -> RunSummary:
+    def stop(self, run_id: str | int, by: str | None = None) -> RunSummary:
         """Say as a person that this run stops at its next checkpoint."""
         return self._do(run_id, "stop", {"by": by})
 
@@ -238,15 +242,15 @@ class Client:
             if cursor is None:
                 return
 
-    def run(self, run_id: str) -> RunDetail:
+    def run(self, run_id: str | int) -> RunDetail:
         """Give all that is stored about a run."""
         return self._get(_run(run_id), RunDetail)
 
-    def replay(self, run_id: str, epoch: float) -> ReplayAnswer:
+    def replay(self, run_id: str | int, epoch: float) -> ReplayAnswer:
         """Give a decision with everything needed to make it again."""
         return self._get(f"{_run(run_id)}/decisions/{epoch!r}", ReplayAnswer)
 
-    def delete(self, run_id: str) -> None:
+    def delete(self, run_id: str | int) -> None:
         """Forget a run and all that is stored about it."""
         self._send("DELETE", _run(run_id))
 
@@ -287,7 +291,7 @@ class Client:
 
     # Transport
 
-    def _do(self, run_id: str, what: str, body: Json) -> RunSummary:
+    def _do(self, run_id: str | int, what: str, body: Json) -> RunSummary:
         given = {name: value for name, value in body.items() if value is not None}
         return self._post(f"{_run(run_id)}/{what}", given, RunSummary)
 
@@ -320,8 +324,8 @@ class Client:
         raise AssertionError("unreachable")
 
 
-def _run(run_id: str) -> str:
-    return f"/v1/runs/{_quoted(run_id)}"
+def _run(run_id: str | int) -> str:
+    return f"/v1/runs/{run_id_of(run_id)}"
 
 
 def _quoted(name: str) -> str:

@@ -261,15 +261,15 @@ def draw(folder: Path, scored: Scored) -> list[str]:
     which = main_score(scored)
     s = SCORES.index(which)
     early = min(range(len(scored.progress)), key=lambda p: abs(scored.progress[p] - 0.2))
-    columns = [*range(3), s]
-    titles = ["final mqe", "topographic error", "dead-neuron ratio", "quality score"]
+    titles = {0: "final mqe", 1: "topographic error", 2: "dead-neuron ratio", s: "quality score"}
+    columns = [i for i in titles if np.isfinite(scored.true[:, i]).any()]
     paths = [folder / f"{name}.png" for name in ("scatter", "residuals", "error", "coverage")]
     shown = scored.predicted[ORACLE]
     scatter(
         paths[0],
         scored.true[:, columns],
         shown[early][:, columns],
-        titles,
+        [titles[i] for i in columns],
         f"{len(scored.runs)} runs, forecast after {scored.progress[early]:.0%} of the training",
     )
     moved = {p: shown[i, :, s] - scored.true[:, s] for i, p in enumerate(scored.progress)}

@@ -11,12 +11,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from oracle.errors import DatasetError, InvalidHistory, must_be
+from oracle.history.columns import kept_of
 from oracle.history.files import csv_lines, not_a_number, number_of, read_text
-from oracle.types import CHECKPOINT, History, RunContext
+from oracle.types import CHECKPOINT, MAX_CHECKPOINTS, History, RunContext
 
 #: A history of the longest kind takes less than this.
 MAX_HISTORY_CHARS = 4_000_000
@@ -120,27 +122,46 @@ def read_history(
     text = read_text(path, "JSON or CSV", MAX_HISTORY_CHARS)
     try:
         if text.lstrip()[:1] in ("{", "[", ""):
-            history = History.parse(_renamed(text, named) if named else text)
-        else:
-            history = _only_run(path, named or {})
-        if total_epochs is None or history.total_epochs is not None:
-            return history
-        return History.parse({**history.model_dump(), "total_epochs": total_epochs})
+            return History.parse(_of_ours(text, named or {}, total_epochs))
+        return _only_run(path, named or {}, total_epochs)
     except InvalidHistory as error:
         raise InvalidHistory(f"{path}: {error}") from None
 
 
-def _renamed(text: str, named: Mapping[str, str]) -> str:
-    """Give the members of a JSON object the names of our fields; what is none stays as it is."""
+def _of_ours(text: str, named: Mapping[str, str], total_epochs: float | None) -> str:
+    """Give the members of a JSON object the names of our fields, and as many values as we keep."""
     with suppress(ValueError, RecursionError):
         found = json.loads(text)
         if isinstance(found, dict):
             fields = {column: name for name, column in named.items()}
-            return json.dumps({fields.get(name, name): value for name, value in found.items()})
+            item = {str(fields.get(name, name)): value for name, value in found.items()}
+            if item.get("total_epochs") is None:
+                item["total_epochs"] = total_epochs
+            return json.dumps(shortened(item))
     return text
 
 
-def _only_run(path: str | Path, named: Mapping[str, str]) -> History:
+def shortened(item: dict[str, Any]) -> dict[str, Any]:
+    """Leave out of a history of more than MAX_CHECKPOINTS what a forecast cannot tell apart."""
+    epochs, total = item.get("epochs"), item.get("total_epochs")
+    if not isinstance(epochs, list) or len(epochs) <= MAX_CHECKPOINTS:
+        return item
+    if not all(_is_number(epoch) for epoch in epochs) or any(a >= b for a, b in pairwise(epochs)):
+        return item  # and let it be refused
+    kept = kept_of(epochs, total if _is_number(total) else None)
+    return {
+        name: [value[i] for i in kept]
+        if isinstance(value, list) and len(value) == len(epochs)
+        else value
+        for name, value in item.items()
+    }
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _only_run(path: str | Path, named: Mapping[str, str], total_epochs: float | None) -> History:
     lines = csv_lines(path)
     header = [cell.strip() for cell in next(lines).cells]
     columns = columns_of(header, named)
@@ -152,7 +173,7 @@ def _only_run(path: str | Path, named: Mapping[str, str]) -> History:
         row = dict(zip(header, cells, strict=False))
         values = {name: row.get(column) for name, column in columns.items()}
         records.add(str(values.get("run_id") or Path(path).stem), values, str(path), number)
-    runs = list(records.runs())
+    runs = list(records.runs(total_epochs=total_epochs))
     if len(runs) != 1:
         rule, advice = "of one run", "`oracle collect ingest` reads many."
         raise InvalidHistory(must_be("the file", rule, f"{len(runs)} runs", advice))
@@ -243,8 +264,12 @@ def _history(name: str, run: _Gathered, known: Mapping[str, Any]) -> History | D
     fields = {k: v for k, v in run.once.items() if k not in _CONTEXT}
     context = {k: v for k, v in run.once.items() if k in _CONTEXT}
     table = [[row.get(column) for column in CHECKPOINT] for row in rows]
+    known = {**known, **fields, "context": context}
+    if len(table) > MAX_CHECKPOINTS:
+        kept = kept_of([row["epochs"] for row in rows], known.get("total_epochs"))
+        table = [table[i] for i in kept]
     try:
-        return History.of_rows(table, **{**known, **fields, "context": context})
+        return History.of_rows(table, **known)
     except InvalidHistory as error:
         return DatasetError(f"run {name}: {error}", file=run.file)
 

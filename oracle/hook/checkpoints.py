@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from math import isfinite
 from typing import Any, NamedTuple, SupportsFloat
 
@@ -34,11 +35,13 @@ class Checkpoints:
     Attributes:
         kept: in order of epoch, the newest always last.
         total_epochs: the budget, None where unknown.
+        asked: the metrics without which nothing is judged.
     """
 
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, problems: Problems, asked: Collection[str] = METRICS) -> None:
         self.kept: list[Checkpoint] = []
         self.total_epochs: float | None = None
+        self.asked = asked
         self._problems = problems
 
     def add(
@@ -77,7 +80,7 @@ class Checkpoints:
             self._problems.note("mqe", must_be("mqe", "a finite number >= 0", mqe, advice))
             return None
         for name, given in zip(METRICS[1:], (error, dead), strict=True):
-            if given is None:
+            if given is None and name in self.asked:
                 advice = (
                     f"Pass `{name}=`: without it no run is stopped, unless no run of its "
                     "population has it or the policy gives it the weight 0."

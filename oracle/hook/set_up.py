@@ -29,7 +29,7 @@ from oracle.hook.remote import TIMEOUT_S, RemoteJudge
 from oracle.hook.warn_once import Problems
 from oracle.hook.watched import WatchedRun
 from oracle.types import METRICS, Policy, RunContext, Scale, about, explain
-from oracle.types.fields import one_form
+from oracle.types.run_names import label_of
 
 #: Where an evolutionary search dares more than a policy's defaults: it moves on, so that the best
 #: tenth of all it ever tried is soon beaten; and a stop loses it little, for the run is still
@@ -42,10 +42,10 @@ def watch(
     *,
     total_epochs: SupportsFloat | None = None,
     context: RunContext | dict[str, Any] | None = None,
-    dataset: str | None = None,
+    dataset: str | int | None = None,
     policy: str | Policy | None = None,
     population: str | os.PathLike[str] | Population | None = None,
-    population_name: str | None = None,
+    population_name: str | int | None = None,
     population_size: int | None = None,
     run_id: str | int | None = None,
     control: float | None = None,
@@ -66,7 +66,7 @@ def watch(
     Args:
         total_epochs: the budget, in the unit of the epochs that will be reported.
         context: what is known before the run starts, see `context_of`.
-        dataset: name of the table.
+        dataset: name of the table, as the population's any text or number.
         policy: threshold, population or pareto, or a Policy with its settings. None: population
             where there is one, else threshold, on the relative scale where the context has it;
             with a url, the service's own.
@@ -89,7 +89,8 @@ def watch(
     run = WatchedRun(check_every=check_every)
     with run._protected("settings", "set up the watch"):
         known = _context(context)
-        name = one_form(population_name or dataset or _table_name(known))
+        dataset = None if dataset is None else label_of(dataset)
+        name = label_of(population_name or dataset or _table_name(known)) or "default"
         chosen = _policy_of(policy, control, population is not None, known)
         run._describe(run_id, dataset, name, total_epochs, known, chosen)
         said = about(None if run.name == run.run_id else run.name, config, tags, notes)

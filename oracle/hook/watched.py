@@ -279,7 +279,7 @@ class WatchedRun:
         probe = {"epochs": [0.0], "mqe": [0.0], "topo_error": [0.0], "dead_ratio": [0.0]}
         History.parse({**fixed, **probe, "total_epochs": total})
         self.name, self.run_id, self._fixed, self.context = name, fixed["run_id"], fixed, context
-        self._seen.total_epochs, self._policy = total, policy
+        self._seen.total_epochs, self._seen.asked, self._policy = total, policy.asks, policy
 
     def _begin(self, judge: Judge) -> None:
         self._judge = judge

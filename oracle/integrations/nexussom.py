@@ -102,14 +102,14 @@ def early_stop(
         data: samples [sample, feature] as handed to `train`.
         ignore_mask: as handed to `train`.
         watch: `oracle.watch`, or one with settings bound already.
-        settings: of `oracle.watch`, e.g. population, policy, run_id, url. With a population the
-            policy is that of a search that ranks by the forecast, unless one is given.
+        settings: of `oracle.watch`, e.g. population, policy, run_id, url. With a population or a
+            service the policy is that of a search that ranks by the forecast, unless one is given.
 
     Returns:
         Its `.run.plan()` forecasts the run before `train` is called. Where the policy judges plans
         and stops this one, `.run.state` is "stopped" by now; else NexusSOM first asks at a fifth.
     """
-    if settings.get("population") is not None:
+    if settings.get("population") is not None or settings.get("url") is not None:
         settings = {"policy": policy_for(("score",)), **settings}
     total: int | None = None
     with suppress(Exception):  # what cannot be read is told by `context_of`

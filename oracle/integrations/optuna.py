@@ -53,7 +53,7 @@ from oracle.hook.search import settings_of
 from oracle.hook.warn_once import Problems
 from oracle.integrations.optuna_study import JudgedStudy
 from oracle.integrations.optuna_trials import CENSORED, HISTORY, Told
-from oracle.types import METRICS, Policy, RunContext
+from oracle.types import METRICS, POLICIES, Policy, RunContext
 
 #: Studies that a summary tells of, the last ones.
 SUMMARISED = 8
@@ -97,8 +97,15 @@ def report(
         _told[trial] = told
         told.total_epochs = number(total_epochs)
         told.context = RunContext.model_validate({} if context is None else context)
+        asked = pruner.asked if isinstance(pruner, OraclePruner) else METRICS
         checkpoint = _checkpoint(
-            problems, epoch, mqe, topographic_error, dead_neuron_ratio, learning_rate, radius
+            Checkpoints(problems, asked),
+            epoch,
+            mqe,
+            topographic_error,
+            dead_neuron_ratio,
+            learning_rate,
+            radius,
         )
         if checkpoint is None or not told.add(checkpoint):
             return
@@ -115,9 +122,8 @@ def report(
         problems.note_error("report", "report to the pruner", error)
 
 
-def _checkpoint(problems: Problems, epoch: SupportsFloat, *measured: Any) -> Checkpoint | None:
+def _checkpoint(alone: Checkpoints, epoch: SupportsFloat, *measured: Any) -> Checkpoint | None:
     """Check one report as the hook does; `Told` knows what came before it."""
-    alone = Checkpoints(problems)
     return alone.kept[0] if alone.add(epoch, *measured) else None
 
 
@@ -136,7 +142,8 @@ class OraclePruner(BasePruner):
     Args:
         objectives: what the study minimises, one name of METRICS or `score`. None: found from the
             values of its complete trials; where they follow none of these nothing is pruned.
-        policy: rule and settings, with weights of its own in place of `objectives`.
+        policy: rule and settings, or the name of a rule, with weights of its own in place of
+            `objectives`.
         model: a model folder, an `Oracle`, or None for the default one.
         total_epochs: the budget of every trial, for trials that do not say it by `report`.
         context: of every trial, likewise. With these two, plain `trial.report(mqe, step)` will
@@ -155,7 +162,7 @@ class OraclePruner(BasePruner):
         self,
         *,
         objectives: tuple[str, ...] | str | None = None,
-        policy: Policy | None = None,
+        policy: str | Policy | None = None,
         model: str | Forecaster | None = None,
         total_epochs: SupportsFloat | None = None,
         context: RunContext | dict[str, Any] | None = None,
@@ -166,6 +173,11 @@ class OraclePruner(BasePruner):
             advice = "Optuna prunes studies with one objective; take `watched` for several."
             raise InvalidHistory(must_be("objectives", "one name", objectives, advice))
         self.objective = names[0] if names else None
+        if isinstance(policy, str):
+            if policy not in POLICIES:
+                rule = f"{', '.join(POLICIES)} or a Policy"
+                raise InvalidHistory(must_be("policy", rule, policy))
+            policy = Policy(name=policy)
         if self.objective is not None and policy is None:
             # A pruned trial is lost to the study: the cautious default, not a search's own.
             policy = Policy(name="population", weights=weights_for(self.objective))
@@ -174,6 +186,11 @@ class OraclePruner(BasePruner):
         self._context = RunContext.model_validate({} if context is None else context)
         self.problems = Problems()
         self._forget()
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The metrics without which no trial is judged."""
+        return METRICS if self._policy is None else self._policy.asks
 
     def _forget(self) -> None:
         # A storage in memory counts its studies from 0, as every other one does.

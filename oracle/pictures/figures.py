@@ -55,18 +55,21 @@ def residuals(path: str | Path, residual: Mapping[float, Array], name: str) -> N
     """Draw how the error is spread at each prefix: median, central half and central 90 %.
 
     Args:
-        residual: progress -> [run] forecast minus outcome.
+        residual: progress -> [run] forecast minus outcome; those where none is known are left
+            out, as before the first checkpoint of runs that told no plan.
         name: what is forecast.
     """
+    known = {
+        p: found for p, values in residual.items() if len(found := values[np.isfinite(values)])
+    }
     with canvas(path, width=6.4) as (_, (axes,)):
         axes.axhline(0, color=MUTED, linewidth=0.9)
-        for i, values in enumerate(residual.values()):
-            known = values[np.isfinite(values)]
-            low, lower, middle, upper, high = np.quantile(known, [0.05, 0.25, 0.5, 0.75, 0.95])
+        for i, values in enumerate(known.values()):
+            low, lower, middle, upper, high = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])
             axes.plot([i, i], [low, high], color=OURS_TOO, linewidth=2)
             axes.plot([i, i], [lower, upper], color=OURS, linewidth=9, alpha=0.9)
             axes.plot(i, middle, "o", color=PAPER, markersize=4)
-        axes.set_xticks(range(len(residual)), [f"{p:.0%}" for p in residual])
+        axes.set_xticks(range(len(known)), [f"{p:.0%}" for p in known])
         axes.grid(axis="x", visible=False)
         axes.set(xlabel="share of the run seen", ylabel="forecast minus outcome", title=name)
 

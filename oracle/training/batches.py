@@ -35,7 +35,7 @@ class Settings:
         batch_size: runs a batch.
         learning_rate: of Adam at the start.
         decay: "plateau" halves the rate when validation stalls; "cosine" plans it to 0.
-        dropout: factor on the architecture's dropout rates (1 = the brief's).
+        dropout: factor on the architecture's dropout rates (1 = as it stands).
         hide: factor on the rates at which inputs are hidden in training.
         seed: of weights, order and windows.
         correct: how what the checkpoints measured is corrected late in the training, None = not.

@@ -54,7 +54,9 @@ def one_form(name: Any) -> Any:
 
 #: Makes two ways to write a name one.
 OneForm = BeforeValidator(one_form)
-Name = Annotated[str, OneForm, Field(min_length=1, max_length=200)]
+#: The longest name of a table or a population.
+MAX_NAME = 200
+Name = Annotated[str, OneForm, Field(min_length=1, max_length=MAX_NAME)]
 T = TypeVar("T")
 #: Any number of values, up to the first bad one: to tell 300,000 of them takes seconds.
 Many = Annotated[tuple[T, ...], Field(fail_fast=True)]

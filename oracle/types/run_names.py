@@ -1,14 +1,26 @@
-"""Names of runs as people and other tools give them, and the run_id that stands for each."""
+"""Names as people and other tools give them, and the run_id or label that stands for each."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 
-from oracle.types.fields import RUN_ID_PATTERN
+from oracle.types.fields import MAX_NAME, RUN_ID_PATTERN, one_form
 
 _LONGEST = 64
 _DIGEST_CHARS = 8
+
+
+def label_of(name: object) -> str | None:
+    """Give the text that a table or a population is called by: printable, and no longer than kept.
+
+    >>> label_of(17), label_of("wine" + chr(10) + "2"), label_of("")
+    ('17', 'wine 2', None)
+    """
+    text: str = one_form("".join(c if c.isprintable() else " " for c in str(name)))
+    if len(text) > MAX_NAME:
+        text = f"{text[: MAX_NAME - _DIGEST_CHARS - 1]}-{_digest(text)}"
+    return text or None
 
 
 def run_id_of(name: object) -> str:
@@ -23,6 +35,10 @@ def run_id_of(name: object) -> str:
     text = str(name)
     if re.match(RUN_ID_PATTERN, text) and text.strip(".") and not text.endswith("\n"):
         return text
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_CHARS]
+    digest = _digest(text)
     clean = re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")
     return f"{clean[: _LONGEST - _DIGEST_CHARS - 1].rstrip('-.') or 'run'}-{digest}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_CHARS]

@@ -159,6 +159,12 @@ def test_an_objective_may_be_named() -> None:
             pruner(objectives=wrong)
 
 
+def test_a_policy_may_be_named_as_in_the_hook() -> None:
+    assert pruner(policy="population")._policy == Policy(name="population")
+    with pytest.raises(InvalidHistory, match="`policy` must be threshold, population, pareto"):
+        pruner(policy="populaton")
+
+
 def test_an_objective_of_its_own_is_not_pruned_and_told_once() -> None:
     one = pruner()
     rng = np.random.default_rng(0)

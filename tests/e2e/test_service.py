@@ -25,6 +25,7 @@ from oracle.errors import (
 )
 from oracle.server.http.keys import new_key
 from oracle.types import Action, Decision, Forecast, History
+from oracle.types.run_names import run_id_of
 
 #: A server that is told to end closes everything, then lets the signal have its way.
 ENDED = (0, -signal.SIGTERM)
@@ -390,6 +391,19 @@ def test_the_client_asks_for_the_population_of_that_name(server: Server, name: s
         client.append(run_id, History.parse(checkpoint(10, population=name)))
         assert client.population(name).name == name
         assert [run.run_id for run in client.runs(population=name)] == [run_id]
+
+
+@pytest.mark.parametrize("name", ["lr=0.1,sigma=2", "a/b", "a%2Fb", "..", 17, "x" * 80])
+def test_the_client_takes_run_names_as_the_hook_does(server: Server, name: str | int) -> None:
+    with Client(server.url) as client:
+        client.append(name, History.parse(checkpoint(10)))
+        assert client.finish(name).run_id == run_id_of(name)
+        stored = client.run(name).run
+        assert stored.name == (None if stored.run_id == str(name) else str(name))
+        assert client.replay(name, 10).inputs.history.epochs == (10.0,)
+        client.delete(name)
+        with pytest.raises(RunNotFound):
+            client.run(name)
 
 
 def test_no_proxy_leads_to_this_machine(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 from made_up import StandIn
 
 from oracle.errors import OracleWarning
-from oracle.hook import Population, policy_for
+from oracle.hook import Population, WatchedRun, policy_for, watch
 from oracle.hook.local import LocalJudge
 from oracle.integrations.nexussom import EarlyStop, decay, early_stop, iterations, planned, updates
 from oracle.integrations.nexussom import of_parameters as of_parameters
@@ -303,3 +303,17 @@ def test_a_search_dares_what_a_search_may(tmp_path: Path) -> None:
     assert policy(population=shared, policy="pareto").name == "pareto"
     assert policy().name == "threshold"
     shared.close()
+
+
+@pytest.mark.parametrize("where", [{"population": "runs.db"}, {"url": "http://127.0.0.1:9"}])
+def test_a_search_has_the_policy_of_one_wherever_its_runs_meet(where: dict[str, str]) -> None:
+    given: list[dict[str, Any]] = []
+
+    def noted(**settings: Any) -> WatchedRun:
+        given.append(settings)
+        return watch(total_epochs=10, model=StandIn())
+
+    early_stop({**CONFIGURATIONS[0], **FIXED}, np.eye(150, 5), watch=noted, **where)
+    early_stop({**CONFIGURATIONS[0], **FIXED}, np.eye(150, 5), watch=noted)
+    assert given[0]["policy"] == policy_for(("score",))
+    assert "policy" not in given[1]

@@ -18,7 +18,7 @@ from oracle.forecast.score_calibration import QualityCalibration
 from oracle.history.dataset import write_dataset
 from oracle.history.targets import OUTPUTS
 from oracle.training.support_fit import fit_support
-from oracle.types import TARGETS
+from oracle.types import METRICS, TARGETS, RunContext
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +224,24 @@ def test_evaluate_of_one_table_says_so(oracle: Any, model: str, tmp_path: Path) 
     code, out, _ = oracle("evaluate", "--model", model, "--dataset", str(one))
     assert code == 0
     assert out.partition("mean ")[2].splitlines()[1].split() == ["-"] * 7
+
+
+@pytest.mark.parametrize("columns", [("dead_neuron_ratio",), METRICS[1:]])
+def test_evaluate_draws_what_was_measured(
+    oracle: Any, model: str, tmp_path: Path, columns: tuple[str, ...]
+) -> None:
+    runs = []
+    for run in make_runs(12, "alone"):
+        never = {name: (None,) * len(run.history) for name in columns}
+        history = run.history.model_copy(update={**never, "context": RunContext()})
+        finals = {f"final_{name}": None for name in columns}
+        runs.append(run.model_copy(update={"history": history, **finals}))
+    write_dataset(tmp_path / "some.csv", runs, {})
+    args = ("--dataset", str(tmp_path / "some.csv"), "--report", str(tmp_path / "r.html"))
+    code, out, err = oracle("evaluate", "--model", model, *args)
+    assert (code, err) == (0, "")
+    assert "final_dead_neuron_ratio: unknown here" in out
+    assert (tmp_path / "r.html").read_text().count("data:image/png") == 4
 
 
 def test_evaluate_of_stopped_runs_alone_is_one_line(

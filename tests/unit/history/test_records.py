@@ -96,6 +96,26 @@ def test_a_fault_is_named(tmp_path: Path, text: str, said: str) -> None:
     assert str(tmp_path) in str(error.value)
 
 
+@pytest.mark.parametrize("total", [3000, None])
+def test_a_long_log_keeps_what_a_forecast_can_tell_apart(
+    tmp_path: Path, total: float | None
+) -> None:
+    epochs = list(range(1, 3001))
+    mqe = [0.4 + 1 / epoch for epoch in epochs]
+    csv = "".join(f"{e},{q},.1,.1\n" for e, q in zip(epochs, mqe, strict=True))
+    found = read_history(written(tmp_path, f"epoch,mqe,te,dead\n{csv}"), None, total)
+    ratios = [0.1] * 3000
+    item = {"epochs": epochs, "mqe": mqe, "topo_error": ratios, "dead_ratio": ratios}
+    if total is not None:
+        item["total_epochs"] = total  # type: ignore[assignment]
+    assert found == read_history(written(tmp_path, json.dumps(item), "h.json"))
+    assert len(found) <= 1000
+    assert (found.epochs[-1], found.mqe[-1]) == (3000, mqe[-1])
+    item["epochs"][5] = 3  # out of order: refused, not cut away
+    with pytest.raises(InvalidHistory, match="epochs"):
+        read_history(written(tmp_path, json.dumps(item), "h.json"))
+
+
 def test_a_fault_spoils_one_run_only() -> None:
     records = Records()
     for row, (run, epoch, mqe) in enumerate(

@@ -377,6 +377,32 @@ def test_a_counter_that_goes_on_beyond_the_budget_stops_nothing(
 
 
 @pytest.mark.parametrize(
+    ("name", "kept"), [(17, "17"), ("wine\n2", "wine 2"), ("w" * 300, f"{'w' * 191}-")]
+)
+def test_a_table_or_population_may_be_called_anything(
+    name: str | int, kept: str, tmp_path: Path
+) -> None:
+    shared = Population(tmp_path / "runs.db")
+    for settings in ({"dataset": name}, {"population_name": name}, {"dataset": name}):
+        with watch(total_epochs=10, population=shared, model=StandIn(), **settings) as run:  # type: ignore[arg-type]
+            good(run, 10)
+        assert not run.problems.counts
+    (found,) = shared.names()
+    assert found.startswith(kept)
+    assert len(found) <= 200
+    assert len(shared.members(found)) == 3
+
+
+def test_what_the_policy_does_not_ask_for_need_not_be_told() -> None:
+    by_mqe = Policy(name="threshold", weights=(1, 0, 0))
+    with watch(total_epochs=10, policy=by_mqe, model=StandIn()) as run:
+        run.report(1, mqe=0.5)
+    assert not run.problems.counts
+    with pytest.warns(OracleWarning, match="must be given"):
+        watch(total_epochs=10, policy="threshold", model=StandIn()).report(1, mqe=0.5)
+
+
+@pytest.mark.parametrize(
     ("settings", "why"),
     [
         ({"policy": "population"}, "population policy stops nothing without `population=`"),
