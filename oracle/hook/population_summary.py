@@ -85,7 +85,7 @@ def _front(ended: Sequence[Member], points: FloatArray) -> str:
     on_front = np.flatnonzero(~(no_worse & ~no_worse.T).any(axis=0))
     maps = sum(ended[int(i)].state != "stopped" for i in on_front)
     forecasts = len(on_front) - maps
-    which = f"{maps} of them whole, {forecasts} a forecast" if forecasts else "all of them whole"
+    which = f"{maps} of them whole, {forecasts} forecast" if forecasts else "all of them whole"
     return f"{len(on_front)} runs on the Pareto front, {which}"
 
 

@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
+from serving import Server
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-#: The demo is a service's client, with a test of its own.
-RUNNABLE = sorted(p.name for p in EXAMPLES.glob("*.py") if p.name != "demo.py")
+#: Clients of a service have tests of their own; the demo's is in test_demo.py.
+SERVED = ("demo.py", "http_batch_som.py")
+RUNNABLE = sorted(p.name for p in EXAMPLES.glob("*.py") if p.name not in SERVED)
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
@@ -23,3 +26,18 @@ def test_it_prints_what_was_saved(name: str, tmp_path: Path) -> None:
     assert "saved" in done.stdout
     assert "OracleWarning" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_map_of_ones_own_over_http(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        done = subprocess.run(
+            [sys.executable, str(EXAMPLES / "http_batch_som.py"), server.url],
+            capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "of all epochs saved" in done.stdout
+        runs = httpx.get(f"{server.url}/v1/runs").json()["runs"]
+    assert len(runs) == 20
+    assert {run["state"] for run in runs} <= {"finished", "stopped"}
+    assert all(run["config"] for run in runs)
+    assert not any(run["left"] for run in runs)
