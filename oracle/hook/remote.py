@@ -44,6 +44,7 @@ class RemoteJudge:
         url: where the service is, e.g. http://127.0.0.1:8000.
         run_id: name of the run.
         policy: sent with every checkpoint; None = the service's own.
+        population: the runs that it is ranked among.
         api_key: sent as a bearer token.
         timeout_s: deadline of one request.
         about: what is said of the run.
@@ -56,6 +57,7 @@ class RemoteJudge:
         run_id: str,
         policy: Policy | None = None,
         *,
+        population: str | None = None,
         api_key: str | None = None,
         timeout_s: float = TIMEOUT_S,
         about: About | None = None,
@@ -75,7 +77,7 @@ class RemoteJudge:
         self._posted: float | None = None  # the last epoch that the service has
         self._line: Line | None = None
         self._rewind_from: float | None = None  # until the service knows
-        self.search: Hashable = (self._host, self._port)
+        self.search: Hashable = (self._host, self._port, population)
         self._circuit = circuit_of(f"{self._host}:{self._port}")
         self._refused = Circuit()  # of this run alone
         self._about = (about or About()).model_dump(mode="json", exclude_none=True)

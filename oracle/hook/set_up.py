@@ -101,6 +101,7 @@ def watch(
                 url,
                 run.run_id,
                 own,
+                population=name,
                 api_key=api_key,
                 timeout_s=timeout_s,
                 about=said,

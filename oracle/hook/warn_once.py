@@ -12,17 +12,25 @@ from oracle.errors import SHOWN_VALUE_CHARS, OracleError, OracleWarning, callers
 class Problems:
     """Count problems by kind and warn of the first of each.
 
+    Args:
+        among: problems that these are counted among, of all that one object is used for; each of
+            its uses warns by itself.
+
     Attributes:
         counts: how often each kind came.
         messages: the first message of each kind.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, among: Problems | None = None) -> None:
         self.counts: Counter[str] = Counter()
         self.messages: dict[str, str] = {}
+        self._among = among
 
     def note(self, kind: str, message: str) -> None:
         """Count a problem; warn where it is the first of its kind."""
+        if self._among is not None:
+            self._among.counts[kind] += 1
+            self._among.messages.setdefault(kind, message)
         self.counts[kind] += 1
         if self.counts[kind] > 1:
             return

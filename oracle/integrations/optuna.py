@@ -59,7 +59,7 @@ from oracle.types import METRICS, POLICIES, Policy, RunContext
 SUMMARISED = 8
 
 _told: WeakKeyDictionary[Trial, Told] = WeakKeyDictionary()
-_problems = Problems()
+_problems: WeakKeyDictionary[Study, Problems] = WeakKeyDictionary()
 
 
 def report(
@@ -90,8 +90,9 @@ def report(
         value: what Optuna sees as the intermediate value. None: the pruner's objective where it
             was named, else the quality score so far, relative where the scale is known.
     """
-    pruner = getattr(getattr(trial, "study", None), "pruner", None)  # a FixedTrial has no study
-    problems = pruner.problems if isinstance(pruner, OraclePruner) else _problems
+    study: Study | None = getattr(trial, "study", None)  # a FixedTrial has none
+    pruner = study.pruner if study is not None else None
+    problems = _problems_of(study)
     try:
         told = _told.get(trial) or Told.of(trial) or Told()
         _told[trial] = told
@@ -120,6 +121,15 @@ def report(
             trial.report(now.objectives((name,))[0], step)
     except Exception as error:
         problems.note_error("report", "report to the pruner", error)
+
+
+def _problems_of(study: Study | None) -> Problems:
+    """Give those of one study: what is told of it once is news of another."""
+    if study is None:
+        return Problems()
+    if isinstance(study.pruner, OraclePruner):
+        return study.pruner.problems_of(study)
+    return _problems.setdefault(study, Problems())
 
 
 def _checkpoint(alone: Checkpoints, epoch: SupportsFloat, *measured: Any) -> Checkpoint | None:
@@ -207,15 +217,21 @@ class OraclePruner(BasePruner):
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Judge whether the trial should be pruned, see `optuna.pruners.BasePruner`."""
-        if study.direction is not StudyDirection.MINIMIZE:
-            message = "`direction` must be minimize, lower is better; this study is not pruned."
-            self.problems.note("direction", message)
-            return False
+        problems = self.problems
         try:
-            return self._judged(study).prune(study, trial)
+            judged = self._judged(study)
+            problems = judged.problems
+            if study.direction is StudyDirection.MINIMIZE:
+                return judged.prune(study, trial)
+            message = "`direction` must be minimize, lower is better; this study is not pruned."
+            problems.note("direction", message)
         except Exception as error:
-            self.problems.note_error("prune", "judge the trial", error)
-            return False
+            problems.note_error("prune", "judge the trial", error)
+        return False
+
+    def problems_of(self, study: Study) -> Problems:
+        """Give what went wrong in one of its studies."""
+        return self._judged(study).problems
 
     def has_converged(self, trial: Trial) -> bool:
         """Whether what is left of a trial is worth next to nothing, as of `should_prune`.

@@ -37,7 +37,7 @@ class JudgedStudy:
 
     Args:
         study: the study; only its place in the storage is kept.
-        problems: where failures are told.
+        problems: those of all studies of a pruner, among which its own are counted.
         policy: rule and settings; None = `population`, by what the study minimises.
         model: see `oracle.watch`.
         total_epochs, context: of trials that do not say it themselves.
@@ -56,7 +56,7 @@ class JudgedStudy:
         n_trials: int | None,
     ) -> None:
         self._study, self._name = ref(study), study.study_name
-        self._problems, self._policy, self._model = problems, policy, model
+        self.problems, self._policy, self._model = Problems(problems), policy, model
         self._total_epochs, self._context, self._n_trials = total_epochs, context, n_trials
         self._ended: dict[int, _Ended] = {}  # by trial id
         self._decided: dict[int, Decision] = {}
@@ -179,11 +179,11 @@ class JudgedStudy:
                 weights = weights_for(objective.name)
                 self._ranking = Policy(name="population", weights=weights)
             elif len(known) >= TELLING_RUNS:
-                self._problems.note("objective", _UNKNOWN)
+                self.problems.note("objective", _UNKNOWN)
             return
         tau = agreement(told, values, self._policy.quality_weights, unit)
         if tau is not None and tau < DISAGREES:
-            self._problems.note("objective", _DISAGREES.format(tau=tau))
+            self.problems.note("objective", _DISAGREES.format(tau=tau))
 
     def _decide(self, history: History, previous: int) -> Decision:
         scale = history.context.mqe_of_mean
@@ -208,11 +208,11 @@ class JudgedStudy:
         """Say, once, what keeps the whole study from being judged."""
         if decision.reason is Reason.NO_PROGRESS:
             message = "nothing is pruned without `total_epochs`, of `report` or of the pruner."
-            self._problems.note("no_progress", message)
+            self.problems.note("no_progress", message)
         trials = len(self._looked_at)
         if self._verdicts.are_none and trials > unjudged_runs(self._ranking):
             why = f"none of {trials} trials was ever judged, mostly because {self._verdicts.why}."
-            self._problems.note("never_judged", why)
+            self.problems.note("never_judged", why)
 
 
 class _Ended(NamedTuple):

@@ -267,7 +267,7 @@ def refuse_public_without_keys(settings: Settings, has_keys: bool) -> None:
     if not (settings.is_loopback or has_keys or settings.insecure):
         raise InvalidHistory(
             must_be(
-                "host",
+                "--host (ORACLE_HOST)",
                 "a loopback address while there are no API keys",
                 settings.host,
                 "Set ORACLE_API_KEYS or ORACLE_API_KEYS_FILE (`oracle serve --new-key NAME` "

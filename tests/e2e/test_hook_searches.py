@@ -94,7 +94,11 @@ def test_deaps_own_algorithms_carry_the_mark_along(tmp_path: Path) -> None:
     measured = {m.final_mqe for m in runs if m.state == "finished"}
     assert maps.hall
     assert all(i.fitness.values[0] in measured for i in [*finished(people), *maps.hall])
+    assert [*maps] == [*maps.hall]
+    assert (len(maps), maps[0]) == (len(maps.hall), maps.hall[0])
     assert evaluate.summary().startswith("t: ")
+    served = Watched(train, url="http://127.0.0.1:9")
+    assert "http://127.0.0.1:9 counts the runs" in served.summary()
 
 
 def test_a_search_says_at_once_what_no_run_of_it_can_have() -> None:

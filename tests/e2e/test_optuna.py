@@ -174,6 +174,27 @@ def test_an_objective_of_its_own_is_not_pruned_and_told_once() -> None:
     assert "nothing was pruned, mostly because" in one.summary()
 
 
+def test_what_was_told_of_one_study_is_told_of_another() -> None:
+    one = pruner()
+    rng = np.random.default_rng(0)
+    for n in (1, 2):
+        with pytest.warns(OracleWarning, match="goes with none of the metrics") as told:
+            search(one, trains(lambda mqe, te: rng.random()))
+        assert len(told) == 1
+        assert one.problems.counts["objective"] >= n
+
+
+def test_a_report_that_does_not_fit_is_told_once_a_study_whatever_prunes_it() -> None:
+    for _ in range(2):
+        study = optuna.create_study(pruner=optuna.pruners.NopPruner())
+        bad = {"mqe": -1, "topographic_error": 0.1, "dead_neuron_ratio": 0.1}
+        with pytest.warns(OracleWarning, match="`mqe` must be"):
+            report(study.ask(), 1, **bad)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            report(study.ask(), 1, **bad)
+
+
 def test_a_policy_that_ranks_by_something_else_is_told_once() -> None:
     one = pruner(policy=Policy(name="population", weights=(0, 1, 0)))
     with pytest.warns(OracleWarning, match=r"does not go with what .* \(Kendall's tau -") as told:

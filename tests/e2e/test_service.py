@@ -255,7 +255,7 @@ def test_a_public_address_needs_keys() -> None:
         check=False,
     )
     assert ended.returncode == 2
-    assert "`host` must be a loopback address" in ended.stderr
+    assert "`--host (ORACLE_HOST)` must be a loopback address" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

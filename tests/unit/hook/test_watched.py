@@ -393,6 +393,14 @@ def test_a_table_or_population_may_be_called_anything(
     assert len(shared.members(found)) == 3
 
 
+def test_populations_of_one_service_are_searches_of_their_own() -> None:
+    def search(name: str) -> Any:
+        judge = watch(total_epochs=10, url="http://127.0.0.1:9", population_name=name)._judge
+        return judge and judge.search
+
+    assert search("a") == search("a") != search("b")
+
+
 def test_what_the_policy_does_not_ask_for_need_not_be_told() -> None:
     by_mqe = Policy(name="threshold", weights=(1, 0, 0))
     with watch(total_epochs=10, policy=by_mqe, model=StandIn()) as run:
