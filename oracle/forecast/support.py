@@ -51,6 +51,10 @@ _OUTSIDE = 5.0
 #: run unlike any other.
 _SLACK = 1.0
 
+#: A history whose first checkpoint lies beyond this share of its budget has no support: training
+#: saw none, and it may be of a counter that went on while the training began anew.
+LATEST_FIRST = 0.5
+
 #: Checkpoints at which the next group of calibration begins: 0, 1, 2, 3..4, 5..9, more.
 _LENGTHS = (1, 2, 3, 5, 10)
 #: Groups of calibration: length, and what is known of progress, scale and map.
@@ -144,6 +148,11 @@ def _hides_spike(rows: Float32, history: History) -> bool:
     since_first = rows[:, _AT["mqe_to_first"]]
     above, below = high - first - since_first.max(), since_first.min() - (low - first)
     return bool(max(above, below) > _SPIKE)
+
+
+def _begins_late(history: History) -> bool:
+    total = history.total_epochs
+    return bool(total and history.epochs and history.epochs[0] > LATEST_FIRST * total)
 
 
 def group_of(rows: Float32) -> int:
@@ -242,7 +251,7 @@ class Support:
         Args:
             encoded: [time, feature] of each, from `oracle.history.features.encode`.
             histories: what they encode; given, checkpoints that were too close together to be
-                encoded are looked at too.
+                encoded are looked at too, and where the first one lies.
         """
         if not encoded:
             return []
@@ -252,7 +261,8 @@ class Support:
             self._level(logit, group_of(rows)) for logit, rows in zip(logits, encoded, strict=True)
         ]
         for i, history in enumerate(histories or ()):
-            if len(history) > len(encoded[i]) and _hides_spike(encoded[i], history):
+            hidden = len(history) > len(encoded[i]) and _hides_spike(encoded[i], history)
+            if hidden or _begins_late(history):
                 scores[i] = 0.0
         return scores
 

@@ -168,6 +168,29 @@ def test_a_spike_between_encoded_checkpoints_is_seen(
     assert support.score([encode(calm)], [calm]) == support.score([encode(calm)])
 
 
+def test_a_history_that_begins_late_has_no_support(
+    support: Support, runs: dict[str, list[Run]]
+) -> None:
+    """As of a counter that goes on while the training begins anew."""
+
+    def score(run: Run, before: float) -> float:
+        history = run.history.prefix(len(run.history) // 2)
+        total = history.total_epochs
+        assert total is not None
+        moved = tuple(before * total + epoch for epoch in history.epochs)
+        late = history.model_copy(update={"epochs": moved, "total_epochs": (1 + before) * total})
+        return support.score([encode(late)], [late])[0]
+
+    several = runs["calibrate"][:20]
+    assert all(score(run, 10.0) == score(run, 1.5) == 0.0 for run in several)
+    assert np.mean([score(run, 0.0) > 0.05 for run in several]) > 0.8
+    rare = several[0].history
+    last = History.parse(
+        {name: getattr(rare, name)[-1:] for name in ("epochs", *METRICS)} | {"total_epochs": None}
+    )
+    assert support.score([encode(last)], [last]) == support.score([encode(last)])
+
+
 @pytest.mark.parametrize("mqe", [0.0, 1e150])
 def test_extreme_values_get_a_number(support: Support, mqe: float) -> None:
     history = History.parse(
