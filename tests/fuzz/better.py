@@ -66,13 +66,13 @@ def _better(history: History) -> list[tuple[str, History]]:
     made = []
     for metric, factors in FACTORS.items():
         for factor in factors:
-            made.append((metric, _scaled(history, {metric: factor}, 0)))
-        made.append((f"{metric} at the last", _scaled(history, {metric: factors[-1]}, -1)))
-    made.append(("all", _scaled(history, dict.fromkeys(METRICS, 0.9), 0)))
+            made.append((metric, scaled(history, {metric: factor}, 0)))
+        made.append((f"{metric} at the last", scaled(history, {metric: factors[-1]}, -1)))
+    made.append(("all", scaled(history, dict.fromkeys(METRICS, 0.9), 0)))
     return [(kind, better) for kind, better in made if better != history]
 
 
-def _scaled(history: History, factors: dict[str, float], start: int) -> History:
+def scaled(history: History, factors: dict[str, float], start: int) -> History:
     """Scale columns from the checkpoint `start` on."""
     changed = {}
     for metric, factor in factors.items():

@@ -1,14 +1,27 @@
-"""A better forecast never makes a stop more likely, whatever the rule."""
+"""What is better is judged no worse: a better forecast never, a better history nearly never.
+
+The rules are held to that without exception. The network is not: it may make a worse forecast of a
+better history, and near the edge of a stop that counts. Such exceptions are named here, and counted
+by T22 of docs/reliability.md.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from fuzz.better import scaled
+from fuzz.played import POLICY, POPULATION_SIZE, Check, played
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import SCALE, forecast_of, history_of, made_outcome
 
 from oracle.decision.policy import decide, decide_population
-from oracle.types import Action, Decision, Policy, Reference, Scale
+from oracle.forecast.forecaster import Oracle
+from oracle.types import METRICS, Action, Decision, Policy, Reference, Scale
+
+#: The exceptions: a better history may be stopped where its worse twin goes on with a P(good) of
+#: less than so many times the risk. T22 has seen 3.6 times among 8,087; here it is 2.1.
+EDGE = 5.0
 
 ORDER = {Action.STOP: 0, Action.ABSTAIN: 1, Action.CONTINUE: 1}
 share = st.floats(0.0, 1.0)
@@ -79,3 +92,34 @@ def test_a_member_of_a_generation(
         for d in (worse, better)
     )
     no_more_a_stop(*answers)
+
+
+@pytest.fixture(scope="module")
+def oracle() -> Oracle:
+    return Oracle.load()
+
+
+@pytest.fixture(scope="module")
+def going_on(oracle: Oracle) -> list[Check]:
+    """Checks of recorded runs that the rule lets go on."""
+    checks = played(oracle, POPULATION_SIZE)
+    return [c for c in checks if c.decision.action is Action.CONTINUE and c.decision.p_good]
+
+
+@given(
+    st.data(),
+    st.lists(st.floats(0.3, 1.0), min_size=3, max_size=3),
+    st.sampled_from([0, -1]),
+)
+@settings(max_examples=200)
+def test_a_better_history_is_stopped_near_the_edge_alone(
+    oracle: Oracle, going_on: list[Check], data: st.DataObject, factors: list[float], start: int
+) -> None:
+    """Any metric lower, throughout or at the last checkpoint."""
+    worse = data.draw(st.sampled_from(going_on))
+    history = scaled(worse.history, dict(zip(METRICS, factors, strict=True)), start)
+    forecast = oracle.forecast(history)
+    better = decide(history, forecast, worse.reference, POLICY)
+    p_good = worse.decision.p_good
+    assert p_good is not None
+    assert not better.stop or p_good < EDGE * POLICY.risk_at(history.progress or 0.0)
