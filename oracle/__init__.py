@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from oracle._moved import lead_old_paths
+from oracle.forks import uncut
 
 __version__ = "0.1.0"
 
@@ -96,7 +97,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         instead = f": {_GONE[name]}" if name in _GONE else ""
         raise AttributeError(f"module 'oracle' has no attribute {name!r}{instead}")
-    value = getattr(import_module(_HOME[name]), name)
+    with uncut():  # a child would wait for ever for an import that a thread of its parent had begun
+        value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value  # the next access does not come here
     return value
 

@@ -3,18 +3,21 @@
 A fork copies the process with one of its threads alone. A lock that another thread held stays
 locked in the child for ever; so do the locks inside SQLite, the runtime and the import system,
 which nobody can renew. Therefore every lock of this library is made here and free in a child,
-unless the forking thread itself holds it; and what takes locks of others runs `uncut`: a fork
-waits until no other thread is inside.
+unless the forking thread itself holds it, that of a cached property too; and what takes locks of
+others, as an import does, runs `uncut`: a fork waits until no other thread is inside.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
+
+T = TypeVar("T")
 
 #: How long a fork waits for the threads that are `uncut`, seconds; then it goes on.
 WAIT_S = 5.0
@@ -55,6 +58,13 @@ class Lock:
         """Free it in a child, unless the thread that forked holds it."""
         if not self._lock._is_owned():  # type: ignore[attr-defined]
             self._lock = threading.RLock()
+
+
+def cached_property(func: Callable[[Any], T]) -> functools.cached_property[T]:
+    """Make the standard library's, whose instances share a lock up to Python 3.11: one of ours."""
+    made = functools.cached_property(func)
+    made.lock = Lock()  # type: ignore[attr-defined]
+    return made
 
 
 class UncutLock(Lock):

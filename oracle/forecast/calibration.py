@@ -21,7 +21,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -29,6 +28,7 @@ import numpy.typing as npt
 
 from oracle.forecast.knowledge import KNOWLEDGE, learn_by_knowledge
 from oracle.forecast.quantiles import between
+from oracle.forks import cached_property
 from oracle.history.columns import Array
 from oracle.history.targets import HORIZONS, OUTPUTS
 from oracle.types import HEAD_LEVELS, LEVELS, TARGETS

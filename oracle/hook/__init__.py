@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from oracle.forks import uncut
+
 if TYPE_CHECKING:
     from oracle.history.context import context_of as context_of
     from oracle.hook.fitness import Fitness as Fitness
@@ -31,7 +33,8 @@ __all__ = ["Fitness", "Population", "WatchedRun", "context_of", "policy_for", "w
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'oracle.hook' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
+    with uncut():  # a child would wait for ever for an import that a thread of its parent had begun
+        value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value  # the next access does not come here
     return value
 

@@ -5,7 +5,6 @@ The folder itself is `oracle.model.artifact`'s; docs/model.md is the format's re
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from pydantic import Field, JsonValue, model_validator
 
 from oracle.errors import must_be
+from oracle.forks import cached_property
 from oracle.history.targets import OUTPUT_NAMES
 from oracle.model.network import Ensemble
 from oracle.types import HEAD_LEVELS, Finite, Frozen, History, Name

@@ -115,4 +115,12 @@ CHECKS = (
         short=1,
         long=10,
     ),
+    Check(
+        "T24",
+        "fault.forks:forks",
+        "forks of processes whose threads load the model and report",
+        "every child watches a run to its end, none hangs",
+        short=10,
+        long=2_000,
+    ),
 )

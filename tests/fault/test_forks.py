@@ -17,7 +17,7 @@ from made_up import StandIn
 from oracle import forks
 from oracle.errors import StoreUnavailable
 from oracle.forecast.forecaster import Oracle
-from oracle.forks import Lock, UncutLock, uncut
+from oracle.forks import Lock, UncutLock, cached_property, uncut
 from oracle.hook import Population, watch
 from oracle.hook.circuit import circuit_of
 from oracle.hook.local import loaded
@@ -122,6 +122,25 @@ def test_a_fork_waits_for_who_is_uncut_and_holds_newcomers_back() -> None:
 
     with meanwhile(stay):
         assert child(look)
+
+
+def test_a_cached_property_that_is_being_computed() -> None:
+    class Slow:
+        begun: Callable[[], None] = staticmethod(lambda: None)
+
+        @cached_property
+        def value(self) -> int:
+            self.begun()
+            time.sleep(0.3)
+            return 1
+
+    def compute(begun: Callable[[], None]) -> None:
+        slow = Slow()
+        slow.begun = begun  # type: ignore[method-assign]
+        assert slow.value == slow.value == 1
+
+    with meanwhile(compute):
+        assert child(lambda: Slow().value)
 
 
 def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

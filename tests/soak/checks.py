@@ -67,4 +67,12 @@ CHECKS = (
         short=25,
         long=1_000,
     ),
+    Check(
+        "T25",
+        "soak.stalled:stalled",
+        "a database that is locked, beside 80 clients that append, seconds",
+        "whatever does not write is answered 200; writers 201, or 503 with Retry-After",
+        short=4,
+        long=60,
+    ),
 )
