@@ -34,12 +34,30 @@ settings.register_profile(
 settings.load_profile("oracle")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than cores: many tests wait for a deadline, a server or a browser."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give every test that imports TensorFlow to one worker: that costs seconds and memory."""
+    """Give to one worker what costs much and is made once.
+
+    That is TensorFlow's import, of whatever file, and what a file's tests share: servers, browsers,
+    trainings. A test of TensorFlow in a process of its own (`apart`) may run anywhere.
+    """
     for item in items:
         mark = item.get_closest_marker("tensorflow")
-        if mark is not None and not mark.kwargs.get("apart"):
-            item.add_marker(pytest.mark.xdist_group("tensorflow"))
+        if mark is not None:
+            if not mark.kwargs.get("apart"):
+                item.add_marker(pytest.mark.xdist_group("tensorflow"))
+        elif _shared(item) and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def _shared(item: pytest.Item) -> bool:
+    """Whether a test uses a fixture of its module."""
+    known = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
+    return any(made[-1].scope == "module" for made in known.values())
 
 
 @pytest.fixture(scope="session")

@@ -55,8 +55,20 @@ def test_a_metric_that_every_run_lacks_drops_out_for_all() -> None:
     assert scores_among(values, [2.0] * 3) == pytest.approx([0.3, 0.2, 0.6])
 
 
+def test_a_population_is_scored_by_the_weights_that_are_asked_for() -> None:
+    asked = (2.0, 0.0, 1.0)
+    assert scores_among(VALUES, [None] * 3, asked) == pytest.approx([1.0, 0.7, 2.0])
+    values = VALUES.copy()
+    values[2] = NAN  # nobody has it, and it is asked for: it drops out
+    assert scores_among(values, [4.0] * 3, asked) == pytest.approx([0.2, 0.15, 0.4])
+    assert weights_of(4.0, asked).dtype == np.float64
+    assert weights_of(4.0, asked).tolist() == [0.5, 0.0, 1.0]
+
+
 def test_nothing_to_judge_by_is_no_score() -> None:
-    assert np.isnan(scores_of(VALUES, weights_of(1.0, (0.0, 0.0, 0.0)))).all()
+    nothing = scores_of(VALUES, weights_of(1.0, (0.0, 0.0, 0.0)))
+    assert nothing.shape == (3,)
+    assert np.isnan(nothing).all()
     assert np.isnan(scores_among(np.full((3, 4), NAN), [None] * 4)).all()
     assert len(scores_among(np.empty((3, 0)), [])) == 0
 
@@ -66,6 +78,7 @@ def test_the_scale_of_a_table_is_what_most_of_its_runs_say() -> None:
     assert common_scale([None, None]) is None
     assert common_scale([2.0, None, 2000.0, 2.0]) == 2.0
     assert common_scale([2.0, 1000.0]) == 2.0  # a value that a run did give
+    assert [common_scale(map(float, range(1, n))) for n in (2, 4, 5, 6, 8)] == [1, 2, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -112,5 +125,6 @@ def test_who_has_no_score_is_not_good_and_does_not_count() -> None:
     # 10 with a score: one is good. The eleventh would make it one as well, the 20th two.
     scores = np.array([*np.arange(10.0), *[NAN] * 10])
     assert among_best(scores, 0.1).tolist() == [True] + [False] * 19
-    assert not among_best(np.full(3, NAN), 0.5).any()
+    nobody = among_best(np.full(3, NAN), 0.5)
+    assert (nobody.dtype, nobody.tolist()) == (np.bool_, [False] * 3)
     assert len(among_best(np.empty(0), 0.5)) == 0
