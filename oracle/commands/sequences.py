@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from oracle.commands.keras import load_keras
+
 if TYPE_CHECKING:
     from oracle.sequences.run import Result
 
@@ -37,7 +39,6 @@ def on_one_core() -> None:
 
     The matrices here are so small that a second thread mostly waits for the first.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
         os.environ.setdefault(name, "1")
 
@@ -68,6 +69,8 @@ def run(
     from oracle.sequences.run import run
 
     setting = read_config(config)
+    if setting.model.architecture != "numpy":
+        load_keras()
     with progress(setting.training.epochs, setting.model.architecture) as told:
         result = run(setting, told)
     if save is not None:
@@ -105,6 +108,7 @@ def compare(
     Tasks are sine, seasonal, oscillator, memory 10 and memory 50. Exit code 1 where a median
     misses its limit.
     """
+    load_keras()
     from oracle.sequences import battery
 
     tasks = {"quick": battery.QUICK} if quick else battery.chosen(task)
@@ -136,6 +140,7 @@ def remember(
 
     A guess is right half of the time.
     """
+    load_keras()
     from oracle.sequences.battery import CELLS, MEMORY_EPOCHS, memory_text, remembers
     from oracle.sequences.pictures import memory_picture
 
@@ -166,6 +171,7 @@ def oscillator(
     Errors are root mean squares over the amplitude, by architecture, median over seeds; drawn is
     the seed in the middle.
     """
+    load_keras()
     import numpy as np
 
     from oracle.sequences.battery import CELLS, config_of, rolled_out
@@ -215,6 +221,7 @@ def correction(
     Of each kind the test error's difference from none has a 95 % interval over seeds, which share
     data and first weights.
     """
+    load_keras()
     from oracle.sequences import corrected
     from oracle.sequences.pictures import correction_picture
     from oracle.sequences.run import run

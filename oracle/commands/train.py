@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from oracle.commands.keras import load_keras
 from oracle.commands.served import Served
 from oracle.errors import OracleError, must_be
 from oracle.history.dataset import command_line
@@ -82,7 +82,6 @@ def train(
     NAME_best.keras, NAME_final.keras, NAME_metadata.json, NAME_learning_curve.png, logs/NAME and
     the artifact NAME/ that is served.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if learning_rate is not None and not 0 < learning_rate <= 1:
         raise OracleError(must_be("--learning-rate", "within 0..1", learning_rate))
     if not dataset and store is None and preset is None:
@@ -94,6 +93,7 @@ def train(
     served = Served()
     found = served.read(store) if store is not None else ()
     runs = tuple(item for item in found if isinstance(item, Run))
+    load_keras()
     from oracle.training.recipe import Request, run_request
     from oracle.training.shipped import train_shipped
 

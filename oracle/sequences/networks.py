@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import keras
@@ -58,6 +59,7 @@ class WindowSettings:
         optimizer: adam or sgd.
         clip_norm: longest gradient.
         loss: squared error, pinball loss of HEAD_LEVELS, or even: cross-entropy of yes and no.
+        enough: training loss below which the rest of the epochs is left out, None for none.
         hold: steps that gates hold their state at first (see `hold_state`), None as Keras begins.
         seed: of weights and order.
     """
@@ -68,6 +70,7 @@ class WindowSettings:
     optimizer: Literal["adam", "sgd"] = "adam"
     clip_norm: float = 1.0
     loss: Loss = "squared"
+    enough: float | None = None
     hold: int | None = None
     seed: int = 0
 
@@ -92,7 +95,8 @@ def sized(
     if units is None and layers is None:
         network = spec.network
     elif not isinstance(trunk, Recurrent):
-        raise InvalidSeries(must_be("hidden_dim and layers", f"left out with {trunk}", units))
+        name, given = ("layers", layers) if units is None else ("hidden_dim", units)
+        raise InvalidSeries(must_be(f"model.{name}", f"left out with {trunk}", given))
     else:
         own = trunk.units if layers is None else (trunk.units[0],) * layers
         sizes = own if units is None else (units,) * len(own)
@@ -169,8 +173,9 @@ def fit_windows(
 def answer(model: keras.Model, x: npt.NDArray[Any], batch_size: int = 1024) -> Float32:
     """Forecast windows [window, time, feature] -> [window, target, level]."""
     parts = [x[at : at + batch_size] for at in range(0, len(x), batch_size)]
-    made = [np.asarray(model(_inputs(part, x.shape[1]), training=False)) for part in parts]
-    return np.concatenate(made)
+    # Compiled where it pays: a roll-out asks for one window a hundred times.
+    ask = model.predict_on_batch if len(x) == 1 else partial(model, training=False)
+    return np.concatenate([np.asarray(ask(_inputs(part, x.shape[1]))) for part in parts])
 
 
 def hold_state(model: keras.Model, trunk: object, steps: int, seed: int) -> None:
@@ -216,6 +221,8 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self.train.append(train)
         self.test.append(test)
         self.told(epoch + 1, train, test)
+        if self.settings.enough is not None and train < self.settings.enough:
+            self.model.stop_training = True
 
 
 def _inputs(x: npt.NDArray[Any], time: int) -> dict[str, Any]:

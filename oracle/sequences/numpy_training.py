@@ -11,12 +11,15 @@ import numpy as np
 from oracle.errors import InvalidSeries, must_be
 from oracle.sequences.cells import Floats
 from oracle.sequences.numpy_lstm import NumpyLstm, Parameters
+from oracle.training.decay import cosine_rate
 
 Told = Callable[[int, float, float], None]
 
 
 class Optimizer(Protocol):
     """Moves parameters against their gradients, in place."""
+
+    learning_rate: float
 
     def step(self, parameters: Parameters, gradients: Parameters) -> None:
         """Take one step."""
@@ -105,7 +108,7 @@ def fit(
         x, y: [window, time, feature] and [window, output].
         test_x, test_y: scored after each epoch, never trained on.
         epochs: passes over the windows, shuffled anew each time.
-        learning_rate: of the optimizer.
+        learning_rate: at the start; it falls along a cosine, as that of the Keras networks does.
         batch_size: windows a step; the last batch may be smaller.
         optimizer: adam or sgd.
         clip_norm: longest gradient.
@@ -122,6 +125,7 @@ def fit(
     losses = Losses([], [])
     for epoch in range(1, epochs + 1):
         order, total = rng.permutation(len(x)), 0.0
+        descent.learning_rate = cosine_rate(learning_rate, epoch - 1, epochs)
         for at in range(0, len(x), batch_size):
             rows = order[at : at + batch_size]
             with np.errstate(over="ignore", invalid="ignore"):  # told below

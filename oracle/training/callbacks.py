@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from oracle.training.correcting import CorrectFrom
+from oracle.training.decay import cosine_rate
 
 if TYPE_CHECKING:
     from oracle.training.batches import Settings, TrainingBatches
@@ -129,9 +129,9 @@ class Backup(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def cosine(learning_rate: float, epochs: int) -> keras.callbacks.Callback:
-    """Let the rate fall along a cosine, from `learning_rate` to a fiftieth of it."""
+    """Let the rate fall as `cosine_rate` has it."""
     return keras.callbacks.LearningRateScheduler(
-        lambda epoch, _: learning_rate * (0.02 + 0.49 * (1 + math.cos(math.pi * epoch / epochs)))
+        lambda epoch, _: cosine_rate(learning_rate, epoch, epochs)
     )
 
 
