@@ -2,17 +2,19 @@
 
     python -m bench.sequences [PART...] [--seeds 5] [--fresh]
 
-Parts are compare, memory, correction. What was measured is kept in docs/sequences/marks.json after
-every network, so that an interrupted call goes on where it was; `--fresh` begins anew.
+Parts are compare, memory, correction, speed. What was measured is kept in docs/sequences/marks.json
+after every network, so that an interrupted call goes on where it was; `--fresh` begins anew.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from tqdm import tqdm
@@ -20,7 +22,9 @@ from tqdm import tqdm
 from oracle.commands.sequences import architectures, on_one_core
 from oracle.sequences import battery, corrected
 from oracle.sequences.battery import CELLS, TASKS, Mark, Table, examine, may_try
+from oracle.sequences.config import read_config
 from oracle.sequences.pictures import memory_picture
+from oracle.sequences.run import run
 
 ROOT = Path(__file__).parents[1]
 PAGE, MARKS = ROOT / "docs/sequences.md", ROOT / "docs/sequences/marks.json"
@@ -29,7 +33,10 @@ LENGTHS = (10, 20, 50, 100)
 #: These go through all tasks with every seed; the others with one, to see that they can.
 EVERY_SEED = ("numpy", *CELLS)
 CORRECTION_SEEDS = 10
-PARTS = ("compare", "memory", "correction")
+PARTS = ("compare", "memory", "correction", "speed")
+#: The LSTM in NumPy and Keras' on the same file, which says how large both are.
+SPEED = ("numpy", "lstm")
+FILE = ROOT / "examples/sine.yaml"
 
 Key = tuple[str, ...]
 
@@ -100,6 +107,23 @@ def _plan(parts: list[str], seeds: int) -> Iterator[tuple[Key, Callable[[], list
                         ("correction", series, kind, str(seed)),
                         lambda s=series, k=kind, i=seed: list(corrected.errors("lstm", s, k, i)),
                     )
+    if "speed" in parts:
+        for seed in range(seeds):
+            for name in SPEED:
+                yield ("speed", name, str(seed)), lambda name=name: [epoch_seconds(name)]
+
+
+def epoch_seconds(architecture: str) -> float:
+    """Seconds of one core that an epoch takes, without what compiling takes before the first."""
+    setting = read_config(FILE)
+    model = setting.model.model_copy(update={"architecture": architecture})
+    logging = setting.logging.model_copy(update={"file": None})
+    at: list[float] = []
+    run(
+        setting.model_copy(update={"model": model, "logging": logging}),
+        lambda epoch, train, test: at.append(time.process_time()),
+    )
+    return (at[-1] - at[0]) / (len(at) - 1)
 
 
 def write(marks: Marks) -> None:
@@ -126,6 +150,17 @@ def write(marks: Marks) -> None:
         table.setdefault(series, {}).setdefault(kind, []).append(values)
     if table:
         parts["correction"] = corrected.text(table)
+    speed = {
+        name: median(values[0] for (_, values) in marks.of("speed", name))
+        for name in SPEED
+        if any(marks.of("speed", name))
+    }
+    if len(speed) == len(SPEED):
+        ours, theirs = speed.values()
+        parts["speed"] = (
+            f"an epoch of {FILE.name}, one core: NumPy {ours:.3f} s, Keras {theirs:.3f} s, "
+            f"{ours / theirs:.2f} times as long"
+        )
     page = PAGE.read_text(encoding="utf-8")
     for name, text in parts.items():
         begin, end = f"<!-- {name}: written by `make sequences` -->\n", f"<!-- end of {name} -->\n"

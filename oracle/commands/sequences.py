@@ -108,7 +108,8 @@ def compare(
     Tasks are sine, seasonal, oscillator, memory 10 and memory 50. Exit code 1 where a median
     misses its limit.
     """
-    load_keras()
+    if architecture != ["numpy"]:
+        load_keras()
     from oracle.sequences import battery
 
     tasks = {"quick": battery.QUICK} if quick else battery.chosen(task)

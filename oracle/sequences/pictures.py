@@ -47,7 +47,7 @@ def run_picture(
         rolled: [step] forecasts that read themselves, from `start` on; None for none.
         clean: [time] without noise, where it is known.
     """
-    with canvas(path, 3, width=5.2, height=3.9) as (_, (left, middle, right)):
+    with canvas(path, 3, width=4.2, height=3.4) as (_, (left, middle, right)):
         _curves(left, {name: curve})
         left.set_title("Learning curve")
         time = np.arange(start, len(series))
@@ -176,7 +176,8 @@ def states_picture(
 ) -> None:
     """Draw gates and states as heat maps, a row a layer, below what the network read.
 
-    Units are sorted by their last hidden state, in the same order across a row.
+    Units are sorted by their last hidden state, in the same order across a row. One input alone
+    is drawn over the whole width.
 
     Args:
         path: PNG to write.
@@ -191,8 +192,10 @@ def states_picture(
     labels = list(steps) if steps is not None else list(range(1, time + 1))
     every = max(1, time // 5)
     ticks = np.arange(0, time, every)
-    with canvas(path, widest, rows=1 + len(states), width=2.9, height=2.5) as (figure, panels):
+    with canvas(path, widest, rows=1 + len(states), width=2.4, height=2.1) as (figure, panels):
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+        if len(inputs) == 1:
+            panels[0].set_subplotspec(panels[0].get_gridspec()[0, :])
         for k in range(widest):
             axes, name = panels[k], list(inputs)[k] if k < len(inputs) else None
             if name is None:
@@ -251,6 +254,7 @@ def _curves(axes: Axes, curves: Mapping[str, tuple[Sequence[float], ...]]) -> No
         )
         axes.plot(epochs, test, color=color, label=f"{name}, test")
     axes.set_yscale("log")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="epoch", ylabel="loss")
     axes.legend(loc="upper right")
 

@@ -10,7 +10,7 @@ import pytest
 
 from oracle.errors import ArtifactCorrupt, ArtifactNotFound, InvalidSeries
 from oracle.sequences import numpy_training
-from oracle.sequences.numpy_lstm import NumpyLstm
+from oracle.sequences.numpy_lstm import NumpyLstm, Parameters
 from oracle.sequences.numpy_training import Adam, Sgd, clip
 
 STEP = 1e-5
@@ -105,6 +105,23 @@ def test_it_learns_and_repeats_itself(optimizer: str, rate: float, epochs: int) 
     for name, value in model.parameters.items():
         assert (value == again.parameters[name]).all()
     assert (model.parameters["kernel"] != other.parameters["kernel"]).any()
+
+
+def test_the_rate_falls_epoch_by_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = []
+
+    class Watched(Sgd):
+        def step(self, parameters: Parameters, gradients: Parameters) -> None:
+            rates.append(self.learning_rate)
+            super().step(parameters, gradients)
+
+    monkeypatch.setitem(numpy_training.OPTIMIZERS, "sgd", Watched)
+    x, y = small_task()
+    numpy_training.fit(
+        NumpyLstm(1, 4, 1), x, y, x, y, epochs=3, learning_rate=0.1, batch_size=len(x),
+        optimizer="sgd",
+    )  # fmt: skip
+    assert rates == pytest.approx([0.1, 0.0755, 0.0265])
 
 
 def test_optimizers_take_the_steps_of_their_definition() -> None:
