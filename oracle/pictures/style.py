@@ -65,6 +65,9 @@ STYLE: dict[str, object] = {
     "legend.fontsize": 9,
 }
 
+#: Colours of a PNG: more than the eye tells apart here, at a third of the size.
+COLORS = 128
+
 
 @contextmanager
 def canvas(
@@ -90,5 +93,17 @@ def canvas(
         try:
             yield figure, list(grid.flat)
             figure.savefig(path, dpi=DPI)
+            _pack(Path(path))
         finally:
             pyplot.close(figure)
+
+
+def _pack(path: Path) -> None:
+    """Write a PNG anew with a palette; other kinds of picture stay as they are."""
+    if path.suffix.lower() != ".png":
+        return
+    from PIL import Image
+
+    with Image.open(path) as image:
+        packed = image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
+    packed.save(path, optimize=True)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 WARM = "#b5573c"
 #: One colour a kind of cell, the same in every picture; others take the rivals' in turn.
 COLORS = {"numpy": OURS, "lstm": OURS, "gru": OURS_TOO, "rnn": WARM}
+#: Share of the states that the colours tell apart.
+MOST = 0.98
 #: Windows whose forecasts are shown one by one.
 SHOWN_WINDOWS = 3
 
@@ -222,13 +224,16 @@ def states_picture(
 
 
 def _heat(axes: Axes, part: str, values: Floats) -> None:
-    """[unit, time] as colours: gates from shut (pale) to open (dark), states by sign."""
+    """[unit, time] as colours: gates from shut (pale) to open (dark), states by sign.
+
+    The few units whose states are far larger than all others' are drawn as dark as they get.
+    """
     from matplotlib.colors import LinearSegmentedColormap
 
     if part.endswith("gate"):
         colors, low, high = [PAPER, OURS_TOO, OURS, INK], 0.0, 1.0
     else:
-        high = max(1e-9, float(np.abs(values).max()))
+        high = max(1e-9, float(np.quantile(np.abs(values), MOST)))
         colors, low = [WARM, PAPER, OURS], -high
     image = axes.imshow(
         values,

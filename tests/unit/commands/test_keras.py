@@ -17,7 +17,7 @@ def test_what_tensorflow_writes_while_it_loads_is_not_shown(
     own, loaded = builtins.__import__, []
 
     def noisy(name: str, *rest: Any) -> Any:
-        if name != "oracle.training.architectures":
+        if not name.endswith(".architectures"):
             return own(name, *rest)
         loaded.append(name)
         os.write(2, b"oneDNN custom operations are on\n")
