@@ -148,6 +148,13 @@ def write(marks: Marks) -> None:
     table: dict[str, Any] = {}
     for (series, kind, _), values in marks.of("correction"):
         table.setdefault(series, {}).setdefault(kind, []).append(values)
+    # An interval over few seeds says nothing; a series is told when all its networks are there.
+    table = {
+        series: by_kind
+        for series, by_kind in table.items()
+        if len(by_kind) == len(corrected.ALL)
+        and all(len(found) >= CORRECTION_SEEDS for found in by_kind.values())
+    }
     if table:
         parts["correction"] = corrected.text(table)
     speed = {

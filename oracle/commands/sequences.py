@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -68,6 +69,7 @@ def run(
     from oracle.sequences.config import read_config
     from oracle.sequences.run import run
 
+    _can_write(output, png, states, save)
     setting = read_config(config)
     if setting.model.architecture != "numpy":
         load_keras()
@@ -141,6 +143,7 @@ def remember(
 
     A guess is right half of the time.
     """
+    _can_write(png)
     load_keras()
     from oracle.sequences.battery import CELLS, MEMORY_EPOCHS, memory_text, remembers
     from oracle.sequences.pictures import memory_picture
@@ -172,6 +175,7 @@ def oscillator(
     Errors are root mean squares over the amplitude, by architecture, median over seeds; drawn is
     the seed in the middle.
     """
+    _can_write(png)
     load_keras()
     import numpy as np
 
@@ -222,6 +226,7 @@ def correction(
     Of each kind the test error's difference from none has a 95 % interval over seeds, which share
     data and first weights.
     """
+    _can_write(png)
     load_keras()
     from oracle.sequences import corrected
     from oracle.sequences.pictures import correction_picture
@@ -271,6 +276,13 @@ def progress(epochs: int, name: str) -> Iterator[Callable[[int, float, float], N
             bar.update(1)
 
         yield told
+
+
+def _can_write(*paths: Path | None) -> None:
+    """Refuse a file in a folder that is not there before minutes of training, not after."""
+    for path in paths:
+        if path is not None and not path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
 
 def _draw(result: Result, path: Path) -> None:

@@ -196,8 +196,8 @@ def states_picture(
     ticks = np.arange(0, time, every)
     with canvas(path, widest, rows=1 + len(states), width=2.4, height=2.1) as (figure, panels):
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-        if len(inputs) == 1:
-            panels[0].set_subplotspec(panels[0].get_gridspec()[0, :])
+        if len(inputs) == 1 and (grid := panels[0].get_gridspec()) is not None:
+            panels[0].set_subplotspec(grid[0, :])
         for k in range(widest):
             axes, name = panels[k], list(inputs)[k] if k < len(inputs) else None
             if name is None:
@@ -250,6 +250,8 @@ def _heat(axes: Axes, part: str, values: Floats) -> None:
 
 
 def _curves(axes: Axes, curves: Mapping[str, tuple[Sequence[float], ...]]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     rivals = iter(RIVALS * 4)
     for name, (train, test) in curves.items():
         color = COLORS.get(name) or next(rivals)
@@ -259,7 +261,7 @@ def _curves(axes: Axes, curves: Mapping[str, tuple[Sequence[float], ...]]) -> No
         )
         axes.plot(epochs, test, color=color, label=f"{name}, test")
     axes.set_yscale("log")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylabel="loss")
     axes.legend(loc="upper right")
 

@@ -118,6 +118,15 @@ def test_bad_input_is_one_line(
     assert err.count("\n") == 1
 
 
+def test_a_folder_that_is_not_there_is_refused_before_training(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sequences("run", str(config), "--output", "no/results.json") == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "Error: There is no such file or folder: no/results.json.\n")
+    assert not Path("logs").exists()
+
+
 def test_the_log_rotates(tmp_path: Path) -> None:
     section = Logging(file=str(tmp_path / "deep" / "app.log"), max_bytes=1000, backups=2)
     with log_to(section):
