@@ -159,9 +159,10 @@ def roll_out_picture(
     """
     with canvas(path, len(rolled), width=4.6, height=3.6) as (_, panels):
         for axes, (cell, forecast) in zip(panels, rolled.items(), strict=True):
-            axes.plot(time, exact, color=MUTED, linewidth=1.2, label="exact")
             axes.plot(time[:known], exact[:known], color=INK, linewidth=2.6, label="what is given")
             axes.plot(time[known:], forecast, color=COLORS.get(cell, OURS), label="rolled out")
+            # On top, or the better a roll-out is the less is seen of what it should be.
+            axes.plot(time, exact, color=INK, linewidth=1.0, linestyle=":", label="exact")
             axes.set(title=cell, xlabel="time")
             _legend_below(axes)
         panels[0].set_ylabel("x")
