@@ -389,7 +389,8 @@ def table_of(pairs: list[dict[str, Any]]) -> str:
             plain = [pair["arms"]["plain"]["volume"] for pair in own]
             gains_ = [arm["volume"] / of - 1 for arm, of in zip(arms, plain, strict=True)]
             mean, low, high = interval(gains_)
-            told = "" if name == "plain" else f"{mean:+.1%} ({low:+.1%}..{high:+.1%})"
+            sure = f" ({low:+.1%}..{high:+.1%})" if len(own) > 1 else ""
+            told = "" if name == "plain" else f"{mean:+.1%}{sure}"
             lines.append(
                 f"| {table} | {name} | {runs:.0f} | {stopped:.0f} | {budget:.0%} | {seconds:.0%} | "
                 f"{told} |"

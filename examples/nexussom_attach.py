@@ -21,14 +21,16 @@ and, below `training_results['distance_map_max'] = distance_map_max`:
     if censored:
         topographic_error = fitness.topographic_error
         dead_ratio = training_results["dead_neuron_ratio"] = fitness.dead_neuron_ratio
+        # Nobody forecasts it, and an unfinished map's is better than it will be.
+        topo_corr = training_results["topological_correlation"] = 0.0
         # Its constraint is on the finished map: the largest error falls as the mean one does.
         distance_map_max *= fitness.mqe / training_results["history"]["mqe"][-1][1]
         training_results["distance_map_max"] = distance_map_max
 
 NexusSOM's writers have fixed columns, but carry over whatever begins with `ds_`. Its third
-objective, the topological correlation, is no forecast: of a stopped run it is the unfinished
-map's. So a last step belongs to the search, after it: the stopped members of the final front are
-trained to their end, without the hook.
+objective, the topological correlation, is no forecast, so a stopped run claims none (0, the worst).
+A last step belongs to the search, after it: the stopped members of the final front are trained to
+their end, without the hook.
 
     from oracle.integrations.nexussom_front import finish
 

@@ -8,9 +8,9 @@ from oracle.types import RunContext
 #: them over the error with them: the table in docs/libraries.md, which `python -m bench.libraries`
 #: writes anew. The table of samples itself is always there, or its lack is told by itself.
 WORTH: dict[str, tuple[tuple[str, ...], float]] = {
-    "plan": (("schedule", "total_updates", "batch_size"), 2.00),
-    "kind": (("topology", "neighborhood"), 1.09),
-    "sizes": (("map_rows", "map_cols"), 1.24),
+    "plan": (("schedule", "total_updates", "batch_size"), 1.91),
+    "kind": (("topology", "neighborhood"), 1.29),
+    "sizes": (("map_rows", "map_cols"), 1.22),
 }
 #: What is missing is told from here on.
 WORTH_A_WORD = 1.05

@@ -48,7 +48,7 @@ class Finished(NamedTuple):
         uid: NexusSOM's name of the configuration. That of the finished map may be another:
             NexusSOM makes it of the genes as they are written, NumPy's numbers or Python's.
         forecast: mqe ratio, topographic error and topological correlation that it was ranked by;
-            the last is no forecast but that of the unfinished map.
+            the last is no forecast.
         final: the same of the finished map.
         on_front: it is still one of the best.
     """

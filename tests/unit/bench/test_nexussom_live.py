@@ -35,7 +35,9 @@ class Som(SimpleNamespace):
 def evaluate(folder: Path, uid: str, level: float, **fixed_params: Any) -> dict[str, Any]:
     first, second, *_ = documented()
     lines = f"def evaluate_individual():\n    try:\n{first}{MEASURED}{second}"
-    lines += "        training_results.update(te=topographic_error, dead=dead_ratio)\n"
+    lines += (
+        "        training_results.update(te=topographic_error, dead=dead_ratio, fit=topo_corr)\n"
+    )
     lines += "        return training_results\n    finally:\n        pass\n"
     som = Som(
         level=level, m=6, n=6, map_type="hex", epoch_multiplier=STEPS / len(DATA),
@@ -48,7 +50,7 @@ def evaluate(folder: Path, uid: str, level: float, **fixed_params: Any) -> dict[
     lines = lines.replace(
         MEASURED, f"        distance_map_max, topographic_error = 9.0, 0.9\n{MEASURED}"
     )
-    lines = lines.replace(MEASURED, f"        dead_ratio = 0.9\n{MEASURED}")
+    lines = lines.replace(MEASURED, f"        dead_ratio = topo_corr = 0.9\n{MEASURED}")
     known = {
         "som": som, "data": DATA, "ignore_mask": None, "uid": uid, "fixed_params": fixed_params,
         "working_dir": str(folder), "os": __import__("os"),
@@ -66,6 +68,7 @@ def test_a_stopped_run_is_ranked_and_constrained_by_forecasts(tmp_path: Path) ->
     seen = bad["history"]["mqe"][-1][1]
     assert bad["best_mqe"] < seen
     assert bad["te"] < 0.9
+    assert bad["fit"] == 0
     assert bad["dead"] == bad["dead_neuron_ratio"] < 0.9
     assert bad["distance_map_max"] == pytest.approx(9.0 * bad["best_mqe"] / seen)
 
@@ -75,7 +78,7 @@ def test_what_finish_evaluates_is_trained_whole(tmp_path: Path) -> None:
         evaluate(tmp_path, f"good-{i}", 0.05 + i / 1000)
     whole = evaluate(tmp_path, "bad", 0.4, ds_censored=False)
     assert len(whole["steps"]) == 40
-    assert (whole["ds_censored"], whole["distance_map_max"]) == (False, 9.0)
+    assert (whole["ds_censored"], whole["distance_map_max"], whole["fit"]) == (False, 9.0, 0.9)
 
 
 def test_volumes_and_their_table() -> None:
