@@ -29,7 +29,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,8 @@ from oracle.hook import WatchedRun, policy_for, watch
 from oracle.hook.fitness import Fitness
 from oracle.integrations import minisom
 from oracle.integrations.pymoo import WatchedProblem
+from oracle.search.screen import screen
+from oracle.search.table import Table
 from oracle.types import RunContext
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,6 +81,8 @@ POPULATION = 12
 #: one objective, good .01, .03, .1 and risk .02 to .35; several, risk .02 to .5.
 POLICY: dict[str, dict[str, Any]] = {"single": {}, "multi": {}}
 OBJECTIVES = ("mqe", "topographic_error")
+#: Times as many of the first generation, and of the offspring, as the oracle then chooses from.
+SCREENED = (25, 5)
 #: Kind of search -> what it minimises.
 SEARCHES: dict[str, tuple[str, ...]] = {"single": ("score",), "multi": OBJECTIVES}
 #: Corner of the hypervolume: mqe_of_mean, and all samples out of order.
@@ -112,6 +116,7 @@ class Search:
 
     def __init__(self, table: str, seed: int, objectives: tuple[str, ...], budget: int) -> None:
         self.data = load_dataset(table)
+        self.table = Table.of(self.data)
         self.seed, self.objectives, self.budget = seed, objectives, budget
         self.context: RunContext | None = None
         self.trace, self._found = Trace(), list[Fitness]()
@@ -217,6 +222,36 @@ def _spent(run: WatchedRun) -> float:
     return 1.0 if progress is None else progress
 
 
+def parameters_of(search: Search, genes: Sequence[float]) -> dict[str, Any]:
+    """Tell a genome by the parameters of `oracle.search.minisom`."""
+    g = np.clip(np.asarray(genes, dtype=float), 0.0, 1.0)
+    x, y = 4 + int(g[0] * 10.99), 4 + int(g[1] * 10.99)
+    return {
+        "x": x,
+        "y": y,
+        "sigma": 0.3 + g[2] * 0.6 * min(x, y),
+        "learning_rate": 10 ** (-2.5 + 2.5 * g[3]),
+        "decay_function": RATES[min(2, int(g[4] * 3))],
+        "sigma_decay_function": RADII[min(2, int(g[5] * 3))],
+        "neighborhood_function": "gaussian",
+        "topology": "rectangular",
+        "initialization": ("random", "sample", "pca")[min(2, int(g[6] * 3))],
+    }
+
+
+@cache
+def shipped() -> Oracle:
+    """Load the oracle once a process."""
+    return Oracle.load()
+
+
+def screened(search: Search, keep: int, drawn: list[Any]) -> list[Any]:
+    """Keep of the genomes that were drawn those that the oracle expects most of."""
+    candidates = [parameters_of(search, genes) for genes in drawn]
+    best = screen(search.table, candidates, keep, budget=UPDATES, oracle=shipped())
+    return [drawn[i] for i in best]
+
+
 def by_pruner(search: Search, pruner: optuna.pruners.BasePruner) -> Train:
     """Train with one of Optuna's pruners, asked at the same looks; a pruned run keeps its score."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -248,8 +283,15 @@ def by_pruner(search: Search, pruner: optuna.pruners.BasePruner) -> Train:
 # -- the searches ---------------------------------------------------------------------------------
 
 
-def evolve(search: Search, train: Train) -> None:
-    """DEAP: (mu + lambda) with tournaments, blend crossover and Gaussian steps."""
+def evolve(search: Search, train: Train, most: tuple[int, int] = (1, 1)) -> None:
+    """DEAP: (mu + lambda) with tournaments, blend crossover and Gaussian steps.
+
+    Args:
+        search: its budget and its record.
+        train: a run.
+        most: times as many of the first generation, and of the offspring, are drawn as are
+            trained; the oracle chooses.
+    """
     rng = random.Random(search.seed)
     random.seed(search.seed)  # DEAP's operators draw from the global generator
     if not hasattr(creator, "Lowest"):
@@ -262,19 +304,23 @@ def evolve(search: Search, train: Train) -> None:
                 genome.fitness.values = (train(genome).score(),)
                 yield genome
 
-    parents = list(
-        evaluated([creator.Genome(rng.random() for _ in range(GENES)) for _ in range(POPULATION)])
-    )
+    def chosen(genomes: list[Any]) -> list[Any]:
+        many = len(genomes) > POPULATION
+        return screened(search, POPULATION, genomes) if many else genomes
+
+    first = range(most[0] * POPULATION)
+    drawn = [creator.Genome(rng.random() for _ in range(GENES)) for _ in first]
+    parents = list(evaluated(chosen(drawn)))
     while search.left:
         children = []
-        while len(children) < POPULATION:
+        while len(children) < most[1] * POPULATION:
             pair = [creator.Genome(g) for g in tools.selTournament(parents, 2, tournsize=3)]
             tools.cxBlend(*pair, alpha=0.3)
             for child in pair:
                 tools.mutGaussian(child, mu=0.0, sigma=0.15, indpb=0.4)
                 child[:] = [min(1.0, max(0.0, gene)) for gene in child]
             children += pair
-        parents = tools.selBest(parents + list(evaluated(children)), POPULATION)
+        parents = tools.selBest(parents + list(evaluated(chosen(children))), POPULATION)
 
 
 def nsga2(search: Search, train: Train) -> None:
@@ -302,12 +348,16 @@ def run(
         trains: dict[str, Callable[[], Train]] = {
             "none": lambda: unwatched(search),
             "oracle": lambda: by_oracle(search, folder, settings),
+            "screened": lambda: by_oracle(search, folder, settings),
             "median": lambda: by_pruner(search, optuna.pruners.MedianPruner(n_startup_trials=8)),
             "halving": lambda: by_pruner(
                 search, optuna.pruners.SuccessiveHalvingPruner(min_resource=UPDATES // 20)
             ),
         }
-        (evolve if kind == "single" else nsga2)(search, trains[judge]())
+        if kind == "single":
+            evolve(search, trains[judge](), SCREENED if judge == "screened" else (1, 1))
+        else:
+            nsga2(search, trains[judge]())
     return {"kind": kind, "judge": judge, "table": table, "seed": seed, **vars(search.trace)}
 
 
@@ -320,7 +370,9 @@ def conditions(
     """What an entry of the journal holds for; a search without the oracle: for every model."""
     kind, judge, _, _ = key
     about: dict[str, Any] = {"budget": budget, "updates": UPDATES, "looks": list(LOOKS)}
-    if judge == "oracle":
+    if judge == "screened":
+        about["screened"] = list(SCREENED)
+    if judge in ("oracle", "screened"):
         policy = policy_for(SEARCHES[kind], **settings[kind])
         about |= {"model": model, "policy": policy.model_dump(mode="json")}
     return about

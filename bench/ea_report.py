@@ -10,7 +10,10 @@ import numpy as np
 
 Entry = dict[str, Any]
 #: Who says when to stop, by kind of search.
-JUDGES = {"single": ("none", "oracle", "median", "halving"), "multi": ("none", "oracle")}
+JUDGES = {
+    "single": ("none", "oracle", "screened", "median", "halving"),
+    "multi": ("none", "oracle"),
+}
 SPENT = ("epochs_needed", "time_needed")
 
 #: What a picture shows in full begins at this share of a curve.
@@ -102,9 +105,20 @@ def picture(entries: list[Entry], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     tables = list(dict.fromkeys(e["table"] for e in entries))
-    colors = {"none": "#64748b", "oracle": "#0f766e", "median": "#d97706", "halving": "#b91c1c"}
-    names = {"none": "no stopping", "oracle": "oracle", "median": "median pruner",
-             "halving": "successive halving"}  # fmt: skip
+    colors = {
+        "none": "#64748b",
+        "oracle": "#0f766e",
+        "screened": "#1f4e8c",
+        "median": "#d97706",
+        "halving": "#b91c1c",
+    }
+    names = {
+        "none": "no stopping",
+        "oracle": "oracle",
+        "screened": "oracle, screened first",
+        "median": "median pruner",
+        "halving": "successive halving",
+    }
     figure, axes = plt.subplots(
         4, len(tables), figsize=(3.6 * len(tables), 10.5), layout="constrained", squeeze=False
     )

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from oracle.hook.population import Population as Population
     from oracle.integrations.maps import train_map as train_map
     from oracle.search.budgets import how_long as how_long
+    from oracle.search.screen import screen as screen
     from oracle.search.suggest import suggest as suggest
     from oracle.types import Action as Action
     from oracle.types import Decision as Decision
@@ -70,6 +71,7 @@ _HOME = {
     "Population": "oracle.hook.population",
     "train_map": "oracle.integrations.maps",
     "how_long": "oracle.search.budgets",
+    "screen": "oracle.search.screen",
     "suggest": "oracle.search.suggest",
     "Action": "oracle.types",
     "Decision": "oracle.types",

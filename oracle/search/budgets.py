@@ -11,8 +11,8 @@ from oracle.errors import InvalidSearch, must_be
 from oracle.forecast.forecaster import Oracle
 from oracle.search.libraries import library_of
 from oracle.search.suggest import OBJECTIVES, complete, expected, updates_of
-from oracle.search.table import Table
-from oracle.types import LEVELS, History, HowLong, RunContext
+from oracle.search.table import table_of
+from oracle.types import LEVELS, History, HowLong
 
 #: Of the budget: what is looked at.
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
@@ -35,7 +35,7 @@ def how_long(
 
     Args:
         data: as in `suggest`.
-        parameters: of the library's space; what is left out is in the middle of it.
+        parameters: of the library's space; what is left out is as usual.
         library, objective: as in `suggest`.
         budget: sample updates; None = 20 passes over the table.
         shares: of the budget, increasing.
@@ -49,7 +49,7 @@ def how_long(
         raise InvalidSearch(must_be("objective", f"one of {', '.join(OBJECTIVES)}", objective))
     if not shares or any(not 0 < s < np.inf for s in shares) or list(shares) != sorted({*shares}):
         raise InvalidSearch(must_be("shares", "numbers above 0, each larger", tuple(shares)))
-    table = Table.told(data) if isinstance(data, RunContext) else Table.of(data)
+    table = table_of(data)
     made, updates = library_of(library), updates_of(budget, table)
     whole = complete(made, table, parameters)
     plans = [made.plan(whole, table, max(1, round(updates * share))) for share in shares]

@@ -33,6 +33,11 @@ class Number:
     whole: bool = False
     least: float = 0.0
 
+    @property
+    def usual(self) -> Any:
+        """The value where none is told: the middle."""
+        return self.at(np.array([0.5]))[0]
+
     def at(self, share: FloatArray) -> list[Any]:
         """Give the values at shares 0..1 of the range."""
         if self.whole:  # each number with the same chance
@@ -75,6 +80,11 @@ class Choice:
 
     values: tuple[Any, ...]
     known: tuple[Any, ...]
+
+    @property
+    def usual(self) -> Any:
+        """The value where none is told: the first."""
+        return self.values[0]
 
     def at(self, share: FloatArray) -> list[Any]:
         """Give the values at shares 0..1."""

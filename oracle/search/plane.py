@@ -12,8 +12,8 @@ from oracle.forecast.forecaster import Oracle
 from oracle.search.libraries import library_of
 from oracle.search.parameters import Number, narrowed
 from oracle.search.suggest import complete, expected, longest_side, updates_of
-from oracle.search.table import Table
-from oracle.types import LEVELS, History, Plane, RunContext
+from oracle.search.table import table_of
+from oracle.types import LEVELS, History, Plane
 
 #: Values of each parameter.
 POINTS = 24
@@ -35,7 +35,7 @@ def plane(
     Raises:
         InvalidSearch: a name that is no number parameter of the library, or another rule broken.
     """
-    table = Table.told(data) if isinstance(data, RunContext) else Table.of(data)
+    table = table_of(data)
     made, updates = library_of(library), updates_of(budget, table)
     looked_in = narrowed(made.space(table, longest_side(table)), space)
     numbers = {name: p for name, p in looked_in.items() if isinstance(p, Number)}

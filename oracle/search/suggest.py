@@ -23,14 +23,13 @@ from oracle.forecast.forecaster import Oracle
 from oracle.search.libraries import Library, library_of
 from oracle.search.parameters import draw, narrowed
 from oracle.search.plan import Plan
-from oracle.search.table import Table
+from oracle.search.table import Table, table_of
 from oracle.types import (
     LEVELS,
     METRICS,
     FloatArray,
     Forecast,
     History,
-    RunContext,
     Scale,
     Suggestion,
     Suggestions,
@@ -69,8 +68,9 @@ def suggest(
     """Forecast many plans of a library on a table, and give the best that are unlike each other.
 
     Args:
-        data: samples [sample, feature] as the maps will see them; or a RunContext that tells the
-            table's size, its `mqe_of_mean` and, better, its `geometry`.
+        data: samples [sample, feature] as the maps will see them; a RunContext that tells the
+            table's size, its `mqe_of_mean` and, better, its `geometry`; or the `Table` that was
+            read of either (`oracle.search.table.table_of`), which saves reading it again.
         n: plans wanted.
         library: whose parameters: one of `oracle.search.libraries.LIBRARIES`.
         objectives: what is wanted low: quality (the score), mqe, topographic_error,
@@ -89,7 +89,7 @@ def suggest(
     wanted = _objectives(objectives)
     _check_count("n", n, MOST_TOLD)
     _check_count("candidates", candidates, MOST_CANDIDATES)
-    table = Table.told(data) if isinstance(data, RunContext) else Table.of(data)
+    table = table_of(data)
     updates = updates_of(budget, table)
     made = library_of(library)
     plans, places = plans_on(made, table, space, updates, candidates, seed)
@@ -186,13 +186,13 @@ def plans_on(
 
 
 def complete(made: Library, table: Table, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Give all parameters of a library: those that are told, the others in the middle.
+    """Give all parameters of a library: those that are told, the others as is usual.
 
     Raises:
         InvalidSearch: a parameter or value that the library does not know, or does not train with.
     """
     space = narrowed(made.space(table, longest_side(table)), parameters)
-    whole = {name: parameter.at(np.array([0.5]))[0] for name, parameter in space.items()}
+    whole = {name: parameter.usual for name, parameter in space.items()}
     if not made.fits(whole):
         rule = f"parameters that {made.name} would train a map with"
         raise InvalidSearch(must_be("parameters", rule, whole))

@@ -16,6 +16,17 @@ from oracle.types import Geometry, RunContext
 _MEASURED = (256, MAX_CODEBOOK)
 
 
+def table_of(data: Any) -> Table:
+    """Take a table as it comes: samples, what is told of them, or what was read before.
+
+    Raises:
+        InvalidHistory, InvalidSearch: as `Table.of` and `Table.told` say.
+    """
+    if isinstance(data, Table):
+        return data
+    return Table.told(data) if isinstance(data, RunContext) else Table.of(data)
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of samples, as far as a forecast asks for it.

@@ -1,0 +1,59 @@
+"""Screening: of many candidates those come first that are forecast to end best."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from oracle import screen
+from oracle.errors import InvalidSearch
+from oracle.forecast.forecaster import Oracle
+from oracle.search.suggest import CAUTION, LUCK, suggest
+from oracle.search.table import table_of
+
+DATA = np.random.default_rng(5).normal(size=(200, 4)) * np.array([3, 2, 1, 0.3])
+
+
+@pytest.fixture(scope="module")
+def oracle() -> Oracle:
+    return Oracle.load()
+
+
+def test_it_ranks_as_suggestions_are_told(oracle: Oracle) -> None:
+    table = table_of(DATA)
+    found = suggest(table, 40, candidates=40, budget=3_000, oracle=oracle)
+    told = [plan.expected["quality"][CAUTION] - LUCK["quality"] for plan in found]
+    backwards = [plan.parameters for plan in found][::-1]
+    best = screen(table, backwards, 5, budget=3_000, oracle=oracle)
+    assert best == [len(found) - 1 - i for i in np.argsort(told, kind="stable")[:5]]
+    assert best == screen(DATA, backwards, 5, budget=3_000, oracle=oracle)
+    assert sorted(screen(table, backwards, 99, oracle=oracle)) == list(range(len(found)))
+    assert screen(table, [], 5, oracle=oracle) == []
+
+
+def test_what_is_not_told_is_in_the_middle(oracle: Oracle) -> None:
+    """A search over two settings names these two alone."""
+    candidates = [{"sigma": s, "learning_rate": 0.3} for s in (0.5, 2.0, 6.0)]
+    by_mqe = screen(DATA, candidates, 3, objective="mqe", oracle=oracle)
+    assert by_mqe[0] == 0  # a small radius lets go of the grid: the lowest mqe ...
+    by_grid = screen(DATA, candidates, 3, objective="topographic_error", oracle=oracle)
+    assert by_grid[-1] == 0  # ... and the most torn map
+
+
+@pytest.mark.parametrize(
+    ("candidates", "wanted", "says"),
+    [
+        ([{"sgima": 1}], {}, "of the parameters"),
+        ([{"sigma": 0}], {}, "space.sigma"),
+        ([{"x": 3, "y": 3, "sigma": 12.0}], {}, "would train a map"),
+        ([{"sigma": 1.0}], {"objective": "speed"}, "one of quality"),
+        ([{"sigma": 1.0}], {"library": "som"}, "minisom, nexussom"),
+    ],
+)
+def test_what_is_asked_wrongly_is_named(
+    candidates: list[dict[str, Any]], wanted: dict[str, Any], says: str, oracle: Oracle
+) -> None:
+    with pytest.raises(InvalidSearch, match=says):
+        screen(DATA, candidates, 1, oracle=oracle, **wanted)
