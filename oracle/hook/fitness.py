@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf, isnan
 
@@ -10,6 +11,11 @@ import numpy as np
 from oracle.errors import InvalidHistory, must_be
 from oracle.history.quality_score import scores_of, weights_of, weights_without
 from oracle.types import METRICS, QUALITY_WEIGHTS, Scale
+
+
+def names_of(objectives: Iterable[str] | str) -> tuple[str, ...]:
+    """Give what a search minimises by name; one may be given as it is."""
+    return (objectives,) if isinstance(objectives, str) else tuple(objectives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class Fitness:
         score = float(scores_of(np.array(values, dtype=np.float64), counted))
         return inf if isnan(score) else score
 
-    def objectives(self, names: tuple[str, ...] = METRICS) -> tuple[float, ...]:
+    def objectives(self, names: tuple[str, ...] | str = METRICS) -> tuple[float, ...]:
         """Give the values to minimise, in the order of `names`: METRICS, or `score`.
 
         An undefined metric is given as infinite: a search ranks it last.
@@ -66,7 +72,7 @@ class Fitness:
         Raises:
             InvalidHistory: for a name that is none of these.
         """
-        return tuple(self._objective(name) for name in names)
+        return tuple(self._objective(name) for name in names_of(names))
 
     def _objective(self, name: str) -> float:
         if name == "score":

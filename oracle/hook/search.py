@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
+from inspect import signature
 from typing import Any
 
 from oracle.errors import InvalidHistory, must_be
+from oracle.hook.fitness import names_of
 from oracle.hook.population import population_at
 from oracle.hook.population_file import place_of
-from oracle.hook.set_up import policy_for
-from oracle.types import METRICS
+from oracle.hook.set_up import context_given, policy_for, policy_of, watch
+from oracle.types import METRICS, RunContext
 
 
-def settings_of(objectives: tuple[str, ...], settings: dict[str, Any]) -> dict[str, Any]:
+def settings_of(objectives: tuple[str, ...] | str, settings: dict[str, Any]) -> dict[str, Any]:
     """Complete the settings of `oracle.watch` that all runs of a search share.
 
     The policy follows from what the search minimises. A relative population file is taken from
     the folder of now: workers may have folders of their own.
 
     Raises:
-        InvalidHistory: an objective that is none, or a name of the run, of which there are many.
+        InvalidHistory: an objective or a setting that is none, a policy or a context that cannot
+            be, or a name of the run, of which there are many.
     """
+    objectives = names_of(objectives)
     unknown = [name for name in objectives if name not in (*METRICS, "score")]
     if unknown or not objectives:
         rule = f"of {', '.join(METRICS)} or score"
@@ -28,7 +32,11 @@ def settings_of(objectives: tuple[str, ...], settings: dict[str, Any]) -> dict[s
     if "run_id" in settings:
         advice = "Every run of a search gets a name of its own."
         raise InvalidHistory(must_be("run_id", "left out", settings["run_id"], advice))
+    if others := settings.keys() - signature(watch).parameters.keys():
+        raise InvalidHistory(must_be("settings", "of `oracle.watch`", ", ".join(sorted(others))))
     settings = {"policy": policy_for(objectives), **settings}
+    policy_of(settings["policy"], settings.get("control"), True, RunContext())
+    context_given(settings.get("context"))
     if isinstance(settings.get("population"), str | os.PathLike):
         settings["population"] = place_of(settings["population"])
     return settings

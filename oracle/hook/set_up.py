@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from oracle.errors import InvalidHistory, must_be
 from oracle.hook.checkpoints import CHECK_EVERY
+from oracle.hook.fitness import names_of
 from oracle.hook.local import Forecaster, Judge, LocalJudge
 from oracle.hook.population import Population, population_at
 from oracle.hook.population_file import stray
@@ -88,10 +89,10 @@ def watch(
     """
     run = WatchedRun(check_every=check_every)
     with run._protected("settings", "set up the watch"):
-        known = _context(context)
+        known = context_given(context)
         dataset = None if dataset is None else label_of(dataset)
         name = label_of(population_name or dataset or _table_name(known)) or "default"
-        chosen = _policy_of(policy, control, population is not None, known)
+        chosen = policy_of(policy, control, population is not None, known)
         run._describe(run_id, dataset, name, total_epochs, known, chosen)
         said = about(None if run.name == run.run_id else run.name, config, tags, notes)
         judge: Judge
@@ -124,16 +125,26 @@ def watch(
     return run
 
 
-def _context(given: RunContext | dict[str, Any] | None) -> RunContext:
+def context_given(given: RunContext | dict[str, Any] | None) -> RunContext:
+    """Take what is known before a run starts.
+
+    Raises:
+        InvalidHistory: it cannot be.
+    """
     try:
         return RunContext.model_validate({} if given is None else given)
     except ValidationError as error:
         raise InvalidHistory(explain(error)) from None
 
 
-def _policy_of(
+def policy_of(
     policy: str | Policy | None, control: float | None, has_population: bool, context: RunContext
 ) -> Policy:
+    """Choose the policy of a run, by what was given and what is known.
+
+    Raises:
+        InvalidHistory: there is no such policy, or no such share of controls.
+    """
     settings: dict[str, Any] = {} if control is None else {"control": control}
     if policy is None and not has_population and context.mqe_of_mean is not None:
         settings["scale"] = Scale.RELATIVE  # a raw threshold fits no scale but its own
@@ -182,7 +193,7 @@ def _table_name(context: RunContext) -> str:
     return f"{context.n_samples:g}x{context.n_features or 0:g}-{context.mqe_of_mean:.6g}"
 
 
-def policy_for(objectives: tuple[str, ...], **settings: Any) -> Policy:
+def policy_for(objectives: tuple[str, ...] | str, **settings: Any) -> Policy:
     """Choose the policy of a search that ranks stopped runs by their forecast.
 
     Args:
@@ -191,7 +202,13 @@ def policy_for(objectives: tuple[str, ...], **settings: Any) -> Policy:
 
     Returns:
         For one objective `population`, ranking by it; for several `pareto`.
+
+    Raises:
+        InvalidHistory: none, or one alone that no oracle forecasts.
     """
+    objectives = names_of(objectives)
+    if len(objectives) < 2 and not {*objectives} & {*METRICS, "score"}:
+        raise InvalidHistory(must_be("objectives", f"of {', '.join(METRICS)} or score", objectives))
     chosen: dict[str, Any] = {"name": "population", **SEARCH_FOR_ONE}
     if len(objectives) > 1:
         chosen = {"name": "pareto", "objectives": objectives, **SEARCH_FOR_SEVERAL}

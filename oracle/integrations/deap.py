@@ -24,7 +24,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from oracle.hook import WatchedRun, watch
-from oracle.hook.fitness import Fitness
+from oracle.hook.fitness import Fitness, names_of
 from oracle.hook.search import settings_of, summary_of
 from oracle.hook.warn_once import Problems
 
@@ -71,7 +71,7 @@ class Watched:
     def __init__(
         self, train: Train, *, objectives: tuple[str, ...] | str = ("score",), **settings: Any
     ) -> None:
-        self.objectives = (objectives,) if isinstance(objectives, str) else tuple(objectives)
+        self.objectives = names_of(objectives)
         self._train = train
         self._settings = settings_of(self.objectives, settings)
         self._problems = Problems()

@@ -46,10 +46,11 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from oracle.errors import InvalidHistory, must_be
 from oracle.hook import WatchedRun, watch
 from oracle.hook.checkpoints import Checkpoint, Checkpoints, number
-from oracle.hook.fitness import Fitness
+from oracle.hook.fitness import Fitness, names_of
 from oracle.hook.local import Forecaster
 from oracle.hook.objective import weights_for
 from oracle.hook.search import settings_of
+from oracle.hook.set_up import context_given
 from oracle.hook.warn_once import Problems
 from oracle.integrations.optuna_study import JudgedStudy
 from oracle.integrations.optuna_trials import CENSORED, HISTORY, Told
@@ -165,7 +166,8 @@ class OraclePruner(BasePruner):
         objective: the name that was given, None where it is found.
 
     Raises:
-        InvalidHistory: an objective that is none, or several: see `watched`.
+        InvalidHistory: an objective that is none, or several: see `watched`; a policy, a budget
+            or a context that cannot be.
     """
 
     def __init__(
@@ -178,7 +180,7 @@ class OraclePruner(BasePruner):
         context: RunContext | dict[str, Any] | None = None,
         n_trials: int | None = None,
     ) -> None:
-        names = (objectives,) if isinstance(objectives, str) else objectives
+        names = None if objectives is None else names_of(objectives)
         if names is not None and len(names) != 1:
             advice = "Optuna prunes studies with one objective; take `watched` for several."
             raise InvalidHistory(must_be("objectives", "one name", objectives, advice))
@@ -193,7 +195,9 @@ class OraclePruner(BasePruner):
             policy = Policy(name="population", weights=weights_for(self.objective))
         self._policy, self._model, self._n_trials = policy, model, n_trials
         self._total_epochs = number(total_epochs)
-        self._context = RunContext.model_validate({} if context is None else context)
+        if total_epochs is not None and not (self._total_epochs or 0) > 0:
+            raise InvalidHistory(must_be("total_epochs", "a finite number > 0", total_epochs))
+        self._context = context_given(context)
         self.problems = Problems()
         self._forget()
 
@@ -275,7 +279,7 @@ class OraclePruner(BasePruner):
 
 @contextmanager
 def watched(
-    trial: Trial, objectives: tuple[str, ...] = ("score",), **settings: Any
+    trial: Trial, objectives: tuple[str, ...] | str = ("score",), **settings: Any
 ) -> Iterator[WatchedRun]:
     """Watch the training of a trial, of a study with any number of objectives.
 

@@ -28,7 +28,7 @@ from pymoo.core.problem import ElementwiseProblem
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from oracle.hook import WatchedRun, watch
-from oracle.hook.fitness import Fitness
+from oracle.hook.fitness import Fitness, names_of
 from oracle.hook.search import settings_of, summary_of
 
 Train = Callable[[Any, Callable[..., WatchedRun]], WatchedRun | Fitness]
@@ -57,7 +57,7 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
         settings: dict[str, Any] | None = None,
         **problem: Any,
     ) -> None:
-        self.objectives = (objectives,) if isinstance(objectives, str) else tuple(objectives)
+        self.objectives = names_of(objectives)
         super().__init__(n_obj=len(self.objectives), **problem)
         self._train = train
         self._settings = settings_of(self.objectives, settings or {})

@@ -115,6 +115,13 @@ def test_a_search_says_at_once_what_no_run_of_it_can_have() -> None:
             build(objectives=("qe",))
         with pytest.raises(InvalidHistory, match="`run_id` must be left out"):
             build(run_id="r-17")
+        with pytest.raises(InvalidHistory, match=r"`settings` must be of .* but got 'populaton'"):
+            build(populaton="runs.db")
+        with pytest.raises(InvalidHistory, match="`policy` must be threshold, population"):
+            build(policy="populaton")
+        with pytest.raises(InvalidHistory, match="map_rows"):
+            build(context={"map_rows": -1})
+        assert build(objectives="mqe").objectives == ("mqe",)
 
 
 def test_a_relative_population_is_one_file_wherever_workers_stand(

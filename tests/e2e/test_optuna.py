@@ -163,6 +163,11 @@ def test_a_policy_may_be_named_as_in_the_hook() -> None:
     assert pruner(policy="population")._policy == Policy(name="population")
     with pytest.raises(InvalidHistory, match="`policy` must be threshold, population, pareto"):
         pruner(policy="populaton")
+    for total in (0, -1, math.nan, "many"):
+        with pytest.raises(InvalidHistory, match="`total_epochs` must be a finite number > 0"):
+            pruner(total_epochs=total)
+    with pytest.raises(InvalidHistory, match="map_rows"):
+        pruner(context={"map_rows": -1})
 
 
 def test_an_objective_of_its_own_is_not_pruned_and_told_once() -> None:

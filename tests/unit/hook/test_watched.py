@@ -17,7 +17,7 @@ from made_up import StandIn, history_of, made_outcome
 
 from oracle.decision.log import read_decisions
 from oracle.decision.policy import is_control
-from oracle.errors import OracleError, OracleWarning
+from oracle.errors import InvalidHistory, OracleError, OracleWarning
 from oracle.hook import Population, WatchedRun, policy_for, watch
 from oracle.types import (
     QUALITY_WEIGHTS,
@@ -583,6 +583,10 @@ def test_the_policy_follows_from_the_objectives() -> None:
     assert (mqe.weights, mqe.risk, mqe.good) == ((1.0, 0.0, 0.0), 0.01, one.good)
     several = policy_for(("mqe", "dead_neuron_ratio"))
     assert (several.name, several.objectives) == ("pareto", ("mqe", "dead_neuron_ratio"))
+    assert policy_for("mqe") == policy_for(("mqe",))
+    for none in ("silhouette", ("silhouette",), ()):
+        with pytest.raises(InvalidHistory, match="`objectives` must be of mqe"):
+            policy_for(none)
 
 
 def test_global_randomness_stays_as_it_is() -> None:
