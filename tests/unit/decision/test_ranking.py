@@ -57,6 +57,23 @@ def test_finished_runs_set_the_bar_by_their_values() -> None:
     assert p_good(draws, values, np.zeros(10), 11, 0.1) == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize("spread", [0.0, 1e-6])
+@pytest.mark.parametrize("size", [None, 5, 40])
+def test_where_nothing_is_uncertain_one_run_has_the_chance_of_its_rank(
+    size: int | None, spread: float
+) -> None:
+    values = np.array([0.4, 0.1, 0.3, 0.2])
+    for rank, own in enumerate((0.05, 0.15, 0.25, 0.35, 0.45)):
+        p = p_good(np.full(8, own), values, np.full(4, spread), size, 0.3)
+        assert p == pytest.approx(chance_by_rank(5, size, 0.3)[rank], abs=1e-12)
+
+
+def test_a_stopped_run_far_away_is_counted_as_far_as_its_draws_reach() -> None:
+    """Of 4,000 draws the least lies 3.7 deviations below the middle, and 3.5 are enough here."""
+    spread = np.array([0.2 * QUARTILE_SD])
+    assert p_good(np.full(4000, 0.3), np.array([1.0]), spread, 2, 0.5) == 1 - 1 / 4000
+
+
 def test_stopped_runs_enter_with_their_spread() -> None:
     rng = np.random.default_rng(0)
     draws = rng.normal(0.5, 0.1, 4000)
@@ -90,11 +107,16 @@ def test_a_run_alone_is_the_best_of_its_population(size: int | None) -> None:
 @pytest.mark.parametrize("good", [0.2, 0.5, 0.9])
 @pytest.mark.parametrize("size", [5, 7, 40])
 def test_where_nothing_is_uncertain_the_rank_decides(size: int, good: float) -> None:
-    """Three members and two outcomes, each sure of its value."""
-    members, outcomes = [0.5, 2.0, 0.7], np.array([1.0, 0.0])
-    ranks = [sum(v < own for v in (*members, *outcomes)) for own in members]
-    p = p_good_jointly(np.repeat(members, 4).reshape(3, 4), outcomes, np.zeros(2), size, good)
-    np.testing.assert_allclose(p, chance_by_rank(5, size, good)[ranks], atol=1e-12)
+    """A generation and the outcomes of others, each sure of its value."""
+    for n_members, n_outcomes in ((3, 2), (40, 60)):
+        seen = np.random.default_rng(0).permutation(n_members + n_outcomes).astype(float)
+        if n_outcomes == 2:  # the best of all and the worst are members
+            seen = np.array([1.0, 0.0, 4.0, 2.0, 3.0])
+        draws = np.repeat(seen[:n_members], 4).reshape(-1, 4)
+        outcomes = seen[n_members:]
+        p = p_good_jointly(draws, outcomes, np.zeros(n_outcomes), size, good)
+        chance = chance_by_rank(len(seen), size, good)
+        np.testing.assert_allclose(p, chance[seen[:n_members].astype(int)], atol=1e-6)
 
 
 def test_every_draw_meets_every_bar() -> None:

@@ -56,6 +56,14 @@ def test_pinball_weighs_the_sides_by_the_level() -> None:
     np.testing.assert_allclose(loss, [[0.95], [0.05]])
 
 
+def test_pinball_is_measured_in_double_precision() -> None:
+    outcome, quantiles = np.float32([0.1]), np.float32([[0.3]])
+    loss = pinball(outcome, quantiles, np.float32([0.95]))  # type: ignore[arg-type]
+    error = float(outcome[0]) - float(quantiles[0, 0])
+    assert loss.dtype == np.float64
+    assert loss.tolist() == [[(float(np.float32(0.95)) - 1) * error]]
+
+
 def test_an_unknown_outcome_has_no_loss() -> None:
     assert np.isnan(pinball([np.nan], [[0.0] * 5], LEVELS)).all()
 

@@ -186,8 +186,10 @@ def test_the_bound_is_clopper_and_pearsons(successes: int, trials: int, bound: f
 
 def test_it_goes_to_other_processes_by_its_path(shared: Population) -> None:
     shared.end("a", outcome("r1"))
-    copy = pickle.loads(pickle.dumps(shared))  # noqa: S301
+    patient = Population(shared.path, timeout_s=7.0)
+    copy = pickle.loads(pickle.dumps(patient))  # noqa: S301
     assert copy.reference("a") == shared.reference("a")
+    assert (copy.path, copy._file.timeout_s) == (shared.path, 7.0)
 
 
 def test_threads_share_one_connection(shared: Population) -> None:
@@ -376,11 +378,16 @@ def test_what_is_no_file_cannot_be_shared(path: str) -> None:
 def test_the_home_folder_has_its_short_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    home, beside = tmp_path / "home", tmp_path / "beside"
+    for folder in (home, beside):
+        folder.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
     Population("~/runs.db").start("a", "r1")
-    assert (tmp_path / "runs.db").is_file()
-    assert stray("~/runs.db") is None
+    assert (home / "runs.db").is_file()
+    # Whoever names the home folder means that one, whatever lies beside it.
+    Population(beside / "other.db").start("a", "r1")
+    assert stray("~/runs.db") is stray("~/other.db") is None
 
 
 def test_a_relative_name_in_a_folder_a_job_is_told(
@@ -398,6 +405,8 @@ def test_a_relative_name_in_a_folder_a_job_is_told(
     word = stray("runs.db")
     assert word is not None
     assert f"was {folders[0] / 'runs.db'} before, and is {folders[1] / 'runs.db'}" in word
+    assert word.endswith("Name it by its whole path where these runs are of one search.")
+    assert stray("of-another-search.db") is None  # each name has a place of its own
     # A process of its own knows nothing of the first folder, but sees it.
     monkeypatch.setattr(population_file, "_first_meant", {})
     word = stray("runs.db")

@@ -61,6 +61,10 @@ def test_a_front_says_how_much_of_it_is_forecast(shared: Population) -> None:
     end(shared, "t", 0.5, te=0.5, policy=several)
     end(shared, "t", 0.2, te=0.2, policy=several, stopped=True)
     assert "3 runs on the Pareto front, 2 of them whole, 1 forecast" in shared.summary("t")
+    # As good in one objective and worse in the other is off the front; equals are both on it.
+    end(shared, "t", 0.1, te=0.4, policy=several)
+    end(shared, "t", 0.3, te=0.1, policy=several)
+    assert "4 runs on the Pareto front, 3 of them whole, 1 forecast" in shared.summary("t")
 
 
 def test_nothing_stopped_has_its_most_frequent_reason(shared: Population) -> None:
