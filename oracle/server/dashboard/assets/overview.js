@@ -172,7 +172,7 @@ const texts = new WeakMap();
 function textOf(run) {
   let text = texts.get(run);
   if (text === undefined) {
-    const settings = Object.entries(run.config ?? {}).map(([name, value]) => `${name}=${value}`);
+    const settings = run.config ? Object.entries(run.config).map(([name, value]) => `${name}=${value}`) : [];
     texts.set(run, text = [run.run_id, run.name, run.dataset, run.state, STATE[standing(run)], run.control && "control", reason(run.reason), ...(run.tags ?? []), ...settings].filter(Boolean).join(" ").toLowerCase());
   }
   return text;

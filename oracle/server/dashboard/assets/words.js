@@ -6,14 +6,15 @@ export const STATE = { running: "Running", stopped: "Stopped", finished: "Finish
 // one that broke off tells nobody, so that long silence is all that is known of it.
 export function standing(run) {
   if (run.state === "finished") return run.left ? "left" : run.reason === "converged" ? "converged" : "finished";
-  return run.state === "running" && silence(run) > QUIET * step(run) ? "abandoned" : run.state;
+  if (run.state !== "running") return run.state;
+  const silence = Date.now() - Date.parse(run.updated_at);
+  return silence > HOUR_MS && silence > QUIET * step(run) ? "abandoned" : "running"; // of thousands most end at the hour
 }
 
 const QUIET = 20;
 const HOUR_MS = 3_600_000;
-const silence = (run) => Date.now() - Date.parse(run.updated_at);
-// From one checkpoint to the next, as it was so far; of one checkpoint, and of many at once, it is not known.
-const step = ({ created_at: from, updated_at: to, n_checkpoints: n }) => Math.max(n > 1 ? (Date.parse(to) - Date.parse(from)) / (n - 1) : HOUR_MS, HOUR_MS / QUIET);
+// From one checkpoint to the next, as it was so far; of one alone it is not known.
+const step = ({ created_at: from, updated_at: to, n_checkpoints: n }) => (n > 1 ? (Date.parse(to) - Date.parse(from)) / (n - 1) : HOUR_MS);
 export const ACTION = { continue: "Continue", stop: "Stop", abstain: "Cannot tell" };
 
 export const REASON = {
