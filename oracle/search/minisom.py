@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from oracle.search.parameters import Choice, Number, Space
-from oracle.search.plan import PLAN_POINTS, Plan, call
+from oracle.search.plan import LONGEST_SIDE, PLAN_POINTS, Plan, call
 from oracle.search.table import Table
 from oracle.types import FloatArray, Schedule
 
@@ -20,8 +20,8 @@ INITIALIZATIONS = {"random": None, "sample": "random_weights_init", "pca": "pca_
 def space(table: Table, longest_side: int) -> Space:
     """Give MiniSom's parameters and where they are usually looked for."""
     return {
-        "x": Number(3, longest_side, log=True, whole=True, least=1),
-        "y": Number(3, longest_side, log=True, whole=True, least=1),
+        "x": Number(3, longest_side, log=True, whole=True, least=1, most=LONGEST_SIDE),
+        "y": Number(3, longest_side, log=True, whole=True, least=1, most=LONGEST_SIDE),
         "sigma": Number(0.5, 0.6 * longest_side, log=True, least=0.01),
         "learning_rate": Number(0.02, 1.0, log=True, least=1e-6),
         "decay_function": Choice(RATES, RATES),
@@ -53,12 +53,6 @@ def plan(parameters: dict[str, Any], table: Table, updates: int) -> Plan:
     lines = [f"som = {call('MiniSom', make)}", f"som.train(data, {updates}, random_order=True)"]
     if begin is not None:
         lines.insert(1, f"som.{begin}(data)")
-    t = np.unique(np.linspace(1, updates, PLAN_POINTS).round()) - 1
-    schedule = Schedule(
-        progress=tuple((t / max(1, updates - 1)).tolist()),
-        learning_rate=_values(make["decay_function"], make["learning_rate"], t, updates),
-        radius=_values(make["sigma_decay_function"], make["sigma"], t, updates),
-    )
     context = table.context(
         make["x"],
         make["y"],
@@ -68,9 +62,21 @@ def plan(parameters: dict[str, Any], table: Table, updates: int) -> Plan:
         initialization=kind,
         total_updates=updates,
         batch_size=1,
-        schedule=schedule if updates > 1 else None,
+        schedule=_schedule(make, updates),
     )
     return Plan(parameters, make, train, "\n".join(lines), context)
+
+
+def _schedule(make: dict[str, Any], updates: int) -> Schedule | None:
+    """Read both decays; one update alone has no schedule."""
+    if updates < 2:
+        return None
+    t = np.unique(np.linspace(1, updates, PLAN_POINTS).round()) - 1
+    return Schedule(
+        progress=tuple((t / (updates - 1)).tolist()),
+        learning_rate=_values(make["decay_function"], make["learning_rate"], t, updates),
+        radius=_values(make["sigma_decay_function"], make["sigma"], t, updates),
+    )
 
 
 def _values(kind: str, start: float, t: FloatArray, end: int) -> tuple[float, ...]:

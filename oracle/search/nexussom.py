@@ -8,7 +8,7 @@ import numpy as np
 
 from oracle.integrations.nexussom import of_parameters, planned
 from oracle.search.parameters import Choice, Number, Space
-from oracle.search.plan import Plan, call
+from oracle.search.plan import LONGEST_SIDE, Plan, call
 from oracle.search.table import Table
 
 DROPS = ("linear-drop", "exp-drop", "log-drop", "step-down", "static")
@@ -18,8 +18,8 @@ GROWTHS = ("linear-growth", "exp-growth", "log-growth", "static")
 def space(table: Table, longest_side: int) -> Space:
     """Give NexusSOM's parameters and where its own searches look."""
     return {
-        "rows": Number(3, longest_side, log=True, whole=True, least=1),
-        "cols": Number(3, longest_side, log=True, whole=True, least=1),
+        "rows": Number(3, longest_side, log=True, whole=True, least=1, most=LONGEST_SIDE),
+        "cols": Number(3, longest_side, log=True, whole=True, least=1, most=LONGEST_SIDE),
         "start_learning_rate": Number(0.1, 1.0, least=1e-6),
         "end_learning_rate": Number(0.005, 0.1, log=True, least=1e-9),
         "lr_decay_type": Choice(DROPS[:3], DROPS),

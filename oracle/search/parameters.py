@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +23,7 @@ class Number:
         low, high: where it is drawn from.
         log: uniform in its logarithm.
         whole: whether it is a whole one.
-        least: what the library takes at least.
+        least, most: what the library takes, or a machine holds.
     """
 
     low: float
@@ -32,6 +31,7 @@ class Number:
     log: bool = False
     whole: bool = False
     least: float = 0.0
+    most: float = 1e9
 
     @property
     def usual(self) -> Any:
@@ -57,14 +57,14 @@ class Number:
             InvalidSearch: what is wanted is no part of it.
         """
         kind = "whole numbers" if self.whole else "numbers"
-        rule = f"one or two {kind} from {self.least:g} on"
+        rule = f"one or two {kind} from {self.least:g} to {self.most:g}"
         ends = wanted if isinstance(wanted, Sequence) and not isinstance(wanted, str) else [wanted]
         numbers = [e for e in ends if isinstance(e, int | float) and e == e and e is not True]
         whole = not self.whole or all(float(e).is_integer() for e in numbers)
         if len(numbers) != len(ends) or len(ends) not in (1, 2) or not whole:
             raise InvalidSearch(must_be(f"space.{name}", rule, wanted))
         low, high = float(numbers[0]), float(numbers[-1])
-        if not self.least <= low <= high < math.inf:
+        if not self.least <= low <= high <= self.most:
             raise InvalidSearch(must_be(f"space.{name}", f"{rule}, the lower one first", wanted))
         return replace(self, low=low, high=high, log=self.log and low > 0)
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from pydantic import ValidationError
 
 from oracle.errors import InvalidSearch, must_be
 from oracle.history.context import mqe_of_mean, table
 from oracle.history.geometry import CODEBOOKS, MAX_CODEBOOK, geometry_of
-from oracle.types import Geometry, RunContext
+from oracle.types import Geometry, RunContext, explain
 
 #: Sizes of random codebooks besides those of every geometry; of others it lies in between.
 _MEASURED = (256, MAX_CODEBOOK)
@@ -95,20 +96,27 @@ class Table:
         )
 
     def context(self, rows: int, cols: int, **plan: Any) -> RunContext:
-        """Give what is known of a run with a map of so many neurons."""
+        """Give what is known of a run with a map of so many neurons.
+
+        Raises:
+            InvalidSearch: a number that no run can have.
+        """
         shape = self.geometry
         if shape is not None and self.codebooks:
             error = self.error_of_codebook(rows * cols)
             shape = shape.model_copy(update={"quantization_map": error})
-        return RunContext(
-            map_rows=rows,
-            map_cols=cols,
-            n_samples=self.n_samples,
-            n_features=self.n_features,
-            mqe_of_mean=self.scale,
-            geometry=shape,
-            **plan,
-        )
+        try:
+            return RunContext(
+                map_rows=rows,
+                map_cols=cols,
+                n_samples=self.n_samples,
+                n_features=self.n_features,
+                mqe_of_mean=self.scale,
+                geometry=shape,
+                **plan,
+            )
+        except ValidationError as error:
+            raise InvalidSearch(f"No run can have such a plan: {explain(error)}") from None
 
     def error_of_codebook(self, size: int) -> float:
         """Give the quantization error of so many random rows: between the sizes measured.
@@ -122,7 +130,8 @@ class Table:
         at, errors = np.log(sizes), np.log(np.maximum(outside, 1e-12))
         value = float(np.interp(np.log(size), at, errors))
         if size > sizes[-1] and len(sizes) > 1:  # as it fell last
-            value += (np.log(size) - at[-1]) * (errors[-1] - errors[-2]) / (at[-1] - at[-2])
+            slope = (errors[-1] - errors[-2]) / (at[-1] - at[-2])
+            value += (np.log(size) - at[-1]) * min(slope, 0.0)
         return float(np.exp(value)) * (1 - size / self.n_samples)
 
 

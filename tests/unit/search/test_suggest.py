@@ -134,12 +134,27 @@ def test_a_plane_is_a_grid_around_a_plan(found: Suggestions, oracle: Oracle) -> 
         ({"budget": 0}, "budget"),
         ({"budget": float("nan")}, "budget"),
         ({"space": {"sgima": 3}}, "of the parameters x, y, sigma"),
+        ({"space": {"x": (5_000, 9_000)}}, "space.x"),
         ({"space": {"sigma": (90, 99), "x": 4, "y": 4}}, "would train a map"),
     ],
 )
 def test_what_is_asked_wrongly_is_named(wanted: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidSearch, match=says):
         suggest(DATA, **{"candidates": 20, **wanted})
+
+
+@pytest.mark.parametrize("library", ["minisom", "nexussom"])
+@pytest.mark.parametrize("budget", [1, 2, 33, 1e12])
+def test_any_budget_is_taken(library: str, budget: float, oracle: Oracle) -> None:
+    found = suggest(DATA, 3, library=library, budget=budget, candidates=30, oracle=oracle)
+    assert found.candidates == 30
+
+
+def test_a_table_of_impossible_size_is_refused(oracle: Oracle) -> None:
+    told = RunContext(n_samples=1e15, n_features=3, mqe_of_mean=1.0)
+    with pytest.raises(InvalidSearch, match="total_updates"):
+        suggest(told, candidates=5, oracle=oracle)
+    assert suggest(told, candidates=5, budget=1e6, oracle=oracle).candidates == 5
 
 
 def test_what_is_no_table_is_refused() -> None:
