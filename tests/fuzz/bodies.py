@@ -24,7 +24,16 @@ _VALUES: list[Any] = [
     *([], {}, [None], [1e308] * 3, [[]], {"": 1}, {MARK: 1}, [0.1] * 1001),
 ]
 _ROUTES = (
-    *("forecast", "decide", "decide/batch", "explain", "checkpoints", "checkpoints", "checkpoints"),
+    *(
+        "forecast",
+        "decide",
+        "decide/batch",
+        "explain",
+        "suggest",
+        "checkpoints",
+        "checkpoints",
+        "checkpoints",
+    ),
     *("keep", "stop", "finish"),
 )
 
@@ -35,6 +44,10 @@ def valid(case: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
     route = rng.choice(_ROUTES)
     if route in ("forecast", "explain"):
         return f"/v1/{route}", history(rng)
+    if route == "suggest":
+        table = {"n_samples": rng.randint(2, 10**6), "n_features": 5, "mqe_of_mean": 1.5}
+        asked = {"library": rng.choice(("minisom", "nexussom")), "budget": 10 ** rng.randint(0, 9)}
+        return "/v1/suggest", {"context": table, "candidates": rng.randint(1, 20), **asked}
     if route == "decide":
         return "/v1/decide", history(rng) | _judged(rng)
     if route == "decide/batch":
