@@ -177,9 +177,8 @@ def test_the_description_shows_a_plan(app: App) -> None:
     assert {"Geometry", "Curve"} <= schemas.keys()
     assert "curve" in schemas["Forecast"]["properties"]
     page = app.run(app.call("GET", "/docs")).body.decode()
-    assert (
-        page.count("&quot;mqe_of_mean&quot;: 1.95") == 4
-    )  # three plans, and the table of /v1/suggest
+    shown = page.count("&quot;mqe_of_mean&quot;: 1.95")
+    assert shown == 4  # three plans, and the table that suggestions are for
 
 
 def test_the_store_keeps_the_shape_of_the_table(app: App, brief_history: dict[str, Any]) -> None:
