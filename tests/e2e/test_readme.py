@@ -38,11 +38,11 @@ COMMANDS = [body for body in SHELL if body not in (*CURL, *WALK, *MAKE)]
 
 
 def test_every_block_is_of_a_kind_that_is_run() -> None:
-    assert (len(PYTHON), len(CURL), len(WALK), len(SHOWN), len(MAKE)) == (3, 1, 1, 1, 1)
+    assert (len(PYTHON), len(CURL), len(WALK), len(SHOWN), len(MAKE)) == (4, 1, 1, 1, 1)
     assert {language for language, _ in BLOCKS} == {"python", "sh", "text"}
 
 
-@pytest.mark.parametrize("body", PYTHON, ids=["forecast", "plan", "watch"])
+@pytest.mark.parametrize("body", PYTHON, ids=["forecast", "suggest", "plan", "watch"])
 def test_python_block(body: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", body],
