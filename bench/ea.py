@@ -464,6 +464,7 @@ def main() -> None:
             "updates": UPDATES,
             "looks": len(LOOKS),
             "policies": {k: policy_for(o, **options.policy[k]) for k, o in SEARCHES.items()},
+            "screened": SCREENED,
         }
         text = page(entries, rows, about)
         (DOCS / "savings.md").write_text(text, encoding="utf-8")

@@ -172,7 +172,11 @@ def page(entries: list[Entry], rows: list[Entry], about: Mapping[str, Any]) -> s
         about: model, policies, budget, updates and looks of the searches.
     """
     seeds = len({e["seed"] for e in entries})
-    single, multi = ([middle(rows, kind, spent) for spent in SPENT] for kind in ("single", "multi"))
+    single, first, multi = (
+        [middle(rows, kind, judge, spent) for spent in SPENT]
+        for kind, judge in (("single", "oracle"), ("single", "screened"), ("multi", "oracle"))
+    )
+    drawn = about["screened"]
     one, several = about["policies"]["single"], about["policies"]["multi"]
     return f"""# What stopping saves
 
@@ -189,6 +193,9 @@ To find what the search without stopping finds in its whole budget, the search w
 needs, in the median over tables (and on the worst of them):
 
 - one objective (DEAP): **{single[0]} of the epochs, {single[1]} of the time**;
+- ... where its first generation is drawn {drawn[0]} times as large as it is trained and each later one
+  {drawn[1]} times, and the oracle chooses before anything is trained (`screen`,
+  [suggest.md](suggest.md); "screened" below): **{first[0]} of the epochs, {first[1]} of the time**;
 - two objectives (pymoo's NSGA-II, hypervolume of mqe and topographic error):
   **{multi[0]} of the epochs, {multi[1]} of the time**.
 
@@ -220,9 +227,9 @@ go either way; `oracle replay` judges decisions over many more runs.
 """
 
 
-def middle(rows: list[Entry], kind: str, spent: str) -> str:
-    """Render the oracle's median over tables of a share needed, and the worst."""
-    shares = [r[spent] for r in rows if (r["search"], r["stops"]) == (kind, "oracle")]
+def middle(rows: list[Entry], kind: str, judge: str, spent: str) -> str:
+    """Render a search's median over tables of a share needed, and the worst."""
+    shares = [r[spent] for r in rows if (r["search"], r["stops"]) == (kind, judge)]
     return f"{_share(float(np.median(shares)))} ({_share(max(shares))})"
 
 
