@@ -193,8 +193,8 @@ To find what the search without stopping finds in its whole budget, the search w
 needs, in the median over tables (and on the worst of them):
 
 - one objective (DEAP): **{single[0]} of the epochs, {single[1]} of the time**;
-- ... where its first generation is drawn {drawn[0]} times as large as it is trained and each later one
-  {drawn[1]} times, and the oracle chooses before anything is trained (`screen`,
+- ... where its first generation is drawn {drawn[0]} times as large as it is trained and each
+  later one {drawn[1]} times, and the oracle chooses before anything is trained (`screen`,
   [suggest.md](suggest.md); "screened" below): **{first[0]} of the epochs, {first[1]} of the time**;
 - two objectives (pymoo's NSGA-II, hypervolume of mqe and topographic error):
   **{multi[0]} of the epochs, {multi[1]} of the time**.
