@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -78,6 +79,8 @@ def main() -> None:
     wanted = list(_plan(options.parts or list(PARTS), options.seeds))
     for key, measure in tqdm(wanted, unit="network"):
         marks.get(key, measure)
+        if "keras" in sys.modules:  # it keeps every network, and each costs the next ones time
+            sys.modules["keras"].utils.clear_session()
     write(marks)
 
 
