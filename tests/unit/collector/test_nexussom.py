@@ -269,8 +269,8 @@ def test_numpys_numbers_are_as_good() -> None:
     plain = checkpoints_of(CONFIGURATIONS[0])[:12]
     kinds = {"iteration": np.int64, "mqe": np.float64, "dead_neuron_ratio": np.float64}
     typed = [{k: kinds.get(k, lambda v: v)(v) for k, v in c.items()} for c in plain]
-    stops = [
-        early_stop({**CONFIGURATIONS[0], **FIXED}, np.eye(150, 5), model=StandIn())
+    stops = [  # of one name, since the control share is drawn by it
+        early_stop({**CONFIGURATIONS[0], **FIXED}, np.eye(150, 5), model=StandIn(), run_id="one")
         for _ in range(2)
     ]
     assert stops[0](typed) == stops[1](plain)
