@@ -26,9 +26,17 @@ from oracle.history.quality_score import scores_of, weights_of
 from oracle.history.targets import finals_of
 from oracle.search.libraries import library_of
 from oracle.search.plan import Plan
-from oracle.search.suggest import CAUTION, MIN_SUPPORT, OBJECTIVES, choose, expected, plans_on
+from oracle.search.suggest import (
+    CAUTION,
+    MIN_SUPPORT,
+    OBJECTIVES,
+    choose,
+    expected,
+    forecasts_of,
+    plans_on,
+)
 from oracle.search.table import Table
-from oracle.types import LEVELS, FloatArray, History
+from oracle.types import LEVELS, FloatArray
 
 #: Tables of their own: no collection draws with these seeds.
 FIRST_SEED = 7_000_000
@@ -83,7 +91,7 @@ def on_table(
     table = Table.of(data)
     updates = round(passes * len(data))
     plans, places = plans_on(library_of("minisom"), table, None, updates, CANDIDATES, 0)
-    forecasts = oracle.forecast_many([History.parse({"context": p.context}) for p in plans])
+    forecasts = forecasts_of(plans, oracle)
     known = np.flatnonzero([f.support >= MIN_SUPPORT for f in forecasts])
     told = {o: np.array([expected(f, o) for f in forecasts]) for o in OBJECTIVES}
     picked = {

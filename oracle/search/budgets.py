@@ -10,13 +10,13 @@ import numpy as np
 from oracle.errors import InvalidSearch, must_be
 from oracle.forecast.forecaster import Oracle
 from oracle.search.libraries import library_of
-from oracle.search.suggest import OBJECTIVES, complete, expected, updates_of
+from oracle.search.suggest import checked, complete, expected, forecasts_of, updates_of
 from oracle.search.table import table_of
-from oracle.types import LEVELS, History, HowLong
+from oracle.types import LEVELS, HowLong
 
 #: Of the budget: what is looked at.
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
-#: A gain of less is nothing: half of what two seeds of one plan differ by (docs/quality.md).
+#: A gain of less is not worth training on for: another seed moves the score by more.
 WORTH = 0.02
 
 
@@ -45,8 +45,7 @@ def how_long(
     Raises:
         InvalidSearch: an argument breaks a rule.
     """
-    if objective not in OBJECTIVES:
-        raise InvalidSearch(must_be("objective", f"one of {', '.join(OBJECTIVES)}", objective))
+    checked((objective,))
     if not shares or any(not 0 < s < np.inf for s in shares) or list(shares) != sorted({*shares}):
         raise InvalidSearch(must_be("shares", "numbers above 0, each larger", tuple(shares)))
     table = table_of(data)
@@ -54,7 +53,7 @@ def how_long(
     whole = complete(made, table, parameters)
     plans = [made.plan(whole, table, max(1, round(updates * share))) for share in shares]
     oracle = oracle or Oracle.load()
-    forecasts = oracle.forecast_many([History.parse({"context": p.context}) for p in plans])
+    forecasts = forecasts_of(plans, oracle)
     told = np.array([expected(forecast, objective) for forecast in forecasts])
     middle = told[:, LEVELS.index(0.5)]
     enough = int(np.argmax(middle <= middle.min() + worth))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ class Number:
         kind = "whole numbers" if self.whole else "numbers"
         rule = f"one or two {kind} from {self.least:g} to {self.most:g}"
         ends = wanted if isinstance(wanted, Sequence) and not isinstance(wanted, str) else [wanted]
-        numbers = [e for e in ends if isinstance(e, int | float) and e == e and e is not True]
+        numbers = [e for e in ends if not isinstance(e, bool) and isinstance(e, Real) and e == e]
         whole = not self.whole or all(float(e).is_integer() for e in numbers)
         if len(numbers) != len(ends) or len(ends) not in (1, 2) or not whole:
             raise InvalidSearch(must_be(f"space.{name}", rule, wanted))

@@ -11,9 +11,16 @@ from oracle.errors import InvalidSearch, must_be
 from oracle.forecast.forecaster import Oracle
 from oracle.search.libraries import library_of
 from oracle.search.parameters import Number, narrowed
-from oracle.search.suggest import complete, expected, longest_side, updates_of
+from oracle.search.suggest import (
+    checked,
+    complete,
+    expected,
+    forecasts_of,
+    longest_side,
+    updates_of,
+)
 from oracle.search.table import table_of
-from oracle.types import LEVELS, History, Plane
+from oracle.types import LEVELS, Plane
 
 #: Values of each parameter.
 POINTS = 24
@@ -35,6 +42,7 @@ def plane(
     Raises:
         InvalidSearch: a name that is no number parameter of the library, or another rule broken.
     """
+    checked((objective,))
     table = table_of(data)
     made, updates = library_of(library), updates_of(budget, table)
     looked_in = narrowed(made.space(table, longest_side(table)), space)
@@ -49,7 +57,7 @@ def plane(
     fitting = [i for i, one in enumerate(grid) if made.fits(one)]
     plans = [made.plan(grid[i], table, updates) for i in fitting]
     oracle = oracle or Oracle.load()
-    forecasts = oracle.forecast_many([History.parse({"context": p.context}) for p in plans])
+    forecasts = forecasts_of(plans, oracle)
     told = dict(zip(fitting, (expected(f, objective) for f in forecasts), strict=True))
     middle = LEVELS.index(0.5)
     values = [float(told[i][middle]) if i in told else None for i in range(len(grid))]

@@ -7,12 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from oracle.errors import InvalidSearch, must_be
 from oracle.forecast.forecaster import Oracle
 from oracle.search.libraries import library_of
-from oracle.search.suggest import CAUTION, MIN_SUPPORT, OBJECTIVES, complete, expected, updates_of
+from oracle.search.suggest import (
+    CAUTION,
+    MIN_SUPPORT,
+    MOST_CANDIDATES,
+    check_count,
+    checked,
+    complete,
+    expected,
+    forecasts_of,
+    updates_of,
+)
 from oracle.search.table import table_of
-from oracle.types import History
 
 
 def screen(
@@ -43,15 +51,15 @@ def screen(
     Raises:
         InvalidSearch: an argument breaks a rule; a candidate with which no map would be trained.
     """
-    if objective not in OBJECTIVES:
-        raise InvalidSearch(must_be("objective", f"one of {', '.join(OBJECTIVES)}", objective))
+    checked((objective,))
+    check_count("keep", keep, MOST_CANDIDATES)
     table, made = table_of(data), library_of(library)
     updates = updates_of(budget, table)
     plans = [made.plan(complete(made, table, one), table, updates) for one in candidates]
     if not plans:
         return []
     oracle = oracle or Oracle.load()
-    forecasts = oracle.forecast_many([History.parse({"context": plan.context}) for plan in plans])
+    forecasts = forecasts_of(plans, oracle)
     values = np.array([expected(forecast, objective)[CAUTION] for forecast in forecasts])
     known = np.array([forecast.support >= MIN_SUPPORT for forecast in forecasts])
     values[~known] = np.median(values[known]) if known.any() else 0.0

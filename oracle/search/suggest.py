@@ -13,6 +13,7 @@ tables which nothing was fitted to (docs/suggest.md).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -86,15 +87,15 @@ def suggest(
         InvalidSearch: an argument breaks a rule, or nothing that was drawn fits the library.
         InvalidHistory: `data` is no table.
     """
-    wanted = _objectives(objectives)
-    _check_count("n", n, MOST_TOLD)
-    _check_count("candidates", candidates, MOST_CANDIDATES)
+    wanted = checked(objectives)
+    check_count("n", n, MOST_TOLD)
+    check_count("candidates", candidates, MOST_CANDIDATES)
     table = table_of(data)
     updates = updates_of(budget, table)
     made = library_of(library)
     plans, places = plans_on(made, table, space, updates, candidates, seed)
     oracle = oracle or Oracle.load()
-    forecasts = oracle.forecast_many([History.parse({"context": plan.context}) for plan in plans])
+    forecasts = forecasts_of(plans, oracle)
     known = np.flatnonzero([forecast.support >= MIN_SUPPORT for forecast in forecasts])
     told = np.array([[expected(forecasts[i], o) for o in wanted] for i in known])
     order = choose(told[..., CAUTION], places[known], n) if len(known) else []
@@ -108,8 +109,18 @@ def suggest(
     )
 
 
-def _check_count(name: str, value: object, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+def forecasts_of(plans: Sequence[Plan], oracle: Oracle) -> list[Forecast]:
+    """Forecast plans that nobody has begun."""
+    return oracle.forecast_many([History.parse({"context": plan.context}) for plan in plans])
+
+
+def check_count(name: str, value: object, most: int) -> None:
+    """Refuse what is no whole number from 1 to `most`.
+
+    Raises:
+        InvalidSearch: naming it.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= float(value) <= most:
         raise InvalidSearch(must_be(name, f"a whole number from 1 to {most:,}", value))
 
 
@@ -143,12 +154,17 @@ def updates_of(budget: object, table: Table) -> int:
     """
     if budget is None:
         return PASSES * table.n_samples
-    if isinstance(budget, bool) or not isinstance(budget, int | float) or not 1 <= budget <= 1e12:
+    if isinstance(budget, bool) or not isinstance(budget, Real) or not 1 <= float(budget) <= 1e12:
         raise InvalidSearch(must_be("budget", "a number of sample updates from 1 to 1e12", budget))
-    return round(budget)
+    return round(float(budget))
 
 
-def _objectives(objectives: Sequence[str]) -> tuple[str, ...]:
+def checked(objectives: Sequence[str]) -> tuple[str, ...]:
+    """Refuse what is not forecast.
+
+    Raises:
+        InvalidSearch: none, too many, or an unknown objective.
+    """
     wanted = (objectives,) if isinstance(objectives, str) else tuple(dict.fromkeys(objectives))
     unknown = [o for o in wanted if o not in OBJECTIVES]
     if unknown or not wanted or len(wanted) > len(METRICS):

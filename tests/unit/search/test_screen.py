@@ -42,13 +42,29 @@ def test_what_is_not_told_is_in_the_middle(oracle: Oracle) -> None:
     assert by_grid[-1] == 0  # ... and the most torn map
 
 
+@pytest.mark.parametrize("keep", [0, -1, True, 1.5])
+def test_how_many_are_kept_is_a_number(keep: Any, oracle: Oracle) -> None:
+    with pytest.raises(InvalidSearch, match="keep"):
+        screen(DATA, [{"sigma": 1.0}], keep, oracle=oracle)
+
+
+def test_numpys_numbers_are_as_good(oracle: Oracle) -> None:
+    """As DEAP, pymoo and Optuna hand them on."""
+    plain = [{"x": 5, "sigma": 1.5, "learning_rate": 0.25}, {"x": 9, "sigma": 3.0}]
+    typed = [
+        {"x": np.int64(5), "sigma": np.float64(1.5), "learning_rate": np.float32(0.25)},
+        {"x": np.int32(9), "sigma": np.float32(3.0)},
+    ]
+    assert screen(DATA, typed, np.int64(2), oracle=oracle) == screen(DATA, plain, 2, oracle=oracle)
+
+
 @pytest.mark.parametrize(
     ("candidates", "wanted", "says"),
     [
         ([{"sgima": 1}], {}, "of the parameters"),
         ([{"sigma": 0}], {}, "space.sigma"),
         ([{"x": 3, "y": 3, "sigma": 12.0}], {}, "would train a map"),
-        ([{"sigma": 1.0}], {"objective": "speed"}, "one of quality"),
+        ([{"sigma": 1.0}], {"objective": "speed"}, "Nothing else is forecast"),
         ([{"sigma": 1.0}], {"library": "som"}, "minisom, nexussom"),
     ],
 )

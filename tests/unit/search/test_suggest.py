@@ -120,6 +120,8 @@ def test_a_plane_is_a_grid_around_a_plan(found: Suggestions, oracle: Oracle) -> 
     assert min(known) < found[0].expected["quality"][-1]
     with pytest.raises(InvalidSearch, match="plane"):
         plane(DATA, best, ("sigma", "topology"), oracle=oracle)
+    with pytest.raises(InvalidSearch, match="Nothing else is forecast"):
+        plane(DATA, best, ("sigma", "x"), objective="speed", oracle=oracle)
 
 
 @pytest.mark.parametrize(
