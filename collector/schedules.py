@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oracle.errors import OracleError, must_be
+from oracle.integrations.minisom import RADII, RATES, decay
 
 Floats = npt.NDArray[np.float64]
 
@@ -18,8 +19,7 @@ BETWEEN = (
     "exp_drop", "log_drop", "step_down",
 )  # fmt: skip
 #: Decays whose end follows from the start (MiniSom's).
-RATE_ONLY = ("asymptotic_decay", "inverse_decay_to_zero", "linear_decay_to_zero")
-RADIUS_ONLY = ("asymptotic_decay", "inverse_decay_to_one", "linear_decay_to_one")
+RATE_ONLY, RADIUS_ONLY = RATES, RADII
 
 
 def schedule(
@@ -64,18 +64,7 @@ def schedule(
     if kind == "step_down":  # NexusSOM's: a factor .7 at each tenth
         tenth = np.minimum(np.floor(t / max(1, total // 10)), 9)
         return np.maximum(end, start * 0.7**tenth)
-    # MiniSom's, operation by operation.
-    if kind == "asymptotic_decay":
-        return start / (1 + t / (total / 2))
-    if kind == "inverse_decay_to_zero":
-        c = total / 100.0
-        return start * c / (c + t)
-    if kind == "linear_decay_to_zero":
-        return start * (1 - t / total)
-    if kind == "inverse_decay_to_one":
-        c = (start - 1) / total
-        return start / (1 + (t * c))
-    if kind == "linear_decay_to_one":
-        return start + (t * (1 - start) / total)
+    if kind in (*RATE_ONLY, *RADIUS_ONLY):
+        return decay(kind, t, total, start)
     known = sorted({*BETWEEN, *RATE_ONLY, *RADIUS_ONLY})
     raise OracleError(must_be("schedule", f"one of {', '.join(known)}", kind))

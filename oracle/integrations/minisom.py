@@ -17,13 +17,17 @@ from typing import Any
 
 import numpy as np
 
+from oracle.errors import OracleError, must_be
 from oracle.history.context import context_of
 from oracle.history.metrics import measure
 from oracle.hook import WatchedRun, watch
-from oracle.types import Schedule
+from oracle.types import FloatArray, Schedule
 
 #: Points at which a planned schedule is read; linear between them.
 PLAN_POINTS = 33
+#: MiniSom's own decays, of the learning rate and of the radius.
+RATES = ("asymptotic_decay", "inverse_decay_to_zero", "linear_decay_to_zero")
+RADII = ("asymptotic_decay", "inverse_decay_to_one", "linear_decay_to_one")
 
 
 def updates_of(n_samples: int, num_iteration: int, use_epochs: bool = False) -> int:
@@ -109,6 +113,26 @@ def plan(som: Any, n_samples: int, num_iteration: int, use_epochs: bool = False)
     }
     progress = tuple(float(p) for p in (done - 1) / (total - 1))
     return Schedule.model_validate({"progress": progress, **columns}) if columns else None
+
+
+def decay(kind: str, t: FloatArray, total: int, start: float) -> FloatArray:
+    """Follow one of RATES or RADII at the steps `t` of `total`, operation by operation."""
+    match kind:
+        case "asymptotic_decay":
+            return start / (1 + t / (total / 2))
+        case "inverse_decay_to_zero":
+            c = total / 100.0
+            return start * c / (c + t)
+        case "linear_decay_to_zero":
+            return start * (1 - t / total)
+        case "inverse_decay_to_one":
+            c = (start - 1) / total
+            return start / (1 + (t * c))
+        case "linear_decay_to_one":
+            return start + (t * (1 - start) / total)
+    raise OracleError(
+        must_be("decay", f"one of {', '.join({**dict.fromkeys(RATES + RADII)})}", kind)
+    )
 
 
 def planned(

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from oracle.integrations.minisom import PLAN_POINTS, RADII, RATES, decay
 from oracle.search.parameters import Choice, Number, Space
-from oracle.search.plan import LONGEST_SIDE, PLAN_POINTS, Plan, call
+from oracle.search.plan import LONGEST_SIDE, Plan, call
 from oracle.search.table import Table
 from oracle.types import FloatArray, Schedule
 
-RATES = ("asymptotic_decay", "inverse_decay_to_zero", "linear_decay_to_zero")
-RADII = ("asymptotic_decay", "inverse_decay_to_one", "linear_decay_to_one")
 NEIGHBORHOODS = ("gaussian", "bubble", "mexican_hat", "triangle")
 INITIALIZATIONS = {"random": None, "sample": "random_weights_init", "pca": "pca_weights_init"}
 
@@ -79,17 +78,5 @@ def _schedule(make: dict[str, Any], updates: int) -> Schedule | None:
     )
 
 
-def _values(kind: str, start: float, t: FloatArray, end: int) -> tuple[float, ...]:
-    """Follow one of MiniSom's decays from `start`, at the updates `t` of `end`."""
-    match kind:
-        case "asymptotic_decay":
-            values = start / (1 + t / (end / 2))
-        case "inverse_decay_to_zero":
-            values = start * (end / 100) / (end / 100 + t)
-        case "linear_decay_to_zero":
-            values = start * (1 - t / end)
-        case "inverse_decay_to_one":
-            values = start / (1 + t * (start - 1) / end)
-        case _:  # linear_decay_to_one
-            values = start + t * (1 - start) / end
-    return tuple(np.maximum(values, 0.0).tolist())
+def _values(kind: str, start: float, t: FloatArray, updates: int) -> tuple[float, ...]:
+    return tuple(np.maximum(decay(kind, t, updates, start), 0.0).tolist())

@@ -7,8 +7,6 @@ from typing import Any
 
 from oracle.types import RunContext
 
-#: Points at which a planned schedule is read; linear between them.
-PLAN_POINTS = 33
 #: Of a map, neurons: more than that squared is more than memory holds.
 LONGEST_SIDE = 4_096
 

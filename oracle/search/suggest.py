@@ -31,6 +31,7 @@ from oracle.types import (
     FloatArray,
     Forecast,
     History,
+    PopulationPolicy,
     Scale,
     Suggestion,
     Suggestions,
@@ -45,8 +46,8 @@ CAUTION = LEVELS.index(0.75)
 #: How much worse suggested plans ended than was forecast, by objective: the mean over 40 tables
 #: that `python -m bench.suggest` prints. What is told of suggestions is shifted by it.
 LUCK = {"quality": 0.031, "mqe": -0.006, "topographic_error": 0.006, "dead_neuron_ratio": 0.001}
-#: Below this support a plan is unlike any training.
-MIN_SUPPORT = 0.05
+#: Below this support a plan is unlike any training, as for every policy.
+MIN_SUPPORT = PopulationPolicy().min_support
 #: Plans nearer than this, root mean square over the parameters' ranges, are told once.
 APART = 0.15
 MOST_CANDIDATES, MOST_TOLD = 20_000, 1_000
