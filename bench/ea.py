@@ -88,8 +88,7 @@ SEARCHES: dict[str, tuple[str, ...]] = {"single": ("score",), "multi": OBJECTIVE
 #: Corner of the hypervolume: mqe_of_mean, and all samples out of order.
 CORNER = np.array([1.0, 1.0])
 
-RATES = ("asymptotic_decay", "inverse_decay_to_zero", "linear_decay_to_zero")
-RADII = ("asymptotic_decay", "inverse_decay_to_one", "linear_decay_to_one")
+RATES, RADII = minisom.RATES, minisom.RADII
 GENES = 7
 
 

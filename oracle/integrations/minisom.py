@@ -130,9 +130,8 @@ def decay(kind: str, t: FloatArray, total: int, start: float) -> FloatArray:
             return start / (1 + (t * c))
         case "linear_decay_to_one":
             return start + (t * (1 - start) / total)
-    raise OracleError(
-        must_be("decay", f"one of {', '.join({**dict.fromkeys(RATES + RADII)})}", kind)
-    )
+    known = dict.fromkeys(RATES + RADII)
+    raise OracleError(must_be("decay", f"one of {', '.join(known)}", kind))
 
 
 def planned(
