@@ -32,11 +32,11 @@ format: $(VENV)/dev  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/dev  ## print the speed figures; BENCH="latency http" for some of them
-	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m bench.$$name $(ARGS) || exit 1; done
+bench: $(VENV)/dev  ## print the speed figures; BENCH="latency service" for some of them
+	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m bench.speed.$$name $(ARGS) || exit 1; done
 
-# What measures speed; the rest of bench/ makes pages of docs/ by hours of runs, or is a part of one.
-BENCH ?= collect growth hook http http_peers latency metrics train
+# The rest of bench/ makes pages of docs/ by hours of runs.
+BENCH ?= collect growth hook latency metrics peers service train
 
 fuzz: $(VENV)/dev  ## the long form of the fuzzing tests
 	$(BIN)/python -m tests.fuzz $(ARGS)

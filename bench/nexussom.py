@@ -23,7 +23,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from collector.nexussom import read_runs, seed_folders
+from collector.recorded.nexussom import read_runs
+from collector.recorded.nexussom_files import seed_folders
 from oracle.decision.hypervolume import gains, nondominated
 from oracle.decision.policy import decide, outcome_of
 from oracle.errors import DatasetError, OracleError

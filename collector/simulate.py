@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from collector import nexussom
+from collector.recorded import nexussom, nexussom_files
 from oracle.errors import DatasetError, OracleError, must_be
 from oracle.types import MAX_CHECKPOINTS, History, Run, RunContext, Schedule
 
@@ -82,12 +82,12 @@ def simulate_from(
         DatasetError: where `folder` holds no results.csv.
     """
     _check("checkpoints", checkpoints, 2, MAX_CHECKPOINTS)
-    folders = nexussom.seed_folders(Path(folder))
+    folders = nexussom_files.seed_folders(Path(folder))
     if not folders:
         raise DatasetError(
-            f"must hold NexusSOM's {nexussom.RESULTS}, but does not.", file=str(folder)
+            f"must hold NexusSOM's {nexussom_files.RESULTS}, but does not.", file=str(folder)
         )
-    rows = (row for seed_folder in folders for row in nexussom.read_rows(seed_folder))
+    rows = (row for seed_folder in folders for row in nexussom_files.read_rows(seed_folder))
     for index, row in enumerate(rows):
         if isinstance(row, DatasetError):
             yield row
@@ -190,10 +190,10 @@ def _draw(rng: np.random.Generator, index: int, dataset: str, mqe_of_mean: float
     )
 
 
-def _ending_of(row: nexussom.Row) -> Ending:
+def _ending_of(row: nexussom_files.Row) -> Ending:
     mqe = None
     if row.checkpoints_file.is_file():
-        mqe = nexussom.read_checkpoints(row)[-1]["mqe"]
+        mqe = nexussom_files.read_checkpoints(row)[-1]["mqe"]
     planned = nexussom.planned_iterations(row) or row.number("epochs_ran")
     if not planned:
         raise row.error("epoch_multiplier or epochs_ran must be given: the budget is unknown.")

@@ -30,7 +30,7 @@ runs every row in short on every change.
 busy machine made late, a kind of history that the shipped oracle judges less well than planned.
 
 T13 and T14 (faults under the hook, and its cost) are tests of their own:
-`tests/fault/test_hook_faults.py` and `python -m bench.hook`.
+`tests/fault/test_hook_faults.py` and `python -m bench.speed.hook`.
 
 | | Check | Holds when | Checked | Failed | Bound | Seen | Command |
 |---|---|---|---|---|---|---|---|

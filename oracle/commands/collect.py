@@ -15,7 +15,7 @@ from oracle.errors import DatasetError, OracleError, must_be
 from oracle.history.dataset import command_line
 
 if TYPE_CHECKING:
-    from collector.ingest import Reader, Report
+    from collector.recorded.ingest import Reader, Report
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -65,7 +65,7 @@ def simulate(
         raise OracleError(
             must_be("--runs", "left out with --from", runs, "Each result gives one run.")
         )
-    from collector.ingest import ingest as gather
+    from collector.recorded.ingest import ingest as gather
     from collector.simulate import simulate as draw
     from collector.simulate import simulate_from
     from oracle.history.dataset import write_dataset
@@ -216,10 +216,10 @@ def ingest(
 ) -> None:
     """Read recorded histories into a dataset and say what was left out, and why."""
     _check_out(out)
-    from collector.exports import Exports
-    from collector.ingest import Known, readers_of
-    from collector.ingest import ingest as gather
-    from collector.nexussom import TOPOLOGIES
+    from collector.recorded.exports import Exports
+    from collector.recorded.ingest import Known, readers_of
+    from collector.recorded.ingest import ingest as gather
+    from collector.recorded.nexussom import TOPOLOGIES
     from oracle.history.dataset import write_dataset
     from oracle.history.records import named_columns
     from oracle.history.sample_table import read_table

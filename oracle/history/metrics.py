@@ -1,8 +1,9 @@
 """The three quality metrics of a map in one fused pass: mqe, topographic error, dead neurons.
 
 Equal to MiniSom's `quantization_error` and `topographic_error`, dozens of times faster
-(bench/metrics.py), and to other libraries' on their own grids (`oracle.history.grids`). Distances
-come from one float32 matrix product a block; what float32 cannot tell apart is decided in float64.
+(`python -m bench.speed.metrics`), and to other libraries' on their grids (`oracle.history.grids`).
+Distances come from one float32 matrix product a block; what float32 cannot tell apart is decided in
+float64.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from oracle.types.run_names import label_of
 
 #: Where an evolutionary search dares more than a policy's defaults: it moves on, so that the best
 #: tenth of all it ever tried is soon beaten; and a stop loses it little, for the run is still
-#: ranked by its forecast. Chosen by bench/ea.py on calibrate tables, see POLICY there.
+#: ranked by its forecast. Chosen by `python -m bench.ea` on calibrate tables, see POLICY there.
 SEARCH_FOR_ONE = {"good": 0.03, "risk": 0.1}
 SEARCH_FOR_SEVERAL = {"risk": 0.35}
 

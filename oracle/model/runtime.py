@@ -19,7 +19,7 @@ from oracle.model.manifest import Golden
 Float32 = npt.NDArray[np.float32]
 
 #: Rows that `run_many` computes at once: large enough for the matrix products, small enough
-#: that sequences of similar length fall together (measured by bench/latency.py).
+#: that sequences of similar length fall together (measured by bench/speed/latency.py).
 BATCH_ROWS = 64
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from made_up import StandIn
 
-from collector.nexussom import read_rows
+from collector.recorded.nexussom_files import read_rows
 from oracle.errors import DatasetError
 from oracle.hook import Population, WatchedRun
 from oracle.integrations.nexussom_front import finish

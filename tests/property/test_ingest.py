@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector import nexussom
-from collector.ingest import readers_of
+from collector.recorded import nexussom
+from collector.recorded.ingest import readers_of
 from oracle.errors import DatasetError
 from oracle.types import Run
 

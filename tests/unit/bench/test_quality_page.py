@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
-from bench import quality, readme
-from bench.aims import ERRORS, FOREIGN, aims
+from bench.quality import __main__ as quality
+from bench.quality import readme
+from bench.quality.aims import ERRORS, FOREIGN, aims
+from bench.quality.page import page as written
+from bench.quality.tables import error_table, plan_table
+from bench.quality.told_less import searches_table, told_less_table
 from oracle.forecast.forecaster import Oracle
 
 KEPT = Path(__file__).parents[3] / "docs" / "quality"
@@ -107,30 +111,30 @@ def test_told_less_and_others_searches_have_aims_too() -> None:
     ]
     saved = row_of(table, "saved in others' searches, one after another")
     assert saved[3:] == ["47.0% at 1.0% lost", "no", "yes"]
-    less = quality.told_less_table(told_less).splitlines()
+    less = told_less_table(told_less).splitlines()
     assert less[-1].startswith("| nexussom without plan | 0.100, 0.100, 0.100, 0.100 | 0.200")
     assert less[-1].endswith("| 2.0%, 4.0%, 10.0%, 14.0% |")
-    assert "| a | one after another | 0.02 | 47.0% | 1.0% |" in quality.searches_table(searches)
+    assert "| a | one after another | 0.02 | 47.0% | 1.0% |" in searches_table(searches)
 
 
 def test_tables_show_what_is_known_before_the_first_checkpoint() -> None:
     found = made(0.19, 0.1)
-    lines = quality.plan_table(found).splitlines()
+    lines = plan_table(found).splitlines()
     assert "worst 50% left out" in lines[0].split("|")[4]
     assert lines[2] == "| **oracle** | 0.1000 | 0.900 | 1.0% (0.0%..5.0%) | 0.6% (0.0%..3.0%) |"
     assert lines[3].startswith("| boosting | 0.2000 | 0.900 | 2.0%")
     assert lines[4] == "| last | 0.5000 | 0.900 | - | - |"
     for row in found["errors"]:
         row["ratio_interval"] = (0.1, 0.2)
-    errors = quality.error_table(found, "quality_relative").splitlines()
+    errors = error_table(found, "quality_relative").splitlines()
     assert errors[0] == "| | 0% | 10% | 20% | 30% | 50% | 70% |"
     assert errors[-1].startswith("| oracle / last value | - | 0.190 (0.10..0.20) |")
     # Runs whose scale nobody told have nothing to show at 0 %.
     for row in found["errors"]:
         if row["progress"] == 0:
             row["mae"] = None
-    assert "| **oracle** | - | 0.1000 |" in quality.error_table(found, "quality_relative")
-    assert len(quality.plan_table(found).splitlines()) == 2
+    assert "| **oracle** | - | 0.1000 |" in error_table(found, "quality_relative")
+    assert len(plan_table(found).splitlines()) == 2
 
 
 def test_what_is_saved_at_too_great_a_loss_is_a_miss() -> None:
@@ -141,14 +145,14 @@ def test_what_is_saved_at_too_great_a_loss_is_a_miss() -> None:
 def test_the_page_names_aims_commands_and_how_to_add_others() -> None:
     found = kept("evaluate")
     common = (found, kept("floor"), kept("evaluate-minisom"))
-    page = quality.page(Oracle.load(), *common, {}, kept("replay"), kept("replay-dense"), {}, {})
+    page = written(Oracle.load(), *common, {}, kept("replay"), kept("replay-dense"), {}, {})
     assert "## Aims, and what is reached" in page
     assert "error / last value's, 70% seen, at most" in page
     assert "--foreign NAME=FILE" in page
     for name in ("evaluate", "evaluate-minisom", "replay", "replay-dense"):
         assert kept(name)["command"] in page
     others = dict.fromkeys(FOREIGN, found)
-    page = quality.page(Oracle.load(), *common, others, kept("replay"), {}, {}, {})
+    page = written(Oracle.load(), *common, others, kept("replay"), {}, {}, {})
     for name in FOREIGN:
         assert f"| error on {name}'s runs, 50% seen, at most |" in page
         assert f"| {name} | {found['runs']} of {found['tables']} tables |" in page
@@ -156,7 +160,7 @@ def test_the_page_names_aims_commands_and_how_to_add_others() -> None:
 
 def test_the_readme_shows_what_was_measured() -> None:
     text = readme.README.read_text()
-    assert readme.with_figures(text) == text, "run `make quality`, or `python -m bench.readme`"
+    assert readme.with_figures(text) == text, "run `python -m bench.quality.readme`"
     assert readme.with_figures(text.replace("| **oracle** | .", "| **oracle** | 9.")) == text
 
 

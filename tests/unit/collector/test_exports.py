@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from collector.exports import Exports
-from collector.ingest import Known, Report, ingest, readers_of
+from collector.recorded.exports import Exports
+from collector.recorded.ingest import Known, Report, ingest, readers_of
 from oracle.types import Run
 
 #: The names that people give: as Hydra has it, and one that is a run_id already.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from collector.ingest import Known, Report, ingest, readers_of
+from collector.recorded.ingest import Known, Report, ingest, readers_of
 from collector.simulate import simulate
 from oracle.errors import DatasetError
 from oracle.history.dataset import write_dataset

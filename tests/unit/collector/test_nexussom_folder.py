@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from made_up import StandIn
 
-from collector import nexussom
+from collector.recorded import nexussom, nexussom_files
 from oracle.errors import DatasetError
 from oracle.integrations.nexussom import early_stop
 from oracle.types import Run
@@ -146,7 +146,7 @@ def test_context_holds_what_the_folder_tells_and_no_more() -> None:
 
 def test_the_grid_is_the_one_that_the_hook_reads() -> None:
     for map_type in ("hex", "square"):
-        row = nexussom.Row(FOLDER, 2, "x", {"uid": WHOLE, "map_type": map_type})
+        row = nexussom_files.Row(FOLDER, 2, "x", {"uid": WHOLE, "map_type": map_type})
         of_folder = nexussom.context_of(row, 10).topology
         som = {"map_size": [4, 5], "map_type": map_type, "epoch_multiplier": 2}
         assert of_folder == early_stop(som, DATA, model=StandIn()).run.context.topology
@@ -238,5 +238,5 @@ def test_folders_are_found_at_any_depth_and_in_order(tmp_path: Path) -> None:
         (tmp_path / name / "individuals" / "x").mkdir(parents=True)
         (tmp_path / name / "results.csv").touch()
         (tmp_path / name / "individuals" / "x" / "results.csv").touch()
-    found = [f.relative_to(tmp_path).as_posix() for f in nexussom.seed_folders(tmp_path)]
+    found = [f.relative_to(tmp_path).as_posix() for f in nexussom_files.seed_folders(tmp_path)]
     assert found == ["a/seed_1", "a/seed_2", "b/seed_1"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from made_up import make_runs
 
-from collector.ingest import ingest, readers_of
+from collector.recorded.ingest import ingest, readers_of
 from oracle.errors import DatasetError
 from oracle.history.dataset import COLUMNS, read_dataset, write_dataset
 from oracle.history.files import csv_lines, not_a_number, read_text, separator_of

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.aims import IN_STEP, ONE_BY_ONE, by_forecaster
+from bench.quality.aims import IN_STEP, ONE_BY_ONE, by_forecaster
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README, KEPT = ROOT / "README.md", ROOT / "docs" / "quality"
 BEGIN, END = "<!-- figures: written by make quality -->", "<!-- end of figures -->"
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7)

@@ -1,4 +1,4 @@
-"""Speed of `oracle.measure` against MiniSom's own three metrics: `python -m bench.metrics`.
+"""Speed of `oracle.measure` against MiniSom's own three metrics: `python -m bench.speed.metrics`.
 
 Both run on one thread, in turn, in one process; the ratio is the median over rounds. MiniSom's
 three are quantization_error, topographic_error and activation_response (dead neurons). The last
@@ -10,20 +10,16 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-# This folder's http.py would hide the standard library's from what is imported below.
-sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-import numpy as np  # noqa: E402
-from minisom import MiniSom  # noqa: E402
+import numpy as np
+from minisom import MiniSom
 
-from oracle.history.geometry import geometry_of  # noqa: E402
-from oracle.history.metrics import measure  # noqa: E402
+from oracle.history.geometry import geometry_of
+from oracle.history.metrics import measure
 
 SIDE = 20
 #: (samples, features) of each table.

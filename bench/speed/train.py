@@ -1,4 +1,4 @@
-"""Speed of training, as ratios in one run: `python -m bench.train [--quick] [--json]`.
+"""Speed of training, as ratios in one run: `python -m bench.speed.train [--quick] [--json]`.
 
 CPU seconds an epoch of 20,000 prefix windows, forward and backward pass and Adam, one thread:
 Keras as `oracle train` uses it, the same job on PyTorch's nn.LSTM where that is installed
@@ -150,7 +150,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            # Without this folder on the path, whose files are named after standard modules.
+            # Without this folder on the path: its names may be those of the worker's libraries.
             env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": str(Path.cwd())},
         )
         if self._line() != "ready":
@@ -228,9 +228,9 @@ def main() -> None:
         told.append(f"{name:<14} {shown}")
     print("\n".join(told))
     if args.write_docs:
-        from bench.speed_page import enter  # needs the project, which a worker's Python may lack
+        from bench.speed.page import enter  # needs the project, which a worker's Python may lack
 
-        enter("python -m bench.train" + " --quick" * args.quick, "\n".join(told))
+        enter("python -m bench.speed.train" + " --quick" * args.quick, "\n".join(told))
 
 
 if __name__ == "__main__":

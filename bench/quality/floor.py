@@ -1,7 +1,7 @@
 """The floor: how far outcomes differ when nothing but the random numbers of a run changes.
 
-    python -m bench.floor            # prints; about a minute
-    python -m bench.floor --runs 20  # a short form
+    python -m bench.quality.floor            # prints; about a minute
+    python -m bench.quality.floor --runs 20  # a short form
 
 Configurations of the `test` preset are trained several times over. A forecaster that knew the
 configuration, the table and how maps train, but no seed and no checkpoint, would err by what this

@@ -1,9 +1,9 @@
-"""What the store is asked, with more and more runs in it: `python -m bench.growth [--write-docs]`.
+"""What the store is asked, with more and more runs in it: `python -m bench.speed.growth`.
 
 CPU milliseconds of one question, the least of several; nothing is waited for.
 """
 
-# ruff: noqa: E402  (the path is set before anything is imported)
+# ruff: noqa: E402  (tests/ is put on the path before anything is imported)
 from __future__ import annotations
 
 import argparse
@@ -11,13 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-# In the place of bench/, where http.py would hide the standard library's `http`.
-sys.path[0:1] = [str(ROOT), str(ROOT / "tests")]
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tests"))
 
 from soak.growth import measured
 
-from bench.speed_page import enter
+from bench.speed.page import enter
 
 SIZES = (1_000, 10_000, 100_000)
 
@@ -36,7 +35,7 @@ def main() -> None:
         told.append(f"{what:26}" + "".join(f"{costs[what]:12.2f}" for costs in found))
     print("\n".join(told))
     if args.write_docs:
-        enter("python -m bench.growth", "\n".join(told))
+        enter("python -m bench.speed.growth", "\n".join(told))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Speed of the service over HTTP, as ratios: `python -m bench.http [--only decide] [--memory N]`.
+"""Speed of the service over HTTP, as ratios.
+
+    python -m bench.speed.service [--only decide] [--memory N]
 
 Everything runs on this machine in one sitting, interleaved in short rounds, so that a busy machine
 slows all alike; the ratio is the median over rounds. The yardstick is an endpoint that only
@@ -21,13 +23,13 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).parents[1]
-# In the place of bench/, where this file would hide the standard library's `http`.
-sys.path[0:1] = [str(ROOT), str(ROOT / "tests")]
+ROOT = Path(__file__).parents[2]
+# The service is started as the tests start it.
+sys.path.append(str(ROOT / "tests"))
 
 from serving import Server, checkpoint, free_port, until  # noqa: E402
 
-from bench.speed_page import enter  # noqa: E402
+from bench.speed.page import enter  # noqa: E402
 
 CONNECTIONS = 16
 #: Runs of a population that are appended to in turn, and checkpoints of each.
@@ -157,7 +159,7 @@ def main() -> None:
         told = memory(args.memory)
         print(told)
         if args.write_docs:
-            enter(f"python -m bench.http --memory {args.memory}", told)
+            enter(f"python -m bench.speed.service --memory {args.memory}", told)
         return
     single = [("/v1/decide", json.dumps(history()).encode())]
     batch = [("/v1/decide/batch", json.dumps({"histories": [history()] * 100}).encode())]
@@ -187,7 +189,7 @@ def main() -> None:
     told = report(rows, start_s, held, as_json=args.json)
     print(told)
     if args.write_docs:
-        enter("python -m bench.http", told)
+        enter("python -m bench.speed.service", told)
 
 
 def memory(requests: int) -> str:

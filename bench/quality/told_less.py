@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.aims import IN_STEP, ONE_BY_ONE, by_forecaster
+from bench.quality.aims import IN_STEP, ONE_BY_ONE, by_forecaster
 
 #: What is left out of the test tables' runs: what it is called -> parts of `oracle evaluate`.
 LEFT_OUT = {

@@ -1,4 +1,4 @@
-"""Runs per second per core: the compiled core against MiniSom: `python -m bench.collect`.
+"""Runs per second per core: the compiled core against MiniSom: `python -m bench.speed.collect`.
 
 The same runs on both: online, Gaussian, with the same first weights, order, decays, checkpoints
 and table; the maps end bit for bit the same. MiniSom is measured by its own three metrics. In turn,
@@ -10,22 +10,18 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import time
-from pathlib import Path
 
-# This folder's http.py would hide the standard library's from what is imported below.
-sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-import numpy as np  # noqa: E402
-from minisom import MiniSom  # noqa: E402
+import numpy as np
+from minisom import MiniSom
 
-from bench.speed_page import enter  # noqa: E402
-from collector.fast_som import FastSom  # noqa: E402
-from collector.presets import run_one  # noqa: E402
-from collector.random_tables import random_table  # noqa: E402
-from collector.schedules import schedule  # noqa: E402
+from bench.speed.page import enter
+from collector.fast_som import FastSom
+from collector.presets import run_one
+from collector.random_tables import random_table
+from collector.schedules import schedule
 
 CHECKPOINTS = 30
 TARGET = 8.0
@@ -99,7 +95,7 @@ def main() -> None:
     )
     print(told)
     if args.write_docs:
-        enter("python -m bench.collect", told)
+        enter("python -m bench.speed.collect", told)
 
 
 if __name__ == "__main__":

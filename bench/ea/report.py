@@ -1,4 +1,4 @@
-"""Figures, picture and page of bench/ea.py, from the entries of its journal."""
+"""Figures, picture and page of the searches, from the entries of its journal."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def page(entries: list[Entry], rows: list[Entry], about: Mapping[str, Any]) -> s
     )
     drawn = about["screened"]
     one, several = about["policies"]["single"], about["policies"]["multi"]
-    return f"""# What stopping saves
+    return rf"""# What stopping saves
 
 This page is written by `python -m bench.ea --write-docs` (some six minutes on two cores; what was
 interrupted goes on where it stopped); the figures are those of the model {about["model"]}.
@@ -201,8 +201,8 @@ needs, in the median over tables (and on the worst of them):
 
 The policies are those that `policy_for` gives to any search: for one objective `population` with
 good {one.good:g} and risk {one.risk:g}, for several `pareto` with risk {several.risk:g}, both
-chosen on calibrate tables (the command is in bench/ea.py). A share of {one.control:.0%} of the
-stops is let run on as controls, and is paid for here.
+chosen on calibrate tables (the command is in bench/ea/, at `POLICY`). A share of
+{one.control:.0%} of the stops is let run on as controls, and is paid for here.
 
 Time is CPU time of the process, which is wall-clock time on an idle machine. It counts the loading
 of the model, the metrics at {about["looks"]} checkpoints a run, forecasts, decisions and the shared

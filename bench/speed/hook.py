@@ -1,31 +1,26 @@
 """What watching costs: one report against a bare forecast, and a watched MiniSom training.
 
-    python -m bench.hook [--json] [--rounds 30]
+    python -m bench.speed.hook [--json] [--rounds 30]
 
 Everything is interleaved in one run and told as ratios and milliseconds of CPU time. Aims: a
 whole `report()` at most 4 times the bare forecast; watching a MiniSom run of 20 checkpoints,
 metrics aside, under 2 % of its time or 2 ms a checkpoint, whichever is more.
 """
 
-# ruff: noqa: E402  (the path and the threads are set before anything is imported)
 from __future__ import annotations
 
 import argparse
 import json
 import os
-import sys
 import tempfile
 import time
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Run as a script, this folder would come first, and its http.py hide the standard library's.
-sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import numpy as np
 from minisom import MiniSom
 
-from bench.speed_page import enter
+from bench.speed.page import enter
 from oracle.forecast.forecaster import Oracle
 from oracle.history.context import context_of
 from oracle.history.metrics import Metrics, measure
@@ -151,7 +146,7 @@ def main() -> None:
     )
     print(told)
     if options.write_docs:
-        enter("python -m bench.hook", told)
+        enter("python -m bench.speed.hook", told)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from collector import nexussom
-from collector.exports import EVENTS, Exports, event_files, mlflow_runs
-from collector.json_runs import ending, read_json
+from collector.recorded import nexussom, nexussom_files
+from collector.recorded.exports import EVENTS, Exports, event_files, mlflow_runs
+from collector.recorded.json_runs import ending, read_json
 from oracle.errors import DatasetError, must_be
 from oracle.history.context import mqe_of_mean
 from oracle.history.dataset import COLUMNS, iter_dataset
@@ -191,7 +191,7 @@ def _readers(path: Path, known: Known, exports: Exports) -> list[Reader]:
         return _readers_of_folder(path, known, exports)
     if not path.exists():
         raise DatasetError("must be a file or folder, but there is none.", file=str(path))
-    if path.name == nexussom.RESULTS:
+    if path.name == nexussom_files.RESULTS:
         return [_nexussom(path.parent, known)]
     if path.name.startswith(EVENTS):
         return [_added(exports.add_events, path, path.parent)]
@@ -204,7 +204,7 @@ def _readers(path: Path, known: Known, exports: Exports) -> list[Reader]:
 
 
 def _readers_of_folder(path: Path, known: Known, exports: Exports) -> list[Reader]:
-    if folders := nexussom.seed_folders(path):
+    if folders := nexussom_files.seed_folders(path):
         return [_nexussom(folder, known) for folder in folders]
     if runs := mlflow_runs(path):
         return [_added(exports.add_mlflow, run) for run in runs]
@@ -214,8 +214,8 @@ def _readers_of_folder(path: Path, known: Known, exports: Exports) -> list[Reade
     files = files or [file for file in path.rglob("*") if _is_readable(file)]
     if not files:
         raise DatasetError(
-            f"must hold NexusSOM's {nexussom.RESULTS}, histories as JSON, tables as CSV, or what "
-            "MLflow or TensorBoard wrote, but holds neither.",
+            f"must hold NexusSOM's {nexussom_files.RESULTS}, histories as JSON, tables as CSV, or "
+            "what MLflow or TensorBoard wrote, but holds neither.",
             file=str(path),
         )
     return [reader for file in sorted(files) for reader in _readers(file, known, exports)]

@@ -1,4 +1,4 @@
-"""The service beside general model servers: `python -m bench.http_peers --peer NAME=PYTHON ...`.
+"""The service beside general model servers: `python -m bench.speed.peers --peer NAME=PYTHON ...`.
 
 Each peer answers the oracle's graph alone, from inputs that the client has encoded and scaled;
 the service validates a raw history, encodes it, forecasts, draws and decides. One worker each, set
@@ -6,7 +6,7 @@ up as the peer's documentation has it; the same load, in turn, in short rounds. 
 environment of its own, so that it may want other libraries:
 
     python -m venv peers/litserve && peers/litserve/bin/pip install litserve onnxruntime
-    python -m bench.http_peers --peer litserve=peers/litserve/bin/python
+    python -m bench.speed.peers --peer litserve=peers/litserve/bin/python
 
 Peers: litserve, mlserver, bentoml. Those without `--peer` are named and skipped.
 """
@@ -27,16 +27,16 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[1]
-# In the place of bench/, where http.py would hide the standard library's `http`.
-sys.path[0:1] = [str(ROOT), str(ROOT / "tests")]
+ROOT = Path(__file__).parents[2]
+# The service is started as the tests start it.
+sys.path.append(str(ROOT / "tests"))
 
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 from serving import Server, free_port, until  # noqa: E402
 
-from bench.http import Measured, history, load  # noqa: E402
-from bench.speed_page import enter  # noqa: E402
+from bench.speed.page import enter  # noqa: E402
+from bench.speed.service import Measured, history, load  # noqa: E402
 from oracle.history.features import encode  # noqa: E402
 from oracle.model.artifact import read_artifact, resolve  # noqa: E402
 from oracle.types import History  # noqa: E402
@@ -242,7 +242,7 @@ def main() -> None:
     told += report(rows)
     print("\n".join(told))
     if args.write_docs:
-        enter("python -m bench.http_peers", "\n".join(told))
+        enter("python -m bench.speed.peers", "\n".join(told))
 
 
 def _measure(url: str, path: str, body: bytes, seconds: float) -> Measured:

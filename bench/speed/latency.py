@@ -1,4 +1,4 @@
-"""Speed of forecasts, as ratios in one run: `python -m bench.latency [--quick] [--json]`.
+"""Speed of forecasts, as ratios in one run: `python -m bench.speed.latency [--quick] [--json]`.
 
 The same weights answer through the served graph, through tf.function and through model.predict,
 in turn, one thread each. Times are CPU time, so that a busy machine slows none; a figure is the
@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from bench.speed_page import enter
+from bench.speed.page import enter
 from oracle.forecast.forecaster import Oracle
 from oracle.history.features import FEATURES, encode
 from oracle.model.artifact import read_artifact, resolve
@@ -216,7 +216,7 @@ def main() -> None:
             told.append(f"  {what:<38} {value:10.2f}" + (f"   aim {sign} {aim:g}" if sign else ""))
     print("\n".join(told))
     if args.write_docs:
-        enter("python -m bench.latency" + " --quick" * args.quick, "\n".join(told))
+        enter("python -m bench.speed.latency" + " --quick" * args.quick, "\n".join(told))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from collector import nexussom
-from collector.exports import Exports
+from collector.recorded import nexussom_files
+from collector.recorded.exports import Exports
 from oracle.errors import DatasetError, InvalidHistory
 from oracle.history.files import read_text
 from oracle.history.records import columns_of, shortened
@@ -140,10 +140,10 @@ def _items(path: Path) -> tuple[list[tuple[int, Any]], bool]:
         if len(lines) < 2 or (path.suffix == ".json" and isinstance(values[0][1], Torn)):
             raise DatasetError(f"must be valid JSON, but: {error}.", file=str(path)) from None
         return values, False
-    if isinstance(whole, list) and path.name == nexussom.CHECKPOINTS:
+    if isinstance(whole, list) and path.name == nexussom_files.CHECKPOINTS:
         raise DatasetError(
             "holds one NexusSOM run without its final values. "
-            f"Give the folder which holds its {nexussom.RESULTS}.",
+            f"Give the folder which holds its {nexussom_files.RESULTS}.",
             file=str(path),
         )
     if isinstance(whole, dict) and isinstance(whole.get("metrics"), list):

@@ -1,0 +1,1 @@
+"""Runs that others recorded, read: NexusSOM's folders, JSON, tables, exports of trackers."""
