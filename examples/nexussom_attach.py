@@ -1,13 +1,19 @@
 """NexusSOM: how to attach the hook; here with checkpoints that NexusSOM recorded.
 
 NexusSOM is not on the package index. In its evolutionary search the oracle takes the place of
-the built-in LSTM, in `evaluate_individual`, where `som` and `data` are at hand:
+the built-in LSTM. At the head of ea.py, for the search forks new workers in every generation, and
+each of them would import and load it again:
 
+    from oracle import Oracle
     from oracle.integrations.nexussom import early_stop
+
+    ORACLE = Oracle.load()
+
+In `evaluate_individual`, where `som` and `data` are at hand:
 
     stop = None
     if "ds_censored" not in fixed_params:                    # `finish`, below, trains to the end
-        stop = early_stop(som, data, ignore_mask=ignore_mask, run_id=uid,
+        stop = early_stop(som, data, ignore_mask=ignore_mask, run_id=uid, model=ORACLE,
                           population=os.path.join(working_dir, "runs.db"))
     training_results = som.train(data, ignore_mask=ignore_mask, lstm_early_stop_fn=stop)
     fitness = stop.run.finish() if stop else None
