@@ -203,7 +203,7 @@ def main() -> None:
     parser.add_argument("code", type=Path, help="a clone of NexusSOM's repository")
     parser.add_argument("--tables", nargs="+", default=list(TABLES))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=300, help="of a table at most")
+    parser.add_argument("--rows", type=int, default=200, help="of a table at most")
     parser.add_argument("--population", type=int, default=20)
     parser.add_argument("--generations", type=int, default=4, help="of the plain search")
     parser.add_argument("--print", action="store_true", help="leave the page as it is")

@@ -1,7 +1,7 @@
 """One search by NexusSOM's own code, as it is or with the hook: its generations and their cost.
 
-The hook's lines are read from examples/nexussom_attach.py and put where it says. `bench.nexussom_live`
-compares searches.
+The hook's lines are read from examples/nexussom_attach.py and put where it says;
+`bench.nexussom_live` compares searches.
 """
 
 from __future__ import annotations

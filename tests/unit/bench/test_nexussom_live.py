@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.nexussom_live import MEASURED, documented, interval, judged, table_of, volume
+from bench.nexussom_live import interval, judged, table_of
+from bench.nexussom_search import MEASURED, documented
 
 DATA = np.random.default_rng(0).random((60, 4))
 STEPS = 240
@@ -33,8 +34,8 @@ class Som(SimpleNamespace):
 
 
 def evaluate(folder: Path, uid: str, level: float, **fixed_params: Any) -> dict[str, Any]:
-    first, second, *_ = documented()
-    lines = f"def evaluate_individual():\n    try:\n{first}{MEASURED}{second}"
+    head, first, second, *_ = documented()
+    lines = f"def evaluate_individual():\n    try:\n{head}{first}{MEASURED}{second}"
     lines += (
         "        training_results.update(te=topographic_error, dead=dead_ratio, fit=topo_corr)\n"
     )
@@ -82,16 +83,16 @@ def test_what_finish_evaluates_is_trained_whole(tmp_path: Path) -> None:
 
 
 def test_volumes_and_their_table() -> None:
-    assert volume([], np.ones(3)) == 0
-    assert volume([[0, 0, 0.5], [0.5, 0.5, 0]], np.ones(3)) == pytest.approx(0.5 + 0.25 * 0.5)
-    arm = {"runs": 3, "stopped": 0, "budget": 1.0, "seconds": 1.0}
+    arm = {"runs": 3, "stopped": 0, "updates": 1.0, "seconds": 1.0}
     pairs = [
-        {"table": "t", "seed": s, "finished": 1, "finish": 0.1,
+        {"table": "t", "seed": s, "rows": 100, "budget": 6.0, "finished": 1, "finish": 0.1,
          "arms": {"plain": {**arm, "points": [[0.2, 0.2, 0.2], [1, 1, 1]]},
                   "stops": {**arm, "points": [[0.1, 0.2, 0.2]]}}}
         for s in (1, 2)
     ]  # fmt: skip
     judged(pairs)
     assert pairs[0]["arms"]["stops"]["volume"] > pairs[0]["arms"]["plain"]["volume"]  # type: ignore[index]
-    assert "| t | stops | 3 | 0 | 100% | 100% | +" in table_of(pairs)
+    assert "| t | stops | 3 | 0 | 100% | 100% | +" in (text := table_of(pairs))
+    assert "more in 2 of 2 |" in text
+    assert "takes 6 s of CPU, 2.00 s for each of its runs" in text
     assert interval([1.0, 1.0, 1.0]) == (1.0, 1.0, 1.0)
