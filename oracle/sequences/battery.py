@@ -112,7 +112,7 @@ QUICK = Task(
     "test MSE / noise variance, small",
     2.0,
     data={"series": "sine", "points": 800, "periods": 16.0, "sequence_length": 12},
-    training={"epochs": 15, "batch_size": 32, "learning_rate": 0.01},
+    training={"epochs": 10, "batch_size": 32, "learning_rate": 0.015},
     units=16,
 )
 
