@@ -27,9 +27,9 @@ def nondominated(points: FloatArray) -> FloatArray:
 
 
 def _free_boxes(front: FloatArray, corner: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Cut what `front` leaves free below `corner` into boxes: lower and upper [box, 3].
+    """Cut what a front without dominated members leaves free below `corner` into boxes [box, 3].
 
-    Lower ends are -inf where the free space is open; a candidate bounds it.
+    Lower ends, and upper. The lower are -inf where the free space is open; a candidate bounds it.
     """
     lower: list[tuple[float, float, float]] = []
     upper: list[tuple[float, float, float]] = []
@@ -41,8 +41,7 @@ def _free_boxes(front: FloatArray, corner: FloatArray) -> tuple[FloatArray, Floa
         if step:
             x, y, _ = front[order[step - 1]].tolist()
             stair = [p for p in stair if not (p[0] >= x and p[1] >= y)]
-            if not any(p[0] <= x and p[1] <= y for p in stair):
-                stair.append((x, y))
+            stair.append((x, y))  # none in it is as good, or the front would be dominated
             stair.sort()
         if levels[step + 1] <= z:
             continue  # a thicker slab follows

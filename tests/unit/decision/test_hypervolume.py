@@ -19,13 +19,20 @@ def by_inclusion(points: np.ndarray, corner: np.ndarray) -> float:
     return total
 
 
+#: The objectives end differently far.
+CORNER = np.array([1.0, 1.25, 0.75])
+
+
+@pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("objectives", [1, 2, 3])
-@pytest.mark.parametrize("seed", range(6))
-def test_gain_is_the_difference_of_two_volumes(objectives: int, seed: int) -> None:
+@pytest.mark.parametrize("seed", range(8))
+def test_gain_is_the_difference_of_two_volumes(objectives: int, seed: int, tied: bool) -> None:
     rng = np.random.default_rng(seed)
     front = rng.uniform(0, 1.2, (seed + 1, objectives))  # some beyond the corner, some dominated
-    corner = np.ones(objectives)
+    corner = CORNER[:objectives]
     points = np.vstack([rng.uniform(-0.2, 1.1, (8, objectives)), front[:1]])
+    if tied:
+        front, points = np.round(4 * front) / 4, np.round(4 * points) / 4
     before = by_inclusion(front, corner)
     wanted = [by_inclusion(np.vstack([front, p]), corner) - before for p in points]
     np.testing.assert_allclose(gains(points, front, corner), wanted, atol=1e-12)

@@ -14,6 +14,7 @@ from oracle.types import (
     Policy,
     PopulationPolicy,
     Reason,
+    Reference,
     Scale,
 )
 
@@ -232,6 +233,21 @@ def test_a_generation_without_a_reference_is_of_the_scale_that_its_members_share
     for reference in (None, reference_of(0.4, 0.5, mqe_of_mean=None), reference_of(0.4, 0.5)):
         decisions = decide_population(histories, forecasts, reference, POPULATION)
         assert [d.reason is Reason.OTHER_SCALE for d in decisions] == [False] * 5 + [True]
+
+
+def test_a_generation_is_weighed_on_the_scale_that_its_members_share() -> None:
+    """mqe 2 of 10 with hardly an error is the best; in raw units it would be the worst."""
+    ends = [(2.0, 0.05), *((0.5, 0.6 + 0.01 * i) for i in range(7))]
+    rng = np.random.default_rng(0)
+    forecasts = [
+        forecast_of(np.abs([mqe, error, 0.0] + 0.005 * rng.standard_normal((500, 3))))
+        for mqe, error in ends
+    ]
+    histories = [history_of(run_id=f"r-{i}", context={"mqe_of_mean": 10.0}) for i in range(8)]
+    told = reference_of(0.9, mqe_of_mean=10.0)
+    for reference in (None, Reference(), told.model_copy(update={"mqe_of_mean": None}), told):
+        decisions = decide_population(histories, forecasts, reference, POPULATION)
+        assert [d.stop for d in decisions] == [False, *[True] * 7]
 
 
 def test_a_stopped_run_is_remembered_by_its_forecast() -> None:

@@ -155,6 +155,19 @@ def row(h: History, t: int) -> dict[str, float]:
     return out
 
 
+def risen(schedule: Schedule, draw: st.DrawFn) -> Schedule:
+    """The same plan with a peak somewhere: what is still to come is no longer the least."""
+    peak = draw(st.integers(0, len(schedule.progress) - 1))
+    columns = {name: getattr(schedule, name) for name in ("learning_rate", "radius")}
+    return schedule.model_copy(
+        update={
+            name: tuple(v + 2 * max(values) * (i == peak) for i, v in enumerate(values))
+            for name, values in columns.items()
+            if values is not None
+        }
+    )
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> History:
     """A recorded prefix with parts of what is known taken away."""
@@ -171,6 +184,8 @@ def histories(draw: st.DrawFn) -> History:
     if context.schedule is not None and draw(st.booleans()):
         one = Schedule(progress=context.schedule.progress, radius=context.schedule.radius)
         context = context.model_copy(update={"schedule": one})
+    if context.schedule is not None and draw(st.booleans()):
+        context = context.model_copy(update={"schedule": risen(context.schedule, draw)})
     changed: dict[str, object] = {"context": context}
     for name in ("total_epochs", "learning_rate", "radius"):
         if draw(st.booleans()):
