@@ -25,9 +25,10 @@ import numpy as np
 
 from collector.recorded.nexussom import read_runs
 from collector.recorded.nexussom_files import seed_folders
-from oracle.decision.hypervolume import gains, nondominated
+from oracle.decision.hypervolume import hypervolume, nondominated
 from oracle.decision.policy import decide, outcome_of
 from oracle.errors import DatasetError, OracleError
+from oracle.evaluation.replay import outcome_of_run
 from oracle.forecast.forecaster import Oracle
 from oracle.hook import policy_for
 from oracle.types import Forecast, History, Outcome, Reference, Run
@@ -103,7 +104,7 @@ def played(runs: Sequence[Looked]) -> dict[str, float]:
                 outcomes.append(outcome_of(history, forecast, policy))
                 break
         else:
-            outcomes.append(_whole(one.run))
+            outcomes.append(outcome_of_run(one.run))
     final = np.array([one.point() for one in runs])
     ranked = np.array([one.point(stopped.get(i)) for i, one in enumerate(runs)])
     corner = final.max(axis=0) * 1.01
@@ -112,42 +113,20 @@ def played(runs: Sequence[Looked]) -> dict[str, float]:
     more = cost[on_front].sum()  # from their beginning: nobody kept the unfinished maps
     budget = spent.sum() + more
     afforded = int(np.searchsorted(np.cumsum(cost), budget, side="right"))
-    everything = _volume(final, corner)
-    finished = _volume(final[[*whole, *on_front]], corner) / everything
-    plain = _volume(final[:afforded], corner) / everything
+    everything = hypervolume(final, corner)
+    finished = hypervolume(final[[*whole, *on_front]], corner) / everything
+    plain = hypervolume(final[:afforded], corner) / everything
     return {
         "runs": len(runs),
         "stopped": len(stopped),
         "cost": spent.sum() / cost.sum(),
         "`finish`": more / cost.sum(),
-        "front as ranked": _volume(ranked, corner) / everything,
-        "finished maps only": _volume(final[whole], corner) / everything,
+        "front as ranked": hypervolume(ranked, corner) / everything,
+        "finished maps only": hypervolume(final[whole], corner) / everything,
         "with `finish`": finished,
         "plain search, same cost": plain,
         "gain": finished / plain - 1.0,
     }
-
-
-def _volume(points: np.ndarray, corner: np.ndarray) -> float:
-    """Hypervolume of the front of some points: each adds what those before it left."""
-    total, front = 0.0, np.empty((0, 2))
-    for point in nondominated(points.reshape(-1, 2)):
-        total += (
-            float(gains(point[None], front, corner)[0])
-            if len(front)
-            else float(np.prod(np.maximum(corner - point, 0.0)))
-        )
-        front = np.vstack([front, point])
-    return total
-
-
-def _whole(run: Run) -> Outcome:
-    return Outcome(
-        run_id=run.run_id,
-        final_mqe=run.final_mqe,
-        final_topographic_error=run.final_topographic_error,
-        final_dead_neuron_ratio=run.final_dead_neuron_ratio,
-    )
 
 
 def main() -> None:

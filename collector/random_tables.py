@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collector.sources import load_table, scale
+from collector.space import log_uniform
 from oracle.history.tables import tables
 
 Matrix = npt.NDArray[np.float64]
@@ -41,17 +42,13 @@ def random_table(rng: np.random.Generator, max_rows: int = MAX_ROWS) -> Matrix:
 
 def _rows(rng: np.random.Generator, max_rows: int) -> int:
     low, high, _ = ROW_RANGES[int(rng.choice(len(ROW_RANGES), p=[r[2] for r in ROW_RANGES]))]
-    return int(np.clip(_log_uniform(rng, low, high), MIN_ROWS, max_rows))
-
-
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    return int(np.clip(log_uniform(rng, low, high), MIN_ROWS, max_rows))
 
 
 def _features(rng: np.random.Generator, most: int) -> int:
     high = most if rng.random() < 0.08 else min(most, 30)
     if high <= 2 or rng.random() < 0.5:
-        return round(_log_uniform(rng, 2, max(2, high)))
+        return round(log_uniform(rng, 2, max(2, high)))
     return int(rng.integers(2, high + 1))
 
 
@@ -80,7 +77,7 @@ def _jittered(rng: np.random.Generator, table: Matrix, rows: int) -> Matrix:
     """Repeat rows up to `rows` where there are too few, with noise of a random width."""
     extra = rng.integers(0, len(table), max(0, rows - len(table)))
     table = np.concatenate([table, table[extra]])
-    width = _log_uniform(rng, 0.003, 0.3) * table.std(axis=0)
+    width = log_uniform(rng, 0.003, 0.3) * table.std(axis=0)
     return np.asarray(table + width * rng.standard_normal(table.shape))
 
 
@@ -102,14 +99,14 @@ def _synthetic(rng: np.random.Generator, rows: int) -> Matrix:
 
 def _mixture(rng: np.random.Generator, rows: int, features: int) -> Matrix:
     """Anisotropic Gaussians of unequal size and width."""
-    groups = round(_log_uniform(rng, 1, 15))
-    centers = rng.standard_normal((groups, features)) * _log_uniform(rng, 0.3, 6)
-    member = rng.choice(groups, rows, p=rng.dirichlet(np.full(groups, _log_uniform(rng, 0.5, 10))))
+    groups = round(log_uniform(rng, 1, 15))
+    centers = rng.standard_normal((groups, features)) * log_uniform(rng, 0.3, 6)
+    member = rng.choice(groups, rows, p=rng.dirichlet(np.full(groups, log_uniform(rng, 0.5, 10))))
     spectrum = np.arange(1, features + 1) ** -rng.uniform(0, 2)
     table = np.empty((rows, features))
     for group in range(groups):
         inside = member == group
-        width = spectrum * _log_uniform(rng, 0.3, 2)
+        width = spectrum * log_uniform(rng, 0.3, 2)
         noise = rng.standard_normal((int(inside.sum()), features)) * width
         table[inside] = centers[group] + noise @ _rotation(rng, features)
     return table
@@ -118,10 +115,10 @@ def _mixture(rng: np.random.Generator, rows: int, features: int) -> Matrix:
 def _manifold(rng: np.random.Generator, rows: int, features: int) -> Matrix:
     """A smooth sheet of 1..3 latent dimensions, bent into the feature space, with noise."""
     latent = rng.uniform(-1, 1, (rows, int(rng.integers(1, 4))))
-    bend = _log_uniform(rng, 0.5, 5)
+    bend = log_uniform(rng, 0.5, 5)
     hidden = np.sin(latent @ rng.standard_normal((latent.shape[1], 12)) * bend + rng.uniform(0, 6))
     table = hidden @ rng.standard_normal((12, features))
-    return np.asarray(table + rng.standard_normal(table.shape) * _log_uniform(rng, 0.005, 1.0))
+    return np.asarray(table + rng.standard_normal(table.shape) * log_uniform(rng, 0.005, 1.0))
 
 
 def _uniform(rng: np.random.Generator, rows: int, features: int) -> Matrix:
@@ -131,7 +128,7 @@ def _uniform(rng: np.random.Generator, rows: int, features: int) -> Matrix:
 
 def _heavy_tailed(rng: np.random.Generator, rows: int, features: int) -> Matrix:
     if rng.random() < 0.5:
-        base = rng.standard_t(_log_uniform(rng, 1.5, 8), (rows, features))
+        base = rng.standard_t(log_uniform(rng, 1.5, 8), (rows, features))
     else:
         base = np.exp(rng.standard_normal((rows, features)) * rng.uniform(0.3, 1.5))
     mixing = rng.standard_normal((features, features)) * (rng.random((features, features)) < 0.3)
@@ -141,10 +138,10 @@ def _heavy_tailed(rng: np.random.Generator, rows: int, features: int) -> Matrix:
 def _series(rng: np.random.Generator, rows: int, features: int) -> Matrix:
     """Columns that drift and swing along the rows, as measurements over time do."""
     steps = rng.standard_normal((rows, features)) * rng.uniform(0, 1, features)
-    trend = np.cumsum(steps, axis=0) * _log_uniform(rng, 0.02, 1.0)
-    turns = 2 * np.pi * _log_uniform(rng, 0.5, 60) * np.arange(rows)[:, None] / rows
+    trend = np.cumsum(steps, axis=0) * log_uniform(rng, 0.02, 1.0)
+    turns = 2 * np.pi * log_uniform(rng, 0.5, 60) * np.arange(rows)[:, None] / rows
     swing = np.sin(turns + rng.uniform(0, 2 * np.pi, features)) * rng.uniform(0, 2, features)
-    return np.asarray(trend + swing + steps * _log_uniform(rng, 0.05, 2.0))
+    return np.asarray(trend + swing + steps * log_uniform(rng, 0.05, 2.0))
 
 
 def _categorical(rng: np.random.Generator, rows: int, features: int) -> Matrix:
@@ -180,5 +177,5 @@ def _scaled(rng: np.random.Generator, raw: Matrix) -> Matrix:
         table = scale(raw, "standard" if rng.random() < 0.5 else "minmax")
         return np.asarray(table / np.maximum(np.linalg.norm(table, axis=1), 1e-3)[:, None])
     if kind < 0.96:  # one factor for the whole table
-        return np.asarray((raw - raw.mean(axis=0)) / raw.std() * _log_uniform(rng, 0.05, 20))
+        return np.asarray((raw - raw.mean(axis=0)) / raw.std() * log_uniform(rng, 0.05, 20))
     return scale(raw, "standard") + rng.uniform(-2, 2, raw.shape[1])  # not centred
