@@ -12,7 +12,7 @@ from deap import algorithms, base, creator, tools
 from minisom import MiniSom
 
 from oracle.hook import Population
-from oracle.integrations.deap import Watched
+from oracle.integrations.deap import OnlyFinished, Watched
 from oracle.integrations.minisom import train
 
 rng = np.random.default_rng(0)
@@ -50,12 +50,16 @@ with tempfile.TemporaryDirectory() as folder:
     runs = Population(f"{folder}/runs.db")
     evaluate = Watched(train_one, population=runs, dataset="three-clusters")
     toolbox.register("evaluate", evaluate)
-    best = tools.HallOfFame(1)
+    everyone = tools.HallOfFame(100)
     algorithms.eaMuPlusLambda(
-        toolbox.population(12), toolbox, 12, 12, 0.6, 0.4, 4, halloffame=best, verbose=False
+        toolbox.population(12), toolbox, 12, 12, 0.6, 0.4, 4, halloffame=everyone, verbose=False
     )
-    finished = evaluate.finish(best)  # nobody holds the map of a stopped run: train it to its end
-    print(f"{len(finished)} of the best {len(best)} was stopped, and is trained to its end")
+    population = list(everyone)
+    # Nobody holds the map of a stopped run: those that may be the best are trained to their end.
+    trained = evaluate.finish_promising(population, k=5)
+    best = OnlyFinished(tools.HallOfFame(1))
+    best.update(population)
+    print(f"{len(trained)} stopped ones were worth training to their end")
     print(f"best quality score {best[0].fitness.values[0]:.3f} with genes {np.round(best[0], 2)}")
     print(runs.tally("three-clusters"))
     runs.close()

@@ -10,11 +10,10 @@ import numpy as np
 from minisom import MiniSom
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.optimize import minimize
-from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from oracle.hook import Population
 from oracle.integrations.minisom import train
-from oracle.integrations.pymoo import WatchedProblem
+from oracle.integrations.pymoo import WatchedProblem, best
 
 rng = np.random.default_rng(0)
 data = np.concatenate([rng.normal(c, 0.5, size=(100, 4)) for c in (-2.0, 0.0, 1.5)])
@@ -38,14 +37,12 @@ with tempfile.TemporaryDirectory() as folder:
         xu=np.array([12, 4.0, 0.0]),
     )
     result = minimize(problem, NSGA2(pop_size=12), ("n_gen", 5), seed=1)
-    # Nobody holds the map of a stopped run: those of the front are trained to their end.
-    trained = problem.finish(result.opt)
-    print(
-        f"{len(trained)} of the front's {len(result.opt)} were stopped, and are trained to the end"
-    )
+    # Nobody holds the map of a stopped run: those that the front may gain by are trained to their
+    # end, the most promising first.
+    trained = problem.finish_promising(result.pop, k=4)
+    print(f"{len(trained)} stopped ones are trained to their end")
     print("front of finished maps: mqe, topographic error")
-    final = result.opt.get("F")
-    for mqe, error in final[NonDominatedSorting().do(final, only_non_dominated_front=True)]:
+    for mqe, error in best(result.pop).get("F"):
         print(f"  {mqe:.3f}  {error:.3f}")
     print(runs.tally("three-clusters"))
     runs.close()

@@ -33,7 +33,14 @@ from oracle.errors import (
     StoreUnavailable,
     must_be,
 )
-from oracle.server.http.wire import PopulationDetail, ReplayAnswer, RunDetail, RunList, RunSummary
+from oracle.server.http.wire import (
+    PopulationDetail,
+    PromisingList,
+    ReplayAnswer,
+    RunDetail,
+    RunList,
+    RunSummary,
+)
 from oracle.server.http.wire_service import ModelsAnswer
 from oracle.types import (
     About,
@@ -257,6 +264,21 @@ class Client:
     def population(self, name: str) -> PopulationDetail:
         """Give a population's savings, wrong stops and outcomes."""
         return self._get(f"/v1/populations/{_quoted(name)}", PopulationDetail)
+
+    def promising(
+        self, population: str, objectives: Sequence[str] | None = None, limit: int = 20
+    ) -> PromisingList:
+        """List the stopped runs of a population that are worth training to their end.
+
+        Args:
+            population: its name.
+            objectives: score, or metrics; None = by the service's policy.
+            limit: runs told at most.
+        """
+        query: Json = {"population": population, "limit": limit}
+        if objectives is not None:
+            query["objective"] = list(objectives)
+        return self._get("/v1/promising", PromisingList, query)
 
     def models(self) -> ModelsAnswer:
         """Give the model in use and those that could be activated."""

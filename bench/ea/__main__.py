@@ -32,6 +32,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from bench.ea.algorithms import SCREENED, run
 from bench.ea.report import JUDGES, figures, page, picture, table_of
 from bench.ea.search import LOOKS, RUNS, SEARCHES, UPDATES
+from bench.second_look import BEGIN, SAVINGS
 from collector.journal import Journal
 from oracle.forecast.forecaster import Oracle
 from oracle.history.tables import role_of
@@ -156,7 +157,8 @@ def main() -> None:
             "screened": SCREENED,
         }
         text = page(entries, rows, about)
-        (DOCS / "savings.md").write_text(text, encoding="utf-8")
+        _, begin, look = SAVINGS.read_text(encoding="utf-8").partition(BEGIN)
+        SAVINGS.write_text(f"{text}\n{begin}{look}" if begin else text, encoding="utf-8")
 
 
 if __name__ == "__main__":

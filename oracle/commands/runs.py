@@ -11,6 +11,7 @@ import typer
 
 from oracle.errors import InvalidHistory, StoreUnavailable, must_be
 from oracle.hook.population import Population
+from oracle.hook.second_look import promising as worth_finishing
 from oracle.types.fields import one_form
 
 
@@ -19,6 +20,9 @@ def runs(
     population: Annotated[
         str | None, typer.Option(help="One population in it (default: all).")
     ] = None,
+    promising: Annotated[
+        bool, typer.Option("--promising", help="List stopped runs that are worth finishing.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print counts and every run as JSON.")
     ] = False,
@@ -37,20 +41,35 @@ def runs(
         raise InvalidHistory(must_be("population", f"one of {', '.join(names)}", population))
     chosen = names if population is None else (population,)
     if as_json:
-        print(json.dumps([_as_json(shared, name) for name in chosen], indent=2))
+        print(json.dumps([_as_json(shared, name, promising) for name in chosen], indent=2))
         return
     for name in chosen:
         print(shared.summary(name))
         print(f"  {shared.wrong_stops(name)}")
+        if promising:
+            _print_promising(shared, name)
     if not chosen:
         print(shared.summary())
 
 
-def _as_json(shared: Population, name: str) -> dict[str, Any]:
+def _print_promising(shared: Population, name: str) -> None:
+    worth = worth_finishing(shared, name)
+    print("  worth finishing: " + ("" if worth else "none"))
+    for one in worth:
+        print(
+            f"    {one.run_id}: P(better than all) {one.p_better:.0%}, expected gain "
+            f"{one.gain:.4g}, rest of its budget {one.cost:.0%}"
+        )
+
+
+def _as_json(shared: Population, name: str, promising: bool) -> dict[str, Any]:
     counts = dataclasses.asdict(shared.tally(name))
     del counts["others"]
+    worth = worth_finishing(shared, name) if promising else []
+    told = {"promising": [dataclasses.asdict(one) for one in worth]} if promising else {}
     return {
         **counts,
         "wrong_stops": dataclasses.asdict(shared.wrong_stops(name)),
+        **told,
         "runs": [member.as_json() for member in shared.members(name)],
     }

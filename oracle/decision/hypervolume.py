@@ -15,6 +15,20 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 
 MAX_OBJECTIVES = 3
+#: The corner lies this share of the range beyond the worst value seen.
+CORNER_MARGIN = 0.1
+
+
+def box_of(points: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Give the box that points [point, objective] are measured in, so that no unit counts more.
+
+    Returns:
+        best, span: [objective] of the points; (point - best) / span is measured.
+        corner: [objective] of the hypervolume, in these units.
+    """
+    best, worst = points.min(axis=0), points.max(axis=0)
+    span = np.where(worst > best, worst - best, 1.0)
+    return best, span, np.full(points.shape[1], 1.0 + CORNER_MARGIN)
 
 
 def nondominated(points: FloatArray) -> FloatArray:

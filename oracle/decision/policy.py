@@ -15,9 +15,8 @@ from dataclasses import replace
 import numpy as np
 
 from oracle.decision.convergence import converged
-from oracle.decision.rules import RULES, Generation, Others, Verdict, draw_scores
+from oracle.decision.rules import RULES, Generation, Others, Verdict, spread_of_score
 from oracle.errors import InvalidHistory, must_be
-from oracle.forecast.quantiles import quantiles_of
 from oracle.history.quality_score import common_scale, same_scale, weights_of, weights_without
 from oracle.types import (
     METRICS,
@@ -143,11 +142,8 @@ def outcome_of(
     never = never_measured(history)
     unit = mqe_of_mean or forecast.mqe_of_mean or 1.0
     weights = weights_of(unit, weights_without(never, policy.quality_weights))
-    spread = 0.0
-    if weights.any():
-        low, high = quantiles_of(draw_scores(forecast, weights), (0.25, 0.75))
-        spread = float(high - low) / 2
-    return medians_of(history, forecast).model_copy(update={"spread": spread})
+    spread = {"spread": spread_of_score(forecast, weights)}
+    return medians_of(history, forecast).model_copy(update=spread)
 
 
 def medians_of(history: History, forecast: Forecast) -> Outcome:

@@ -12,14 +12,15 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from oracle.decision.hypervolume import gains, hypervolume, nondominated
+from oracle.decision.hypervolume import box_of, gains, hypervolume, nondominated
 from oracle.decision.ranking import JointRanking, p_good
 from oracle.errors import InvalidHistory, must_be
-from oracle.forecast.quantiles import quantiles_of
+from oracle.forecast.quantiles import between, quantiles_of
 from oracle.history.quality_score import Bools, n_good, scores_of, weights_of, weights_without
 from oracle.types import (
     LEVELS,
     METRICS,
+    TARGETS,
     Action,
     FloatArray,
     Forecast,
@@ -31,8 +32,6 @@ from oracle.types import (
     ThresholdPolicy,
 )
 
-#: The corner of the hypervolume lies this share of the range beyond the worst outcome.
-CORNER_MARGIN = 0.1
 #: Part of every `threshold` message where the table's scale is unknown.
 SCALE_HINT = "; without `context.mqe_of_mean` such a threshold depends on the scale of the data"
 
@@ -96,6 +95,27 @@ def draw_scores(forecast: Forecast, weights: FloatArray) -> FloatArray:
     if draws is None:
         raise InvalidHistory(must_be("forecast.draws", "there", None, "Forecast in process."))
     return scores_of(draws.T, weights)
+
+
+def spreads_of(forecast: Forecast) -> tuple[float, float, float]:
+    """Give half the width of the central 50 % interval of each final value, raw units."""
+    mqe, topographic, dead = (_spread(forecast, forecast.final[target]) for target in TARGETS)
+    return mqe, topographic, dead
+
+
+def spread_of_score(forecast: Forecast, weights: FloatArray) -> float:
+    """Give that of the quality score weighed by [3]; of the usual one where no draws are known."""
+    if not weights.any():
+        return 0.0
+    if forecast.draws is None:
+        return _spread(forecast, forecast.quality[-1].values) if forecast.quality else 0.0
+    low, high = quantiles_of(draw_scores(forecast, weights), (0.25, 0.75)).tolist()
+    return float(high - low) / 2
+
+
+def _spread(forecast: Forecast, values: Sequence[float]) -> float:
+    low, high = (between(level, forecast.levels, values) for level in (0.25, 0.75))
+    return (high - low) / 2
 
 
 def _threshold(
@@ -233,9 +253,7 @@ def _pareto(
     note = _note(without, len(points) - int(known.sum()))
     if len(finished) < policy.startup_runs:
         return _too_few(len(finished), policy.startup_runs, note)
-    best, worst = points[known].min(axis=0), points[known].max(axis=0)
-    span = np.where(worst > best, worst - best, 1.0)
-    corner = np.full(len(columns), 1.0 + CORNER_MARGIN)
+    best, span, corner = box_of(points[known])
     front = nondominated((finished - best) / span)
     draws = forecast.draws
     if draws is None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from oracle.history.context import context_of as context_of
     from oracle.hook.fitness import Fitness as Fitness
     from oracle.hook.population import Population as Population
+    from oracle.hook.second_look import finish_promising as finish_promising
+    from oracle.hook.second_look import promising as promising
     from oracle.hook.set_up import policy_for as policy_for
     from oracle.hook.set_up import watch as watch
     from oracle.hook.watched import WatchedRun as WatchedRun
@@ -24,10 +26,21 @@ _HOME = {
     "Population": "oracle.hook.population",
     "WatchedRun": "oracle.hook.watched",
     "context_of": "oracle.history.context",
+    "finish_promising": "oracle.hook.second_look",
     "policy_for": "oracle.hook.set_up",
+    "promising": "oracle.hook.second_look",
     "watch": "oracle.hook.set_up",
 }
-__all__ = ["Fitness", "Population", "WatchedRun", "context_of", "policy_for", "watch"]
+__all__ = [
+    "Fitness",
+    "Population",
+    "WatchedRun",
+    "context_of",
+    "finish_promising",
+    "policy_for",
+    "promising",
+    "watch",
+]
 
 
 def __getattr__(name: str) -> Any:

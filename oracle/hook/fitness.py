@@ -32,6 +32,8 @@ class Fitness:
             its last forecast (or, without one, its last values): rank it, never learn from it.
         mqe_of_mean: scale of the table, where known.
         lacking: metrics that no run of its population has: the score does without.
+        spreads: where censored by a forecast, half the width of the central 50 % interval of each
+            metric and of the score.
     """
 
     mqe: float
@@ -40,6 +42,7 @@ class Fitness:
     censored: bool
     mqe_of_mean: float | None = None
     lacking: tuple[str, ...] = ()
+    spreads: tuple[float, float, float, float] | None = None
 
     def score(
         self,
@@ -73,6 +76,11 @@ class Fitness:
             InvalidHistory: for a name that is none of these.
         """
         return tuple(self._objective(name) for name in names_of(names))
+
+    def spreads_of(self, names: tuple[str, ...] | str = METRICS) -> tuple[float, ...]:
+        """Give the spread of each objective, in the order of `names`; 0 where none is known."""
+        known = dict(zip((*METRICS, "score"), self.spreads or (), strict=self.spreads is not None))
+        return tuple(known.get(name, 0.0) for name in names_of(names))
 
     def _objective(self, name: str) -> float:
         if name == "score":

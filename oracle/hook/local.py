@@ -15,6 +15,7 @@ import numpy as np
 
 from oracle.decision.log_writer import DecisionLog
 from oracle.decision.policy import decide, outcome_of
+from oracle.decision.rules import spreads_of
 from oracle.errors import InvalidHistory, StoreUnavailable, must_be
 from oracle.forks import UncutLock
 from oracle.hook.circuit import circuit_of
@@ -165,10 +166,11 @@ class LocalJudge:
                 "enter how the run ended", lambda shared: shared.abandon(self._name, self._run_id)
             )
         else:
-            scale = history.context.mqe_of_mean
+            scale, spreads = history.context.mqe_of_mean, None
             if outcome.censored and self._forecast is not None:
                 estimate = outcome_of(history, self._forecast, self._policy, mqe_of_mean=scale)
                 outcome = outcome.model_copy(update={"spread": estimate.spread})
+                spreads = spreads_of(self._forecast)
             progress = history.progress
             if state == "finished":
                 progress = 1.0 if self._converged_at is None else self._converged_at
@@ -181,6 +183,7 @@ class LocalJudge:
                     mqe_of_mean=scale,
                     left=state == "left",
                     reason=verdicts.told,
+                    spreads=spreads,
                 ),
             )
 

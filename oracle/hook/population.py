@@ -137,6 +137,7 @@ class Population:
         mqe_of_mean: float | None = None,
         left: bool = False,
         reason: str | None = None,
+        spreads: tuple[float, float, float] | None = None,
     ) -> None:
         """Enter how the run `outcome.run_id` ended.
 
@@ -147,35 +148,29 @@ class Population:
             mqe_of_mean: scale of the table, where known.
             left: it was ended by a rule of its own before its budget.
             reason: why it was not stopped at most of its checks, "word: sentence".
+            spreads: of a stopped run, half the width of the central 50 % interval of each value.
         """
-        state = "stopped" if outcome.censored else "left" if left else "finished"
+        ended = {
+            "state": "stopped" if outcome.censored else "left" if left else "finished",
+            "progress": progress,
+            "final_mqe": outcome.final_mqe,
+            "final_topographic_error": outcome.final_topographic_error,
+            "final_dead_neuron_ratio": outcome.final_dead_neuron_ratio,
+            "spread": outcome.spread,
+            "mqe_of_mean": mqe_of_mean,
+            "ended_at": time.time(),
+            "reason": reason,
+            "spreads": None if spreads is None else json.dumps(spreads),
+        }
+        names, places = ", ".join(ended), ", ".join("?" * len(ended))
+        anew = ", ".join(f"{column} = excluded.{column}" for column in ("ended", *ended))
         with self._writing() as db:
             db.execute("UPDATE clock SET n = n + 1")
             db.execute(
-                "INSERT INTO run (population, run_id, state, ended, progress, final_mqe,"
-                " final_topographic_error, final_dead_neuron_ratio, spread, mqe_of_mean,"
-                " ended_at, reason)"
-                " VALUES (?, ?, ?, (SELECT n FROM clock), ?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (population, run_id) DO UPDATE SET state = excluded.state,"
-                " ended = excluded.ended, progress = excluded.progress,"
-                " final_mqe = excluded.final_mqe,"
-                " final_topographic_error = excluded.final_topographic_error,"
-                " final_dead_neuron_ratio = excluded.final_dead_neuron_ratio,"
-                " spread = excluded.spread, mqe_of_mean = excluded.mqe_of_mean,"
-                " ended_at = excluded.ended_at, reason = excluded.reason",
-                (
-                    name,
-                    outcome.run_id,
-                    state,
-                    progress,
-                    outcome.final_mqe,
-                    outcome.final_topographic_error,
-                    outcome.final_dead_neuron_ratio,
-                    outcome.spread,
-                    mqe_of_mean,
-                    time.time(),
-                    reason,
-                ),
+                f"INSERT INTO run (population, run_id, ended, {names})"
+                f" VALUES (?, ?, (SELECT n FROM clock), {places})"
+                f" ON CONFLICT (population, run_id) DO UPDATE SET {anew}",
+                (name, outcome.run_id, *ended.values()),
             )
 
     def abandon(self, name: str, run_id: str) -> None:
@@ -381,10 +376,11 @@ class _Seen:
 
 
 def _kind(policy: str | None) -> str | None:
-    """Give a policy but for its share of control runs, by which a search may finish its front."""
+    """Give a policy but for what a search changes that finishes some of its stopped runs."""
     if policy is None:
         return None
-    return json.dumps({k: v for k, v in json.loads(policy).items() if k != "control"})
+    own = json.loads(policy).items()
+    return json.dumps({k: v for k, v in own if k not in ("control", "min_progress")})
 
 
 def _json(policy: Policy | None) -> str | None:

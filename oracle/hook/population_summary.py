@@ -31,13 +31,28 @@ class Member(NamedTuple):
     ended_at: float | None
     reason: str | None
     about: str | None
+    spread: float | None
+    spreads: str | None
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What was said of it: config, tags and notes, those that were."""
+        return dict(json.loads(self.about or "{}"))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What it was begun with, as `watch(config=...)` was told; empty where it was not."""
+        return dict(self.said.get("config") or {})
 
     def as_json(self) -> dict[str, Any]:
         """Give it as JSON values; what is not known is left out."""
         values = {name: value for name, value in self._asdict().items() if value is not None}
         if self.policy is not None:
             values["policy"] = json.loads(self.policy)
-        values.update(json.loads(values.pop("about", "{}")))
+        if self.spreads is not None:
+            values["spreads"] = json.loads(self.spreads)
+        values.pop("about", None)
+        values.update(self.said)
         return values
 
 

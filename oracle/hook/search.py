@@ -42,6 +42,15 @@ def settings_of(objectives: tuple[str, ...] | str, settings: dict[str, Any]) -> 
     return settings
 
 
+def to_its_end(settings: dict[str, Any]) -> dict[str, Any]:
+    """Change the settings of a search for a run that is trained to its end: no rule may stop it.
+
+    It is no control, for it was not drawn by chance; its population learns how it ended.
+    """
+    policy = policy_of(settings["policy"], settings.get("control"), True, RunContext())
+    return {**settings, "policy": policy.model_copy(update={"min_progress": 1.0})}
+
+
 def summary_of(settings: dict[str, Any]) -> str:
     """Tell how a search went, by the file in which its workers meet."""
     population = settings.get("population")

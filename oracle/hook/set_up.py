@@ -30,6 +30,7 @@ from oracle.hook.remote import TIMEOUT_S, RemoteJudge
 from oracle.hook.warn_once import Problems
 from oracle.hook.watched import WatchedRun
 from oracle.types import METRICS, Policy, RunContext, Scale, about, explain
+from oracle.types.policy import ranked_by
 from oracle.types.run_names import label_of
 
 #: Where an evolutionary search dares more than a policy's defaults: it moves on, so that the best
@@ -207,11 +208,5 @@ def policy_for(objectives: tuple[str, ...] | str, **settings: Any) -> Policy:
         InvalidHistory: none, or one alone that no oracle forecasts.
     """
     objectives = names_of(objectives)
-    if len(objectives) < 2 and not {*objectives} & {*METRICS, "score"}:
-        raise InvalidHistory(must_be("objectives", f"of {', '.join(METRICS)} or score", objectives))
-    chosen: dict[str, Any] = {"name": "population", **SEARCH_FOR_ONE}
-    if len(objectives) > 1:
-        chosen = {"name": "pareto", "objectives": objectives, **SEARCH_FOR_SEVERAL}
-    elif objectives != ("score",):
-        chosen["weights"] = tuple(float(name in objectives) for name in METRICS)
-    return Policy.model_validate({**chosen, **settings})
+    dares = SEARCH_FOR_SEVERAL if len(objectives) > 1 else SEARCH_FOR_ONE
+    return Policy.model_validate({**ranked_by(objectives), **dares, **settings})

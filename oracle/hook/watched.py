@@ -9,8 +9,10 @@ from math import inf, isfinite
 from types import TracebackType
 from typing import Any, Self, SupportsFloat
 
+from oracle.decision.rules import spread_of_score, spreads_of
 from oracle.errors import InvalidHistory, must_be
 from oracle.forks import Lock
+from oracle.history.quality_score import weights_of, weights_without
 from oracle.hook.checkpoints import (
     CHECK_EVERY,
     Checkpoint,
@@ -196,9 +198,14 @@ class WatchedRun:
                     for metric, median in zip(METRICS[1:], ratios, strict=True)
                 )
             censored = self._is_stopped or self.state == "abandoned"
+            spreads = None
+            if self._is_stopped and self._forecast is not None:
+                counted = weights_of(scale or 1.0, weights_without(never))
+                of_score = spread_of_score(self._forecast, counted)
+                spreads = (*spreads_of(self._forecast), of_score)
             if self.decision is not None and self.decision.reason is Reason.NOT_MEASURED:
                 never = ()  # others have measured it
-            return Fitness(mqe, error, dead, censored, scale, never)
+            return Fitness(mqe, error, dead, censored, scale, never, spreads)
 
     def summary(self) -> str:
         """Tell in one line what was decided, and why nothing was stopped when nothing was."""
@@ -359,7 +366,7 @@ class WatchedRun:
                 self._seen.history(self._fixed) if self._seen.kept or self._is_stopped else None,
                 self._verdicts,
             )
-            if self._verdicts.counts:
+            if self._verdicts.counts and self._policy.min_progress < 1.0:
                 word = never_judged(self._judge.search, self._verdicts, self._policy)
                 if word is not None:
                     self.problems.note("never_judged", word)

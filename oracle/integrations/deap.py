@@ -12,8 +12,8 @@
 
 A stopped individual's fitness is its forecast, so selection ranks it where it would have come
 out. Its values are marked as `Forecast`s, which DEAP's own algorithms carry along; no map stands
-behind them, so `finished` leaves them out, and `Watched.finish` trains them to their end. DEAP
-itself is never imported.
+behind them, so `finished` leaves them out, and `Watched.finish_promising` trains those to their
+end that are worth it. DEAP itself is never imported.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
+from oracle.decision.second_look import Stopped, finish_promising
 from oracle.hook import WatchedRun, watch
 from oracle.hook.fitness import Fitness, names_of
-from oracle.hook.search import settings_of, summary_of
+from oracle.hook.search import settings_of, summary_of, to_its_end
 from oracle.hook.warn_once import Problems
 
 Train = Callable[[Any, Callable[..., WatchedRun]], WatchedRun | Fitness]
@@ -33,13 +34,25 @@ Individual = TypeVar("Individual")
 
 
 class Forecast(float):
-    """A value that was forecast; DEAP weighs values and keeps nothing else of what it is given."""
+    """A value that was forecast; DEAP weighs values and keeps nothing else of what it is given.
+
+    Attributes:
+        spread: half the width of its central 50 % interval.
+    """
+
+    spread: float
+
+    def __new__(cls, value: float, spread: float = 0.0) -> Forecast:
+        """Take the value as DEAP does, and how sure it is."""
+        forecast = super().__new__(cls, value)
+        forecast.spread = spread
+        return forecast
 
     def __mul__(self, weight: float) -> Forecast:
-        return Forecast(float(self) * weight)
+        return Forecast(float(self) * weight, self.spread * abs(weight))
 
     def __truediv__(self, weight: float) -> Forecast:
-        return Forecast(float(self) / weight)
+        return Forecast(float(self) / weight, self.spread / abs(weight))
 
     __rmul__ = __mul__
 
@@ -98,16 +111,55 @@ class Watched:
         """
         stopped = [one for one in individuals if _is_forecast(one.fitness.values)]
         for individual in stopped:
-            individual.forecast = tuple(float(value) for value in individual.fitness.values)
-            # Every stop is let run on: the run's population learns how it ended.
-            assign(individual, self._evaluated(individual, control=1.0))
+            self._finished(individual)
         return stopped
 
-    def _evaluated(self, individual: Any, **settings: Any) -> Values:
-        run = self._train(individual, partial(watch, **{**self._settings, **settings}))
+    def finish_promising(
+        self,
+        individuals: Iterable[Any],
+        *,
+        k: int | None = None,
+        budget: float | None = None,
+        least: float | None = None,
+    ) -> list[Any]:
+        """Train to their end the stopped ones that are worth it, the most promising first.
+
+        Args:
+            individuals: all that the search still has: the finished among them are what a stopped
+                one must beat.
+            k, budget, least: see `oracle.decision.second_look.finish_promising`. Each is trained
+                anew, and costs a whole run.
+
+        Returns:
+            Those that were trained, in their order, as by `finish`.
+        """
+        everyone = list(individuals)
+        stopped = {
+            str(i): one for i, one in enumerate(everyone) if _is_forecast(one.fitness.values)
+        }
+        ended = [one.fitness.values for one in finished(everyone) if one.fitness.values]
+
+        def train(name: str) -> Values | None:
+            values = self._finished(stopped[name])
+            return None if values.censored else values
+
+        told = [_as_stopped(name, one.fitness.values) for name, one in stopped.items()]
+        done = finish_promising(told, ended, train, k=k, budget=budget, least=least)
+        return [stopped[one.promising.run_id] for one in done]
+
+    def _finished(self, individual: Any) -> Values:
+        individual.forecast = tuple(float(value) for value in individual.fitness.values)
+        # The run's population learns how it ended.
+        assign(individual, self._evaluated(individual, to_its_end(self._settings)))
+        return Values(individual.fitness.values)
+
+    def _evaluated(self, individual: Any, settings: dict[str, Any] | None = None) -> Values:
+        run = self._train(individual, partial(watch, **(settings or self._settings)))
         fitness = run.fitness() if isinstance(run, WatchedRun) else run
-        kind = Forecast if fitness.censored else float
-        return Values(kind(value) for value in fitness.objectives(self.objectives))
+        values = fitness.objectives(self.objectives)
+        if not fitness.censored:
+            return Values(values)
+        return Values(map(Forecast, values, fitness.spreads_of(self.objectives)))
 
     def summary(self) -> str:
         """Tell in a line a population how the search went, by the file its workers share."""
@@ -150,6 +202,12 @@ def finished(individuals: Iterable[Individual]) -> list[Individual]:
     `Watched.finish` trains them to their end instead.
     """
     return [one for one in individuals if not _is_forecast(one.fitness.values)]  # type: ignore[attr-defined]
+
+
+def _as_stopped(name: str, values: Iterable[float]) -> Stopped:
+    own = tuple(values)
+    spreads = tuple(getattr(value, "spread", 0.0) for value in own)
+    return Stopped(name, tuple(float(value) for value in own), spreads, cost=1.0)
 
 
 def _is_forecast(values: Iterable[float]) -> bool:

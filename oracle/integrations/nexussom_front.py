@@ -18,13 +18,17 @@ from __future__ import annotations
 
 import ast
 import csv
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from math import inf, nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from oracle.decision.second_look import Stopped, check_bounds, finish_promising
 from oracle.errors import DatasetError
 from oracle.history.files import csv_lines
+from oracle.hook.population import population_at
 
 #: The mark as NexusSOM's own writers carry it, and as it stands in the files at the end.
 CARRIED, MARK = "ds_censored", "censored"
@@ -38,6 +42,8 @@ _FRONT = {
     "pen_te": "topographic_error",
     "duration": "training_duration",
 }
+#: Of these, the first that are forecast.
+FORECAST = 2
 Row = dict[str, str]
 
 
@@ -60,9 +66,17 @@ class Finished(NamedTuple):
 
 
 def finish(
-    folder: str | os.PathLike[str], evaluate: Callable[[dict[str, Any]], Any]
+    folder: str | os.PathLike[str],
+    evaluate: Callable[[dict[str, Any]], Any],
+    *,
+    k: int | None = None,
+    budget: float | None = None,
+    least: float | None = None,
 ) -> list[Finished]:
     """Train the stopped members of a search's last front to their end, and write them.
+
+    With bounds it trains the most promising of all stopped runs instead, whether the front that
+    they were ranked by has them or not.
 
     results.csv and pareto_front.csv get the column `censored`; results.csv a row of each finished
     map below that of the stopped one; pareto_front.csv one more generation, the front of finished
@@ -72,13 +86,18 @@ def finish(
         folder: of one search, with results.csv and pareto_front.csv.
         evaluate: takes the genes as results.csv has them, trains them whole, and gives back what
             NexusSOM's `evaluate_individual` does.
+        k, budget, least: see `oracle.decision.second_look.finish_promising`, by mqe ratio and
+            topographic error. How sure a forecast is stands in runs.db, where the hook's
+            population is in the folder. Each is trained anew, and costs a whole run.
 
     Returns:
         One for each that was trained.
 
     Raises:
         DatasetError: a file is missing or has no such columns.
+        InvalidHistory: a bound that cannot be.
     """
+    check_bounds(k, budget, least)
     results, fronts = Path(folder) / "results.csv", Path(folder) / "pareto_front.csv"
     header, rows = _read(results)
     front_header, front_rows = _read(fronts)
@@ -89,14 +108,30 @@ def finish(
     latest = {row["uid"]: row for row in rows}
     genes = _genes_of(header)
     whole: dict[str, Row] = {}
-    for row in members:
-        uid = row["uid"]
-        if uid in latest and is_marked(latest[uid]):  # the last row of a configuration counts
-            trained = evaluate({name: _value(latest[uid][name]) for name in genes})
-            values = dict(trained[0] if isinstance(trained, tuple) else trained)
-            whole[uid] = _new_front_row(row, values, last)
-            _append_result(results, header, latest[uid], values)
-    block = [whole.get(row["uid"], {**row, "generation": f"{last + 1:g}"}) for row in members]
+
+    def train(uid: str) -> tuple[float, ...]:
+        trained = evaluate({name: _value(latest[uid][name]) for name in genes})
+        values = dict(trained[0] if isinstance(trained, tuple) else trained)
+        row = ranked_by.get(uid) or _front_row(front_header, latest[uid])
+        ranked_by.setdefault(uid, row)
+        whole[uid] = _new_front_row(row, values, last)
+        _append_result(results, header, latest[uid], values)
+        return _objectives(whole[uid])[:FORECAST]
+
+    ranked_by = {row["uid"]: row for row in members}
+    if k is None and budget is None and least is None:
+        for uid in ranked_by:
+            if uid in latest and is_marked(latest[uid]):  # the last row of a configuration counts
+                train(uid)
+    else:
+        stopped, ended = _ends(latest, Path(folder) / "runs.db")
+        finish_promising(stopped, ended, train, k=k, budget=budget, least=least)
+    members += [row for uid, row in ranked_by.items() if row not in members]
+    block = [
+        whole.get(row["uid"], {**row, "generation": f"{last + 1:g}"})
+        for row in members
+        if row["uid"] in whole or not is_marked(latest.get(row["uid"], row))
+    ]
     front = [row for row in block if not any(_dominates(other, row) for other in block)]
     _mark(results)
     _mark(fronts, front if whole else [])
@@ -144,6 +179,47 @@ def _value(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+
+
+def _ends(
+    latest: Mapping[str, Row], population: Path
+) -> tuple[list[Stopped], list[tuple[float, ...]]]:
+    """Read mqe ratio and topographic error of all runs that break no constraint."""
+    spreads = _spreads(population)
+    stopped, ended = list[Stopped](), list[tuple[float, ...]]()
+    for uid, row in latest.items():
+        ratio, error = (_number(row, _FRONT[name]) for name in list(_FRONT)[:FORECAST])
+        if _number(row, "constraint_violation", 0.0) > 0:
+            continue
+        if not is_marked(row):
+            ended.append((ratio, error))
+            continue
+        of_mqe, of_error = spreads.get(uid, (0.0, 0.0))
+        scale = ratio / (_number(row, "best_mqe") or inf)
+        stopped.append(Stopped(uid, (ratio, error), (of_mqe * scale, of_error), cost=1.0))
+    return stopped, ended
+
+
+def _spreads(file: Path) -> dict[str, tuple[float, float]]:
+    """Read how sure the forecasts of stopped runs were, of mqe and of topographic error."""
+    if not file.is_file():
+        return {}
+    shared = population_at(file)
+    members = [member for name in shared.names() for member in shared.members(name)]
+    known = [(one.run_id, json.loads(one.spreads)) for one in members if one.spreads is not None]
+    return {run_id: (spreads[0], spreads[1]) for run_id, spreads in known}
+
+
+def _number(row: Mapping[str, str], name: str, missing: float = nan) -> float:
+    try:
+        return float(row.get(name) or missing)
+    except ValueError:
+        return missing
+
+
+def _front_row(header: Sequence[str], row: Row) -> Row:
+    """Make a row of pareto_front.csv of one of results.csv."""
+    return {name: row.get(_FRONT.get(name, name), row.get(name, "")) for name in header}
 
 
 def _new_front_row(row: Row, values: Mapping[str, Any], last: float) -> Row:

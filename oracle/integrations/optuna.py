@@ -49,11 +49,11 @@ from oracle.hook.checkpoints import Checkpoint, Checkpoints, number
 from oracle.hook.fitness import Fitness, names_of
 from oracle.hook.local import Forecaster
 from oracle.hook.objective import weights_for
-from oracle.hook.search import settings_of
+from oracle.hook.search import settings_of, to_its_end
 from oracle.hook.set_up import context_given
 from oracle.hook.warn_once import Problems
 from oracle.integrations.optuna_study import JudgedStudy
-from oracle.integrations.optuna_trials import CENSORED, HISTORY, Told
+from oracle.integrations.optuna_trials import CENSORED, FINISHES, HISTORY, SPREADS, Told
 from oracle.types import METRICS, POLICIES, Policy, RunContext
 
 #: Studies that a summary tells of, the last ones.
@@ -222,8 +222,10 @@ class OraclePruner(BasePruner):
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Judge whether the trial should be pruned, see `optuna.pruners.BasePruner`."""
         problems = self.problems
+        if FINISHES in trial.user_attrs:
+            return False
         try:
-            judged = self._judged(study)
+            judged = self.judged(study)
             problems = judged.problems
             if study.direction is StudyDirection.MINIMIZE:
                 return judged.prune(study, trial)
@@ -235,7 +237,7 @@ class OraclePruner(BasePruner):
 
     def problems_of(self, study: Study) -> Problems:
         """Give what went wrong in one of its studies."""
-        return self._judged(study).problems
+        return self.judged(study).problems
 
     def has_converged(self, trial: Trial) -> bool:
         """Whether what is left of a trial is worth next to nothing, as of `should_prune`.
@@ -244,7 +246,7 @@ class OraclePruner(BasePruner):
         needs a policy with `converged`.
         """
         try:
-            return self._judged(trial.study).has_converged(trial._trial_id)
+            return self.judged(trial.study).has_converged(trial._trial_id)
         except Exception as error:
             self.problems.note_error("converged", "look up the trial", error)
             return False
@@ -255,13 +257,14 @@ class OraclePruner(BasePruner):
         Args:
             study: None = the last ones that this pruner has judged in this process.
         """
-        judged = self._latest if study is None else [self._judged(study)]
+        judged = self._latest if study is None else [self.judged(study)]
         lines = [one.summary() for one in judged]
         if self.problems.counts:
             lines.append(f"problems: {self.problems}")
         return "\n".join(lines or ["no study was judged: did its trials ask `should_prune`?"])
 
-    def _judged(self, study: Study) -> JudgedStudy:
+    def judged(self, study: Study) -> JudgedStudy:
+        """Give one of its studies as it judges it."""
         studies = self._studies.setdefault(study._storage, {})
         if study._study_id not in studies:
             studies[study._study_id] = JudgedStudy(
@@ -292,9 +295,14 @@ def watched(
     name = trial.study.study_name
     run_id = settings.pop("run_id", f"{name}-{trial.number}")
     bound = {"population_name": name[:200], **settings_of(objectives, settings)}
+    if FINISHES in trial.user_attrs:
+        bound = to_its_end(bound)
     with watch(**bound, run_id=run_id) as run:
         yield run
-    trial.set_user_attr(CENSORED, run.fitness().censored)
+    fitness = run.fitness()
+    trial.set_user_attr(CENSORED, fitness.censored)
+    if fitness.censored:
+        trial.set_user_attr(SPREADS, fitness.spreads_of(objectives))
 
 
 def finished(study: Study) -> list[FrozenTrial]:

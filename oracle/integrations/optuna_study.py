@@ -11,6 +11,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from oracle.decision.policy import decide, outcome_of
+from oracle.decision.second_look import Ended
 from oracle.history.quality_score import common_scale, same_scale
 from oracle.hook.checkpoints import CHECK_EVERY, is_soon
 from oracle.hook.local import Forecaster, loaded
@@ -91,6 +92,23 @@ class JudgedStudy:
         """Whether the last look at a trial found that it has converged."""
         decision = self._decided.get(trial_id)
         return decision is not None and decision.converged
+
+    def ends(self, study: Study) -> tuple[list[Ended], Policy]:
+        """Give the trials that have ended and told how, by number, and what they are ranked by."""
+        self._read(study)
+        known = [(one, one.outcome) for one in self._ended.values() if one.outcome is not None]
+        return [
+            Ended(
+                str(one.number),
+                (o.final_mqe, o.final_topographic_error, o.final_dead_neuron_ratio),
+                o.censored,
+                o.spread,
+                (),
+                one.scale,
+                cost=1.0,
+            )
+            for one, o in known
+        ], self._ranking
 
     def summary(self) -> str:
         """Tell in one line how the study went, and why nothing was pruned when nothing was."""

@@ -19,6 +19,10 @@ from oracle.types import History, RunContext
 HISTORY = "oracle_history"
 #: User attribute of a trial that was stopped and is told with its forecast.
 CENSORED = "censored"
+#: ... that has the spreads of its forecast, by objective.
+SPREADS = "oracle_spreads"
+#: ... that trains a stopped trial to its end: the number of that one. Nothing stops it.
+FINISHES = "oracle_finishes"
 
 
 @dataclass

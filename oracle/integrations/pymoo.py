@@ -10,7 +10,7 @@
     print(problem.summary())
     for solution in best(result.pop):
         print(solution.X, solution.F)
-    problem.finish(result.opt)                  # or train its stopped members to their end
+    problem.finish_promising(result.pop)        # or train stopped ones that are worth it
 
 A stopped individual's F is its forecast, so survival ranks it where it would have come out.
 `result.F` holds forecasts too; `finished` and `best` leave them out.
@@ -27,9 +27,10 @@ from pymoo.core.population import Population
 from pymoo.core.problem import ElementwiseProblem
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
+from oracle.decision.second_look import Stopped, finish_promising
 from oracle.hook import WatchedRun, watch
 from oracle.hook.fitness import Fitness, names_of
-from oracle.hook.search import settings_of, summary_of
+from oracle.hook.search import settings_of, summary_of, to_its_end
 
 Train = Callable[[Any, Callable[..., WatchedRun]], WatchedRun | Fitness]
 
@@ -66,6 +67,7 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
         fitness = self._fitness(x)
         out["F"] = list(fitness.objectives(self.objectives))
         out["censored"] = fitness.censored
+        out["spreads"] = list(fitness.spreads_of(self.objectives))
 
     def finish(self, population: Population) -> Population:
         """Train the stopped individuals of a front, or of any population, to their end.
@@ -79,20 +81,62 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
         marks = [bool(individual.get("censored")) for individual in population]
         stopped = population[np.array(marks, dtype=bool)]
         for individual in stopped:
-            # Every stop is let run on: the run's population learns how it ended.
-            fitness = self._fitness(individual.X, control=1.0)
-            individual.set("forecast", individual.F)
-            individual.F = np.array(fitness.objectives(self.objectives), dtype=float)
-            individual.set("censored", fitness.censored)
+            self._finished(individual)
         return stopped
 
-    def _fitness(self, x: Any, **settings: Any) -> Fitness:
-        run = self._train(x, partial(watch, **{**self._settings, **settings}))
+    def finish_promising(
+        self,
+        population: Population,
+        *,
+        k: int | None = None,
+        budget: float | None = None,
+        least: float | None = None,
+    ) -> Population:
+        """Train to their end the stopped individuals that are worth it, the most promising first.
+
+        Args:
+            population: all that the search still has: the finished among them are what a stopped
+                one must beat.
+            k, budget, least: see `oracle.decision.second_look.finish_promising`. Each is trained
+                anew, and costs a whole run.
+
+        Returns:
+            Those that were trained, in their order, as by `finish`.
+        """
+        stopped = [i for i, individual in enumerate(population) if individual.get("censored")]
+        told = [
+            Stopped(str(i), tuple(population[i].F), _spreads(population[i]), cost=1.0)
+            for i in stopped
+        ]
+        ended = [tuple(individual.F) for individual in finished(population)]
+
+        def train(name: str) -> tuple[float, ...] | None:
+            individual = population[int(name)]
+            self._finished(individual)
+            return None if individual.get("censored") else tuple(individual.F)
+
+        done = finish_promising(told, ended, train, k=k, budget=budget, least=least)
+        return population[[int(one.promising.run_id) for one in done]]
+
+    def _finished(self, individual: Any) -> None:
+        # The run's population learns how it ended.
+        fitness = self._fitness(individual.X, to_its_end(self._settings))
+        individual.set("forecast", individual.F)
+        individual.F = np.array(fitness.objectives(self.objectives), dtype=float)
+        individual.set("censored", fitness.censored)
+
+    def _fitness(self, x: Any, settings: dict[str, Any] | None = None) -> Fitness:
+        run = self._train(x, partial(watch, **(settings or self._settings)))
         return run.fitness() if isinstance(run, WatchedRun) else run
 
     def summary(self) -> str:
         """Tell in a line a population how the search went, by the file its workers share."""
         return summary_of(self._settings)
+
+
+def _spreads(individual: Any) -> tuple[float, ...]:
+    spreads = individual.get("spreads")  # none where another problem evaluated it
+    return (0.0,) * len(individual.F) if spreads is None else tuple(spreads)
 
 
 def finished(population: Population) -> Population:

@@ -19,13 +19,14 @@ from oracle.server.http.wire import (
     OverrideRequest,
     PopulationDetail,
     PopulationList,
+    PromisingList,
     ReplayAnswer,
     RunDetail,
     RunList,
     RunSummary,
     State,
 )
-from oracle.server.runs import listing, populations
+from oracle.server.runs import listing, populations, promising
 from oracle.server.runs.events import EventStream, Wanted
 from oracle.server.service import service_of
 from oracle.types import RUN_ID_PATTERN, Decision
@@ -200,6 +201,28 @@ async def show_population(request: Request, name: PopulationName) -> Response:
     return answer(
         await service.store.read(
             lambda c: populations.detail(c, service.standings, owner, name, policy)
+        )
+    )
+
+
+@router.get(
+    "/v1/promising",
+    responses=described(PromisingList, 404),
+    dependencies=[Depends(_known_query)],
+)
+async def list_promising(
+    request: Request,
+    population: Annotated[str, OneForm, Query(min_length=1, max_length=200, pattern=PLAIN_PATTERN)],
+    objective: Annotated[list[str] | None, Query(max_length=3)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+) -> Response:
+    """List the stopped runs that are worth training to their end, the most promising first."""
+    service = service_of(request)
+    owner = request.scope["owner"]
+    policy = promising.ranking(objective) if objective else service.settings.policy
+    return answer(
+        await service.store.read(
+            lambda c: promising.promising(c, service.standings, owner, population, policy, limit)
         )
     )
 

@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from oracle.errors import must_be
+from oracle.errors import InvalidHistory, must_be
 from oracle.types.fields import (
     MAX_CHECKPOINTS,
     METRICS,
@@ -275,3 +275,22 @@ AnyPolicy = Annotated[
     Discriminator(lambda given: UNION_TAG + _title(policy_named(given))),
 ]
 Policy.model_rebuild(force=True)
+
+
+def ranked_by(objectives: tuple[str, ...]) -> dict[str, Any]:
+    """Give the fields of the policy that ranks runs by what a search minimises.
+
+    Args:
+        objectives: names after METRICS, or `score`.
+
+    Raises:
+        InvalidHistory: none, or one alone that no oracle forecasts.
+    """
+    if len(objectives) > 1:
+        return {"name": "pareto", "objectives": objectives}
+    if not {*objectives} & {*METRICS, "score"}:
+        raise InvalidHistory(must_be("objectives", f"of {', '.join(METRICS)} or score", objectives))
+    if objectives == ("score",):
+        return {"name": "population"}
+    weights = tuple(float(name in objectives) for name in METRICS)
+    return {"name": "population", "weights": weights}

@@ -115,6 +115,38 @@ def test_lists_populations_and_deletion(api: Api) -> None:
     assert api.get("/v1/populations/p").json()["outcomes"] == []
 
 
+def test_stopped_runs_that_are_worth_finishing(api: Api) -> None:
+    assert api.get("/v1/promising", b"population=p").status == 404
+    told = {"population": "p", "total_epochs": 100, "topographic_error": [0.1] * 3}
+    for i in range(8):
+        plain = {"epochs": [10, 20, 30], "mqe": [0.5 + i / 100] * 3, "dead_neuron_ratio": [0.1] * 3}
+        api.post(f"/v1/runs/whole-{i}/checkpoints", **plain, **told)
+        api.post(f"/v1/runs/whole-{i}/finish", final_mqe=0.5 + i / 100)
+    nothing = api.get("/v1/promising", b"population=p").json()
+    assert (nothing["runs"], nothing["stopped"], nothing["finished"]) == ([], 0, 8)
+    for name, mqe in (("near", 0.51), ("far", 9.0)):
+        plain = {"epochs": [10, 20, 30], "mqe": [mqe] * 3, "dead_neuron_ratio": [0.1] * 3}
+        api.post(f"/v1/runs/{name}/checkpoints", **plain, **told, config={"sigma": mqe})
+        api.post(f"/v1/runs/{name}/stop")
+        api.post(f"/v1/runs/{name}/finish", censored=True)
+    found = api.get("/v1/promising", b"population=p&limit=5").json()
+    assert (found["population"], found["objectives"]) == ("p", ["score"])
+    assert (found["stopped"], found["finished"]) == (2, 8)
+    (near,) = found["runs"]
+    assert (near["run_id"], near["config"], near["cost"]) == ("near", {"sigma": 0.51}, 0.7)
+    assert 0.05 < near["p_better"] < 1.0
+    assert near["gain"] > 0
+    two = api.get("/v1/promising", b"population=p&objective=mqe&objective=topographic_error").json()
+    assert two["objectives"] == ["mqe", "topographic_error"]
+    assert two["runs"][0]["run_id"] == "near"
+    alone = api.get("/v1/promising", b"population=p&objective=mqe").json()
+    assert alone["objectives"] == ["mqe"]
+    for wrong in (b"", b"population=", b"population=p&limit=0", b"population=p&objective=speed",
+                  b"population=p&objective=mqe&objective=score", b"population=p&x=1",
+                  b"population=p&objective=mqe&objective=mqe"):  # fmt: skip
+        assert api.get("/v1/promising", wrong).status == 422
+
+
 def test_what_was_told_of_a_deleted_run_is_forgotten_by_streams_too(api: Api) -> None:
     feed = api.app.service.feed  # while a stream is open it keeps in memory what comes
     opened = feed.stream(Wanted(""), None, lambda: None)

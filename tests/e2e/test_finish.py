@@ -13,9 +13,10 @@ import pytest
 from made_up import StandIn
 
 from collector.recorded.nexussom_files import read_rows
-from oracle.errors import DatasetError
+from oracle.errors import DatasetError, InvalidHistory
 from oracle.hook import Population, WatchedRun
 from oracle.integrations.nexussom_front import finish
+from oracle.types import Outcome
 
 EPOCHS = 10
 
@@ -182,6 +183,46 @@ def test_nexussoms_front_is_of_finished_maps(folder: Path, it_writes: bool, rena
     read = {row.uid: row for row in read_rows(folder) if not isinstance(row, DatasetError)}
     assert read[a].cells["censored"] == "False"  # the finished one is read
     assert finish(folder, evaluate) == []
+
+
+def test_nexussom_finishes_the_most_promising_of_all_stopped(folder: Path) -> None:
+    """One that the last front has not, and that is nearly sure, comes first; how sure: runs.db."""
+    genes = {"map_size": "[8, 8]", "growth_g": 38, "lr_decay_type": "exp-drop"}
+    rows = rows_of(folder / "results.csv")
+    with (folder / "results.csv").open("w", newline="") as text:
+        writer = csv.DictWriter(text, RESULTS)
+        writer.writeheader()
+        for row in rows[:3]:
+            writer.writerow(row)
+        writer.writerow(results_of("d", (0.2, 0.02, 0.0), True) | genes)
+        writer.writerow(results_of("e", (0.6, 0.6, 0.0), True) | genes)
+        broken = results_of("f", (0.0, 0.0, 0.0), True) | {"constraint_violation": 1.0}
+        writer.writerow(broken | genes)
+    shared = Population(folder / "runs.db")
+    for uid, spread in (("a", 0.001), ("c", 0.001), ("d", 0.001), ("e", 0.01)):
+        shared.end(
+            "iris",
+            Outcome(run_id=uid, final_mqe=0.1, censored=True, spread=0.1),
+            progress=0.3,
+            spreads=(spread, spread, 0.0),
+        )
+    asked = []
+
+    def evaluate(genes: dict[str, Any]) -> dict[str, Any]:
+        asked.append(genes)
+        return results_of("d", (0.21, 0.03, 0.9), stopped=False)
+
+    (one,) = finish(folder, evaluate, k=1)
+    assert (one.uid, one.on_front, one.final) == ("d", True, (0.21, 0.03, 0.9))
+    assert one.forecast == (0.2, 0.02, 0.0)
+    assert asked == [{"map_size": [8, 8], "growth_g": 38, "lr_decay_type": "exp-drop"}]
+    front = rows_of(folder / "pareto_front.csv")
+    newest = [row for row in front if row["generation"] == "3"]  # of finished maps alone
+    assert [(row["uid"], row["censored"]) for row in newest] == [("d", "False")]
+    # What is left is dominated by far, or breaks a constraint.
+    assert finish(folder, evaluate, budget=5) == []
+    with pytest.raises(InvalidHistory, match="`k`"):
+        finish(folder, evaluate, k=0)
 
 
 def test_a_folder_of_something_else_is_named(folder: Path) -> None:

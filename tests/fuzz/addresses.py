@@ -45,7 +45,7 @@ _TEXTS = [
 ]
 _PATHS = (
     *("/v1/runs", "/v1/runs/{}", "/v1/runs/{}/decisions/{}", "/v1/populations"),
-    *("/v1/populations/{}", "/v1/events", "/v1/models/{}", "/{}"),
+    *("/v1/populations/{}", "/v1/promising", "/v1/events", "/v1/models/{}", "/{}"),
 )
 #: Nothing can be put into these, and their answers are long: one address in ten.
 _FIXED = (
@@ -57,7 +57,17 @@ _FIXED = (
     "/docs",
     "/openapi.json",
 )
-_QUERIES = ("population", "dataset", "state", "limit", "cursor", "after", "run_id", MARK)
+_QUERIES = (
+    "population",
+    "dataset",
+    "state",
+    "limit",
+    "cursor",
+    "after",
+    "run_id",
+    "objective",
+    MARK,
+)
 
 
 class Address(NamedTuple):

@@ -122,7 +122,7 @@ def lane_of(scope: Scope) -> str | None:
         return None
     if path in ("/readyz", "/metrics"):
         return "probes"
-    if path.startswith(("/v1/runs", "/v1/populations")):
+    if path.startswith(("/v1/runs", "/v1/populations", "/v1/promising")):
         return "reads" if scope["method"] in ("GET", "HEAD") else "writes"
     return "answers"
 

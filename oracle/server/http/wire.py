@@ -350,6 +350,39 @@ class PopulationDetail(Frozen):
     outcomes: tuple[EndedRun, ...]
 
 
+class PromisingRun(Frozen):
+    """A stopped run, and what finishing it is worth.
+
+    Attributes:
+        p_better: P(it ends better than every finished run), of several objectives P(their front
+            gains).
+        gain: expected: of one objective in its own units, of several the hypervolume, in units of
+            the box between the best and the worst values.
+        cost: rest of its budget, as a share of it; a run that is trained anew costs 1.
+    """
+
+    run_id: RunId
+    name: str | None
+    config: dict[str, Setting] | None
+    p_better: Ratio
+    gain: NonNegative
+    cost: Ratio
+
+
+class PromisingList(Frozen):
+    """The stopped runs of a population that are worth finishing, the most promising first.
+
+    Attributes:
+        stopped, finished: runs that were compared.
+    """
+
+    population: str
+    objectives: tuple[str, ...]
+    stopped: int
+    finished: int
+    runs: tuple[PromisingRun, ...]
+
+
 class Event(Frozen):
     """What happened, with the run as it is then; a deleted run has its names only."""
 

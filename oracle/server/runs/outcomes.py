@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from oracle.decision.policy import medians_of
+from oracle.decision.rules import spread_of_score
+from oracle.history.quality_score import weights_of
 from oracle.server.http.wire import CheckpointsRequest, FinishRequest
 from oracle.server.storage.schema import outcomes
 from oracle.types import METRICS, TARGETS, Forecast, History, Outcome
@@ -131,7 +133,5 @@ def contradiction(stored: Outcome | None, told: Outcome) -> str | None:
 
 def from_quantiles(history: History, forecast: Forecast, outcome: Outcome) -> Outcome:
     """Stand for a stopped run by its stored forecast, which has no draws any more."""
-    quality = forecast.quality[-1]
-    low, high = (quality.values[forecast.levels.index(level)] for level in (0.25, 0.75))
-    changes = {"run_id": outcome.run_id, "spread": (high - low) / 2}
+    changes = {"run_id": outcome.run_id, "spread": spread_of_score(forecast, weights_of())}
     return medians_of(history, forecast).model_copy(update=changes)

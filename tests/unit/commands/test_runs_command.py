@@ -78,3 +78,20 @@ def test_a_population_that_is_not_there_is_told_with_those_that_are(
     code, _, err = run(capsys, file, "--population", "digits")
     assert code == 2
     assert "`population` must be one of wine, iris, but got 'digits'" in err
+
+
+def test_what_is_worth_finishing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shared = Population(file)
+    shared.end("iris", Outcome(run_id="s", final_mqe=2.4, censored=True, spread=0.1), progress=0.25)
+    shared.close()
+    code, out, _ = run(capsys, file, "--promising")
+    assert code == 0
+    assert out.splitlines()[2] == "  worth finishing: none"
+    assert out.splitlines()[5:] == [
+        "  worth finishing: ",
+        "    s: P(better than all) 75%, expected gain 0.1221, rest of its budget 75%",
+    ]
+    wine, iris = json.loads(run(capsys, file, "--promising", "--json")[1])
+    assert wine["promising"] == []
+    assert iris["promising"][0]["run_id"] == "s"
+    assert "promising" not in json.loads(run(capsys, file, "--json")[1])[0]

@@ -1,0 +1,248 @@
+"""Stopped runs that are worth it are trained to their end, whatever library searches."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from made_up import StandIn
+
+from oracle.errors import InvalidHistory
+from oracle.hook import Fitness, Population, WatchedRun, finish_promising, promising, watch
+from oracle.integrations.optuna import OraclePruner, report, watched
+from oracle.integrations.optuna_finish import finish_promising as finish_trials
+from oracle.types import Policy
+
+EPOCHS = 10
+TWO = ("mqe", "topographic_error")
+#: Whoever is not all but sure to be the very best is stopped.
+DARING = Policy(name="population", good=0.01, risk=0.999, ramp=0.0, weights=(1, 0, 0))
+
+
+def train(genes: Any, bound: Callable[..., WatchedRun], **told: Any) -> WatchedRun:
+    """Stand for a training that levels off at what its gene says."""
+    quality = 0.2 + float(genes[0])
+    with bound(total_epochs=EPOCHS, dataset="t", **told) as run:
+        for epoch in range(1, EPOCHS + 1):
+            level = quality * (1 + 0.3 * math.exp(-epoch))
+            values = {"mqe": level, "topographic_error": 0.4 - 0.3 * quality}
+            if run.report(epoch, **values, dead_neuron_ratio=0.1).stop:
+                break
+    return run
+
+
+def final(gene: float) -> float:
+    return (0.2 + gene) * (1 + 0.3 * math.exp(-EPOCHS))
+
+
+def genes(n: int = 25) -> list[float]:
+    rng = random.Random(0)
+    return [0.5, 0.6, 0.7, 0.2, 0.205, 0.21, *(rng.random() for _ in range(n - 6))]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A search whose best runs were stopped, for a policy that dares all: the first three end."""
+    path = tmp_path / "runs.db"
+    settings = {
+        "population": path, "model": StandIn(), "control": 0, "check_every": 0,
+        "policy": DARING,
+    }  # fmt: skip
+    for n, gene in enumerate(genes()):
+        train([gene], partial(watch, **settings), run_id=f"r{n}", config={"gene": gene})
+    return path
+
+
+def test_a_population_file_tells_which_and_finishes_them(file: Path) -> None:
+    shared = Population(file)
+    before = shared.tally("t")
+    assert before.stopped > 15
+    told = promising(file)
+    assert told
+    assert all(one.p_better / one.cost >= 0.05 and one.gain > 0 for one in told)
+    assert [one.gain / one.cost for one in told] == sorted(
+        (one.gain / one.cost for one in told), reverse=True
+    )
+    first = next(m for m in shared.members("t") if m.run_id == told[0].run_id)
+    assert told[0].cost == pytest.approx(1 - first.progress)
+    assert first.run_id == "r4"  # the one that was forecast to end nearest to the best
+
+    def again(member: Any, bound: Callable[..., WatchedRun]) -> WatchedRun:
+        return train([member.config["gene"]], bound)
+
+    done = finish_promising(file, again, k=2, model=StandIn())
+    assert 1 <= len(done) <= 2
+    assert done[0].promising.run_id == told[0].run_id
+    by_name = {f"r{n}": gene for n, gene in enumerate(genes())}
+    for one in done:
+        assert one.final == (pytest.approx(final(by_name[one.promising.run_id])),)
+    after = shared.tally("t")
+    assert (after.finished, after.stopped) == (
+        before.finished + len(done), before.stopped - len(done),
+    )  # fmt: skip
+    assert shared.wrong_stops("t").held == 0  # none of them was drawn as a control
+    finish_promising(file, again, model=StandIn())
+    assert promising(file, "t") == []
+    assert finish_promising(file, again, model=StandIn()) == []
+
+
+def test_a_failed_training_is_no_result(file: Path) -> None:
+    def fails(member: Any, bound: Callable[..., WatchedRun]) -> Fitness:
+        return Fitness(math.inf, None, None, censored=True)
+
+    (only,) = finish_promising(file, fails, k=1)
+    assert only.final is None
+
+
+def test_what_there_is_not_is_named(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidHistory, match=r"`name` must be one of t, but got 'other'"):
+        promising(file, "other")
+    with pytest.raises(InvalidHistory, match=r"a file that a search wrote"):
+        promising(tmp_path / "none.db")
+    with pytest.raises(InvalidHistory, match=r"`k` must be a whole number from 1 on"):
+        finish_promising(file, lambda member, bound: None, k=0)  # type: ignore[arg-type, return-value]
+    empty = Population(tmp_path / "empty.db")
+    with pytest.raises(InvalidHistory, match=r"of a file that holds a run"):
+        promising(empty)
+    empty.start("t", "alone")  # it lives: there is no outcome yet
+    assert promising(empty) == []
+    Population(tmp_path / "whole.db")
+    train([0.5], partial(watch, population=empty, model=StandIn()), run_id="one")
+    assert promising(empty, "t") == []  # nothing was stopped
+
+
+@pytest.mark.parametrize("objectives", [("mqe",), TWO])
+def test_deap_finishes_the_most_promising(tmp_path: Path, objectives: tuple[str, ...]) -> None:
+    from deap import base, creator
+
+    from oracle.integrations.deap import Watched, assign, finished
+
+    name = f"Second{len(objectives)}"
+    creator.create(f"{name}Fitness", base.Fitness, weights=(-1.0,) * len(objectives))
+    creator.create(name, list, fitness=getattr(creator, f"{name}Fitness"))
+    evaluate = Watched(
+        train, objectives=objectives, population=tmp_path / "runs.db", model=StandIn(), control=0,
+    )  # fmt: skip
+    everyone = [getattr(creator, name)([gene]) for gene in genes()]
+    for individual in everyone:
+        assign(individual, evaluate(individual))
+    stopped = [one for one in everyone if one.censored]
+    assert stopped
+    assert all(value.spread > 0 for one in stopped for value in one.fitness.values)
+    whole = len(finished(everyone))
+    done = evaluate.finish_promising(everyone, k=2, least=0.0)
+    assert len(done) <= 2
+    assert len(finished(everyone)) == whole + len(done)
+    for one in done:
+        assert one in stopped
+        assert one.fitness.values[0] == pytest.approx(final(one[0]))
+        assert not one.censored
+    rest = [one for one in stopped if one not in done]
+    if objectives == ("mqe",) and done and rest:  # no lower forecast was passed over
+        assert min(one.fitness.values[0] for one in rest) >= max(
+            one.forecast[0] for one in done
+        ) - 0.05  # fmt: skip
+    with pytest.raises(InvalidHistory, match="`budget`"):
+        evaluate.finish_promising(everyone, budget=0)
+    assert evaluate.finish_promising([]) == []
+
+
+@pytest.mark.parametrize("objectives", [("mqe",), TWO])
+def test_pymoo_finishes_the_most_promising(tmp_path: Path, objectives: tuple[str, ...]) -> None:
+    from pymoo.core.evaluator import Evaluator
+    from pymoo.core.population import Population as Individuals
+
+    from oracle.integrations.pymoo import WatchedProblem
+    from oracle.integrations.pymoo import finished as maps
+
+    settings = {"population": tmp_path / "runs.db", "model": StandIn(), "control": 0}
+    problem = WatchedProblem(
+        train, objectives=objectives, settings=settings, n_var=1, xl=0.0, xu=1.0
+    )
+    everyone = Individuals.new("X", np.array(genes())[:, None])
+    Evaluator().eval(problem, everyone)
+    stopped = [one for one in everyone if one.get("censored")]
+    assert stopped
+    assert all((one.get("spreads") > 0).all() for one in stopped)
+    whole = len(maps(everyone))
+    done = problem.finish_promising(everyone, k=2, least=0.0)
+    assert len(maps(everyone)) == whole + len(done)
+    for one in done:
+        assert one.F[0] == pytest.approx(final(float(one.X[0])))
+        assert not one.get("censored")
+    assert len(problem.finish_promising(everyone[:0])) == 0
+
+
+@pytest.fixture
+def quiet() -> Any:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    yield
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+
+
+def told_to_optuna(trial: optuna.Trial) -> float:
+    gene = trial.suggest_float("gene", 0, 1)
+    for epoch in range(1, EPOCHS + 1):
+        mqe = (0.2 + gene) * (1 + 0.3 * math.exp(-epoch))
+        report(
+            trial, epoch, mqe=mqe, topographic_error=0.1, dead_neuron_ratio=0.1, total_epochs=EPOCHS
+        )
+        if trial.should_prune():
+            raise optuna.TrialPruned
+    return mqe
+
+
+@pytest.mark.usefixtures("quiet")
+def test_optuna_finishes_pruned_trials_that_are_worth_it() -> None:
+    policy = DARING.model_copy(update={"control": 0})
+    study = optuna.create_study(
+        pruner=OraclePruner(policy=policy, model=StandIn()),
+        sampler=optuna.samplers.RandomSampler(seed=1),
+    )
+    for gene in (0.9, 0.91, 0.92, 0.3, 0.305, 0.31, 0.8, 0.81, 0.82, 0.83):
+        study.enqueue_trial({"gene": gene})
+    study.optimize(told_to_optuna, n_trials=10)
+    states = [trial.state.name for trial in study.trials]
+    assert states.count("PRUNED") > 5
+    new = finish_trials(study, told_to_optuna, k=1)
+    assert len(new) == 1
+    assert (new[0].state.name, new[0].params["gene"]) == ("COMPLETE", 0.305)
+    of = study.trials[new[0].user_attrs["oracle_finishes"]]
+    assert (of.state.name, of.params) == ("PRUNED", new[0].params)
+    more = finish_trials(study, told_to_optuna)
+    assert {trial.params["gene"] for trial in more} <= {0.31}
+    assert finish_trials(study, told_to_optuna) == []
+    with pytest.raises(InvalidHistory, match="`least`"):
+        finish_trials(study, told_to_optuna, least=-1)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_optuna_finishes_watched_trials_that_are_worth_it(tmp_path: Path) -> None:
+    def objective(trial: optuna.Trial) -> tuple[float, ...]:
+        gene = trial.suggest_float("gene", 0, 1)
+        settings = {"population": tmp_path / "runs.db", "model": StandIn(), "control": 0}
+        bound = partial(watched, trial, TWO, **settings)
+        return train([gene], bound).fitness().objectives(TWO)  # type: ignore[arg-type]
+
+    study = optuna.create_study(
+        directions=["minimize"] * 2, sampler=optuna.samplers.RandomSampler(seed=1)
+    )
+    study.optimize(objective, n_trials=25)
+    stopped = [trial for trial in study.trials if trial.user_attrs["censored"]]
+    assert stopped
+    assert all(len(trial.user_attrs["oracle_spreads"]) == 2 for trial in stopped)
+    new = finish_trials(study, objective, k=2, least=0.0)
+    assert all(not trial.user_attrs["censored"] for trial in new)
+    assert [trial.values[0] for trial in new] == [
+        pytest.approx(final(trial.params["gene"])) for trial in new
+    ]
+    assert finish_trials(optuna.create_study(), told_to_optuna) == []
+    with pytest.raises(InvalidHistory, match="`study` must be minimised"):
+        finish_trials(optuna.create_study(direction="maximize"), told_to_optuna)
