@@ -129,8 +129,9 @@ ONLY_IN = {
     ("deap",): ("oracle.integrations.deap",),
     ("pymoo",): ("oracle.integrations.pymoo",),
     ("optuna",): (
-        "oracle.integrations.optuna", "oracle.integrations.optuna_study", "oracle.integrations.optuna_finish",
-        "oracle.integrations.optuna_trials", "oracle.evaluation", "oracle.commands.replay",
+        "oracle.integrations.optuna", "oracle.integrations.optuna_study",
+        "oracle.integrations.optuna_finish", "oracle.integrations.optuna_trials",
+        "oracle.evaluation", "oracle.commands.replay",
     ),
     ("minisom",): ("oracle.integrations.minisom", "collector"),
     ("numba",): ("collector",),
