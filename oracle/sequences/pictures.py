@@ -112,7 +112,7 @@ def correction_picture(
         if clean is not None:
             upper.plot(time, clean, color=INK, linewidth=0.9, linestyle=":", label="without noise")
         upper.set_title(name)
-        upper.legend(loc="upper right", ncols=3)
+        upper.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3)
         lower.axhline(0, color=MUTED, linewidth=0.8)
         lower.plot(time, corrected - original, color=OURS, linewidth=1.0)
         lower.set(xlabel="step", ylabel="corrected minus recorded")
