@@ -11,6 +11,7 @@ import numpy as np
 
 from collector.broad_space import sample_broad, sample_searches
 from collector.fast_run import MAX_CHECKPOINTS, MIN_CHECKPOINTS, Floats, fast_run
+from collector.narrow_space import sample_of_search
 from collector.random_tables import random_table
 from collector.sources import dataset_names, load_dataset
 from collector.space import Configuration, log_uniform, sample_wide
@@ -46,6 +47,8 @@ CALIBRATE_POPULATION, TEST_POPULATION = 60, 140
 #: Random tables to choose a policy's risk on, and runs of each. Losses come by the table, so many
 #: tables tell more than many runs.
 CHOOSE_TABLES, CHOOSE_POPULATION = 300, 45
+#: Searches, one a table, to learn from runs that ended: half of their runs early, half late.
+SEARCH_TABLES, SEARCH_POPULATION = 200, 100
 
 
 @lru_cache(maxsize=1)
@@ -55,6 +58,7 @@ def presets() -> dict[str, Preset]:
         "pretraining": Preset(160_000, None),
         "searches": Preset(60_000, None, sample=sample_searches),
         "choose": Preset(CHOOSE_TABLES * CHOOSE_POPULATION, None, CHOOSE_POPULATION),
+        "populations": Preset(SEARCH_TABLES * SEARCH_POPULATION, None, SEARCH_POPULATION),
         "calibrate": Preset(CALIBRATE_POPULATION * len(dataset_names("calibrate")), "calibrate"),
         # As narrow as it always was, so that its figures compare with earlier ones; `broad` is
         # what the other presets draw, on the same tables.
@@ -108,7 +112,11 @@ def draw(index: int, seed: int, preset: str, rng: np.random.Generator) -> Drawn:
         dataset = f"{preset}-{seed}-{number}"
         run_id = f"{dataset}-{index % made.population}"
         data = _random_table(seed, number)
-    configuration = made.sample(rng, len(data))
+    if preset == "populations":
+        late = index % made.population >= made.population // 2
+        configuration = sample_of_search(rng, len(data), seed * 1_000_003 + number, late=late)
+    else:
+        configuration = made.sample(rng, len(data))
     budget = log_uniform(rng, *(PRETRAINING_BUDGET if own_table else WHOLE_TABLE_BUDGET))
     checkpoints = (MIN_CHECKPOINTS + MAX_CHECKPOINTS) // 2
     for _ in range(60):

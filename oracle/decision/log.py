@@ -213,7 +213,13 @@ def replay_decision(logged: LoggedDecision | str | bytes, oracle: Oracle | None 
                     "Load the model folder that was active then.",
                 )
             )
-        forecast = oracle.forecast(logged.history)
+        told = logged.decision.forecast
+        learned = told.learned if told is not None else None
+        forecast = (
+            oracle.forecast(logged.history)
+            if learned is None
+            else oracle.forecast(logged.history, known=learned)
+        )
     decision = decide(
         logged.history,
         forecast,

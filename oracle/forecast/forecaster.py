@@ -19,13 +19,21 @@ from oracle.forecast import knowledge, self_test
 from oracle.forecast.calibration import KNOTS, Calibration, rotated, seed_of, shown
 from oracle.forecast.explanation import explanation_of
 from oracle.forecast.quantiles import between, quantiles_of
+from oracle.forecast.residuals import (
+    SHARES,
+    Residuals,
+    corrected,
+    deviations_of,
+    doubt_of,
+    inputs_of,
+)
 from oracle.forecast.score_calibration import QualityCalibration
 from oracle.forecast.support import Support
 from oracle.forks import UncutLock, uncut
-from oracle.history.columns import Columns, columns_of, thin
+from oracle.history.columns import Array, Columns, columns_of, thin
 from oracle.history.features import Float32, encode_columns
 from oracle.history.quality_score import scores_of, weights_of
-from oracle.history.targets import HORIZONS, OUTPUTS, anchors, decode
+from oracle.history.targets import HORIZONS, OUTPUTS, anchors, decode, finals_of
 from oracle.model.artifact import Artifact, read_artifact, resolve
 from oracle.model.runtime import open_artifact
 from oracle.types import (
@@ -37,7 +45,9 @@ from oracle.types import (
     Explanation,
     Forecast,
     History,
+    Learned,
     ModelInfo,
+    Outcome,
     QualityForecast,
     RunContext,
     Scale,
@@ -103,12 +113,15 @@ class Oracle:
         *,
         context: RunContext | None = None,
         total_epochs: float | None = None,
+        known: Residuals | Learned | None = None,
     ) -> Forecast:
         """Forecast the three final values of one run from its plan and its checkpoints so far.
 
         Args:
             history: the run so far.
             context, total_epochs: instead of a history, the plan of a run that has not begun.
+            known: what runs of its table that ended teach, from `residuals`; or what an earlier
+                forecast had learned of them, which gives it again.
 
         Raises:
             InvalidHistory: no checkpoint yet, and `context.mqe_of_mean` is unknown.
@@ -122,12 +135,22 @@ class Oracle:
         quantiles = self._session.run(
             self._scaling.apply(seen.rows), seen.columns.length.astype(np.int32)
         )
-        return self._forecasts(seen, quantiles)[0]
+        return self._forecasts(seen, quantiles, [known])[0]
 
     @uncut()
-    def forecast_many(self, histories: Sequence[History]) -> list[Forecast]:
-        """Forecast many runs at once: the same answers as one by one, several times faster."""
+    def forecast_many(
+        self,
+        histories: Sequence[History],
+        known: Sequence[Residuals | Learned | None] | None = None,
+    ) -> list[Forecast]:
+        """Forecast many runs at once: the same answers as one by one, several times faster.
+
+        Args:
+            histories: the runs.
+            known: of each what `forecast` takes; None = nothing of any.
+        """
         forecasts: list[Forecast] = []
+        known = known or [None] * len(histories)
         if not histories:
             return forecasts
         seen = self._see(histories)
@@ -136,8 +159,46 @@ class Oracle:
         quantiles = self._session.run_many([scaled[i, :n] for i, n in enumerate(lengths)])
         for at in range(0, len(histories), TOGETHER):
             rows = np.arange(at, min(at + TOGETHER, len(histories)))
-            forecasts += self._forecasts(seen.take(rows), quantiles[rows])
+            forecasts += self._forecasts(
+                seen.take(rows), quantiles[rows], known[at : at + TOGETHER]
+            )
         return forecasts
+
+    @uncut()
+    def residuals(self, history: History, outcome: Outcome | None = None) -> Residuals | None:
+        """Tell what a run teaches of the next ones on its table, by what was forecast of it.
+
+        Args:
+            history: the run, as far as it went.
+            outcome: its final values; None, or a censored one: it was stopped, and its last
+                forecast stands in.
+
+        Returns:
+            None where it teaches nothing: its scale or its budget is not known.
+        """
+        scale = history.context.mqe_of_mean
+        if scale is None or history.progress is None:
+            return None
+        ended = outcome is not None and not outcome.censored
+        shares = [s for s in SHARES if ended or s < history.progress]
+        prefixes = {s: h for s in shares if (h := history.at(s)) is not None}
+        if not prefixes:
+            return None
+        asked = [*prefixes.values(), history]
+        seen = self._see(asked)
+        scaled = self._scaling.apply(seen.rows)
+        quantiles = self._session.run_many(
+            [scaled[i, :n] for i, n in enumerate(seen.columns.length)]
+        )
+        inputs, knots = self._placed(seen, self._knots(seen, quantiles))
+        at = [SHARES.index(share) for share in prefixes]
+        unit = np.array([scale, 1.0, 1.0])
+        finals = finals_of([outcome])[0] / unit if ended else knots[:, -1, KNOTS.index(0.5)]
+        found = Residuals.nothing()
+        found.inputs[0, at] = inputs[:-1]
+        found.deviations[0, at] = deviations_of(knots[:, :-1], np.tile(finals, (len(at), 1)))
+        found.doubt[0, at] = 0.0 if ended else doubt_of(knots)
+        return found
 
     def explain(self, history: History) -> Explanation:
         """Tell what each checkpoint and each part of the plan contributed to a run's forecast.
@@ -166,15 +227,54 @@ class Oracle:
         columns = columns_of([thin(history) for history in histories])
         return _Seen(list(histories), columns, encode_columns(columns))
 
-    def _forecasts(self, seen: _Seen, quantiles: Float32) -> list[Forecast]:
+    def _knots(self, seen: _Seen, quantiles: Float32) -> Array:
+        """Calibrate the network's answers [run, output, level]: [output, run, knot] changes."""
+        return self._calibration.knots(quantiles.astype(np.float64), seen.known)
+
+    def _placed(self, seen: _Seen, changes: Array) -> tuple[Array, Array]:
+        """Tell where runs lie, for what others teach of them.
+
+        Returns:
+            inputs [run, input], and the final values [3, run, knot] on the scale of the table.
+        """
+        values, floor = seen.anchors
+        unit = np.array([h.context.mqe_of_mean or 1.0 for h in seen.histories])
+        knots = decode(changes[: len(TARGETS)], values, floor)
+        knots[0] /= unit[:, None]
+        last = values[..., 0].T.copy()
+        last[:, 0] /= unit
+        plan = self._scaling.apply(seen.rows[:, :1])[:, 0]
+        return inputs_of(plan, last, knots), knots
+
+    def _learn(
+        self, seen: _Seen, changes: Array, known: Sequence[Residuals | Learned | None]
+    ) -> list[Learned | None]:
+        """Find what each run's ended fellows teach, and move its changes by it, in place."""
+        found: list[Learned | None] = [k if isinstance(k, Learned) else None for k in known]
+        inputs: Array | None = None
+        for i, (of, history) in enumerate(zip(known, seen.histories, strict=True)):
+            told = history.context.mqe_of_mean is not None and history.progress is not None
+            if isinstance(of, Residuals) and told:
+                inputs = self._placed(seen, changes)[0] if inputs is None else inputs
+                found[i] = of.learned(inputs[i], history.progress or 0.0)
+        for i, learned in enumerate(found):
+            if learned is not None:
+                changes[:, i] = corrected(changes[:, i], learned)
+        return found
+
+    def _forecasts(
+        self,
+        seen: _Seen,
+        quantiles: Float32,
+        ended: Sequence[Residuals | Learned | None],
+    ) -> list[Forecast]:
         """Turn the network's answers [run, output, level] in change space into forecasts."""
-        run, last = np.arange(len(seen.histories)), seen.columns.length - 1
-        values, floor = anchors(seen.columns)
-        values, floor = values[run, last].T[..., None], floor[run, last][:, None]
-        histories = seen.histories
-        known = knowledge.weights_of(seen.rows[run, last], [h.progress for h in histories])
+        last = seen.columns.length - 1
+        values, floor = seen.anchors
+        histories, known = seen.histories, seen.known
         unit = np.array([h.context.mqe_of_mean or 1.0 for h in histories])
-        changes = self._calibration.knots(quantiles.astype(np.float64), known)
+        changes = self._knots(seen, quantiles)
+        learned = self._learn(seen, changes, ended)
         knots = [
             decode(changes[at : at + len(TARGETS)], values, floor)
             for at in range(0, OUTPUTS, len(TARGETS))
@@ -212,6 +312,7 @@ class Oracle:
                 support=support[i],
                 will_worsen=1 - not_worse,
                 mqe_of_mean=mqe_of_mean,
+                learned=learned[i],
             )
             forecasts.append(forecast.with_draws(rotated(draws[:, i], seed).T))
         return forecasts
@@ -230,6 +331,19 @@ class _Seen:
     histories: list[History]
     columns: Columns
     rows: Float32
+
+    @property
+    def known(self) -> Array:
+        """[run, knowledge] what is known of each run now."""
+        run, last = np.arange(len(self.histories)), self.columns.length - 1
+        return knowledge.weights_of(self.rows[run, last], [h.progress for h in self.histories])
+
+    @property
+    def anchors(self) -> tuple[Array, Array]:
+        """What each run's forecast is a change from: values [3, run, 1], floor [run, 1]."""
+        run, last = np.arange(len(self.histories)), self.columns.length - 1
+        values, floor = anchors(self.columns)
+        return values[run, last].T[..., None], floor[run, last][:, None]
 
     def take(self, rows: npt.NDArray[np.int64]) -> _Seen:
         """Select runs."""

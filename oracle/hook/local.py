@@ -174,6 +174,7 @@ class LocalJudge:
             progress = history.progress
             if state == "finished":
                 progress = 1.0 if self._converged_at is None else self._converged_at
+            teaches = self._lesson(history, outcome, state)
             self._shared(
                 "enter how the run ended",
                 lambda shared: shared.end(
@@ -184,12 +185,41 @@ class LocalJudge:
                     left=state == "left",
                     reason=verdicts.told,
                     spreads=spreads,
+                    teaches=teaches,
                 ),
             )
 
+    def _lesson(self, history: History, outcome: Outcome, state: State) -> tuple[str, bytes] | None:
+        """Give what the run teaches others; one that left or has converged shows no end."""
+        if self._population is None or state not in ("finished", "stopped"):
+            return None
+        if not self._policy.learn or self._converged_at is not None:
+            return None
+        try:
+            oracle = learner(loaded(self._model))
+            found = None if oracle is None else oracle.residuals(history, outcome)
+            return (
+                None if oracle is None or found is None else (oracle.info.sha256, found.to_bytes())
+            )
+        except Exception as error:
+            self._problems.note_error("learning", "tell what the run teaches", error)
+            return None
+
     def _forecast_of(self, history: History) -> Forecast | None:
         try:
-            forecast = loaded(self._model).forecast(history)
+            model = loaded(self._model)
+            oracle = learner(model) if self._policy.learn else None
+            known = None
+            if oracle is not None and self._population is not None:
+                digest = oracle.info.sha256
+                known = self._shared(
+                    "read what its runs teach",
+                    lambda shared: shared.known(self._name, digest, without=self._run_id),
+                )
+            if oracle is not None and known is not None:
+                forecast = oracle.forecast(history, known=known)
+            else:
+                forecast = model.forecast(history)
             # A model of the caller's own may answer anything.
             draws = forecast.draws
             if draws is None or not np.isfinite(draws).all():
@@ -223,6 +253,13 @@ class LocalJudge:
             self._told = word
             self._problems.note("population_replaced", word)
         return result
+
+
+def learner(model: Forecaster) -> Oracle | None:
+    """Give an oracle that learns of ended runs; a model of the caller's own does not."""
+    from oracle.forecast.forecaster import Oracle  # as in `loaded`
+
+    return model if isinstance(model, Oracle) else None
 
 
 _models: dict[Path | None, Oracle | Exception] = {}

@@ -21,9 +21,11 @@ from typing import Any
 import numpy as np
 
 from oracle.decision.wrong_stops import Tally, WrongStops, wrong_stops
+from oracle.forecast.residuals import Residuals
 from oracle.forks import UncutLock
-from oracle.history.quality_score import common_scale, same_scale, scores_among
+from oracle.history.quality_score import scores_among
 from oracle.hook.population_file import TIMEOUT_S, PopulationFile, place_of
+from oracle.hook.population_seen import COLUMNS, Seen
 from oracle.hook.population_summary import Member, line
 from oracle.types import (
     GOOD,
@@ -56,7 +58,7 @@ class Population:
         self._file = PopulationFile(self.path, timeout_s)
         self._opening = 0
         self._version: int | None = None
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, Seen] = {}
         self._told: set[tuple[str, str | None]] = set()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -138,6 +140,7 @@ class Population:
         left: bool = False,
         reason: str | None = None,
         spreads: tuple[float, float, float] | None = None,
+        teaches: tuple[str, bytes] | None = None,
     ) -> None:
         """Enter how the run `outcome.run_id` ended.
 
@@ -149,7 +152,9 @@ class Population:
             left: it was ended by a rule of its own before its budget.
             reason: why it was not stopped at most of its checks, "word: sentence".
             spreads: of a stopped run, half the width of the central 50 % interval of each value.
+            teaches: what it teaches other forecasts, `Residuals.to_bytes`, and of which model.
         """
+        model, lesson = teaches or (None, None)
         ended = {
             "state": "stopped" if outcome.censored else "left" if left else "finished",
             "progress": progress,
@@ -161,6 +166,8 @@ class Population:
             "ended_at": time.time(),
             "reason": reason,
             "spreads": None if spreads is None else json.dumps(spreads),
+            "model": model,
+            "teaches": lesson,
         }
         names, places = ", ".join(ended), ", ".join("?" * len(ended))
         anew = ", ".join(f"{column} = excluded.{column}" for column in ("ended", *ended))
@@ -195,19 +202,18 @@ class Population:
             population_size: runs the whole search is planned to have.
         """
         with self._file.lock:
-            seen = self._refresh(name)
-            scale = common_scale(scale for _, scale in seen.outcomes.values())
-            outcomes = tuple(
-                outcome
-                for run_id, (outcome, its_scale) in seen.outcomes.items()
-                if run_id != without and same_scale(its_scale, scale)
-            )
-            return Reference(
-                outcomes=outcomes,
-                mqe_of_mean=scale,
-                live=max(0, seen.live - 1) if without else seen.live,
-                population_size=population_size,
-            )
+            return self._refresh(name).reference(without, population_size)
+
+    def known(self, name: str, model: str, *, without: str | None = None) -> Residuals | None:
+        """Give what the ended runs of a population teach the forecasts of a model.
+
+        Args:
+            name: the population.
+            model: SHA-256 of the model.
+            without: the run that asks.
+        """
+        with self._file.lock:
+            return self._refresh(name).teaches(model, without)
 
     def names(self) -> tuple[str, ...]:
         """Give the names of the populations in the file, in the order of their last touch."""
@@ -297,7 +303,7 @@ class Population:
         """Close this process' connection; the next use opens it again."""
         self._file.close()
 
-    def _refresh(self, name: str) -> _Seen:
+    def _refresh(self, name: str) -> Seen:
         """Read what ended since the last look; one pragma where no other process wrote."""
         with self._file.reading() as db:
             if self._opening != self._file.openings:  # perhaps another file by now
@@ -307,13 +313,12 @@ class Population:
                 self._version = version
                 for other in self._seen.values():
                     other.fresh = False
-            seen = self._seen.setdefault(name, _Seen())
+            seen = self._seen.setdefault(name, Seen())
             if seen.fresh:
                 return seen
             rows = db.execute(
-                "SELECT run_id, ended, state, final_mqe, final_topographic_error,"
-                " final_dead_neuron_ratio, spread, mqe_of_mean FROM run"
-                " WHERE population = ? AND ended > ? ORDER BY ended DESC LIMIT ?",
+                f"SELECT {', '.join(COLUMNS)} FROM run WHERE population = ? AND ended > ?"
+                " ORDER BY ended DESC LIMIT ?",
                 (name, seen.ended, MAX_REFERENCE_RUNS),
             ).fetchall()
             seen.live = db.execute(
@@ -322,20 +327,7 @@ class Population:
             n_ended = db.execute(
                 "SELECT count(*) FROM run WHERE population = ? AND ended IS NOT NULL", (name,)
             ).fetchone()[0]
-        for run_id, ended, state, mqe, error, dead, spread, scale in reversed(rows):
-            seen.outcomes.pop(run_id, None)  # a run begun anew counts at its new place
-            outcome = Outcome(
-                run_id=run_id,
-                final_mqe=mqe,
-                final_topographic_error=error,
-                final_dead_neuron_ratio=dead,
-                censored=state == "stopped",
-                spread=spread,
-            )
-            seen.outcomes[run_id] = outcome, scale
-            seen.ended = ended
-        while len(seen.outcomes) > MAX_REFERENCE_RUNS:
-            del seen.outcomes[next(iter(seen.outcomes))]
+        seen.take(reversed(rows))
         if len(seen.outcomes) > n_ended:  # one of them was begun anew, and is no outcome now
             del self._seen[name]
             return self._refresh(name)
@@ -365,22 +357,15 @@ def population_at(path: str | os.PathLike[str]) -> Population:
     return shared
 
 
-class _Seen:
-    """What this process has read of one population."""
-
-    def __init__(self) -> None:
-        self.outcomes: dict[str, tuple[Outcome, float | None]] = {}  # with the run's mqe_of_mean
-        self.ended = 0
-        self.live = 0
-        self.fresh = False
-
-
 def _kind(policy: str | None) -> str | None:
-    """Give a policy but for what a search changes that finishes some of its stopped runs."""
+    """Give a policy but for what a search changes that finishes some of its stopped runs.
+
+    Nor is `learn` told: searches of before do not have it.
+    """
     if policy is None:
         return None
     own = json.loads(policy).items()
-    return json.dumps({k: v for k, v in own if k not in ("control", "min_progress")})
+    return json.dumps({k: v for k, v in own if k not in ("control", "min_progress", "learn")})
 
 
 def _json(policy: Policy | None) -> str | None:

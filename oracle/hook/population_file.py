@@ -20,7 +20,7 @@ from oracle.forks import UncutLock, renew_in_child
 
 #: Marks the file as ours, so that no other program's database is ever written to.
 APPLICATION_ID = 0x534F4D50  # "SOMP"
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 #: How long a locked file is waited for, seconds.
 TIMEOUT_S = 2.0
 
@@ -44,6 +44,8 @@ CREATE TABLE run (
     reason TEXT,              -- why it was not stopped at most of its checks: a word, a sentence
     about TEXT,               -- JSON: its config, tags and notes, as the caller gave them
     spreads TEXT,             -- JSON: of a stopped run, as `spread`, of each of the final values
+    teaches BLOB,             -- what it teaches the forecast of others (oracle.forecast.residuals)
+    model TEXT,               -- SHA-256 of the model that it teaches
     PRIMARY KEY (population, run_id)
 ) WITHOUT ROWID;
 CREATE INDEX run_ended ON run (population, ended);

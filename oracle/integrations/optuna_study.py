@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
 import numpy as np
@@ -12,9 +12,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from oracle.decision.policy import decide, outcome_of
 from oracle.decision.second_look import Ended
+from oracle.forecast.residuals import Residuals
 from oracle.history.quality_score import common_scale, same_scale
 from oracle.hook.checkpoints import CHECK_EVERY, is_soon
-from oracle.hook.local import Forecaster, loaded
+from oracle.hook.local import Forecaster, learner, loaded
 from oracle.hook.objective import DISAGREES, TELLING_RUNS, agreement, found, weights_for
 from oracle.hook.verdicts import Verdicts, unjudged_runs
 from oracle.hook.warn_once import Problems
@@ -23,6 +24,7 @@ from oracle.types import (
     TARGETS,
     Action,
     Decision,
+    Forecast,
     History,
     Outcome,
     Policy,
@@ -31,6 +33,9 @@ from oracle.types import (
     RunContext,
 )
 from oracle.types.run_names import run_id_of
+
+if TYPE_CHECKING:
+    from oracle.forecast.forecaster import Oracle
 
 
 class JudgedStudy:
@@ -165,6 +170,10 @@ class JudgedStudy:
             forecast = loaded(self._model).forecast(history)
             scale = history.context.mqe_of_mean
             outcome = outcome_of(history, forecast, self._ranking, mqe_of_mean=scale)
+        oracle = self._learner()
+        lesson = None
+        if oracle is not None and history is not None:
+            lesson = oracle.residuals(history, outcome)
         return _Ended(
             trial.number,
             trial.state,
@@ -173,7 +182,24 @@ class JudgedStudy:
             history.progress if history is not None else None,
             outcome,
             history.context.mqe_of_mean if history is not None else None,
+            lesson,
         )
+
+    def _learner(self) -> Oracle | None:
+        return learner(loaded(self._model)) if self._ranking.learn else None
+
+    def _forecast(self, history: History) -> Forecast:
+        """Forecast a trial, by what those that have ended teach where they do."""
+        oracle = self._learner()
+        if oracle is None:
+            return loaded(self._model).forecast(history)
+        scale = history.context.mqe_of_mean
+        lessons = [
+            one.lesson
+            for one in self._ended.values()
+            if one.lesson is not None and same_scale(one.scale, scale)
+        ]
+        return oracle.forecast(history, known=Residuals.of(lessons) if lessons else None)
 
     def _follow(self) -> None:
         """Find what the study minimises, and whether the ranking goes with it."""
@@ -214,7 +240,7 @@ class JudgedStudy:
             mqe_of_mean=scale,
             population_size=self._n_trials,
         )
-        forecast = loaded(self._model).forecast(history)
+        forecast = self._forecast(history)
         decision = decide(history, forecast, reference, self._ranking, previous=previous)
         if decision.stop and not self._found:
             why = "No verdict: what the study minimises is not known yet, or none of the metrics."
@@ -234,7 +260,10 @@ class JudgedStudy:
 
 
 class _Ended(NamedTuple):
-    """A trial that has ended; `outcome` and `scale` are None where it told nothing."""
+    """A trial that has ended; `outcome` and `scale` are None where it told nothing.
+
+    `lesson` is what it teaches the forecasts of others.
+    """
 
     number: int
     state: TrialState
@@ -243,6 +272,7 @@ class _Ended(NamedTuple):
     progress: float | None
     outcome: Outcome | None
     scale: float | None
+    lesson: Residuals | None
 
 
 _UNKNOWN = (

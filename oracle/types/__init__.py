@@ -47,7 +47,7 @@ from oracle.types.fields import (
     RunId,
     T,
 )
-from oracle.types.forecast import Curve, Forecast, ModelInfo, QualityForecast, Scale
+from oracle.types.forecast import Curve, Forecast, Learned, ModelInfo, QualityForecast, Scale
 from oracle.types.history import (
     History,
     Run,
@@ -97,6 +97,7 @@ __all__ = [
     "Geometry",
     "History",
     "HowLong",
+    "Learned",
     "Many",
     "ModelInfo",
     "Mqe",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from oracle.errors import InvalidHistory, must_be
 from oracle.types.fields import (
@@ -69,6 +69,19 @@ class Curve(Frozen):
     dead_neuron_ratio: tuple[tuple[Finite, ...], ...]
 
 
+class Learned(Frozen):
+    """What runs of the table that ended have changed in a forecast (`oracle.forecast.residuals`).
+
+    Attributes:
+        runs: how many there were.
+        shift, spread: target -> the forecast's level u became Phi(shift + spread Phi^-1(u)).
+    """
+
+    runs: Annotated[int, Field(ge=1)]
+    shift: tuple[Finite, Finite, Finite]
+    spread: tuple[Ratio, Ratio, Ratio]
+
+
 class Forecast(Frozen):
     """The three final values with their uncertainty, in the history's own units.
 
@@ -80,6 +93,7 @@ class Forecast(Frozen):
         coverage: share of outcomes expected within the outer levels (0.90).
         support: how much the history resembles the training data, 0..1.
         will_worsen: P(final mqe ends more than 5 % above the best mqe seen).
+        learned: what runs of the table that ended have changed; None where none had a say.
         draws: [draw, target] joint outcomes, in process only, never on the wire.
     """
 
@@ -95,6 +109,7 @@ class Forecast(Frozen):
     support: Ratio
     will_worsen: Ratio
     mqe_of_mean: float | None = None
+    learned: Learned | None = None
     _draws: FloatArray | None = PrivateAttr(default=None)
 
     def __eq__(self, other: object) -> bool:

@@ -19,6 +19,7 @@ from oracle.types.fields import (
     MAX_CHECKPOINTS,
     METRICS,
     UNION_TAG,
+    Flag,
     Frozen,
     Many,
     Name,
@@ -53,6 +54,7 @@ class Policy(Frozen):
         converged: ends a run when what is left of its budget is worth less than this, units of
             its quality score, as finished with its present values; 0 = never.
         converged_risk: ... and P(it is worth more) is at most this.
+        learn: whether the forecasts of a population's runs are corrected by those that ended.
     """
 
     name: str = "threshold"
@@ -63,6 +65,7 @@ class Policy(Frozen):
     control: Ratio = 0.05
     converged: NonNegative = 0.0
     converged_risk: Share = 0.05
+    learn: Flag = True
 
     if not TYPE_CHECKING:
 

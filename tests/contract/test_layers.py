@@ -54,7 +54,8 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle.decision",
     ),
     "oracle.integrations": (
-        "oracle.errors", "oracle.types", "oracle.history", "oracle.decision", "oracle.hook",
+        "oracle.errors", "oracle.types", "oracle.history", "oracle.forecast", "oracle.decision",
+        "oracle.hook",
     ),
     "oracle.search": (
         "oracle.errors", "oracle.types", "oracle.history", "oracle.forecast", "oracle.decision",

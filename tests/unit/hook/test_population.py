@@ -235,7 +235,7 @@ def test_a_later_format_is_refused(shared: Population) -> None:
     with sqlite3.connect(shared.path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(StoreUnavailable, match=r"of format 4 or older.*99"):
+    with pytest.raises(StoreUnavailable, match=r"of format 5 or older.*99"):
         Population(shared.path).reference("a")
 
 
