@@ -79,7 +79,7 @@ def checkpoints(
 
 
 def _print(title: str, rows: list[Measured], within: float) -> None:
-    print(f"\n{title}\n{'checkpoints':>11}{'error':>9}{'excess':>9}  {'95 %':16}measured at")
+    print(f"\n{title}\n{'checkpoints':>11}{'error':>9}{'excess':>9}  {'95 %':18}measured at")
     enough = next((row for row in rows if row.excess <= within), None)
     for row in rows:
         span = "" if row.low is None else f"{row.low:+.1%} to {row.high:+.1%}"
@@ -87,6 +87,6 @@ def _print(title: str, rows: list[Measured], within: float) -> None:
         if len(row.shares) > 12:
             at = f"every {row.shares[0]:.1%}"
         mark = f"  <- within {within:.0%}" if row is enough else ""
-        print(f"{len(row.shares):11}{row.error:9.4f}{row.excess:+9.1%}  {span:16}{at}{mark}")
+        print(f"{len(row.shares):11}{row.error:9.4f}{row.excess:+9.1%}  {span:18}{at}{mark}")
     if enough is None:
         print(f"none is within {within:.0%}")
