@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -16,24 +15,25 @@ from pymoo.core.termination import NoTermination
 
 from bench.ea.search import GENES, OBJECTIVES, SEARCHES, UPDATES, Search, parameters_of
 from bench.ea.stopping import Train, by_oracle, by_pruner, unwatched
-from oracle.forecast.forecaster import Oracle
+from bench.ea.surrogates import forest, genome, tpe
 from oracle.integrations.pymoo import WatchedProblem
-from oracle.search.screen import screen
+from oracle.search.pymoo import screened
+from oracle.search.screen import Screen
 
 POPULATION = 12
 #: Times as many of the first generation, and of the offspring, as the oracle then chooses from.
 SCREENED = (25, 5)
 
 
-def evolve(search: Search, train: Train, most: tuple[int, int] = (1, 1)) -> None:
+def evolve(search: Search, train: Train, screen: Screen | None = None) -> None:
     """DEAP: (mu + lambda) with tournaments, blend crossover and Gaussian steps.
 
     Args:
         search: its budget and its record.
         train: a run.
-        most: times as many of the first generation, and of the offspring, are drawn as are
-            trained; the oracle chooses.
+        screen: chooses of generations drawn larger, SCREENED times as large; None = none are.
     """
+    most = SCREENED if screen is not None else (1, 1)
     rng = random.Random(search.seed)
     random.seed(search.seed)  # DEAP's operators draw from the global generator
     if not hasattr(creator, "Lowest"):
@@ -41,14 +41,13 @@ def evolve(search: Search, train: Train, most: tuple[int, int] = (1, 1)) -> None
         creator.create("Genome", list, fitness=creator.Lowest)
 
     def evaluated(genomes: list[Any]) -> Iterator[Any]:
-        for genome in genomes:
+        for one in genomes:
             if search.left:
-                genome.fitness.values = (train(genome).score(),)
-                yield genome
+                one.fitness.values = (train(one).score(),)
+                yield one
 
     def chosen(genomes: list[Any]) -> list[Any]:
-        many = len(genomes) > POPULATION
-        return screened(search, POPULATION, genomes) if many else genomes
+        return genomes if screen is None else screen.best(genomes, POPULATION)
 
     first = range(most[0] * POPULATION)
     drawn = [creator.Genome(rng.random() for _ in range(GENES)) for _ in first]
@@ -65,12 +64,14 @@ def evolve(search: Search, train: Train, most: tuple[int, int] = (1, 1)) -> None
         parents = tools.selBest(parents + list(evaluated(chosen(children))), POPULATION)
 
 
-def nsga2(search: Search, train: Train) -> None:
-    """pymoo: NSGA-II on OBJECTIVES."""
+def nsga2(search: Search, train: Train, screen: Screen | None = None) -> None:
+    """pymoo: NSGA-II on OBJECTIVES; a `screen` chooses of generations drawn larger."""
     problem = WatchedProblem(
         lambda genes, _: train(genes), objectives=OBJECTIVES, n_var=GENES, xl=0.0, xu=1.0
     )
     algorithm = NSGA2(pop_size=POPULATION)
+    if screen is not None:
+        screened(algorithm, screen, first=SCREENED[0], later=SCREENED[1])
     algorithm.setup(problem, termination=NoTermination(), seed=search.seed, verbose=False)
     while search.left:
         offspring = algorithm.ask()
@@ -81,17 +82,19 @@ def nsga2(search: Search, train: Train) -> None:
             algorithm.tell(infills=offspring)
 
 
-@cache
-def shipped() -> Oracle:
-    """Load the oracle once a process."""
-    return Oracle.load()
+def screen_of(search: Search, read: Callable[[Any], Sequence[float]] = list) -> Screen:
+    """Give what chooses among the candidates of a search; `read` makes a genome of one."""
+    wanted = ("quality",) if len(search.objectives) == 1 else search.objectives
+    return Screen(
+        search.table, lambda one: parameters_of(read(one)), objective=wanted, budget=UPDATES
+    )
 
 
-def screened(search: Search, keep: int, drawn: list[Any]) -> list[Any]:
-    """Keep of the genomes that were drawn those that the oracle expects most of."""
-    candidates = [parameters_of(genes) for genes in drawn]
-    best = screen(search.table, candidates, keep, budget=UPDATES, oracle=shipped())
-    return [drawn[i] for i in best]
+def suggested(search: Search, screen: Screen) -> list[list[float]]:
+    """Give a first generation: the best forecast of one drawn larger."""
+    rng = random.Random(search.seed)
+    drawn = [[rng.random() for _ in range(GENES)] for _ in range(SCREENED[0] * POPULATION)]
+    return screen.best(drawn, POPULATION)
 
 
 def run(
@@ -100,17 +103,38 @@ def run(
     """Run one search and give its journal entry."""
     search = Search(table, seed, SEARCHES[kind], budget)
     with tempfile.TemporaryDirectory() as folder:
-        trains: dict[str, Callable[[], Train]] = {
-            "none": lambda: unwatched(search),
-            "oracle": lambda: by_oracle(search, folder, settings),
-            "screened": lambda: by_oracle(search, folder, settings),
-            "median": lambda: by_pruner(search, optuna.pruners.MedianPruner(n_startup_trials=8)),
-            "halving": lambda: by_pruner(
-                search, optuna.pruners.SuccessiveHalvingPruner(min_resource=UPDATES // 20)
-            ),
-        }
-        if kind == "single":
-            evolve(search, trains[judge](), SCREENED if judge == "screened" else (1, 1))
-        else:
-            nsga2(search, trains[judge]())
+        _begin(search, judge, lambda: by_oracle(search, folder, settings))
     return {"kind": kind, "judge": judge, "table": table, "seed": seed, **vars(search.trace)}
+
+
+def _begin(search: Search, judge: str, watched: Callable[[], Train]) -> None:
+    """Run the search of this judge to the end of its budget."""
+    several = len(search.objectives) > 1
+    match judge:
+        case "none" | "oracle":
+            train = unwatched(search) if judge == "none" else watched()
+            (nsga2 if several else evolve)(search, train)
+        case "screened" if several:
+            nsga2(search, watched(), screen_of(search))
+        case "screened":
+            evolve(search, watched(), screen_of(search))
+        case "median":
+            evolve(search, by_pruner(search, optuna.pruners.MedianPruner(n_startup_trials=8)))
+        case "halving":
+            rung = UPDATES // 20
+            pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=rung)
+            evolve(search, by_pruner(search, pruner))
+        case "tpe":
+            tpe(search, unwatched(search))
+        case "tpe, oracle":
+            tpe(search, watched())
+        case "tpe, screened":
+            tpe(search, watched(), screen_of(search, genome))
+        case "forest":
+            forest(search, unwatched(search))
+        case "forest, oracle":
+            forest(search, watched())
+        case "forest, screened":
+            forest(search, watched(), suggested(search, screen_of(search)))
+        case _:
+            raise ValueError(f"nobody is called {judge}")

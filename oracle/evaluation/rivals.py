@@ -6,16 +6,18 @@ the other, with the quality score of the last values and progress in percent as 
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from functools import partial
-from itertools import product
+from itertools import count, product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from oracle.decision.hypervolume import nondominated
 from oracle.evaluation.baselines import Baseline, Boosting, CurveFit
-from oracle.evaluation.recorded_runs import Array, RecordedRuns
+from oracle.evaluation.recorded_runs import Array, RecordedRuns, last_of
 from oracle.evaluation.replay import Ended, Setting, StopPolicy, Stops, clairvoyant
 from oracle.history.quality_score import n_good, scores_of
 
@@ -37,6 +39,11 @@ PATIENCE = (0, 1, 2)
 #: Successive halving: resource of the first rung in percent, and share 1/factor that goes on.
 RUNGS = (10, 30, 50)
 FACTORS = (2, 3, 4)
+#: Checks after which keep-top-K is tried.
+N_CHECKS = 5
+#: Of OptunaHub's conformal pruner: its risk, the share of the first runs that is good, and how many
+#: of these there are at least.
+ALPHAS, GOOD_QUANTILES, MIN_CALIBRATION = (0.05, 0.1, 0.2), (0.1, 0.2, 0.4), 10
 #: Wilcoxon's p; each costs ten times what the others' settings do.
 P_VALUES = (0.1, 0.05, 0.01, 0.001)
 
@@ -46,6 +53,14 @@ def rivals() -> dict[Setting, StopPolicy]:
     policies: dict[Setting, StopPolicy] = {Setting("clairvoyant"): clairvoyant}
     for share in KEEP:
         policies[Setting("keep top K at the first check", share)] = keep_top(share)
+    for number, (share, check) in enumerate(product(KEEP, range(N_CHECKS))):
+        label = f"share {share:g}, check {check + 1}"
+        policies[Setting("keep top K at any check", number, label)] = keep_top(share, check)
+    for number, (alpha, good) in enumerate(product(ALPHAS, GOOD_QUANTILES)):
+        label = f"alpha {alpha:g}, good {good:g}"
+        policies[Setting("OptunaHub Conformal", number, label)] = conformal(alpha, good)
+    for percent in KEPT:
+        policies[Setting("OptunaHub multi-metric", percent)] = by_pareto_rank(percent)
     for setting, make in _pruners().items():
         policies[setting] = optuna_pruner(make)
     fitted = _Predicted(CurveFit().fit([]))
@@ -130,16 +145,100 @@ def _driven(pruner: BasePruner, population: RecordedRuns) -> Stops:
     return result
 
 
-def keep_top(share: float) -> StopPolicy:
-    """Train all to the first check in step, keep the best `share` by their last values."""
+def keep_top(share: float, check: int = 0) -> StopPolicy:
+    """Train all to a check in step, keep the best `share` by their last values."""
 
     def stops(population: RecordedRuns) -> Stops:
-        result = np.zeros(population.n_runs, dtype=np.int64)
-        best = np.argsort(population.last[0], kind="stable")
+        at = min(check, population.n_checks - 1)
+        result = np.full(population.n_runs, at)
+        best = np.argsort(population.last[at], kind="stable")
         result[best[: n_good(population.n_runs, share)]] = population.n_checks
         return result
 
     return stops
+
+
+def conformal(alpha: float, good: float = 0.2) -> StopPolicy:
+    """Stop by OptunaHub's conformal pruner (`surestop`), as its README defines it.
+
+    The first runs go to their end; as few of them as `alpha` allows, for a population is short.
+    One is good where its final value is among their best share `good`. The bar lies as far above
+    that value as keeps P(a run is good and stopped) at most alpha: by the highest value that each
+    good one showed at any check.
+
+    Args:
+        alpha: at most 1 / (runs that go to their end + 1) of new runs are good and stopped.
+        good: share of the first runs that is good.
+    """
+
+    def stops(population: RecordedRuns) -> Stops:
+        result = np.full(population.n_runs, population.n_checks)
+        n = max(math.ceil(1 / alpha) - 1, MIN_CALIBRATION)
+        if n >= population.n_runs:
+            return result
+        seen = np.where(np.isfinite(population.last), population.last, -np.inf)
+        first = population.final[:n]
+        tau = np.sort(first)[math.ceil(good * n) - 1]
+        scores = np.where(first <= tau, seen[:, :n].max(axis=0) - tau, -np.inf)
+        bar = np.sort(scores)[math.ceil((1 - alpha) * (n + 1)) - 1] + tau
+        above = seen > bar
+        late = np.arange(population.n_runs) >= n
+        return np.where(above.any(axis=0) & late, above.argmax(axis=0), population.n_checks)
+
+    return stops
+
+
+def by_pareto_rank(percent: float) -> StopPolicy:
+    """Stop by OptunaHub's multi-metric pruner around Optuna's percentile rule.
+
+    At each check the metrics of a run and of those before it, stopped ones too, are sorted into
+    Pareto fronts; a run whose best front so far is beyond a percentile of theirs at this check is
+    stopped. Five runs come first.
+
+    Args:
+        percent: share of the runs that is kept, percent.
+    """
+
+    def stops(population: RecordedRuns) -> Stops:
+        values = _last_values(population)
+        result = np.full(population.n_runs, population.n_checks)
+        for i in range(population.n_runs):
+            best = np.inf
+            for c in range(population.n_checks):
+                reached = np.flatnonzero((result[:i] >= c) & np.isfinite(values[c, :i]).all(axis=1))
+                if not np.isfinite(values[c, i]).all():
+                    continue
+                ranks = _fronts(values[c, [*reached, i]])
+                best = min(best, ranks[-1])
+                if len(reached) < STARTUP_TRIALS[0] or i < STARTUP_TRIALS[0]:
+                    continue
+                if best > np.percentile(ranks[:-1], percent):
+                    result[i] = c
+                    break
+        return result
+
+    return stops
+
+
+def _last_values(population: RecordedRuns) -> Array:
+    """[check, run, metric] last values of the metrics that the table has; NaN where not seen."""
+    seen = [[last_of(history) for history in row] for row in population.prefixes]
+    values: Array = np.array(seen, dtype=np.float64)
+    return values[:, :, population.scale > 0]
+
+
+def _fronts(points: Array) -> Array:
+    """[point] in which Pareto front each of points [point, metric] lies, from 0."""
+    rank: Array = np.full(len(points), np.inf)
+    left = np.arange(len(points))
+    for front in count():
+        on = nondominated(points[left])
+        members = (points[left][:, None] == on[None]).all(axis=2).any(axis=1)
+        rank[left[members]] = front
+        left = left[~members]
+        if not len(left):
+            break
+    return rank
 
 
 class _Predicted:

@@ -7,6 +7,7 @@ A library whose schedule can be read from its object has an adapter in `oracle.i
 
 from __future__ import annotations
 
+import sys
 import warnings
 from contextlib import suppress
 from typing import Any
@@ -197,7 +198,9 @@ def table(data: Any) -> tuple[FloatArray, npt.NDArray[np.bool_] | None]:
     samples = np.asarray(data, dtype=float)
     if samples.ndim != 2 or not samples.size:
         raise InvalidHistory(must_be("data", "a table [sample, feature]", samples.shape))
-    return samples, np.ma.getmaskarray(data) if np.ma.is_masked(data) else None
+    masked = sys.modules.get("numpy.ma")  # an import of it costs more than all else here
+    is_masked = masked is not None and masked.is_masked(data)
+    return samples, masked.getmaskarray(data) if masked is not None and is_masked else None
 
 
 def mqe_of_mean(samples: FloatArray, ignore_mask: Any = None) -> float | None:

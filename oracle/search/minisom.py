@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -70,12 +71,19 @@ def _schedule(make: dict[str, Any], updates: int) -> Schedule | None:
     """Read both decays; one update alone has no schedule."""
     if updates < 2:
         return None
-    t = np.unique(np.linspace(1, updates, PLAN_POINTS).round()) - 1
+    t, progress = _points(updates)
     return Schedule(
-        progress=tuple((t / (updates - 1)).tolist()),
+        progress=progress,
         learning_rate=_values(make["decay_function"], make["learning_rate"], t, updates),
         radius=_values(make["sigma_decay_function"], make["sigma"], t, updates),
     )
+
+
+@lru_cache(maxsize=4)
+def _points(updates: int) -> tuple[FloatArray, tuple[float, ...]]:
+    """Give the updates at which a schedule is read, and the progress there."""
+    t = np.unique(np.linspace(1, updates, PLAN_POINTS).round()) - 1
+    return t, tuple((t / (updates - 1)).tolist())
 
 
 def _values(kind: str, start: float, t: FloatArray, updates: int) -> tuple[float, ...]:

@@ -112,7 +112,8 @@ def suggest(
 
 def forecasts_of(plans: Sequence[Plan], oracle: Oracle) -> list[Forecast]:
     """Forecast plans that nobody has begun."""
-    return oracle.forecast_many([History.parse({"context": plan.context}) for plan in plans])
+    histories = [History.parse({"context": plan.context}) for plan in plans]
+    return oracle.forecast_many(histories)
 
 
 def check_count(name: str, value: object, most: int) -> None:

@@ -128,11 +128,11 @@ ONLY_IN = {
     ("typer",): ("oracle.cli", "oracle.commands"),
     ("httpx",): ("oracle.client", "oracle.deadline"),
     ("deap",): ("oracle.integrations.deap",),
-    ("pymoo",): ("oracle.integrations.pymoo",),
+    ("pymoo",): ("oracle.integrations.pymoo", "oracle.search.pymoo"),
     ("optuna",): (
         "oracle.integrations.optuna", "oracle.integrations.optuna_study",
         "oracle.integrations.optuna_finish", "oracle.integrations.optuna_trials",
-        "oracle.evaluation", "oracle.commands.replay",
+        "oracle.search.optuna", "oracle.evaluation", "oracle.commands.replay",
     ),
     ("minisom",): ("oracle.integrations.minisom", "collector"),
     ("numba",): ("collector",),
