@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from oracle.hook.population import Population as Population
     from oracle.integrations.maps import train_map as train_map
     from oracle.search.budgets import how_long as how_long
+    from oracle.search.screen import Screen as Screen
     from oracle.search.screen import screen as screen
     from oracle.search.suggest import suggest as suggest
     from oracle.types import Action as Action
@@ -71,6 +72,7 @@ _HOME = {
     "Population": "oracle.hook.population",
     "train_map": "oracle.integrations.maps",
     "how_long": "oracle.search.budgets",
+    "Screen": "oracle.search.screen",
     "screen": "oracle.search.screen",
     "suggest": "oracle.search.suggest",
     "Action": "oracle.types",

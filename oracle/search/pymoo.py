@@ -61,9 +61,6 @@ class _Mating:
     def __init__(self, mating: Any, screen: Screen, times: int) -> None:
         self._mating, self._screen, self._times = mating, screen, times
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._mating, name)
-
     def do(self, problem: Any, pop: Any, n_offsprings: int, *args: Any, **kwargs: Any) -> Any:
         """Mate, and choose; see `pymoo.core.infill.InfillCriterion`."""
         drawn = self._mating.do(problem, pop, self._times * n_offsprings, *args, **kwargs)

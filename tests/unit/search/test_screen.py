@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oracle import screen
+from oracle import Screen, screen
 from oracle.errors import InvalidSearch
 from oracle.forecast.forecaster import Oracle
 from oracle.search.suggest import CAUTION, LUCK, suggest
@@ -40,6 +40,46 @@ def test_what_is_not_told_is_in_the_middle(oracle: Oracle) -> None:
     assert by_mqe[0] == 0  # a small radius lets go of the grid: the lowest mqe ...
     by_grid = screen(DATA, candidates, 3, objective="topographic_error", oracle=oracle)
     assert by_grid[-1] == 0  # ... and the most torn map
+
+
+def test_of_several_objectives_those_are_kept_that_cover_the_most_together(oracle: Oracle) -> None:
+    rng = np.random.default_rng(2)
+    drawn = [
+        {"x": int(x), "y": 6, "sigma": float(s), "learning_rate": 0.3}
+        for x, s in zip(rng.integers(3, 12, 60), rng.uniform(0.4, 3.0, 60), strict=True)
+    ]
+    two = ("mqe", "topographic_error")
+    table = table_of(DATA)
+    kept = screen(table, drawn, 6, objective=two, oracle=oracle)
+    assert len(set(kept)) == 6
+    for objective in two:  # the best in one thing alone is not among them by chance
+        (best,) = screen(table, drawn, 1, objective=objective, oracle=oracle)
+        assert best in screen(table, drawn, 20, objective=two, oracle=oracle)
+    # Alike ones are not kept beside each other while unlike ones gain.
+    twice = [drawn[kept[0]], *drawn]
+    assert 0 not in screen(table, twice, 3, objective=two, oracle=oracle)[1:] or (
+        kept[0] + 1 not in screen(table, twice, 3, objective=two, oracle=oracle)
+    )
+    assert sorted(screen(table, drawn, 99, objective=two, oracle=oracle)) == list(range(60))
+    assert screen(table, drawn, 4, objective=("mqe",), oracle=oracle) == screen(
+        table, drawn, 4, objective="mqe", oracle=oracle
+    )
+
+
+def test_a_search_reads_its_own_candidates(oracle: Oracle) -> None:
+    chooses = Screen(
+        DATA, lambda genes: {"sigma": 0.5 + 5 * genes[0], "learning_rate": 0.3},
+        objective="mqe", budget=3_000, oracle=oracle,
+    )  # fmt: skip
+    genes = [[0.9], [0.0], [0.5]]
+    plain = [{"sigma": 0.5 + 5 * g[0], "learning_rate": 0.3} for g in genes]
+    assert chooses(genes, 2) == screen(DATA, plain, 2, objective="mqe", budget=3_000, oracle=oracle)
+    assert chooses.best(genes, 1) == [[0.0]]
+    assert chooses([], 3) == []
+    with pytest.raises(InvalidSearch, match="keep"):
+        chooses(genes, 0)
+    with pytest.raises(InvalidSearch, match="Nothing else is forecast"):
+        Screen(DATA, objective=("mqe", "speed"))
 
 
 @pytest.mark.parametrize("keep", [0, -1, True, 1.5])
