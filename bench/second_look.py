@@ -1,8 +1,11 @@
 """What a second look at stopped runs is worth, replayed on recorded populations.
 
-    python -m bench.second_look                       # on the test tables (data/broad.csv.gz)
-    python -m bench.second_look --choose              # what LEAST is chosen by (data/choose.csv.gz)
-    python -m bench.second_look --write-docs          # ... and write it into docs/savings.md
+    python -m bench.second_look                       # on the test tables
+    python -m bench.second_look --choose              # what LEAST is chosen by, on random tables
+    python -m bench.second_look --write-docs          # write docs/savings.md's section
+
+    oracle collect run --preset broad --seed 11 --out data/broad-11.csv.gz
+    oracle collect run --preset choose --runs 1800 --seed 4242 --out data/choose-4242.csv.gz
 
 Runs are stopped one after another by the cautious policy and by the daring one that `policy_for`
 gives to searches; then the most promising stopped ones are finished. Found is what a search holds
@@ -28,8 +31,7 @@ from oracle.hook import policy_for
 from oracle.types import Policy, PopulationPolicy, Run
 
 ROOT = Path(__file__).resolve().parent.parent
-#: The command to write `data/NAME.csv.gz` stands in the Makefile.
-TEST, CHOOSE = ROOT / "data" / "broad.csv.gz", ROOT / "data" / "choose.csv.gz"
+TEST, CHOOSE = ROOT / "data" / "broad-11.csv.gz", ROOT / "data" / "choose-4242.csv.gz"
 SAVINGS = ROOT / "docs" / "savings.md"
 #: The section begins here; it is the page's last.
 BEGIN = "<!-- a second look: written by `python -m bench.second_look --write-docs` -->"
@@ -115,9 +117,9 @@ def section(found: dict[tuple[str, str, str], list[SecondLook]], tables: int, mo
 ## A second look
 
 Written by `python -m bench.second_look --write-docs`, of the model {model}: {n} populations
-of {SIZE} random configurations each, on {tables} tables that no oracle was trained, calibrated or
-chosen on (data/broad.csv.gz, its command is in the Makefile), replayed one run after another with
-looks at 10, 20, 30, 50 and 70 %. At the end the stopped runs that are worth it are trained to
+of {SIZE} random configurations each, the last of a table of fewer, on {tables} tables that no oracle was trained, calibrated or
+chosen on (`oracle collect run --preset broad --seed 11`), replayed one run after another with looks
+at 10, 20, 30, 50 and 70 %. At the end the stopped runs that are worth it are trained to
 theirs ([policies.md](policies.md#a-second-look)); what is found are finished maps alone. Daring is
 what `policy_for` gives to searches, cautious are a policy's defaults.
 

@@ -22,7 +22,7 @@ def suggest(
     table: Annotated[Path, typer.Argument(help="CSV of the samples, as a map will see them.")],
     n: Annotated[int, typer.Option("-n", help="Plans to tell.", min=1, max=1000)] = 10,
     library: Annotated[
-        str, typer.Option(help="Whose parameters: minisom or nexussom.")
+        str, typer.Option(help="Whose parameters: minisom, nexussom, xpysom or susi.")
     ] = "minisom",
     objective: Annotated[
         list[str] | None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oracle.errors import InvalidSearch, must_be
-from oracle.search import minisom, nexussom
+from oracle.search import minisom, nexussom, susi, xpysom
 from oracle.search.parameters import Space
 from oracle.search.plan import Plan
 from oracle.search.table import Table
@@ -43,6 +43,8 @@ LIBRARIES = {
             nexussom.plan,
             ("start_radius_init_ratio", "start_learning_rate"),
         ),
+        Library("xpysom", xpysom.space, xpysom.fits, xpysom.plan, ("sigma", "sigmaN")),
+        Library("susi", susi.space, susi.fits, susi.plan, ("learning_rate_start", "n_rows")),
     )
 }
 
