@@ -117,11 +117,12 @@ def section(found: dict[tuple[str, str, str], list[SecondLook]], tables: int, mo
 ## A second look
 
 Written by `python -m bench.second_look --write-docs`, of the model {model}: {n} populations
-of {SIZE} random configurations each, the last of a table of fewer, on {tables} tables that no oracle was trained, calibrated or
-chosen on (`oracle collect run --preset broad --seed 11`), replayed one run after another with looks
-at 10, 20, 30, 50 and 70 %. At the end the stopped runs that are worth it are trained to
-theirs ([policies.md](policies.md#a-second-look)); what is found are finished maps alone. Daring is
-what `policy_for` gives to searches, cautious are a policy's defaults.
+of {SIZE} random configurations each (the last of a table has fewer), on {tables} tables that no
+oracle was trained, calibrated or chosen on (`oracle collect run --preset broad --seed 11`),
+replayed one run after another with looks at 10, 20, 30, 50 and 70 %. At the end the stopped runs
+that are worth it are trained to theirs ([policies.md](policies.md#a-second-look)); what is found
+are finished maps alone. Daring is what `policy_for` gives to searches, cautious are a policy's
+defaults.
 
 {table_of(found)}
 
