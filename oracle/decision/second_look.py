@@ -127,15 +127,19 @@ def ends_of(runs: Sequence[Ended], policy: Policy) -> Ends:
     scale = common_scale(one.mqe_of_mean for one in runs)
     runs = [one for one in runs if same_scale(one.mqe_of_mean, scale)]
     values = np.array([one.values for one in runs], dtype=np.float64).reshape(-1, 3).T
-    if isinstance(policy, ParetoPolicy):
-        columns = [METRICS.index(name) for name in policy.objectives if name in METRICS]
-        if not columns:
-            return [], {}
-        points = values[columns].T
-        spreads = [tuple(one.spreads[c] for c in columns) for one in runs]
-    else:
-        points = scores_among(values, [scale] * len(runs), policy.quality_weights)[:, None]
-        spreads = [(one.spread,) for one in runs]
+    scores = scores_among(values, [scale] * len(runs), policy.quality_weights)
+    known = {**dict(zip(METRICS, values, strict=True)), "score": scores}
+    asked = policy.objectives if isinstance(policy, ParetoPolicy) else ("score",)
+    wanted = [name for name in asked if name in known]
+    if not wanted:
+        return [], {}
+    points = np.stack([known[name] for name in wanted], axis=1)
+    spreads = [
+        tuple(
+            dict(zip(METRICS, one.spreads, strict=False)).get(name, one.spread) for name in wanted
+        )
+        for one in runs
+    ]
     ends = list(zip(runs, map(tuple, points.tolist()), spreads, strict=True))
     return (
         [Stopped(one.run_id, at, width, one.cost) for one, at, width in ends if one.stopped],

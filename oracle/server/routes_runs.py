@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
@@ -37,6 +37,8 @@ router = APIRouter(tags=["runs"])
 RunName = Annotated[str, Path(pattern=RUN_ID_PATTERN, description="Name of the run.")]
 PopulationName = Annotated[str, OneForm, Path(min_length=1, max_length=200, pattern=PLAIN_PATTERN)]
 Text = Annotated[str | None, OneForm, Query(min_length=1, max_length=200, pattern=PLAIN_PATTERN)]
+#: What a stopped run may be promising in: the quality score, or metrics.
+Objective = Literal["score", "mqe", "topographic_error", "dead_neuron_ratio"]
 EventId = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="Last event known.")]
 
 
@@ -213,7 +215,7 @@ async def show_population(request: Request, name: PopulationName) -> Response:
 async def list_promising(
     request: Request,
     population: Annotated[str, OneForm, Query(min_length=1, max_length=200, pattern=PLAIN_PATTERN)],
-    objective: Annotated[list[str] | None, Query(max_length=3)] = None,
+    objective: Annotated[list[Objective] | None, Query(max_length=3)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> Response:
     """List the stopped runs that are worth training to their end, the most promising first."""

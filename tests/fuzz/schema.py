@@ -28,6 +28,10 @@ checks.positive_data_acceptance.enabled = false
 [[operations]]
 include-path = "/v1/runs"
 checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-path = "/v1/promising"
+checks.positive_data_acceptance.enabled = false
 """
 
 

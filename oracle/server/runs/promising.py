@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from oracle.decision.second_look import Ended, ends_of, worth_finishing
-from oracle.errors import InvalidHistory, RunNotFound, must_be
+from oracle.errors import RunNotFound
 from oracle.server.http.wire import PromisingList, PromisingRun
 from oracle.server.runs import counts
 from oracle.server.runs.standing import Standings
@@ -73,16 +73,8 @@ def promising(
 
 
 def ranking(objectives: Sequence[str]) -> Policy:
-    """Give the policy that ranks by these objectives.
-
-    Raises:
-        InvalidHistory: one that is not forecast, or the score beside others.
-    """
-    known = METRICS if len(objectives) > 1 else (*METRICS, "score")
-    unknown = [name for name in objectives if name not in known]
-    if unknown or len({*objectives}) < len(objectives):
-        raise InvalidHistory(must_be("objective", f"of {', '.join(known)}", list(objectives)))
-    return Policy.model_validate(ranked_by(tuple(objectives)))
+    """Give the policy that ranks by these objectives, each of which counts once."""
+    return Policy.model_validate(ranked_by(tuple(dict.fromkeys(objectives))))
 
 
 def _weighed(policy: Policy) -> tuple[str, ...]:

@@ -134,5 +134,8 @@ def test_the_policy_tells_the_objectives() -> None:
     assert stops == [Stopped("a", (0.1, 1.0), (0.01, 0.2), 0.5)]
     assert whole == {"b": (0.1, 2.0)}
     assert ends_of(runs, Policy(name="pareto", objectives=("speed",))) == ([], {})
+    kept = [replaced._replace(values=(1.0, 0.1, 0.2)) for replaced in runs[:2]]
+    stops, _ = ends_of(kept, Policy(name="pareto", objectives=("mqe", "score")))
+    assert stops == [Stopped("a", (1.0, 0.5 + 0.1 + 0.1), (0.2, 0.02), 0.5)]
     assert ends_of([], two) == ([], {})
     assert 0 < LEAST < 1
