@@ -29,6 +29,9 @@ runs every row in short on every change.
 *Missed* counts what did not keep a bound of the plan although nothing went wrong: a start that a
 busy machine made late, a kind of history that the shipped oracle judges less well than planned.
 
+Without `--n` a command takes a release's size: 10,000,000 bodies (T1), 2,000 kills (T3, T4, T24),
+1,000,000 requests (T18), 30 minutes of overload (T10). Most rows are smaller: each tells its size.
+
 T13 and T14 (faults under the hook, and its cost) are tests of their own:
 `tests/fault/test_hook_faults.py` and `python -m bench.speed.hook`.
 
