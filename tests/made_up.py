@@ -7,6 +7,7 @@ an mqe of the mean vector of SCALE. Histories whose very numbers a test computes
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from oracle.types import (
     RunContext,
     Scale,
 )
+
+if TYPE_CHECKING:
+    from oracle.server.runs.lessons import Question
 
 CHECKPOINTS = 21
 SCALE = 2.0
@@ -183,6 +187,10 @@ class StandIn:
     def forecast_each(self, histories: Sequence[History]) -> list[Forecast]:
         """Forecast several histories."""
         return [self.forecast(history) for history in histories]
+
+    def answer(self, questions: Sequence[Question]) -> list[Forecast | None]:
+        """Answer what the rules of stored runs ask; no run teaches anything."""
+        return [self.forecast(q.history) if hasattr(q, "lessons") else None for q in questions]
 
     def forecast(self, history: History) -> Forecast:
         """Forecast one history."""

@@ -1,7 +1,7 @@
 """What ended runs teach the forecast of the next one: errors and coverage with and without them.
 
-    python -m bench.learning data/populations.csv.gz         # late runs of searches
-    python -m bench.learning data/test.csv.gz --known 0 40   # runs of a table in any order
+    python -m bench.quality.learning data/populations.csv.gz         # late runs of searches
+    python -m bench.quality.learning data/test.csv.gz --known 0 40   # runs of a table in any order
 
 Every table is a population. Runs that are asked about were never among the known; those of
 `populations` are the last of a narrow search, and whoever ended before them is known.

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +29,12 @@ from oracle.decision.convergence import present
 from oracle.decision.policy import decide, outcome_of
 from oracle.decision.ranking import p_good, p_good_jointly
 from oracle.evaluation.recorded_runs import Array, RecordedRuns, scale_of
+from oracle.forecast.residuals import TEACHERS, Residuals
 from oracle.history.quality_score import common_scale
 from oracle.types import Outcome, Policy, PopulationPolicy, Reference, Run
+
+if TYPE_CHECKING:
+    from oracle.forecast.forecaster import Oracle
 
 #: [run] index of the check a run was stopped at; the number of checks = never.
 Stops = npt.NDArray[np.int64]
@@ -153,33 +157,47 @@ def in_step(policy: PopulationPolicy) -> StopPolicy:
     return stops
 
 
-def by_decide(policy: Policy) -> StopPolicy:
-    """Runs one after another, each decision by `decide` itself: for every policy there is."""
+def by_decide(policy: Policy, oracle: Oracle | None = None) -> StopPolicy:
+    """Runs one after another, each decision by `decide` itself: for every policy there is.
+
+    Args:
+        policy: the rule.
+        oracle: that made the forecasts and learns of the runs that have ended, as hook and
+            service do where the policy lets them; None = it learns nothing.
+    """
     policy = policy.model_copy(update={"control": 0.0})
 
     def stops(population: RecordedRuns) -> Stops | Ended:
         result = np.full(population.n_runs, population.n_checks)
         converged = np.zeros(population.n_runs, dtype=bool)
         outcomes: list[Outcome] = []
+        lessons: list[Residuals] = []
+        learner = oracle if policy.learn else None
         scale = common_scale(scale_of(run) for run in population.runs)
         for i, run in enumerate(population.runs):
             reference = Reference(
                 outcomes=tuple(outcomes), mqe_of_mean=scale, population_size=population.n_runs
             )
             below, outcome = 0, outcome_of_run(run)
+            known, last = Residuals.of(lessons[-TEACHERS:]) if lessons else None, run.history
             for c in range(population.n_checks):
                 history, forecast = population.prefixes[c][i], population.forecasts[c][i]
                 if history is None:
                     continue
+                if learner is not None and known is not None:
+                    forecast = learner.forecast(history, known=known)
                 decision = decide(history, forecast, reference, policy, previous=below)
                 below = decision.below_risk
                 if decision.stop and forecast is not None:
-                    result[i], converged[i] = c, decision.converged
+                    result[i], converged[i], last = c, decision.converged, history
                     outcome = present(history, decision) or outcome_of(
                         history, forecast, policy, mqe_of_mean=scale
                     )
                     break
             outcomes.append(outcome)
+            if learner is not None and not converged[i]:
+                taught = learner.residuals(last, outcome)
+                lessons += [taught] if taught is not None else []
         return _ended(result, converged, policy)
 
     return stops

@@ -8,8 +8,8 @@ distribution is, s; level u of the forecast becomes level Phi(mu + s Phi^-1(u)).
 says of shape and bounds stays (Gaussian process: Rasmussen & Williams 2006, chapter 2; on normal
 scores: Snelson, Rasmussen & Ghahramani 2003, "Warped Gaussian Processes").
 
-The kernel was fitted on searches over random tables by `python -m bench.learning --fit`; it is the
-same for all targets, but for the noise, and for all shares but the first.
+The kernel was fitted on searches over random tables (`python -m bench.quality.learning_fit`); it is
+the same for all targets, but for the noise, and for all shares but the first.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from oracle.types import METRICS, TARGETS, Learned
 
 #: Shares of a run at which its forecasts are held against its outcome.
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
+#: The latest runs of a population that teach: more cost memory, and lie further back.
+TEACHERS = 400
 #: The runs most alike that a forecast learns from: more cost more and change no figure.
 NEAREST = 48
 #: Deviations beyond this say no more than "far off".
@@ -114,7 +116,16 @@ def inputs_of(plan: Float32, metrics: Array, knots: Array) -> Array:
     return np.hstack([part / (length * np.sqrt(part.shape[1])) for part, length in parts])
 
 
-INPUTS = sum(len(columns) for columns, _ in _PLAN.values()) + 3 * len(TARGETS)
+def _parts() -> dict[str, slice]:
+    widths = {name: len(columns) for name, (columns, _) in _PLAN.items()}
+    widths |= dict.fromkeys(("median", "width", "metric"), len(TARGETS))
+    ends = np.cumsum([0, *widths.values()]).tolist()
+    return {name: slice(a, b) for name, a, b in zip(widths, ends, ends[1:], strict=False)}
+
+
+#: Where each part stands in the inputs, and how many there are.
+PARTS = _parts()
+INPUTS = PARTS["metric"].stop
 
 
 def deviations_of(knots: Array, outcomes: Array) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from oracle.forecast.residuals import Residuals
+from oracle.forecast.residuals import TEACHERS, Residuals
 from oracle.history.quality_score import common_scale, same_scale
 from oracle.types import MAX_REFERENCE_RUNS, Outcome, Reference
 
@@ -60,6 +60,8 @@ class Seen:
                 self._lessons[run_id] = model, taught
             self.ended = ended
             self._known = None
+        while len(self._lessons) > TEACHERS:
+            del self._lessons[next(iter(self._lessons))]
         while len(self.outcomes) > MAX_REFERENCE_RUNS:
             self._forget(next(iter(self.outcomes)))
 

@@ -21,6 +21,7 @@ import numpy as np
 from oracle.decision.policy import decide
 from oracle.errors import ArtifactError, ArtifactNotFound, OracleError, must_be
 from oracle.forecast.forecaster import Oracle
+from oracle.forecast.residuals import Residuals
 from oracle.history.features import FEATURES, encode
 from oracle.model import artifact
 from oracle.server.http.telemetry import Telemetry
@@ -31,6 +32,7 @@ from oracle.server.http.wire_service import (
     ModelFailure,
     ModelsAnswer,
 )
+from oracle.server.runs.lessons import Lesson, Lessons, Question, ToForecast, ToTeach
 from oracle.server.runs.listing import iso
 from oracle.server.settings import Settings
 from oracle.types import Forecast, History, ModelInfo
@@ -102,25 +104,36 @@ class ModelKeeper:
             raise ArtifactNotFound("A model must be loaded; GET /readyz says what is wrong.")
         return oracle
 
-    def forecast(self, history: History) -> Forecast | None:
+    def forecast(self, history: History, lessons: Lessons | None = None) -> Forecast | None:
         """Forecast one history and measure it; None without a model."""
         oracle = self.oracle
         if oracle is None:
             return None
         began = time.perf_counter()
-        forecast = self._ask(oracle, lambda one: one.forecast(history))
+        forecast = self._ask(
+            oracle,
+            lambda one: (
+                one.forecast(history)
+                if lessons is None
+                else one.forecast(history, known=_known(lessons, one))
+            ),
+        )
         self._telemetry.forecast(forecast, time.perf_counter() - began)
         self._measure_drift(oracle, history)
         return forecast
 
     def forecast_many(
-        self, histories: Sequence[History], oracle: Oracle | None = None
+        self,
+        histories: Sequence[History],
+        oracle: Oracle | None = None,
+        lessons: Sequence[Lessons | None] | None = None,
     ) -> list[Forecast] | None:
         """Forecast many histories at once and measure them; None without a model.
 
         Args:
             histories: of one request, or of several that came together.
             oracle: that the request began with; None = the one in use.
+            lessons: what each learns of; None = nothing.
         """
         oracle = oracle or self.oracle
         if oracle is None:
@@ -128,7 +141,13 @@ class ModelKeeper:
         if not histories:
             return []
         began = time.perf_counter()
-        forecasts = self._ask(oracle, lambda one: one.forecast_many(histories))
+
+        def question(one: Oracle) -> list[Forecast]:
+            if lessons is None:
+                return one.forecast_many(histories)
+            return one.forecast_many(histories, [_known(each, one) for each in lessons])
+
+        forecasts = self._ask(oracle, question)
         each = (time.perf_counter() - began) / len(histories)
         for forecast in forecasts:
             self._telemetry.forecast(forecast, each)
@@ -143,7 +162,32 @@ class ModelKeeper:
         """
         return self._ask(self.require(), question)
 
-    def forecast_each(self, histories: Sequence[History]) -> list[Forecast | Exception | None]:
+    def answer(self, questions: Sequence[Question]) -> list[Forecast | Lesson | Exception | None]:
+        """Answer what the rules of stored runs ask together, see `Question`."""
+        asked = [one for one in questions if isinstance(one, ToForecast)]
+        forecasts = iter(
+            self.forecast_each([one.history for one in asked], [one.lessons for one in asked])
+        )
+        return [
+            next(forecasts) if isinstance(one, ToForecast) else self._lesson(one)
+            for one in questions
+        ]
+
+    def _lesson(self, asked: ToTeach) -> Lesson | None:
+        """Tell what a run teaches; None where that is nothing, or it fails."""
+        oracle = self.oracle
+        if oracle is None:
+            return None
+        try:
+            found = oracle.residuals(asked.history, asked.outcome)
+        except Exception:  # a run has ended all the same
+            log.exception("what a run teaches could not be told")
+            return None
+        return None if found is None else (oracle.info.sha256, found.to_bytes())
+
+    def forecast_each(
+        self, histories: Sequence[History], lessons: Sequence[Lessons | None] | None = None
+    ) -> list[Forecast | Exception | None]:
         """Forecast histories of several clients at once; one that fails, fails alone.
 
         Returns:
@@ -151,15 +195,16 @@ class ModelKeeper:
         """
         if len(histories) > 1:
             try:
-                found = self.forecast_many(histories)
+                found = self.forecast_many(histories, lessons=lessons)
                 return [None] * len(histories) if found is None else [*found]
             except Exception:
                 log.exception("forecast failed")  # one is the cause: each by itself
-        return [self._alone(history) for history in histories]
+        of = lessons or [None] * len(histories)
+        return [self._alone(h, one) for h, one in zip(histories, of, strict=True)]
 
-    def _alone(self, history: History) -> Forecast | Exception | None:
+    def _alone(self, history: History, lessons: Lessons | None) -> Forecast | Exception | None:
         try:
-            return self.forecast(history)
+            return self.forecast(history, lessons)
         except Exception as error:  # told to the one who asked
             return error
 
@@ -324,6 +369,11 @@ class ModelKeeper:
         except (OracleError, OSError):
             return None
         return self._infos[mark]
+
+
+def _known(lessons: Lessons | None, oracle: Oracle) -> Residuals | None:
+    """Give what an oracle learns of the ended runs."""
+    return None if lessons is None else lessons.of(oracle.info.sha256)
 
 
 def _load(folder: Path) -> Oracle:

@@ -83,7 +83,8 @@ async def finish_run(request: Request, run_id: RunName) -> Response:
     how = parse(FinishRequest, await read_body(request, service.settings.max_body_bytes))
     owner = request.scope["owner"]
     done = await service.store.write(
-        lambda connection: service.runs.finish(connection, owner, run_id, how)
+        lambda connection: service.runs.finish(connection, owner, run_id, how),
+        about=(owner, run_id),
     )
     return answer(done)
 

@@ -62,7 +62,7 @@ class Service:
     def build(cls, settings: Settings, telemetry: Telemetry) -> Service:
         """Put the parts together; nothing is opened yet."""
         models = ModelKeeper(settings, telemetry)
-        store = Store(settings.store_url, settings.store_timeout_s, telemetry, models.forecast_each)
+        store = Store(settings.store_url, settings.store_timeout_s, telemetry, models.answer)
         runs = Runs(settings.policy)
         standings = Standings()  # of who reads; the writer's own may be of what is undone
 

@@ -77,7 +77,8 @@ USES: dict[str, tuple[str, ...]] = {
     "oracle.server.storage": ("oracle.errors", "oracle.forks"),
     "oracle.server.http": ("oracle.errors", "oracle.types", "oracle.server.settings"),
     "oracle.server.runs": (
-        "oracle.errors", "oracle.forks", "oracle.types", "oracle.history", "oracle.decision",
+        "oracle.errors", "oracle.forks", "oracle.types", "oracle.history", "oracle.forecast",
+        "oracle.decision",
         "oracle.server.storage", "oracle.server.http",
     ),
     "oracle.server": (

@@ -54,7 +54,7 @@ def _run(folder: Path, n: int) -> Result:
     refused = 0
     for case in range(n):
         file = folder / f"{case}.db"
-        store = Store(f"sqlite:///{file}", timeout_s=1, answer=StandIn().forecast_each)
+        store = Store(f"sqlite:///{file}", timeout_s=1, answer=StandIn().answer)
         store.migrate()
         runs = Runs(Policy(name="population"))
         store.on_rollback = runs.references.forget_all

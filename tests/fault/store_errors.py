@@ -150,7 +150,7 @@ def _use(file: Path) -> tuple[set[float], Exception | None]:
     """Open, append and close; gives the epochs that were acknowledged and what went wrong."""
     acknowledged: set[float] = set()
     problem: Exception | None = None
-    store = Store(f"sqlite:///{file}", timeout_s=1, answer=StandIn().forecast_each)
+    store = Store(f"sqlite:///{file}", timeout_s=1, answer=StandIn().answer)
     runs = Runs(Policy())
     for epoch in range(1, APPENDS + 1):
         try:
@@ -178,7 +178,7 @@ def _look(file: Path, acknowledged: set[float], result: Result, where: str) -> N
             text("PRAGMA integrity_check")
         ).scalar()
 
-    store = Store(f"sqlite:///{file}", timeout_s=1, answer=StandIn().forecast_each)
+    store = Store(f"sqlite:///{file}", timeout_s=1, answer=StandIn().answer)
     there, verdict = store.read_now(epochs)
     result.check(verdict == "ok", f"{where}: integrity {verdict}")
     result.check(acknowledged <= there, f"{where}: {acknowledged - there} lost")

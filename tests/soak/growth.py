@@ -45,7 +45,7 @@ def growth(folder: Path, n: int) -> Result:
 
 def measured(folder: Path, sizes: tuple[int, ...]) -> list[dict[str, float]]:
     """Measure the CPU that each kind of question costs, ms, at each number of stored runs."""
-    store = Store(f"sqlite:///{folder / 'oracle.db'}", answer=StandIn().forecast_each)
+    store = Store(f"sqlite:///{folder / 'oracle.db'}", answer=StandIn().answer)
     runs, reading = Runs(_POLICY), Standings()
     store.on_rollback = runs.references.forget_all
     store.migrate()

@@ -1,7 +1,8 @@
 """T15: complete runs of tables that nothing was fitted to, played through the service.
 
 Every run was trained to its end, so a stop can be told to be wrong. The service must stop the same
-runs at the same checks as `oracle replay` does: what a replay promises is then true of it.
+runs at the same checks as a replay does that learns of ended runs as it does: what a replay
+promises is then true of it.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def wrong_stops(folder: Path, n: int) -> Result:
                 populations(at_checks(members, oracle), POPULATION_SIZE)
             ):
                 stops = _served(app, population, f"{population.table}-{k}")
-                expected = by_decide(POLICY)(population)
+                expected = by_decide(POLICY, oracle)(population)
                 for run, stop, promised in zip(population.runs, stops, expected, strict=True):
                     result.check(stop == promised, f"{run.run_id}: {stop}, replay {promised}")
                 stopped = stops < len(CHECKS)

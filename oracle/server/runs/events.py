@@ -12,14 +12,17 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from oracle.errors import StoreUnavailable
 from oracle.server.http.places import Places
+from oracle.server.http.wire import Event, EventKind, RunSummary
+from oracle.server.runs import outcomes
+from oracle.server.runs.listing import summary_of
 from oracle.server.storage.schema import events
 from oracle.server.storage.store import Store
 
@@ -30,6 +33,8 @@ HEARTBEAT_S = 15.0
 #: Events kept in memory; a stream further behind reads the store.
 MAX_RECENT = 2_000
 _PAGE = 500
+# Built once: putting a statement together costs more than running it.
+_ADD_EVENT = insert(events)
 RESET = b"event: reset\ndata: {}\n\n"
 
 
@@ -229,3 +234,24 @@ class EventStream(StreamingResponse):
                 await super().__call__(scope, receive, send)
             finally:
                 self._told(self._places.taken - 1)
+
+
+def tell(connection: Connection, row: Row[Any], kind: EventKind) -> RunSummary:
+    """Store the event that tells of a run as it is now; gives the run."""
+    ended = row.state != "running"
+    run = summary_of(row, outcomes.last(connection, row.id) if ended else None)
+    add_event(connection, row, Event(kind=kind, run=run))
+    return run
+
+
+def add_event(connection: Connection, row: Row[Any], event: Event) -> None:
+    """Store an event about a run."""
+    connection.execute(
+        _ADD_EVENT,
+        {
+            "owner": row.owner,
+            "population": row.population,
+            "run_id": row.run_id,
+            "body": event.model_dump_json(),
+        },
+    )

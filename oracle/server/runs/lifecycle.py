@@ -21,7 +21,6 @@ from oracle.server.http.wire import (
     AboutRequest,
     CheckpointsRequest,
     Event,
-    EventKind,
     FinishRequest,
     Override,
     RunSummary,
@@ -29,6 +28,8 @@ from oracle.server.http.wire import (
 from oracle.server.runs import counts, decisions, outcomes, rewinds, sayings
 from oracle.server.runs.appending import Joined, check_fixed, join, last_of, rewound_to, unknown
 from oracle.server.runs.decisions import Found
+from oracle.server.runs.events import add_event, tell
+from oracle.server.runs.lessons import Lesson, Question, ToForecast, ToTeach
 from oracle.server.runs.listing import history_of, run_of, summary_of
 from oracle.server.runs.populations import judge_controls
 from oracle.server.runs.references import References
@@ -48,7 +49,6 @@ log = logging.getLogger("oracle.runs")
 # Built once: putting a statement together costs more than running it.
 _ADD_RUN = insert(runs).returning(*runs.c)
 _ADD_CHECKPOINT = insert(checkpoints)
-_ADD_EVENT = insert(events)
 _UPDATE_RUN = update(runs).where(runs.c.id == bindparam("of_run")).returning(*runs.c)
 
 
@@ -84,10 +84,10 @@ class Runs:
 
     def append(
         self, connection: Connection, owner: str, run_id: str, piece: CheckpointsRequest
-    ) -> Generator[History, Found, Appended]:
+    ) -> Generator[Question, Any, Appended]:
         """Store new checkpoints and decide.
 
-        Asks for the forecast of the whole history.
+        Asks for the forecast of the whole history and, where that stops it, what it teaches.
 
         Raises:
             RunConflict: they contradict what is stored, or the run has finished.
@@ -115,10 +115,11 @@ class Runs:
         if not whole.news and (last := decisions.again(connection, row)) is not None:
             return Appended(last, 0)
         history = self._store(connection, row, whole)
-        found = yield history
         policy = piece.policy or self.policy
-        decision, row = self._decide(connection, row, history, found, policy)
-        _tell(connection, row, "created" if created else "checkpoint")
+        lessons = self.references.lessons(connection, row) if policy.learn else None
+        found: Found = yield ToForecast(history, lessons)
+        decision, row = yield from self._decide(connection, row, history, found, policy)
+        tell(connection, row, "created" if created else "checkpoint")
         return Appended(decision, whole.news)
 
     def _store(self, connection: Connection, row: Row[Any], whole: Joined) -> History:
@@ -169,7 +170,7 @@ class Runs:
         history: History,
         found: Found,
         policy: Policy,
-    ) -> tuple[Decision, Row[Any]]:
+    ) -> Generator[Question, Any, tuple[Decision, Row[Any]]]:
         """Decide and store it; gives the run as it is afterwards."""
         moment = self.references.now(connection, row)
         previous = decisions.previous(connection, row.id, history.epochs[-1])
@@ -183,7 +184,11 @@ class Runs:
             stand_in = present(history, decision) or outcome_of(
                 history, decision.forecast, policy, mqe_of_mean=scale
             )
-            outcomes.add(connection, row, stand_in, history.context.mqe_of_mean, now)
+            lesson: Lesson | None = None
+            if policy.learn and moment is not None and not decision.converged:
+                lesson = yield ToTeach(history)
+            scale = history.context.mqe_of_mean
+            outcomes.add(connection, row, stand_in, scale, now, lesson=lesson)
         elif row.state != "running":  # it goes on
             outcomes.withdraw(connection, row, now)
         after = connection.execute(
@@ -209,11 +214,12 @@ class Runs:
 
     def finish(
         self, connection: Connection, owner: str, run_id: str, how: FinishRequest
-    ) -> RunSummary:
+    ) -> Generator[Question, Any, RunSummary]:
         """Record how a run ended.
 
-        After a stop it is censored, unless it went on to its end or says otherwise. Final values
-        of all that was measured are its last checkpoint, at the budget.
+        Asks what it teaches, where it went to its end. After a stop it is censored, unless it
+        went on to its end or says otherwise. Final values of all that was measured are its last
+        checkpoint, at the budget.
 
         Raises:
             RunNotFound: no such run.
@@ -249,7 +255,10 @@ class Runs:
                     outcome = outcomes.from_quantiles(history, forecast, outcome)
                 outcomes.add(connection, row, outcome, mqe_of_mean, now)
         else:
-            outcomes.add(connection, row, outcome, mqe_of_mean, now, left=left)
+            lesson: Lesson | None = None
+            if row.population is not None and not (left or converged):
+                lesson = yield ToTeach(history, told)
+            outcomes.add(connection, row, outcome, mqe_of_mean, now, left=left, lesson=lesson)
         after = connection.execute(
             _UPDATE_RUN,
             {
@@ -264,7 +273,7 @@ class Runs:
         ).one()
         counts.change(connection, row, after, now)
         self._judge_controls(connection, row)
-        return _tell(connection, after, "finished")
+        return tell(connection, after, "finished")
 
     def _judge_controls(self, connection: Connection, row: Row[Any]) -> None:
         if (population := counts.around(connection, row)) is not None:
@@ -292,7 +301,7 @@ class Runs:
         overruled = {"override": word, "override_by": by, "updated_at": self._now(row)}
         after = connection.execute(_UPDATE_RUN, {"of_run": row.id, **overruled}).one()
         counts.change(connection, row, after, after.updated_at)
-        return _tell(connection, after, word)
+        return tell(connection, after, word)
 
     # What people say
 
@@ -305,7 +314,7 @@ class Runs:
             RunNotFound: no such run.
         """
         row = _existing(connection, owner, run_id)
-        return _tell(connection, self._say(connection, row, said), "about")
+        return tell(connection, self._say(connection, row, said), "about")
 
     def _say(self, connection: Connection, row: Row[Any], said: About) -> Row[Any]:
         changed = sayings.changed(row, said)
@@ -346,14 +355,6 @@ class Runs:
             self._judge_controls(connection, row)
 
 
-def _tell(connection: Connection, row: Row[Any], kind: EventKind) -> RunSummary:
-    """Store the event that tells of a run as it is now; gives the run."""
-    ended = row.state != "running"
-    run = summary_of(row, outcomes.last(connection, row.id) if ended else None)
-    _add_event(connection, row, Event(kind=kind, run=run))
-    return run
-
-
 def _existing(connection: Connection, owner: str, run_id: str) -> Row[Any]:
     row = run_of(connection, owner, run_id)
     if row is None:
@@ -385,16 +386,4 @@ def _delete(connection: Connection, rows: Sequence[Any]) -> None:
             .where(events.c.owner == row.owner, events.c.run_id == row.run_id)
             .values(body=event.model_dump_json())
         )
-        _add_event(connection, row, event)
-
-
-def _add_event(connection: Connection, row: Row[Any], event: Event) -> None:
-    connection.execute(
-        _ADD_EVENT,
-        {
-            "owner": row.owner,
-            "population": row.population,
-            "run_id": row.run_id,
-            "body": event.model_dump_json(),
-        },
-    )
+        add_event(connection, row, event)

@@ -10,6 +10,7 @@ from oracle.decision.policy import medians_of
 from oracle.decision.rules import spread_of_score
 from oracle.history.quality_score import weights_of
 from oracle.server.http.wire import CheckpointsRequest, FinishRequest
+from oracle.server.runs.lessons import Lesson
 from oracle.server.storage.schema import outcomes
 from oracle.types import METRICS, TARGETS, Forecast, History, Outcome
 
@@ -33,6 +34,7 @@ def add(
     now: float,
     *,
     left: bool = False,
+    lesson: Lesson | None = None,
 ) -> None:
     """Store how a run ended, in raw units, with the scale that compares it.
 
@@ -50,6 +52,8 @@ def add(
             "spread": outcome.spread,
             "mqe_of_mean": mqe_of_mean,
             "withdrawn": False,
+            "model": lesson[0] if lesson is not None else None,
+            "teaches": lesson[1] if lesson is not None else None,
         },
     )
 

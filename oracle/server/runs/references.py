@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from oracle.server.runs import counts
+from oracle.server.runs.lessons import Lessons, Taught
 from oracle.server.runs.standing import Moment, Standings, moment_at
 from oracle.types import Outcome, Reference
 
@@ -37,6 +38,12 @@ class References:
 
     def __init__(self) -> None:
         self.standings = Standings()
+        self._taught = Taught()
+
+    def lessons(self, connection: Connection, row: Row[Any]) -> Lessons | None:
+        """Give what the ended runs of its population teach a run; None without a population."""
+        population = counts.around(connection, row)
+        return None if population is None else self._taught.now(connection, population, row.run_id)
 
     def now(self, connection: Connection, row: Row[Any]) -> Beaten | None:
         """Give what a stored run must beat now; None where it has no population."""
@@ -50,6 +57,7 @@ class References:
     def forget_all(self) -> None:
         """Forget everything: a transaction was undone, or the database is another one."""
         self.standings.forget_all()
+        self._taught.forget_all()
 
 
 def reference_at(connection: Connection, row: Row[Any], outcome_id: int, live: int) -> Beaten:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 )
 
 #: The last migration, which makes these tables.
-VERSION = "0003"
+VERSION = "0004"
 
 metadata = MetaData(
     naming_convention={
@@ -197,6 +198,8 @@ outcomes = Table(
     Column("created_at", Float(53), nullable=False),
     Column("control", Boolean, nullable=False, server_default=false()),
     Column("withdrawn", Boolean, nullable=False, server_default=false()),
+    Column("model", String(64)),  # SHA-256 of the one that it teaches
+    Column("teaches", LargeBinary),  # oracle.forecast.residuals
     Index("ix_outcomes_owner_population", "owner", "population", "id"),
     sqlite_autoincrement=True,
 )

@@ -37,7 +37,7 @@ STEPS = st.lists(
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     url = f"sqlite:///{tmp_path_factory.mktemp('counts') / 'oracle.db'}"
-    store = Store(url, answer=StandIn().forecast_each)
+    store = Store(url, answer=StandIn().answer)
     yield store
     store.close()
 

@@ -21,7 +21,7 @@ from oracle.types import RUN_ID_PATTERN, Policy
 def url(tmp_path: Path) -> str:
     """A store with one run of each kind."""
     url = f"sqlite:///{tmp_path / 'oracle.db'}"
-    store = Store(url, answer=StandIn().forecast_each)
+    store = Store(url, answer=StandIn().answer)
     runs = Runs(Policy(name="population", startup_runs=3, control=0.0))
 
     def append(run_id: str, epochs: list[float], mqe: float, owner: str = "") -> None:

@@ -85,7 +85,7 @@ class Bench:
 
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
-    store = Store(database_url, answer=StandIn().forecast_each)
+    store = Store(database_url, answer=StandIn().answer)
     yield store
     store.close()
 

@@ -45,7 +45,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def file_store(file: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{file}", timeout_s=2, answer=StandIn().forecast_each)
+    store = Store(f"sqlite:///{file}", timeout_s=2, answer=StandIn().answer)
     yield store
     store.close()
 
@@ -53,7 +53,7 @@ def file_store(file: Path) -> Iterator[Store]:
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     """A store on each kind of database."""
-    store = Store(database_url, timeout_s=10, answer=StandIn().forecast_each)
+    store = Store(database_url, timeout_s=10, answer=StandIn().answer)
     yield store
     store.close()
 
