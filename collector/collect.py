@@ -21,7 +21,8 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from collector.journal import Journal
+from collector.journal import Journal, flat
+from collector.shards import Shard, code_version
 from oracle.errors import DatasetError, OracleError, must_be
 from oracle.history.dataset import command_line, metadata_path, write_dataset
 from oracle.types import Run
@@ -66,6 +67,7 @@ def collect(
     progress: Callable[[int, int], None] | None = None,
     engine: Engine | None = None,
     command: str | None = None,
+    shard: Shard | None = None,
 ) -> Collected:
     """Make runs 0..runs-1 and write them to a dataset, in the order of their index.
 
@@ -81,6 +83,7 @@ def collect(
         progress: called with (done, runs) after each run.
         engine: maps indices to entries (default: local processes).
         command: what repeats this call, for the metadata (default: this process's).
+        shard: make this share of the runs alone, for `collector.merge`.
 
     Raises:
         OracleError: bad arguments, or another collection writes to `out` now.
@@ -102,27 +105,33 @@ def collect(
         "seed": seed,
         "settings": settings,
     }
+    indices = range(runs)
+    if shard is not None:
+        indices = shard.indices(runs)
+        header["runs"] = len(indices)
+        header["shard"] = {"number": shard.number, "of": shard.of, "runs": runs}
+        header["code"] = code_version()
     # Killed while it ended, a collection leaves its journal beside a dataset without metadata.
     if path.exists() and not journal_path(path).exists():
-        _check_finished(path, header)
-        return Collected(path, runs, 0, already_finished=True)
+        check_finished(path, header)
+        return Collected(path, len(indices), 0, already_finished=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     make = partial(_entry, run_one, seed, settings)
     with Journal(journal_path(path), header) as journal:
         known = journal.keys()
-        todo = [index for index in range(runs) if index not in known]
+        todo = [index for index in indices if index not in known]
         made = 0
         if progress is not None:
-            progress(runs - len(todo), runs)
+            progress(len(indices) - len(todo), len(indices))
         for index, entry in (engine or local_processes)(make, todo, workers):
             journal.append(index, entry)
             made += 1
             if progress is not None:
-                progress(runs - len(todo) + made, runs)
+                progress(len(indices) - len(todo) + made, len(indices))
         made_runs = (Run.model_validate_json(text) for _, text in journal.read())
         write_dataset(path, made_runs, {**header, "command": command or command_line()})
         journal.remove()
-    return Collected(path, runs, made, already_finished=False)
+    return Collected(path, len(indices), made, already_finished=False)
 
 
 def available_cores() -> int:
@@ -139,13 +148,18 @@ def _entry(run_one: RunOne, seed: int, settings: dict[str, Any], index: int) -> 
     return run_one(index, seed, settings).model_dump_json()
 
 
-def _check_finished(path: Path, header: dict[str, Any]) -> None:
-    """Accept a finished dataset of the same collection, refuse any other."""
+def check_finished(path: Path, header: dict[str, Any]) -> None:
+    """Accept a finished dataset of the same collection, refuse any other.
+
+    Raises:
+        DatasetError: what differs.
+    """
     try:
         known = json.loads(metadata_path(path).read_text())
     except (OSError, ValueError):
         known = {}
-    different = [key for key, value in header.items() if known.get(key) != value]
+    told, wanted = flat({key: known[key] for key in header if key in known}), flat(header)
+    different = [key for key in sorted({*told, *wanted}) if told.get(key) != wanted.get(key)]
     if different:
         raise DatasetError(
             must_be(

@@ -153,15 +153,27 @@ class Journal:
         )  # fmt: skip
 
     def _another_work(self, known: dict[str, Any], wanted: dict[str, Any]) -> DatasetError:
-        different = {key: value for key, value in wanted.items() if known.get(key) != value}
+        began, got = flat(known), flat(wanted)
+        different = [key for key in sorted({*began, *got}) if began.get(key) != got.get(key)]
+        rule = f"those the interrupted collection began with ({_listed(began, different)})"
+        advice = "Repeat that command, or remove the journal to begin anew."
         return DatasetError(
-            must_be(
-                "settings", f"those the interrupted collection began with ({_listed(known)})",
-                _listed(different), "Repeat that command, or remove the journal to begin anew.",
-            ),
-            file=str(self.path),
-        )  # fmt: skip
+            must_be("settings", rule, _listed(got, different), advice), file=str(self.path)
+        )
 
 
-def _listed(header: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {json.dumps(value)}" for key, value in sorted(header.items()))
+def flat(header: dict[str, Any]) -> dict[str, Any]:
+    """Bring what stands in dictionaries to the top, so that what differs can be named.
+
+    >>> flat({"seed": 1, "code": {"numpy": "2.3"}, "settings": {}})
+    {'seed': 1, 'code.numpy': '2.3'}
+    """
+    found: dict[str, Any] = {}
+    for key, value in header.items():
+        below = flat(value) if isinstance(value, dict) else None
+        found |= {key: value} if below is None else {f"{key}.{k}": v for k, v in below.items()}
+    return found
+
+
+def _listed(header: dict[str, Any], keys: list[str]) -> str:
+    return ", ".join(f"{key} {json.dumps(header[key])}" for key in keys if key in header) or "none"

@@ -51,7 +51,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "collect": Command(
         "oracle.commands.collect:app",
-        "Make datasets of training histories: simulate, run, ingest.",
+        "Make datasets of training histories: simulate, run, merge, ingest.",
         "collect",
     ),
     "train": Command("oracle.commands.train:train", "Train an oracle on a dataset.", "train"),

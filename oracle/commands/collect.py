@@ -91,6 +91,13 @@ def run(
     workers: Annotated[
         int | None, typer.Option(help="Processes (default: all cores). Changes no value.")
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER/OF",
+            help="Make this share of the runs alone, e.g. 3/64; `merge` puts the shares together.",
+        ),
+    ] = None,
     preset: Annotated[
         str,
         typer.Option(
@@ -121,6 +128,7 @@ def run(
     from tqdm import tqdm
 
     from collector.collect import RunOne, collect
+    from collector.shards import Shard
 
     run_one: RunOne
     settings: dict[str, Any]
@@ -151,8 +159,10 @@ def run(
             raise OracleError(must_be("--tables", f"left out with --preset {preset}", tables))
         settings = {"preset": preset}
         runs = known_presets[preset].runs if runs is None else runs
+    share = Shard.parse(shard) if shard is not None else None
+    total = len(share.indices(runs)) if share is not None else runs
     # delay: nothing is drawn before the first run, so bad input is answered with one line.
-    with tqdm(total=runs, unit="run", mininterval=0.5, file=sys.stderr) as bar:
+    with tqdm(total=total, unit="run", mininterval=0.5, file=sys.stderr) as bar:
 
         def show(done: int, _: int) -> None:
             if not bar.n:
@@ -161,8 +171,9 @@ def run(
 
         try:
             done = collect(
-                run_one, runs, out, seed=seed, settings=settings, workers=workers, progress=show
-            )
+                run_one, runs, out, seed=seed, settings=settings, workers=workers, progress=show,
+                shard=share,
+            )  # fmt: skip
         except KeyboardInterrupt:
             bar.close()
             typer.echo("Nothing is lost: the same command goes on from here.", err=True)
@@ -176,6 +187,26 @@ def run(
         result["table"] = notes
         text = "\n".join([text, *(f"  table {table}: {note}" for note in notes)])
     _print(result, text, as_json)
+
+
+@app.command()
+def merge(
+    out: Out,
+    shards: Annotated[
+        list[Path],
+        typer.Argument(metavar="SHARD...", help="What `run --shard` wrote, in any order."),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Put all shards of a collection together: the dataset that one process would have made."""
+    _check_out(out)
+    from collector.merge import merge as put_together
+
+    done = put_together(shards, out)
+    text = f"{done.runs} runs of {len(shards)} shards in {out}"
+    if done.already_finished:
+        text += " (finished before)"
+    _print({"out": str(out), "runs": done.runs, "shards": len(shards)}, text, as_json)
 
 
 @app.command()
