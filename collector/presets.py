@@ -34,12 +34,14 @@ class Preset:
         role: None for random tables, else the role whose whole tables are used.
         population: runs of each random table.
         sample: draws the configuration of a run on a table of so many rows.
+        budget: most work for one run, drawn log-uniform between these.
     """
 
     runs: int
     role: Role | None
     population: int = 1
     sample: Callable[[np.random.Generator, int], Configuration] = sample_broad
+    budget: tuple[float, float] = WHOLE_TABLE_BUDGET
 
 
 #: Configurations a dataset in the populations of whole tables.
@@ -47,6 +49,8 @@ CALIBRATE_POPULATION, TEST_POPULATION = 60, 140
 #: Random tables to choose a policy's risk on, and runs of each. Losses come by the table, so many
 #: tables tell more than many runs.
 CHOOSE_TABLES, CHOOSE_POPULATION = 300, 45
+#: Random tables to certify a policy on, by which every bound counts, and runs of each.
+CERTIFY_TABLES, CERTIFY_POPULATION = 2_000, 20
 #: Searches, one a table, to learn from runs that ended: half of their runs early, half late.
 SEARCH_TABLES, SEARCH_POPULATION = 200, 100
 
@@ -55,9 +59,12 @@ SEARCH_TABLES, SEARCH_POPULATION = 200, 100
 def presets() -> dict[str, Preset]:
     """Name every collection that the compiled core makes."""
     return {
-        "pretraining": Preset(160_000, None),
-        "searches": Preset(60_000, None, sample=sample_searches),
+        "pretraining": Preset(160_000, None, budget=PRETRAINING_BUDGET),
+        "searches": Preset(60_000, None, sample=sample_searches, budget=PRETRAINING_BUDGET),
         "choose": Preset(CHOOSE_TABLES * CHOOSE_POPULATION, None, CHOOSE_POPULATION),
+        "certify": Preset(
+            CERTIFY_TABLES * CERTIFY_POPULATION, None, CERTIFY_POPULATION, budget=PRETRAINING_BUDGET
+        ),
         "populations": Preset(SEARCH_TABLES * SEARCH_POPULATION, None, SEARCH_POPULATION),
         "calibrate": Preset(CALIBRATE_POPULATION * len(dataset_names("calibrate")), "calibrate"),
         # As narrow as it always was, so that its figures compare with earlier ones; `broad` is
@@ -117,7 +124,7 @@ def draw(index: int, seed: int, preset: str, rng: np.random.Generator) -> Drawn:
         configuration = sample_of_search(rng, len(data), seed * 1_000_003 + number, late=late)
     else:
         configuration = made.sample(rng, len(data))
-    budget = log_uniform(rng, *(PRETRAINING_BUDGET if own_table else WHOLE_TABLE_BUDGET))
+    budget = log_uniform(rng, *made.budget)
     checkpoints = (MIN_CHECKPOINTS + MAX_CHECKPOINTS) // 2
     for _ in range(60):
         if configuration.cost(data.shape[0], data.shape[1], checkpoints) <= budget:
