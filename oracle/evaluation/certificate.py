@@ -102,7 +102,7 @@ def betting_p_value(losses: Array, alpha: float) -> float:
 
     >>> losses = np.zeros(500)
     >>> round(betting_p_value(losses, 0.01), 3), betting_p_value(losses + 0.01, 0.01)
-    (0.017, 1.0)
+    (0.011, 1.0)
     """
     n = len(losses)
     if n == 0:
