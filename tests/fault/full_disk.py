@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reliability import Result
+from storing import write_now
 
 PAGE = 4096
 #: The store's size when it is new, pages; the first fault.
@@ -69,7 +70,7 @@ def _run(folder: Path, n: int) -> Result:
             piece = CheckpointsRequest.model_validate(
                 {"epochs": [i], "mqe": [1], "topo_error": [0.1], "dead_ratio": [0], "dataset": "d"}
             )
-            store.write_now(lambda c: runs.append(c, "", f"r{i % 7}", piece))
+            write_now(store, lambda c: runs.append(c, "", f"r{i % 7}", piece))
             stored.append((f"r{i % 7}", float(i)))
 
         resource.setrlimit(resource.RLIMIT_FSIZE, ((FIRST + case) * PAGE, hard))

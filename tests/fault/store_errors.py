@@ -19,6 +19,7 @@ from typing import Any
 from made_up import StandIn
 from reliability import Result
 from sqlalchemy import Connection, text
+from storing import write_now
 
 from fault.disk import FAULTS, Disk
 from oracle.errors import StoreUnavailable
@@ -166,7 +167,7 @@ def _append(store: Store, runs: Runs, epoch: int) -> None:
     piece = CheckpointsRequest.model_validate(
         {"epochs": [epoch], "mqe": [1], "topo_error": [0.1], "dead_ratio": [0]}
     )
-    store.write_now(lambda connection: runs.append(connection, "", "r", piece))
+    write_now(store, lambda connection: runs.append(connection, "", "r", piece))
 
 
 def _look(file: Path, acknowledged: set[float], result: Result, where: str) -> None:

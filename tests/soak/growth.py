@@ -11,6 +11,7 @@ from unittest.mock import patch
 from made_up import StandIn
 from reliability import Result
 from sqlalchemy import Connection, func, insert, select
+from storing import write_now
 
 from oracle.server.http.wire import CheckpointsRequest, FinishRequest
 from oracle.server.runs import counts, listing, populations, standing
@@ -54,7 +55,7 @@ def measured(folder: Path, sizes: tuple[int, ...]) -> list[dict[str, float]]:
         for size in sizes:
             for first in range(there, size, _PAGE):
                 ids = range(first, min(size, first + _PAGE))
-                store.write_now(lambda c, ids=ids: fill(c, ids))
+                write_now(store, lambda c, ids=ids: fill(c, ids))
             there = size
             found.append({k: _least_ms(act) for k, act in asked(store, runs, reading, size)})
     finally:
@@ -124,10 +125,10 @@ def asked(
                 "context": {"mqe_of_mean": 2.0},
             }
         )
-        store.write_now(lambda c: runs.append(c, "", run_id, piece))
+        write_now(store, lambda c: runs.append(c, "", run_id, piece))
 
     def finish(run_id: str) -> None:
-        store.write_now(lambda c: runs.finish(c, "", run_id, FinishRequest(final_mqe=0.5)))
+        write_now(store, lambda c: runs.finish(c, "", run_id, FinishRequest(final_mqe=0.5)))
 
     def page(**filters: Any) -> Callable[[], object]:
         wanted = {"population": None, "dataset": None, "state": None, "cursor": None, **filters}
@@ -160,7 +161,7 @@ def asked(
     yield "those running of a table", page(dataset="d1", state="running")
     yield "a page of a table", page(dataset="d2")
     yield "one run", lambda: store.read_now(lambda c: listing.detail(c, "", f"r{size // 2}"))
-    yield "retirement of one", lambda: store.write_now(lambda c: runs.retire(c, 1e12, at_most=1))
+    yield "retirement of one", lambda: write_now(store, lambda c: runs.retire(c, 1e12, at_most=1))
 
 
 def _least_ms(act: Callable[[], object]) -> float:

@@ -231,22 +231,6 @@ class Store:
         """Run `work` on a snapshot, in this thread."""
         return self._readers.read_now(work)
 
-    @overload
-    def write_now(self, work: Callable[[Connection], Asking[T]]) -> T: ...
-    @overload
-    def write_now(self, work: Callable[[Connection], T]) -> T: ...
-    def write_now(self, work: Callable[[Connection], Any]) -> Any:
-        """Run `work` in a transaction of its own, in this thread."""
-        try:
-            self._prepare()
-            with self._writing.begin() as connection:
-                unit = Unit(work(connection))
-                answer_all([unit], self._answer)
-                return unit.result
-        except (SQLAlchemyError, OSError) as error:
-            self._note(error)
-            raise told(error) from error
-
     async def check_reading(self) -> None:
         """Read something, as the readiness check.
 

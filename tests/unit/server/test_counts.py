@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import StandIn
 from sqlalchemy import Connection, select
+from storing import write_now
 
 from oracle.errors import OracleError
 from oracle.server.http.wire import CheckpointsRequest, FinishRequest
@@ -73,7 +74,7 @@ def walk(store: Store, owner: str, steps: list[tuple[str, str, float, str]]) -> 
 
     for one in steps:
         try:
-            store.write_now(lambda c, one=one: step(c, *one))
+            write_now(store, lambda c, one=one: step(c, *one))
         except OracleError:
             runs.references.forget_all()
     return runs
@@ -118,7 +119,7 @@ def test_counts_are_those_of_the_runs(store: Store, steps: list[Any]) -> None:
     store.read_now(look)
     for run_id in RUNS:
         try:
-            store.write_now(lambda c, run_id=run_id: runs.delete(c, owner, run_id))
+            write_now(store, lambda c, run_id=run_id: runs.delete(c, owner, run_id))
         except OracleError:
             continue
     assert store.read_now(lambda c: populations.listed(c, owner)).populations == ()

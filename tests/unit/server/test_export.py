@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from made_up import StandIn
+from storing import write_now
 
 from oracle.errors import DatasetError, InvalidHistory
 from oracle.history.dataset import command_line, read_dataset, read_weights
@@ -36,10 +37,10 @@ def url(tmp_path: Path) -> str:
                 "total_epochs": 100,
             }
         )
-        store.write_now(lambda c: runs.append(c, owner, run_id, piece))
+        write_now(store, lambda c: runs.append(c, owner, run_id, piece))
 
     def finish(run_id: str, owner: str = "") -> None:
-        store.write_now(lambda c: runs.finish(c, owner, run_id, FinishRequest()))
+        write_now(store, lambda c: runs.finish(c, owner, run_id, FinishRequest()))
 
     for i in range(4):
         append(f"good-{i}", [50, 100], 0.1)

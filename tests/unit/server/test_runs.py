@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from made_up import StandIn
 from sqlalchemy import Connection, select
+from storing import write_now
 
 from oracle.decision.policy import decide
 from oracle.errors import InvalidHistory, RunConflict, RunNotFound
@@ -47,17 +48,17 @@ class Bench:
             **(change or {}),
         }
         piece = CheckpointsRequest.model_validate(body)
-        done = self.store.write_now(lambda c: self.runs.append(c, "", run_id, piece))
+        done = write_now(self.store, lambda c: self.runs.append(c, "", run_id, piece))
         return done.decision, done.stored
 
     def finish(self, run_id: str, owner: str = "", **how: Any) -> Any:
         """Finish a run."""
         request = FinishRequest(**how)
-        return self.store.write_now(lambda c: self.runs.finish(c, owner, run_id, request))
+        return write_now(self.store, lambda c: self.runs.finish(c, owner, run_id, request))
 
     def override(self, run_id: str, word: Any) -> Any:
         """Overrule."""
-        return self.store.write_now(lambda c: self.runs.override(c, "", run_id, word, "eve"))
+        return write_now(self.store, lambda c: self.runs.override(c, "", run_id, word, "eve"))
 
     def detail(self, run_id: str, owner: str = "") -> Any:
         """Read a run."""
@@ -278,7 +279,7 @@ def test_what_is_said_of_a_run_is_kept(bench: Bench) -> None:
     assert run.notes == "first\nsecond"
     bench.finish("a")
     new = AboutRequest.model_validate({"tags": ["c"], "notes": None})
-    after = bench.store.write_now(lambda c: bench.runs.say(c, "", "a", new))
+    after = write_now(bench.store, lambda c: bench.runs.say(c, "", "a", new))
     assert (after.tags, after.notes, after.name) == (("c",), None, "lr=0.1")
     assert kinds(bench, "a")[-1] == "about"
     for wrong in ({"config": {"a": [1]}}, {"config": {"a": "b\x00"}}, {"notes": "\x00"}):
@@ -511,7 +512,7 @@ def test_patience_counts_over_requests(store: Store) -> None:
 def test_deleting_forgets_everything_and_says_what_is_no_longer_exact(bench: Bench) -> None:
     bench.fill()
     bench.append("bad", [10, 20], mqe=5.0)
-    bench.store.write_now(lambda c: bench.runs.delete(c, "", "good-0"))
+    write_now(bench.store, lambda c: bench.runs.delete(c, "", "good-0"))
     with pytest.raises(RunNotFound):
         bench.detail("good-0")
     assert set(kinds(bench, "good-0")) == {"deleted"}
@@ -557,7 +558,7 @@ def test_wrong_stops_count_who_decisions_count_as_good(store: Store) -> None:
     assert (found.share, found.departs) == (0.0, True)  # the service asks for none
     # What was no wrong stop at its own end is one once those before it are gone, in both counts.
     for i in range(10):
-        bench.store.write_now(lambda c, i=i: bench.runs.delete(c, "", f"good-{i}"))
+        write_now(bench.store, lambda c, i=i: bench.runs.delete(c, "", f"good-{i}"))
     found = bench.population().wrong_stops
     assert bench.controls() == (found.controls, found.wrong, 0)
 
@@ -630,8 +631,8 @@ def test_pages_follow_each_other(bench: Bench) -> None:
 
 def test_old_runs_are_retired(bench: Bench) -> None:
     bench.append("old", [10])
-    assert bench.store.write_now(lambda c: bench.runs.retire(c, before=0.0)) == 0
-    assert bench.store.write_now(lambda c: bench.runs.retire(c, before=2e9)) == 1
+    assert write_now(bench.store, lambda c: bench.runs.retire(c, before=0.0)) == 0
+    assert write_now(bench.store, lambda c: bench.runs.retire(c, before=2e9)) == 1
     with pytest.raises(RunNotFound):
         bench.detail("old")
     assert kinds(bench, "old") == ["deleted", "deleted"]

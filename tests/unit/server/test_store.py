@@ -24,6 +24,7 @@ from alembic.script import ScriptDirectory
 from made_up import StandIn
 from serving import checkpoint
 from sqlalchemy import Connection, event, func, select, text
+from storing import write_now
 
 from oracle.errors import InvalidHistory, RunConflict, StoreUnavailable
 from oracle.server.http.wire import CheckpointsRequest, FinishRequest
@@ -130,7 +131,7 @@ def at_version(store: Store, version: str) -> None:
 def append(store: Store, run_id: str, epoch: float) -> None:
     runs = Runs(Policy(name="population"))
     piece = CheckpointsRequest.model_validate(checkpoint(epoch, population="p"))
-    store.write_now(lambda c: runs.append(c, "", run_id, piece))
+    write_now(store, lambda c: runs.append(c, "", run_id, piece))
 
 
 def test_a_database_of_the_first_version_goes_on(store: Store) -> None:
@@ -230,10 +231,10 @@ def test_ids_outgrow_32_bits(store: Store) -> None:
             for move in moves:
                 connection.execute(text(move))
 
-    store.write_now(use_up)
+    write_now(store, use_up)
     append(store, "new", 10)
     runs = Runs(Policy(name="population"))
-    store.write_now(lambda c: runs.finish(c, "", "new", FinishRequest()))
+    write_now(store, lambda c: runs.finish(c, "", "new", FinishRequest()))
     append(store, "newer", 10)
 
     def page(connection: Connection) -> Any:
@@ -274,7 +275,7 @@ def test_a_value_that_the_database_cannot_keep_is_refused_alone(store: Store) ->
 
 def test_a_database_of_a_later_version_is_left_alone(store: Store) -> None:
     store.migrate()
-    store.write_now(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    write_now(store, lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
     with pytest.raises(StoreUnavailable, match="later version"):
         store.migrate()
 
@@ -290,7 +291,7 @@ def test_sqlite_is_set_to_keep_what_it_acknowledged(file_store: Store) -> None:
         names = ("journal_mode", "synchronous", "foreign_keys")
         return [connection.execute(text(f"PRAGMA {name}")).scalar() for name in names]
 
-    assert file_store.write_now(pragmas) == ["wal", 2, 1]  # 2 = FULL
+    assert write_now(file_store, pragmas) == ["wal", 2, 1]  # 2 = FULL
 
 
 def test_waiting_writes_share_a_transaction_and_one_bad_one_fails_alone(store: Store) -> None:
@@ -452,7 +453,7 @@ def test_a_database_that_was_read_only_is_written_once_it_is_not(
     open_folder: Path, file_store: Store, file: Path
 ) -> None:
     file_store.migrate()
-    file_store.write_now(note)
+    write_now(file_store, note)
     left = Store(f"sqlite:///{open_folder / file.name}", timeout_s=2)
     left.migrate()  # somebody else may not read the migrations of this checkout
     left.close()
@@ -497,18 +498,18 @@ def test_a_locked_database_is_told_and_waited_for(file_store: Store, file: Path)
 
 
 def test_a_database_that_goes_and_comes_back(file_store: Store, file: Path) -> None:
-    file_store.write_now(note)
+    write_now(file_store, note)
     for name in ("oracle.db", "oracle.db-wal", "oracle.db-shm"):
         if (file.parent / name).exists():
             (file.parent / name).rename(file.parent / f"away-{name}")
     with pytest.raises(StoreUnavailable):
-        file_store.write_now(note)
+        write_now(file_store, note)
     with pytest.raises(StoreUnavailable):
         file_store.read_now(count)
     assert not file.exists()
     for away in list(file.parent.glob("away-*")):
         away.rename(file.parent / away.name.removeprefix("away-"))
-    file_store.write_now(note)
+    write_now(file_store, note)
     assert file_store.read_now(count) == 2
 
 
@@ -549,7 +550,7 @@ def test_a_later_database_in_its_place_is_left_alone(
     file_store: Store, file: Path, tmp_path: Path
 ) -> None:
     later = Store(f"sqlite:///{tmp_path / 'later.db'}")
-    later.write_now(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    write_now(later, lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
     later.close()
     append(file_store, "r", 10)
     remove(file)
@@ -566,7 +567,7 @@ def test_tables_that_were_dropped_are_made_anew(store: Store) -> None:
         for name in ("alembic_version", *[t.name for t in metadata.sorted_tables[::-1]]):
             connection.execute(text(f"DROP TABLE {name}"))
 
-    store.write_now(drop)
+    write_now(store, drop)
     with pytest.raises(StoreUnavailable):
         append(store, "new", 10)
     append(store, "new", 10)
@@ -606,7 +607,7 @@ def test_what_is_acknowledged_is_kept_although_its_log_is_removed(
 def test_a_file_that_goes_while_it_is_written_is_not_acknowledged(
     file_store: Store, file: Path
 ) -> None:
-    file_store.write_now(note)
+    write_now(file_store, note)
     file_store.start()
 
     def write(connection: Connection) -> None:
