@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 import oracle
-from oracle.server import routes_runs, routes_service, routes_stateless
+from oracle.server import routes_inference, routes_runs, routes_service, routes_stateless
 from oracle.server.http import openapi
 from oracle.server.http.answers import Invalid, error_answer, status_error
 from oracle.server.http.fast_path import FastPath
@@ -87,7 +87,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(HeadAsGet)
     if settings.allowed_origins:
         app.add_middleware(Cors, origins=settings.allowed_origins)
-    routers = [routes.router for routes in (routes_stateless, routes_runs, routes_service)]
+    routes = (routes_stateless, routes_inference, routes_runs, routes_service)
+    routers = [module.router for module in routes]
     for router in routers:
         app.include_router(router)
     # The system's table of media types is read now: a request opens nothing outside.
@@ -107,7 +108,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             status = 405 if methods else 404
             methods |= {"HEAD"} if "GET" in methods and path != NO_HEAD else methods
         told = status_error(status)
-        response = error_answer(told, request.scope["request_id"], settings.retry_after_s)
+        response = error_answer(told, request.scope, settings.retry_after_s)
         if methods:
             response.headers["allow"] = ", ".join(sorted(methods))
         return response
@@ -118,7 +119,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         field = str(problem["loc"][-1])
         rule = problem["msg"][:1].lower() + problem["msg"][1:]
         told = Invalid(f"`{field}` must be valid: {rule}.", field)
-        return error_answer(told, request.scope["request_id"], settings.retry_after_s)
+        return error_answer(told, request.scope, settings.retry_after_s)
 
     return app
 

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from codecs import BOM_UTF8
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from oracle.errors import (
     ArtifactError,
@@ -30,6 +32,8 @@ from oracle.types import NULLABLE, POLICIES, UNION_TAG, path_of
 JSON_TYPE = "application/json"
 #: Longest message of an error, characters.
 MAX_MESSAGE_CHARS = 1_000
+#: Below it clients know another shape of errors: KServe's, a text alone.
+INFERENCE = "/v2/"
 BUSY = "The service is busy. Try again soon."
 NO_JSON = "The body must be valid JSON in UTF-8."
 #: What to send where a metric has no value.
@@ -185,9 +189,13 @@ def code_of(error: OracleError) -> str:
     return _CODE_OF_STATUS.get(error.status, "internal")
 
 
-def error_answer(error: OracleError, request_id: str, retry_after_s: int) -> Json:
-    """Answer with one of our errors; 503 and 429 say when to come again."""
-    body = error_body(code_of(error), message_of(error), request_id, field_of(error))
+def error_answer(error: OracleError, scope: Scope, retry_after_s: int) -> Json:
+    """Answer a request with one of our errors; 503 and 429 say when to come again."""
+    message = message_of(error)
+    if f"{scope['path']}/".startswith(INFERENCE):
+        body = json.dumps({"error": message[:MAX_MESSAGE_CHARS]}, ensure_ascii=False).encode()
+    else:
+        body = error_body(code_of(error), message, scope["request_id"], field_of(error))
     response = Json(body, error.status)
     if error.status in (429, 503):
         after = getattr(error, "retry_after_s", None) or retry_after_s
@@ -231,17 +239,22 @@ def raw_answer(status: int, code: str, message: str, retry_after_s: int | None =
     return head.encode() + body
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int, types: Sequence[str] = (JSON_TYPE,)) -> bytes:
     """Read a JSON body of at most `limit` bytes.
 
     The type is required because a page of another origin cannot send it without being asked.
+
+    Args:
+        request: whose body it is.
+        limit: in bytes.
+        types: media types that are taken; "" is none.
 
     Raises:
         Refused: 415 for another type; 413 beyond the limit, whether it was announced or not.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != JSON_TYPE:
-        raise Refused(415, "The Content-Type must be application/json.")
+    if kind not in types:
+        raise Refused(415, f"The Content-Type must be {' or '.join(filter(None, types))}.")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Refused(415, "The body must be sent without Content-Encoding.")
     announced = request.headers.get("content-length")

@@ -77,6 +77,7 @@ FORECAST: dict[str, Any] = {
     "support": 0.263,
     "will_worsen": 0.185,
     "mqe_of_mean": None,
+    "learned": None,
 }
 #: What did it.
 EXPLANATION: dict[str, Any] = {
@@ -209,6 +210,7 @@ DECISION: dict[str, Any] = {
         "threshold": 1.0,
         "caution": 0.5,
         "scale": None,
+        "learn": True,
     },
     "model": _MODEL,
 }
@@ -235,5 +237,29 @@ FIRST_DECISION: dict[str, Any] = DECISION | {
         "startup_runs": 3,
         "weights": [1.0, 1.0, 0.5],
         "good": 0.1,
+        "learn": True,
     },
+}
+#: A history as the tensors of KServe's protocol.
+INFERENCE: dict[str, Any] = {
+    "inputs": [
+        {"name": name, "shape": [len(values)], "datatype": "FP64", "data": values}
+        for name, values in {**HISTORY, "total_epochs": [HISTORY["total_epochs"]]}.items()
+    ]
+}
+INFERENCE_ANSWER: dict[str, Any] = {
+    "model_name": _MODEL["name"],
+    "model_version": _MODEL["version"],
+    "outputs": [
+        {"name": name, "datatype": "FP64", "shape": [len(values)], "data": values}
+        for name, values in {
+            "levels": FORECAST["levels"],
+            **FORECAST["final"],
+            "support": [FORECAST["support"]],
+        }.items()
+    ]
+    + [
+        {"name": name, "datatype": "BYTES", "shape": [1], "data": [DECISION[name]]}
+        for name in ("action", "reason")
+    ],
 }

@@ -29,9 +29,9 @@ log = logging.getLogger("oracle.requests")
 
 _REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{1,64}$")
 #: Paths under which everything needs a key, where there are keys.
-PROTECTED = ("/v1/", "/metrics")
+PROTECTED = ("/v1/", "/v2/models/", "/metrics")
 #: Asked by address, whatever the service is called: by containers, balancers, supervisors.
-PROBES = ("/healthz", "/readyz")
+PROBES = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 #: Headers of which a request may have one.
 SINGLE = (b"host", b"authorization", b"origin", b"content-type", b"content-encoding")
 FOREIGN = (
@@ -78,7 +78,7 @@ class Guard:
                 head = message["headers"]
                 head.append((b"x-request-id", request_id.encode()))
                 head += SECURITY_HEADERS
-                if scope["path"].startswith("/v1/"):
+                if scope["path"].startswith(("/v1/", "/v2/models/")):
                     head.append((b"cache-control", b"no-store"))
             await send(message)
 
@@ -89,17 +89,17 @@ class Guard:
             pass  # nobody is left to answer
         except asyncio.CancelledError:  # told to end, and the time for open requests is over
             if not status:
-                response = error_answer(Overloaded(ENDING), request_id, self.settings.retry_after_s)
+                response = error_answer(Overloaded(ENDING), scope, self.settings.retry_after_s)
                 await response(scope, receive, send_guarded)
         except OracleError as error:
-            response = error_answer(error, request_id, self.settings.retry_after_s)
+            response = error_answer(error, scope, self.settings.retry_after_s)
             await response(scope, receive, send_guarded)
         except Exception:
             log.exception("defect", extra={"request_id": request_id})
             if status:  # the answer has begun: it can only be cut off
                 raise
             defect = Refused(500, "The service failed here; the request id finds it in its log.")
-            response = error_answer(defect, request_id, self.settings.retry_after_s)
+            response = error_answer(defect, scope, self.settings.retry_after_s)
             await response(scope, receive, send_guarded)
         finally:
             self._tell(scope, status, time.perf_counter() - began, request_id)

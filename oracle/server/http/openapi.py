@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import Match
 from starlette.types import Scope
 
+from oracle.server.http.guards import PROTECTED
 from oracle.server.http.wire import ErrorAnswer
 
 _REASONS = {
@@ -39,7 +40,11 @@ _REF = "#/components/schemas/{model}"
 
 
 def described(
-    model: type[BaseModel] | None, *statuses: int, ok: int = 200, example: Any = None
+    model: type[BaseModel] | None,
+    *statuses: int,
+    ok: int = 200,
+    example: Any = None,
+    error: type[BaseModel] = ErrorAnswer,
 ) -> dict[int | str, Any]:
     """Describe a route's answers: the model on success, the error shape otherwise.
 
@@ -48,6 +53,7 @@ def described(
         statuses: errors beyond the common ones.
         ok: status of the success.
         example: of the success.
+        error: of everything else.
     """
     answers: dict[int | str, Any] = {ok: {"description": _REASONS[ok]}}
     if model is not None:
@@ -55,7 +61,7 @@ def described(
     if example is not None:
         answers[ok]["content"] = {"application/json": {"example": example}}
     for status in (*_COMMON, 413, 415, *statuses):
-        answers[status] = {"model": ErrorAnswer, "description": _REASONS[status]}
+        answers[status] = {"model": error, "description": _REASONS[status]}
         if status in (429, 503):
             seconds = {"schema": {"type": "integer"}, "description": "Seconds to wait"}
             answers[status]["headers"] = {"Retry-After": seconds}
@@ -112,7 +118,7 @@ def install(app: FastAPI, *, with_keys: bool) -> None:
 def _require_keys(document: dict[str, Any]) -> None:
     document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     for path, operations in document["paths"].items():
-        if path.startswith(("/v1/", "/metrics")):
+        if path.startswith(PROTECTED):
             for operation in operations.values():
                 operation["security"] = [{"key": []}]
 

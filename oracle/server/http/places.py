@@ -115,12 +115,18 @@ class Lanes:
                 places.give_back(caller)
 
 
+_PLACES_OF_THEIR_OWN = (
+    "/healthz", "/v2/health/live",
+    "/v1/events", "/v1/decide/batch", "/v1/explain", "/v1/suggest",
+)  # fmt: skip
+
+
 def lane_of(scope: Scope) -> str | None:
     """Name the lane of a request; None for what costs nothing or has places of its own."""
     path = scope["path"]
-    if path in ("/healthz", "/v1/events", "/v1/decide/batch", "/v1/explain", "/v1/suggest"):
+    if path in _PLACES_OF_THEIR_OWN:
         return None
-    if path in ("/readyz", "/metrics"):
+    if path in ("/readyz", "/v2/health/ready", "/metrics"):
         return "probes"
     if path.startswith(("/v1/runs", "/v1/populations", "/v1/promising")):
         return "reads" if scope["method"] in ("GET", "HEAD") else "writes"
