@@ -306,7 +306,7 @@ class WrongStops(Frozen):
         controls: control runs that have ended.
         waiting: control runs still training.
         wrong: of the ended ones, how many are among the best share `good`.
-        upper: one-sided 95 % bound of the rate (Clopper-Pearson): 0 of 5 still allows 45 %.
+        upper: one-sided 95 % bound of the rate, at every look: 0 of 5 still allows 49 %.
         held: runs that were let run on by the control draw.
         stops: runs that were stopped or held: held / stops should be the policy's `control`.
         share: `control` of the service's policy.

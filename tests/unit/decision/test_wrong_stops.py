@@ -65,10 +65,21 @@ def test_a_draw_that_is_none_departs(held: int) -> None:
 
 @pytest.mark.parametrize(
     ("successes", "trials", "bound"),
-    [(0, 1, 0.95), (0, 5, 0.4507), (0, 300, 0.00994), (2, 2000, 0.00314), (5, 5, 1.0), (0, 0, 1.0)],
+    [(0, 5, 0.492), (0, 15, 0.221), (1, 15, 0.365), (0, 60, 0.070), (5, 5, 1.0), (0, 0, 1.0)],
 )
-def test_the_bound_is_clopper_and_pearsons(successes: int, trials: int, bound: float) -> None:
-    assert upper_bound(successes, trials) == pytest.approx(bound, rel=0.01)
+def test_the_bound_is_the_bet_s(successes: int, trials: int, bound: float) -> None:
+    assert upper_bound(successes, trials) == pytest.approx(bound, abs=1e-3)
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.1, 0.4])
+def test_the_bound_holds_at_every_look(rate: float) -> None:
+    """A bound for one look, read after each of 150 controls, fails in many more searches."""
+    wrong = (np.random.default_rng(0).random((300, 150)) < rate).cumsum(axis=1)
+    bounds = {
+        (n, k): upper_bound(k, n) for n in range(1, 151) for k in set(wrong[:, n - 1].tolist())
+    }
+    failed = sum(any(bounds[n, int(k)] < rate for n, k in enumerate(search, 1)) for search in wrong)
+    assert failed <= 0.05 * len(wrong)
 
 
 def test_both_counts_are_told_in_a_line() -> None:
