@@ -51,7 +51,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "collect": Command(
         "oracle.commands.collect:app",
-        "Make datasets of training histories: simulate, run, merge, ingest.",
+        "Make datasets of histories: simulate, run, merge, ingest.",
         "collect",
     ),
     "train": Command("oracle.commands.train:train", "Train an oracle on a dataset.", "train"),
@@ -95,6 +95,9 @@ COMMANDS = {
     ),
     "models": Command(
         "oracle.commands.models:app", "List, verify, show and activate model artifacts."
+    ),
+    "mcp": Command(
+        "oracle.commands.mcp:mcp", "Serve the oracle as tools of an agent, over stdio.", "mcp"
     ),
     "serve": Command(
         "oracle.commands.serve:serve", "Serve the HTTP API and the live page.", "serve"

@@ -60,7 +60,7 @@ def evaluate(
     from oracle.evaluation.accuracy import PROGRESS, report, score
     from oracle.evaluation.told_less import NEEDED_BY_PLANS, ToldLess, parts_of
     from oracle.forecast.forecaster import Oracle
-    from oracle.history.dataset import read_dataset, usable
+    from oracle.history.dataset import read_dataset
 
     parts = parts_of(hide or "")
     progress = PROGRESS[1:] if NEEDED_BY_PLANS in parts else PROGRESS
@@ -72,11 +72,7 @@ def evaluate(
         train, runs, facts["baselines_fitted_on"] = _parts(runs, dataset, train_dataset, seed)
         fitted = _fit(train, parts)
     else:
-        from oracle.evaluation.baselines import LastValue, TrainingMean
-
-        # Both without a fit on other runs: the mean is that of these very runs, in its favour.
-        whole = usable(runs)[0]
-        fitted = {"mean": TrainingMean().fit(whole), "last": LastValue().fit(whole)}
+        fitted = without_fit(runs)
     scored = score(runs, ToldLess(oracle, parts), fitted, progress, seed=seed)
     if parts:
         facts["hidden"] = parts
@@ -89,6 +85,18 @@ def evaluate(
         print(json.dumps(found, indent=2))
     else:
         _print(found)
+
+
+def without_fit(runs: list[Run]) -> dict[str, Baseline]:
+    """Give the baselines that need no other runs: the last value, and the mean.
+
+    The mean is that of these very runs, in its favour.
+    """
+    from oracle.evaluation.baselines import LastValue, TrainingMean
+    from oracle.history.dataset import usable
+
+    whole = usable(runs)[0]
+    return {"mean": TrainingMean().fit(whole), "last": LastValue().fit(whole)}
 
 
 def _parts(

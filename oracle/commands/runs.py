@@ -28,20 +28,13 @@ def runs(
     ] = False,
 ) -> None:
     """Tell how searches went: stops, savings, the best run, why nothing was stopped."""
-    file.stat()  # asking makes no file
-    shared = Population(file)
-    try:
-        names = shared.names()
-    except StoreUnavailable as error:
-        if "locked" in str(error):
-            raise
-        raise InvalidHistory(str(error)) from None
+    shared, names = opened(file)
     population = one_form(population)
     if population is not None and population not in names:
         raise InvalidHistory(must_be("population", f"one of {', '.join(names)}", population))
     chosen = names if population is None else (population,)
     if as_json:
-        print(json.dumps([_as_json(shared, name, promising) for name in chosen], indent=2))
+        print(json.dumps([told_of(shared, name, promising) for name in chosen], indent=2))
         return
     for name in chosen:
         print(shared.summary(name))
@@ -50,6 +43,24 @@ def runs(
             _print_promising(shared, name)
     if not chosen:
         print(shared.summary())
+
+
+def opened(file: Path) -> tuple[Population, tuple[str, ...]]:
+    """Open a population file that is there, and name its populations.
+
+    Raises:
+        InvalidHistory: it is none.
+        StoreUnavailable: it is locked.
+        OSError: there is no such file.
+    """
+    file.stat()  # asking makes no file
+    shared = Population(file)
+    try:
+        return shared, shared.names()
+    except StoreUnavailable as error:
+        if "locked" in str(error):
+            raise
+        raise InvalidHistory(str(error)) from None
 
 
 def _print_promising(shared: Population, name: str) -> None:
@@ -62,7 +73,8 @@ def _print_promising(shared: Population, name: str) -> None:
         )
 
 
-def _as_json(shared: Population, name: str, promising: bool) -> dict[str, Any]:
+def told_of(shared: Population, name: str, promising: bool = False) -> dict[str, Any]:
+    """Give a population's counts and every run of it as JSON values."""
     counts = dataclasses.asdict(shared.tally(name))
     del counts["others"]
     worth = worth_finishing(shared, name) if promising else []

@@ -98,7 +98,8 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle.integrations", "collector.recorded",
     ),
     "oracle.commands": (
-        "oracle.errors", "oracle.types", "oracle.history", "oracle.model", "oracle.forecast",
+        "oracle", "oracle.errors", "oracle.forks", "oracle.types", "oracle.history",
+        "oracle.model", "oracle.forecast",
         "oracle.decision", "oracle.hook", "oracle.search", "oracle.pictures", "oracle.evaluation",
         "oracle.training", "oracle.sequences", "oracle.server.settings", "oracle.server.http",
         "oracle.server.runs", "oracle.server", "collector.recorded", "collector",
@@ -126,6 +127,7 @@ ONLY_IN = {
         "oracle.server",
     ),
     ("uvicorn",): ("oracle.server", "oracle.commands.serve"),
+    ("mcp",): ("oracle.commands.mcp",),
     ("typer",): ("oracle.cli", "oracle.commands"),
     ("httpx",): ("oracle.client", "oracle.deadline"),
     ("deap",): ("oracle.integrations.deap",),
