@@ -39,6 +39,8 @@ MOST = 2.5
 RESOLUTION = 1e-4
 #: Least width of a forecast's central half.
 NARROWEST = 0.004
+#: Beyond this runs have nothing in common; squares of it are still finite.
+FARTHEST = 1e3
 #: Forecasts and metrics are within 0..1, the plan's features some units wide.
 STRETCH = 4.0
 
@@ -113,7 +115,8 @@ def inputs_of(plan: Float32, metrics: Array, knots: Array) -> Array:
         (width, _WIDTH),
         (STRETCH * metrics, _METRIC),
     ]
-    return np.hstack([part / (length * np.sqrt(part.shape[1])) for part, length in parts])
+    placed = np.hstack([part / (length * np.sqrt(part.shape[1])) for part, length in parts])
+    return np.asarray(np.clip(placed, -FARTHEST, FARTHEST))
 
 
 def _parts() -> dict[str, slice]:

@@ -208,18 +208,7 @@ class LocalJudge:
     def _forecast_of(self, history: History) -> Forecast | None:
         try:
             model = loaded(self._model)
-            oracle = learner(model) if self._policy.learn else None
-            known = None
-            if oracle is not None and self._population is not None:
-                digest = oracle.info.sha256
-                known = self._shared(
-                    "read what its runs teach",
-                    lambda shared: shared.known(self._name, digest, without=self._run_id),
-                )
-            if oracle is not None and known is not None:
-                forecast = oracle.forecast(history, known=known)
-            else:
-                forecast = model.forecast(history)
+            forecast = self._learned(model, history) or model.forecast(history)
             # A model of the caller's own may answer anything.
             draws = forecast.draws
             if draws is None or not np.isfinite(draws).all():
@@ -228,6 +217,22 @@ class LocalJudge:
             return forecast
         except Exception as error:
             self._problems.note_error("model", "forecast", error)
+            return None
+
+    def _learned(self, model: Forecaster, history: History) -> Forecast | None:
+        """Forecast by what the ended runs teach; None where they teach nothing, or it fails."""
+        oracle = learner(model) if self._policy.learn and self._population is not None else None
+        if oracle is None:
+            return None
+        digest = oracle.info.sha256
+        known = self._shared(
+            "read what its runs teach",
+            lambda shared: shared.known(self._name, digest, without=self._run_id),
+        )
+        try:
+            return None if known is None else oracle.forecast(history, known=known)
+        except Exception as error:
+            self._problems.note_error("learning", "learn of the runs that ended", error)
             return None
 
     def _reference(self, shared: Population) -> Reference:

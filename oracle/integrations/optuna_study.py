@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from oracle.decision.policy import decide, outcome_of
 from oracle.decision.second_look import Ended
-from oracle.forecast.residuals import Residuals
+from oracle.forecast.residuals import TEACHERS, Residuals
 from oracle.history.quality_score import common_scale, same_scale
 from oracle.hook.checkpoints import CHECK_EVERY, is_soon
 from oracle.hook.local import Forecaster, learner, loaded
@@ -199,7 +199,9 @@ class JudgedStudy:
             for one in self._ended.values()
             if one.lesson is not None and same_scale(one.scale, scale)
         ]
-        return oracle.forecast(history, known=Residuals.of(lessons) if lessons else None)
+        return oracle.forecast(
+            history, known=Residuals.of(lessons[-TEACHERS:]) if lessons else None
+        )
 
     def _follow(self) -> None:
         """Find what the study minimises, and whether the ranking goes with it."""

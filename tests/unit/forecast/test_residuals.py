@@ -190,6 +190,21 @@ def test_a_run_without_scale_or_budget_teaches_nothing(oracle: Oracle, runs: lis
     assert oracle.forecast(blind, known=known).learned is None
 
 
+def test_absurd_numbers_teach_and_learn_without_harm(oracle: Oracle, runs: list[Run]) -> None:
+    history = runs[0].history
+    tiny = history.context.model_copy(update={"mqe_of_mean": 1e-150})
+    most = tuple(1e150 for _ in history.mqe)
+    absurd = history.model_copy(update={"mqe": most, "context": tiny})
+    found = oracle.residuals(absurd, outcome_of(runs[0], final_mqe=1e150))
+    assert found is not None
+    known = Residuals.of([found, found])
+    for asking in (history.prefix(5), absurd.prefix(5)):
+        forecast = oracle.forecast(asking, known=known)
+        assert forecast.learned is not None
+        assert forecast.draws is not None
+        assert np.isfinite(forecast.draws).all()
+
+
 def test_a_stopped_run_teaches_of_what_came_before(oracle: Oracle, runs: list[Run]) -> None:
     history = runs[0].history.until(0.25)
     assert history is not None

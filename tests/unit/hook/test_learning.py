@@ -9,6 +9,8 @@ from made_up import StandIn
 
 from oracle import Oracle
 from oracle.decision.log import LoggedDecision, read_decisions, replay_decision
+from oracle.errors import OracleWarning
+from oracle.forecast.residuals import Residuals
 from oracle.history.dataset import read_dataset
 from oracle.hook import Population, WatchedRun, watch
 from oracle.types import METRICS, Learned, Policy, Run
@@ -96,3 +98,20 @@ def test_another_process_reads_what_was_taught(tmp_path: Path, runs: list[Run]) 
     assert mine is not None
     assert theirs is not None
     assert mine.to_bytes() == theirs.to_bytes()
+
+
+def test_where_learning_fails_the_run_is_forecast_all_the_same(
+    tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = Population(tmp_path / "runs.db")
+    played(runs[0], run_id="r0", population=shared)
+
+    def fail(*_: object) -> None:
+        raise ValueError("made to fail")
+
+    monkeypatch.setattr(Residuals, "learned", fail)
+    with pytest.warns(OracleWarning, match="made to fail"):
+        watched = played(runs[1], 0.3, run_id="r1", population=shared)
+    assert learned(watched) is None
+    assert watched.decision is not None
+    assert watched.decision.forecast is not None
