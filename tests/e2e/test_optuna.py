@@ -100,7 +100,7 @@ def test_studies_of_one_storage_and_one_pruner_stay_apart(tmp_path: Path) -> Non
     for study in seen:
         assert f"study {study.study_name}: " in shared.summary(study)
         assert 0 < states(study).count("P") < 10
-        assert len(shared._judged(study)._ended) == 12
+        assert len(shared.judged(study)._ended) == 12
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_a_trial_picked_up_again_is_judged(kind: str, tmp_path: Path) -> None:
     assert not fresh.problems.counts
     assert rows_of(again) == [50, 100, 150, 200, 250, 300, 350]
     assert [row[1] for row in again.user_attrs[HISTORY]["rows"]] == [0.5] * 3 + [0.4] * 4
-    assert fresh._judged(loaded)._decided[trial._trial_id].progress == 0.35
+    assert fresh.judged(loaded)._decided[trial._trial_id].progress == 0.35
 
 
 @pytest.mark.parametrize("inherit", [False, True])
@@ -262,7 +262,7 @@ def test_a_trial_tried_again_is_judged_by_itself(inherit: bool, tmp_path: Path) 
     told_by(again, (50, 100), mqe=0.3)
     again.should_prune()
     assert rows_of(again) == [50, 100]
-    decided = study.pruner._judged(study)._decided  # type: ignore[attr-defined]
+    decided = study.pruner.judged(study)._decided  # type: ignore[attr-defined]
     assert decided[again._trial_id].progress == 0.1
     assert not study.pruner.problems.counts  # type: ignore[attr-defined]
 
@@ -286,7 +286,7 @@ def test_reports_may_be_as_many_as_one_likes(monkeypatch: pytest.MonkeyPatch) ->
         assert rows_of(trial)[-1] == epochs[-1]  # what the trial ended with is there
         assert len(rows_of(trial)) <= 100
         assert not trial.should_prune()
-        assert one._judged(study)._decided[trial._trial_id].progress == (4999 + start) / 5000
+        assert one.judged(study)._decided[trial._trial_id].progress == (4999 + start) / 5000
     assert not one.problems.counts
 
 

@@ -79,6 +79,9 @@ def test_told_to_end_it_answers_late_ones_in_its_own_shape(tmp_path: Path, worke
         assert append(server, "first").answer()[0] == 201
         with locked(server):
             waiting = [append(server, f"r{i}") for i in range(4)]
+            # Whoever is answered came after them: by then they have been read, by every worker.
+            for _ in range(10):
+                assert Asked(server, "GET", "/healthz").answer()[0] == 200
             assert server.process is not None
             server.process.send_signal(signal.SIGTERM)
             for asked in waiting:
