@@ -2,6 +2,7 @@
 
     python -m bench.quality.learning data/populations.csv.gz         # late runs of searches
     python -m bench.quality.learning data/test.csv.gz --known 0 40   # runs of a table in any order
+    python -m bench.quality.learning data/populations.csv.gz --replay 100    # ... and what it saves
 
 Every table is a population. Runs that are asked about were never among the known; those of
 `populations` are the last of a narrow search, and whoever ended before them is known.
@@ -16,13 +17,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from oracle.evaluation.replay import outcome_of_run
+from oracle.evaluation.recorded_runs import at_checks, by_table
+from oracle.evaluation.recorded_runs import populations as cut
+from oracle.evaluation.replay import COLUMNS, Setting, by_decide, outcome_of_run, replay
 from oracle.forecast.forecaster import Oracle
 from oracle.forecast.residuals import Residuals
 from oracle.history.dataset import read_dataset, usable
 from oracle.history.quality_score import scores_of, weights_of
 from oracle.history.targets import finals_of
-from oracle.types import LEVELS, Run, Scale
+from oracle.types import LEVELS, PopulationPolicy, Run, Scale
 
 SHARES = (0.0, 0.1, 0.2, 0.5)
 KNOWN = (0, 5, 20, 40, 80)
@@ -101,6 +104,25 @@ def table_of(found: dict[tuple[float, int], np.ndarray]) -> str:
     return "\n".join(lines)
 
 
+def replayed(oracle: Oracle, runs: Sequence[Run], size: int) -> str:
+    """Replay populations of so many runs, one after another, by the default risk."""
+    policy = PopulationPolicy(control=0.0)
+    ways = {
+        Setting("learns nothing"): by_decide(policy),
+        Setting("learns of ended runs"): by_decide(policy, oracle),
+    }
+    tables, _ = by_table(runs, size)
+    seen = (p for table in tables for p in cut(at_checks(table, oracle), size))
+    counts = replay(tqdm(seen, unit="population"), ways)
+    lines = ["| | epochs saved | compute saved | good runs lost |", "|---|---|---|---|"]
+    for setting, of in zip(counts.settings, counts.counts, strict=True):
+        total = dict(zip(COLUMNS, of.sum(axis=0), strict=True))
+        saved, compute = total["saved"] / total["runs"], total["compute_saved"] / total["compute"]
+        lost = f"{total['lost']:.0f} of {total['good']:.0f}"
+        lines.append(f"| {setting.policy} | {saved:.1%} | {compute:.1%} | {lost} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -108,11 +130,16 @@ def main() -> None:
     parser.add_argument("--known", type=int, nargs="+", default=list(KNOWN))
     parser.add_argument("--model", type=Path)
     parser.add_argument("--skip", type=int, default=0, help="tables that the kernel was fitted on")
+    parser.add_argument("--replay", type=int, metavar="N", help="replay populations of N runs")
     options = parser.parse_args()
     runs, _ = usable(read_dataset(options.dataset))
     skipped = sorted({run.dataset for run in runs})[: options.skip]
     runs = [run for run in runs if run.dataset not in skipped]
-    print(table_of(measure(Oracle.load(options.model), runs, sorted({0, *options.known}))))
+    oracle = Oracle.load(options.model)
+    if options.replay is not None:
+        print(replayed(oracle, runs, options.replay))
+        return
+    print(table_of(measure(oracle, runs, sorted({0, *options.known}))))
 
 
 if __name__ == "__main__":

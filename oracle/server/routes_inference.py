@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 import oracle
 from oracle.decision.policy import decide
-from oracle.errors import must_be
+from oracle.errors import ArtifactNotFound, must_be
 from oracle.server.batch import default_policy
 from oracle.server.http import examples
 from oracle.server.http.answers import Json, Refused, answer, read_body
@@ -96,7 +96,8 @@ async def infer(request: Request, name: ModelName) -> Response:
     history.check_forecastable()
     _named(service, name)
     forecast = await service.batcher.forecast(history)
-    assert forecast is not None  # noqa: S101 (a loaded model stays loaded)
+    if forecast is None:  # taken back meanwhile
+        raise ArtifactNotFound("A model must be loaded; GET /readyz says what is wrong.")
     decision = decide(history, forecast, None, default_policy(None))
     service.telemetry.decision(decision)
     values: dict[str, tuple[float, ...] | tuple[str, ...]] = {
