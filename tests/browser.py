@@ -11,14 +11,21 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from serving import until
 
 from oracle.history.quality_score import scores_among
 from oracle.history.targets import finals_of
 from oracle.types import Run
 
+HERE = Path(__file__).parent
+#: Where the pictures go that somebody looks at.
+PICTURES = Path(os.environ.get("PAGE_PICTURES", "build/page"))
+#: The search in full swing that the tests of the page share.
+POPULATION = "wine-ea-3"
 #: A busy machine is slow; what must be fast is measured by itself.
 DEADLINE_S = float(os.environ.get("PAGE_DEADLINE_S", "60"))
 #: What the page must hold to: one blocking task of the browser, ms.
@@ -41,6 +48,14 @@ _QUIET = (
 def programs() -> tuple[str | None, str | None]:
     """Where Chromium and ChromeDriver are, None where they are not."""
     return shutil.which("chromium"), shutil.which("chromedriver")
+
+
+#: `pytestmark` of each file of tests with a browser: one worker has it.
+MARKS = [
+    pytest.mark.browser,
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(None in programs(), reason="needs chromium and chromium-driver"),
+]
 
 
 class Browser:
@@ -115,6 +130,39 @@ class Browser:
         """Text of the first match, empty where there is none."""
         return str(
             self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
+        )
+
+    def shows(self, text: str, deadline_s: float = DEADLINE_S) -> float:
+        """Wait until a text is in sight; returns the seconds it took."""
+        return until(lambda: text in self.text, deadline_s, f"{text!r} on the page")
+
+    def there(self, selector: str) -> None:
+        """Wait until something matches."""
+        until(lambda: self.has(selector), DEADLINE_S, selector)
+
+    def serious(self) -> list[str]:
+        """What axe finds serious or critical."""
+        self.run((HERE / "e2e/vendor/axe.min.js").read_text(encoding="utf-8"))
+        found = self.driver.execute_async_script(
+            "const done = arguments[arguments.length - 1];"
+            "axe.run(document, { resultTypes: ['violations'] }).then((r) => done(r.violations))"
+        )
+        return [
+            f"{v['id']}: {v['nodes'][0]['html'][:200]} ({v['nodes'][0]['failureSummary'][:200]})"
+            for v in found
+            if v["impact"] in ("serious", "critical")
+        ]
+
+    def cut(self) -> str:
+        """Name what sticks out of the page sideways, empty where nothing does."""
+        return str(
+            self.run(
+                "if (document.documentElement.scrollWidth <= innerWidth) return '';"
+                "const wide = [...document.querySelectorAll('main *')]"
+                ".filter((e) => e.getBoundingClientRect().right > innerWidth + 1);"
+                "const found = wide[0]?.outerHTML.slice(0, 120);"
+                "return `${document.documentElement.scrollWidth} ${found}`"
+            )
         )
 
     def click(self, selector: str) -> None:

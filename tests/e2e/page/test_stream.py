@@ -1,0 +1,123 @@
+"""What happens while the page is open is on it: posts, deletions, two thousand runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+from browser import DEADLINE_S, LONG_TASK_MS, MARKS, Browser, post_run
+from serving import checkpoint, until
+
+from oracle.types import Run
+
+pytestmark = MARKS
+
+LIVE_S = 2.0
+#: An idle machine opens the page in a quarter of LIVE_S: a busy one may take so many times what it
+#: takes to open it.
+AT_MOST = 4.0
+STREAMS = "oracle_event_streams "
+
+
+def test_a_post_is_seen_within_two_seconds(
+    page: Browser, client: httpx.Client, runs: list[Run]
+) -> None:
+    page.open("/?population=live")
+    opened_s = page.shows("No runs yet")
+    opened_s += until(lambda: page.of("#live") == "Live", DEADLINE_S, "the stream")
+    allowed_s = max(LIVE_S, AT_MOST * opened_s)
+    post_run(client, runs[0], run_id="first", population="live", until=0.05)
+    assert page.shows("1 run") <= allowed_s
+    page.go("/run/first")
+    page.shows("Decisions")
+    before = page.of(".head .sub")
+    post_run(client, runs[0], run_id="first", population="live", until=0.2)
+    took = until(
+        lambda: page.of(".head .sub").split(",")[1:3] != before.split(",")[1:3], DEADLINE_S
+    )
+    assert took <= allowed_s
+
+
+def test_a_page_that_is_left_gives_its_connection_back(page: Browser, client: httpx.Client) -> None:
+    def streams() -> str:
+        text = client.get("/metrics").text
+        return next(line.split()[1] for line in text.splitlines() if line.startswith(STREAMS))
+
+    page.open()
+    until(lambda: page.of("#live") == "Live", DEADLINE_S, "the stream")
+    assert float(streams()) == 1
+    page.driver.get("about:blank")
+    until(lambda: float(streams()) == 0, 10, "no stream")
+    page.driver.back()
+    until(lambda: page.of("#live") == "Live", DEADLINE_S, "the stream again")
+    assert float(streams()) == 1
+
+
+def test_a_run_deleted_while_open(page: Browser, client: httpx.Client) -> None:
+    client.post("/v1/runs/brief/checkpoints", json=checkpoint(1)).raise_for_status()
+    page.open("/run/brief")
+    page.there("#decisions-title")
+    until(lambda: page.of("#live") == "Live", DEADLINE_S, "the stream")
+    client.delete("/v1/runs/brief").raise_for_status()
+    page.shows("This run was deleted")
+    page.open("/run/never-there")
+    page.shows("There is no such run")
+    page.open("/nonsense")
+    page.shows("There is no such page")
+    page.console()  # the browser itself notes the 404
+
+
+def test_two_thousand_runs_scroll_and_sort_smoothly(page: Browser, client: httpx.Client) -> None:
+    def body(n: int) -> dict[str, Any]:
+        return checkpoint(n % 7 + 1, 0.2 + n / 1e4, population="crowd", total_epochs=100)
+
+    for n in range(2000):
+        answer = client.post(f"/v1/runs/crowd-{n:04d}/checkpoints", json=body(n))
+        answer.raise_for_status()
+    page.open("/?population=crowd")
+    page.shows("2,000 runs")
+    until(
+        lambda: not page.has("[aria-busy]") and "loading" not in page.of(".head .sub"), DEADLINE_S
+    )
+    for _ in range(2):
+        assert max(_exercised(page), default=0) <= LONG_TASK_MS
+    assert max(_told_of_forty(page, client), default=0) <= LONG_TASK_MS
+    assert len(page.driver.find_elements("css selector", "tr[data-run]")) < 60
+
+
+def _exercised(page: Browser) -> list[int]:
+    """Sort by five columns both ways, scroll to the end, filter; returns the long tasks, ms."""
+    page.run(
+        "const filter = document.querySelector('#filter'); filter.value = '';"
+        "filter.dispatchEvent(new Event('input'))"
+    )
+    page.watch_long_tasks()
+    for column in range(1, 6):
+        for _ in range(2):
+            page.run("document.querySelectorAll('.runs th button')[arguments[0]].click()", column)
+    page.driver.execute_async_script(
+        "const done = arguments[0], box = document.querySelector('.scroller'); let at = 0;"
+        "const step = () => { box.scrollTop = at += 1500;"
+        " at < box.scrollHeight ? requestAnimationFrame(step) : done(); }; step()"
+    )
+    page.type("#filter", "crowd-19")
+    until(lambda: "100 of 2,000 runs" in page.text, DEADLINE_S, "the filter")
+    return page.long_tasks()
+
+
+def _told_of_forty(page: Browser, client: httpx.Client) -> list[int]:
+    """Post to forty of the runs in a rush while all are shown; returns the long tasks, ms."""
+    page.run(
+        "const filter = document.querySelector('#filter'); filter.value = '';"
+        "filter.dispatchEvent(new Event('input'))"
+    )
+    page.shows("2,000 runs")
+    until(lambda: page.of("#live") == "Live", DEADLINE_S, "the stream")
+    page.watch_long_tasks()
+    for n in range(40):
+        body = checkpoint(50, 0.1 + n / 1e4, population="crowd", total_epochs=100)
+        client.post(f"/v1/runs/crowd-{n:04d}/checkpoints", json=body).raise_for_status()
+    before = page.of("#count-finished")
+    client.post("/v1/runs/crowd-0039/finish", json={}).raise_for_status()
+    until(lambda: page.of("#count-finished") != before, DEADLINE_S, "the last of the events")
+    return page.long_tasks()
