@@ -20,7 +20,13 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 import oracle
-from oracle.server import routes_inference, routes_runs, routes_service, routes_stateless
+from oracle.server import (
+    routes_inference,
+    routes_runs,
+    routes_searches,
+    routes_service,
+    routes_stateless,
+)
 from oracle.server.http import openapi
 from oracle.server.http.answers import Invalid, error_answer, status_error
 from oracle.server.http.fast_path import FastPath
@@ -87,7 +93,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(HeadAsGet)
     if settings.allowed_origins:
         app.add_middleware(Cors, origins=settings.allowed_origins)
-    routes = (routes_stateless, routes_inference, routes_runs, routes_service)
+    # Searches come before runs, whose route of a population takes every path beneath it.
+    routes = (routes_stateless, routes_inference, routes_searches, routes_runs, routes_service)
     routers = [module.router for module in routes]
     for router in routers:
         app.include_router(router)

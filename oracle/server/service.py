@@ -23,6 +23,7 @@ from oracle.server.runs.events import Feed, prune
 from oracle.server.runs.lifecycle import Runs
 from oracle.server.runs.listing import newest
 from oracle.server.runs.standing import Standings
+from oracle.server.searches.audits import Audits
 from oracle.server.settings import Settings
 from oracle.server.storage.store import Store
 
@@ -51,6 +52,7 @@ class Service:
     store: Store
     runs: Runs
     standings: Standings
+    audits: Audits
     feed: Feed
     limits: Limits
     batch_lane: ThreadPoolExecutor
@@ -65,10 +67,12 @@ class Service:
         store = Store(settings.store_url, settings.store_timeout_s, telemetry, models.answer)
         runs = Runs(settings.policy)
         standings = Standings()  # of who reads; the writer's own may be of what is undone
+        audits = Audits()
 
         def forget() -> None:
             runs.references.forget_all()
             standings.forget_all()
+            audits.forget_all()
 
         store.on_rollback = forget
         keys = read_keys(settings)
@@ -82,6 +86,7 @@ class Service:
             store=store,
             runs=runs,
             standings=standings,
+            audits=audits,
             feed=Feed(store),
             limits=Limits(
                 receive_timeout_s=settings.receive_timeout_s,

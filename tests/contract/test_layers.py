@@ -65,6 +65,7 @@ USES: dict[str, tuple[str, ...]] = {
     "oracle.evaluation": (
         "oracle.errors", "oracle.types", "oracle.history", "oracle.forecast", "oracle.decision",
     ),
+    "oracle.audit": ("oracle.errors", "oracle.types", "oracle.history", "oracle.decision"),
     "oracle.training": (
         "oracle.errors", "oracle.types", "oracle.history", "oracle.model", "oracle.forecast",
         "oracle.pictures", "oracle.evaluation",
@@ -81,8 +82,13 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle.decision",
         "oracle.server.storage", "oracle.server.http",
     ),
+    "oracle.server.searches": (
+        "oracle.errors", "oracle.forks", "oracle.types", "oracle.history", "oracle.decision",
+        "oracle.audit", "oracle.server.storage", "oracle.server.http", "oracle.server.runs",
+    ),
     "oracle.server": (
         "oracle", "oracle.errors", "oracle.types", "oracle.history", "oracle.model",
+        "oracle.audit", "oracle.server.searches",
         "oracle.forecast", "oracle.decision", "oracle.search", "oracle.server.settings",
         "oracle.server.storage",
         "oracle.server.http", "oracle.server.runs",
