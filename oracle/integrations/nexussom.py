@@ -29,7 +29,7 @@ from oracle.types import CHECKPOINT, Decision, FloatArray, Scale, Schedule
 #: Points at which a planned schedule is read; linear between them.
 PLAN_POINTS = 33
 #: Iterations whose batches are counted one by one; of more, as many at even steps.
-_COUNTED_ITERATIONS = 100_000
+_COUNTED_ITERATIONS = 20_000
 
 
 _ANOTHER = (

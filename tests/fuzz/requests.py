@@ -45,7 +45,8 @@ def fuzz_requests(folder: Path, n: int, seed: int = 1) -> Result:
     if len(firsts) == 1:
         return _told([_fuzz_part(folders[0], n, seed)])
     spawn = multiprocessing.get_context("spawn")  # one process a part: none inherits a loop
-    with ProcessPoolExecutor(os.cpu_count(), spawn, max_tasks_per_child=1) as pool:
+    cores = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(cores, spawn, max_tasks_per_child=1) as pool:
         return _told(list(pool.map(_fuzz_part, folders, sizes, seeds)))
 
 
