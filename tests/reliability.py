@@ -7,12 +7,13 @@ every one of them in short. With `--write` a run enters its results into docs/re
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -38,6 +39,23 @@ T13 and T14 (faults under the hook, and its cost) are tests of their own:
 | | Check | Holds when | Checked | Failed | Bound | Seen | Command |
 |---|---|---|---|---|---|---|---|
 """
+
+
+#: Seconds since 1970 at which what is still to be checked is left; also for child processes.
+_UNTIL = "RELIABILITY_UNTIL"
+
+
+def cases(n: int, step: int = 1) -> Iterator[int]:
+    """Count to `n`, or as far as the time goes that `--minutes` gives."""
+    for i in range(0, n, step):
+        if is_over():
+            return
+        yield i
+
+
+def is_over() -> bool:
+    """Whether the time of `--minutes` is over."""
+    return time.time() > float(os.environ.get(_UNTIL, "inf"))
 
 
 @dataclass
@@ -112,6 +130,7 @@ def main(verb: str, checks: tuple[Check, ...]) -> None:
     parser = argparse.ArgumentParser(prog=f"make {verb}")
     parser.add_argument("names", nargs="*", help=f"of {', '.join(c.name for c in checks)}")
     parser.add_argument("--n", type=int, help="cases; default: the long form")
+    parser.add_argument("--minutes", type=float, help="leave what is not checked by then (T1-T4)")
     parser.add_argument("--write", action="store_true", help="enter into docs/reliability.md")
     args = parser.parse_args()
     failed = False
@@ -120,6 +139,8 @@ def main(verb: str, checks: tuple[Check, ...]) -> None:
             continue
         n = args.n or check.long
         began = time.monotonic()
+        if args.minutes:
+            os.environ[_UNTIL] = str(time.time() + 60 * args.minutes)
         with tempfile.TemporaryDirectory() as folder:
             result = check.run(Path(folder), n)
         took = time.monotonic() - began
@@ -130,7 +151,8 @@ def main(verb: str, checks: tuple[Check, ...]) -> None:
             print(f"      {line}")
         failed |= verdict != "holds"
         if args.write:
-            write_row(check, result, f"make {verb} ARGS='{check.name} --n {n}'")
+            limit = f" --minutes {args.minutes:g}" if args.minutes else ""
+            write_row(check, result, f"make {verb} ARGS='{check.name} --n {n}{limit}'")
     sys.exit(failed)
 
 

@@ -19,14 +19,16 @@ import time
 from pathlib import Path
 from statistics import median
 
-from reliability import Result
+from reliability import Result, cases
 from serving import JSON_HEADERS, Postgres, Server, checkpoint
 from sqlalchemy import create_engine, text
 
 CLIENTS = 8
 #: Longest time from the end of the start until the clients are cut off, seconds.
-LONGEST_LIFE_S = 0.6
+LONGEST_LIFE_S = 0.4
 READY_S = 3.0
+#: Kills of one store, which is looked at as a whole after each.
+KILLS_A_STORE = 50
 #: What a fresh Python imports to show how slow the machine is just now.
 LIBRARIES = "import fastapi, numpy, onnxruntime, prometheus_client, sqlalchemy, typer, uvicorn"
 #: 3 s are so many times the import of LIBRARIES on an idle machine that takes 0.75 s for it; the
@@ -68,62 +70,89 @@ class Appender(threading.Thread):
 
 
 def kill_sqlite(folder: Path, n: int) -> Result:
-    """Kill the server `n` times on one SQLite file."""
-    # Read only: closing it must not do the server's own work of bringing the log into the file.
-    url = f"sqlite:///file:{folder / 'data' / 'oracle.db'}?mode=ro&uri=true"
-    return _kill(Server(folder), url, n, None)
+    """Kill the server `n` times, on one SQLite file after the other."""
+    killed = _Killed(n)
+    for first in range(0, n, KILLS_A_STORE):
+        of_store = folder / str(first)
+        # Read only: closing it must not do the server's own work: bringing the log into the file.
+        url = f"sqlite:///file:{of_store / 'data' / 'oracle.db'}?mode=ro&uri=true"
+        killed.on(Server(of_store), url, min(KILLS_A_STORE, n - first), None)
+    return killed.told()
 
 
 def kill_postgres(folder: Path, n: int) -> Result:
-    """Kill the server `n` times on one PostgreSQL database, and that every fifth time too."""
+    """Kill the server `n` times on one PostgreSQL, and that every fifth time too."""
+    killed = _Killed(n)
     with Postgres() as database:
-        server = Server(folder, database_url=database.url)
-        return _kill(server, database.url.replace("://", "+psycopg://"), n, database)
+        for first in range(0, n, KILLS_A_STORE):
+            url = database.database()
+            server = Server(folder / str(first), database_url=url)
+            kills = min(KILLS_A_STORE, n - first)
+            killed.on(server, url.replace("://", "+psycopg://"), kills, database)
+    return killed.told()
 
 
-def _kill(server: Server, url: str, n: int, database: Postgres | None) -> Result:
-    result, rng = Result(), random.Random(n)
-    acknowledged: list[tuple[str, float]] = []
-    starts = []
-    for i in range(n):
-        starts.append(server.start())
+class _Killed:
+    def __init__(self, seed: int) -> None:
+        self.result, self._rng = Result(), random.Random(seed)
+        self._starts: list[float] = []
+        self._acknowledged = 0
+
+    def on(self, server: Server, url: str, n: int, database: Postgres | None) -> None:
+        """Kill a server `n` times on one store."""
+        result = self.result
+        acknowledged: list[tuple[str, float]] = []
+        stored: set[tuple[str, float]] = set()
+        for i in cases(n):
+            self._start(server)
+            clients = [Appender(server.port, f"r{i}-{k}") for k in range(CLIENTS)]
+            for client in clients:
+                client.start()
+            while not any(client.acknowledged for client in clients):
+                if not any(client.is_alive() for client in clients):
+                    break
+                time.sleep(0.005)
+            time.sleep(self._rng.random() * LONGEST_LIFE_S)  # any moment
+            if database is not None and i % 5 == 4:
+                database.stop()
+            server.kill()
+            now = []
+            for client in clients:
+                client.stopping.set()
+                client.join(30)
+                now += client.acknowledged
+            if database is not None and i % 5 == 4:
+                database.start()
+            stored = _look(url, result, f"kill {len(self._starts)}")
+            result.check(stored.issuperset(now), f"kill {i}: lost {len(set(now) - stored)}")
+            acknowledged += now
+        for one in acknowledged:
+            result.check(one in stored, f"lost later: {one}")
+        self._acknowledged += len(acknowledged)
+
+    def _start(self, server: Server) -> None:
+        ready_s = server.start()
         allowed_s = READY_S
-        if starts[-1] >= READY_S:
+        if ready_s >= READY_S:
             allowed_s = max(READY_S, AT_MOST * median(_import_s() for _ in range(3)))
-        late = f"ready after {starts[-1]:.1f} s, {allowed_s:.1f} s are allowed"
-        result.check(starts[-1] < allowed_s, f"start {i}: {late}")
-        clients = [Appender(server.port, f"r{i}-{k}") for k in range(CLIENTS)]
-        for client in clients:
-            client.start()
-        while not any(client.acknowledged for client in clients):
-            if not any(client.is_alive() for client in clients):
-                break
-            time.sleep(0.005)
-        time.sleep(rng.random() * LONGEST_LIFE_S)  # any moment
-        if database is not None and i % 5 == 4:
-            database.stop()
-        server.kill()
-        now = []
-        for client in clients:
-            client.stopping.set()
-            client.join(30)
-            now += client.acknowledged
-        if database is not None and i % 5 == 4:
-            database.start()
-        stored = _look(url, result, f"kill {i}")
-        result.check(stored.issuperset(now), f"kill {i}: lost {len(set(now) - stored)}")
-        acknowledged += now
-    for one in acknowledged:
-        result.check(one in stored, f"lost later: {one}")
-    late = sum(ready_s >= READY_S for ready_s in starts)
-    if late:
-        result.missed = f"{late} of {n} starts were not ready within {READY_S:g} s by the clock"
-    result.seen |= {
-        "kills": n,
-        "acknowledged": f"{len(acknowledged):,}",
-        "start to ready": f"{median(starts):.1f} s (median), {max(starts):.1f} s at most",
-    }
-    return result
+        late = f"ready after {ready_s:.1f} s, {allowed_s:.1f} s are allowed"
+        self.result.check(ready_s < allowed_s, f"start {len(self._starts)}: {late}")
+        self._starts.append(ready_s)
+
+    def told(self) -> Result:
+        """Give what was seen on all stores."""
+        starts = self._starts
+        late = sum(ready_s >= READY_S for ready_s in starts)
+        if late:
+            self.result.missed = (
+                f"{late} of {len(starts)} starts were not ready within {READY_S:g} s by the clock"
+            )
+        self.result.seen |= {
+            "kills": len(starts),
+            "acknowledged": f"{self._acknowledged:,}",
+            "start to ready": f"{median(starts):.1f} s (median), {max(starts):.1f} s at most",
+        }
+        return self.result
 
 
 def _import_s() -> float:

@@ -23,7 +23,7 @@ _VALUES: list[Any] = [
     *(0, -1, 0.5, -0.0, 1e-320, 1e308, 2**31, 2**63, 2**64, 10**400, "1", "NaN", "..", MARK),
     *([], {}, [None], [1e308] * 3, [[]], {"": 1}, {MARK: 1}, [0.1] * 1001),
 ]
-#: What costs most for each body is drawn least: a suggestion draws plans, an explanation asks often.
+#: What costs most is drawn least: a suggestion draws plans, an explanation asks for many forecasts.
 _ROUTES = (
     *(3 * ("forecast", "decide", "decide/batch", "keep", "stop", "finish")),
     *(9 * ("checkpoints",)),
