@@ -12,7 +12,7 @@ COLLECTIONS := $(patsubst %,data/%.csv.gz,$(foreach i,1 2 3 4 5 6,pretraining-$(
                calibrate-searches test broad choose)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format bench fuzz fault soak docs demo e2e libraries oracle quality lock build clean
+.PHONY: help serve test lint format bench fuzz fault soak scale docs demo e2e libraries oracle quality lock build clean
 
 help:  ## list the verbs
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -46,6 +46,9 @@ fault: $(VENV)/dev  ## the long form of the fault tests
 
 soak: $(VENV)/dev  ## the long form of the load tests
 	$(BIN)/python -m tests.soak $(ARGS)
+
+scale: $(VENV)/dev  ## the checks of size and of many machines; ARGS=--long for large ones
+	$(BIN)/python -m tests.scale $(ARGS)
 
 libraries: $(VENV)/libraries  ## train_map and measure on the real SOM libraries
 	$(BIN)/python -m pytest tests/libraries tests/e2e/test_kohonen.py $(ARGS)

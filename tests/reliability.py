@@ -1,7 +1,8 @@
-"""What the reliability checks share: a result, a table, and docs/reliability.md.
+"""What the checks share that are rows of a page: a result, a table, and the page.
 
-`make fuzz`, `make fault` and `make soak` run the long forms; tests/fault/test_reliability.py runs
-every one of them in short. With `--write` a run enters its results into docs/reliability.md.
+`make fuzz`, `make fault` and `make soak` run the long forms of docs/reliability.md, `make scale`
+either form of docs/scale.md; tests/fault/test_reliability.py and tests/scale/test_scale.py run all
+of them in short. With `--write` a run enters its results into the page.
 """
 
 from __future__ import annotations
@@ -20,27 +21,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/reliability.md"
-_HEAD = """\
-# Reliability
-
-Each row is entered by the command in its last column (`--write`), on the machine it names; nothing
-here is written by hand. "0 in N" bounds the rate to 3/N at 95 %. `tests/fault/test_reliability.py`
-runs every row in short on every change.
-
-*Missed* counts what did not keep a bound of the plan although nothing went wrong: a start that a
-busy machine made late, a kind of history that the shipped oracle judges less well than planned.
-
-Without `--n` a command takes a release's size: 10,000,000 bodies (T1), 2,000 kills (T3, T4, T24),
-1,000,000 requests (T18), 30 minutes of overload (T10). Most rows are smaller: each tells its size.
-
-T13 and T14 (faults under the hook, and its cost) are tests of their own:
-`tests/fault/test_hook_faults.py` and `python -m bench.speed.hook`.
-
-| | Check | Holds when | Checked | Failed | Bound | Seen | Command |
-|---|---|---|---|---|---|---|---|
-"""
-
-
 #: Seconds since 1970 at which what is still to be checked is left; also for child processes.
 _UNTIL = "RELIABILITY_UNTIL"
 
@@ -125,19 +105,29 @@ class Check:
         return run(folder, n)
 
 
-def main(verb: str, checks: tuple[Check, ...]) -> None:
-    """Run checks from the command line."""
+def main(
+    verb: str, checks: tuple[Check, ...], page: Path = PAGE, *, in_short: bool = False
+) -> None:
+    """Run checks from the command line.
+
+    Args:
+        verb: of the Makefile.
+        checks: all there are.
+        page: where `--write` enters them.
+        in_short: run the short form unless `--long` is given.
+    """
     parser = argparse.ArgumentParser(prog=f"make {verb}")
     parser.add_argument("names", nargs="*", help=f"of {', '.join(c.name for c in checks)}")
-    parser.add_argument("--n", type=int, help="cases; default: the long form")
+    parser.add_argument("--n", type=int, help="cases; default: the form's")
     parser.add_argument("--minutes", type=float, help="leave what is not checked by then (T1-T4)")
-    parser.add_argument("--write", action="store_true", help="enter into docs/reliability.md")
+    parser.add_argument("--write", action="store_true", help=f"enter into docs/{page.name}")
+    parser.add_argument("--long", action="store_true", default=not in_short, help="the long form")
     args = parser.parse_args()
     failed = False
     for check in checks:
         if args.names and check.name not in args.names:
             continue
-        n = args.n or check.long
+        n = args.n or (check.long if args.long else check.short)
         began = time.monotonic()
         if args.minutes:
             os.environ[_UNTIL] = str(time.time() + 60 * args.minutes)
@@ -152,14 +142,14 @@ def main(verb: str, checks: tuple[Check, ...]) -> None:
         failed |= verdict != "holds"
         if args.write:
             limit = f" --minutes {args.minutes:g}" if args.minutes else ""
-            write_row(check, result, f"make {verb} ARGS='{check.name} --n {n}{limit}'")
+            write_row(check, result, f"make {verb} ARGS='{check.name} --n {n}{limit}'", page)
     sys.exit(failed)
 
 
-def write_row(check: Check, result: Result, command: str) -> None:
-    """Enter one result into the page, in the order of the plan."""
-    rows = rows_of_page() if PAGE.exists() else {}
-    bound = (result.bound or f"{3 / result.checked:.2g}") if not result.failed else "-"
+def write_row(check: Check, result: Result, command: str, page: Path = PAGE) -> None:
+    """Enter one result into the page's table, in the order of the plan."""
+    head, rows, tail = _parted(page)
+    bound = (result.bound or f"{3 / max(1, result.checked):.2g}") if not result.failed else "-"
     failed = f"{result.failed}, missed: {result.missed}" if result.missed else f"{result.failed}"
     seen = ", ".join(f"{name} {value}" for name, value in result.seen.items())
     where = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
@@ -167,17 +157,25 @@ def write_row(check: Check, result: Result, command: str) -> None:
         f"| {check.name} | {check.what} | {check.holds_when} | {result.checked:,} | "
         f"{failed} | {bound} | {seen or '-'} ({where}) | `{command}` |"
     )
-    ordered = (rows[name] for name in sorted(rows, key=_order))
-    PAGE.write_text(_HEAD + "\n".join(ordered) + "\n")
+    ordered = [rows[name] for name in sorted(rows, key=_order)]
+    page.write_text("\n".join([*head, *ordered, *tail]) + "\n")
 
 
-def rows_of_page() -> dict[str, str]:
+def rows_of_page(page: Path = PAGE) -> dict[str, str]:
     """The rows that were entered so far, by name."""
-    rows = re.findall(r"^\| T\d.*$", PAGE.read_text(), re.M)
-    return {row.split("|")[1].strip(): row for row in rows}
+    return _parted(page)[1]
 
 
-def _order(name: str) -> tuple[int, str]:
-    found = re.match(r"T(\d+)(.*)", name)
+def _parted(page: Path) -> tuple[list[str], dict[str, str], list[str]]:
+    """Part a page into what stands before the rows of its table, these by name, and the rest."""
+    lines = page.read_text().splitlines()
+    first = 1 + next(i for i, line in enumerate(lines) if line.startswith("|---|"))
+    last = next((i for i in range(first, len(lines)) if lines[i][:1] != "|"), len(lines))
+    rows = {row.split("|")[1].strip(): row for row in lines[first:last]}
+    return lines[:first], rows, lines[last:]
+
+
+def _order(name: str) -> tuple[str, int, str]:
+    found = re.match(r"([A-Z])(\d+)(.*)", name)
     assert found is not None
-    return int(found[1]), found[2]
+    return found[1], int(found[2]), found[3]

@@ -1,0 +1,1 @@
+"""Checks of size and of many machines."""
