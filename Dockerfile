@@ -2,7 +2,7 @@
 #   docker build -t som-oracle .                        the service, without TensorFlow
 #   docker build -t som-oracle:train --target train .   with everything that training needs
 #
-# The steps are ordinary pip commands on the hash-locked versions; tests/e2e/test_docker_steps.py
+# The steps are ordinary pip commands on the hash-locked versions; tests/e2e/docs/test_docker_steps.py
 # runs them in a fresh virtual environment. The base is taken by its digest, of all platforms; a newer
 # one: docker buildx imagetools inspect python:3.12-slim
 

@@ -51,7 +51,7 @@ scale: $(VENV)/dev  ## the checks of size and of many machines; ARGS=--long for 
 	$(BIN)/python -m tests.scale $(ARGS)
 
 libraries: $(VENV)/libraries  ## train_map and measure on the real SOM libraries
-	$(BIN)/python -m pytest tests/libraries tests/e2e/test_kohonen.py $(ARGS)
+	$(BIN)/python -m pytest tests/libraries tests/e2e/docs/test_kohonen.py $(ARGS)
 
 e2e: $(VENV)/dev  ## the live page in a real browser, the README's blocks, a real server
 	$(BIN)/python -m pytest tests/e2e $(ARGS)

@@ -50,14 +50,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if mark is not None:
             if not mark.kwargs.get("apart"):
                 item.add_marker(pytest.mark.xdist_group("tensorflow"))
-        elif _shared(item) and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+        elif not item.get_closest_marker("xdist_group") and (group := _shared(item)):
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
-def _shared(item: pytest.Item) -> bool:
-    """Whether a test uses a fixture of its module."""
+def _shared(item: pytest.Item) -> str:
+    """Where what a test shares is made: its folder, its file, or "" where it shares nothing."""
     known = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
-    return any(made[-1].scope == "module" for made in known.values())
+    scopes = {made[-1].scope for made in known.values()}
+    if "package" in scopes:
+        return str(item.path.parent)
+    return item.nodeid.partition("::")[0] if "module" in scopes else ""
 
 
 @pytest.fixture(scope="session")

@@ -61,6 +61,11 @@ def made_outcome(mqe: float = 0.5, *, censored: bool = False, **changes: object)
     return Outcome.model_validate(values | changes)
 
 
+def outcome_of(run_id: str, mqe: float = 0.5, *, censored: bool = False) -> Outcome:
+    """How the run of that name ended."""
+    return made_outcome(mqe, run_id=run_id, censored=censored)
+
+
 def outcomes_of(*mqe: float, censored: bool = False) -> tuple[Outcome, ...]:
     """How several runs ended."""
     return tuple(made_outcome(float(m), censored=censored) for m in mqe)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+import httpx
 import psutil
 import psycopg
 
@@ -270,3 +271,8 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+def post(client: httpx.Client, path: str, value: object) -> httpx.Response:
+    """Post a value as a client of JSON does."""
+    return client.post(path, content=body(value))

@@ -1,7 +1,7 @@
 """`oracle train` on real runs: what it writes, and fine-tuning's verdict.
 
 The command runs in this process, which has imported TensorFlow once; T6, which kills it, and
-tests/e2e/test_retraining.py start it in processes of its own.
+tests/e2e/hook/test_retraining.py start it in processes of its own.
 """
 
 from __future__ import annotations

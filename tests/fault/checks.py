@@ -5,7 +5,7 @@ from reliability import Check
 CHECKS = (
     Check(
         "T3",
-        "fault.kill_server:kill_sqlite",
+        "fault.kills.kill_server:kill_sqlite",
         "kill -9 the server while 8 clients append, SQLite",
         "after every kill no acknowledged checkpoint lost or doubled and integrity ok; "
         "every start ready within 3 s",
@@ -14,7 +14,7 @@ CHECKS = (
     ),
     Check(
         "T3p",
-        "fault.kill_server:kill_postgres",
+        "fault.kills.kill_server:kill_postgres",
         "the same on PostgreSQL, the database killed every fifth time",
         "after every kill no acknowledged checkpoint lost or doubled; every start ready within 3 s",
         short=10,
@@ -23,7 +23,7 @@ CHECKS = (
     ),
     Check(
         "T4",
-        "fault.kill_collector:kill_collector",
+        "fault.kills.kill_collector:kill_collector",
         "kill -9 the collector",
         "the resumed dataset equals an uninterrupted one; never half a CSV",
         short=8,
@@ -31,7 +31,7 @@ CHECKS = (
     ),
     Check(
         "T4e",
-        "fault.kill_export:kill_export",
+        "fault.kills.kill_export:kill_export",
         "kill -9 while the CSV of real runs is written",
         "the CSV is whole or not there; the same call ends it with the same bytes",
         short=10,
@@ -39,7 +39,7 @@ CHECKS = (
     ),
     Check(
         "T4w",
-        "fault.kill_export:kill_workers",
+        "fault.kills.kill_export:kill_workers",
         "kill -9 a worker of the collector's pool",
         "the collection ends with an error and keeps every run; resumed it equals an "
         "uninterrupted one",
@@ -48,7 +48,7 @@ CHECKS = (
     ),
     Check(
         "T5",
-        "fault.full_disk:full_disk",
+        "fault.disks.full_disk:full_disk",
         "the disk is full at the N-th page of the store",
         "a clear error, everything acknowledged readable, work goes on when there is space",
         short=60,
@@ -56,7 +56,7 @@ CHECKS = (
     ),
     Check(
         "T5s",
-        "fault.store_errors:store_errors",
+        "fault.disks.store_errors:store_errors",
         "ENOSPC and EIO at the N-th write, truncation or sync of SQLite, for every N",
         "a clear error, everything acknowledged readable, integrity ok, work goes on",
         short=300,
@@ -64,7 +64,7 @@ CHECKS = (
     ),
     Check(
         "T5d",
-        "fault.failing_datasets:failing_datasets",
+        "fault.disks.failing_datasets:failing_datasets",
         "ENOSPC and EIO at the N-th write, fsync or rename of a dataset and of the collector's "
         "journal, for every N; oracle collect with no room",
         "the old file or the new one, nothing left over, the same call goes on; one line that "
@@ -74,7 +74,7 @@ CHECKS = (
     ),
     Check(
         "T5a",
-        "fault.failing_artifacts:failing_artifacts",
+        "fault.disks.failing_artifacts:failing_artifacts",
         "ENOSPC and EIO at the N-th write, fsync, rename or new folder of an artifact, for every N",
         "that error, every artifact there whole, the old one or the new one active",
         short=200,
@@ -82,7 +82,7 @@ CHECKS = (
     ),
     Check(
         "T6",
-        "fault.kill_trainer:kill_trainer",
+        "fault.kills.kill_trainer:kill_trainer",
         "kill -9 oracle train, every fifth time after its last epoch",
         "every artifact in models/ whole, none before the end; --resume ends as if never killed",
         short=5,

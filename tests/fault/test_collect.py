@@ -13,7 +13,7 @@ import pytest
 
 from collector.collect import collect, journal_path
 from collector.journal import Journal
-from fault.kill_collector import made_run
+from fault.kills.kill_collector import made_run
 from oracle.errors import DatasetError, OracleError
 from oracle.history.dataset import read_dataset
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault.kill_collector import made_run
+from fault.kills.kill_collector import made_run
 
 from collector import collect as collecting
 from collector.collect import collect, journal_path

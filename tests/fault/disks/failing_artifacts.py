@@ -9,7 +9,7 @@ import pytest
 from reliability import Result
 from small_model import write_stand_in
 
-from fault.disk import FAULTS, failing, outcome
+from fault.disks.disk import FAULTS, failing, outcome
 from oracle.model.artifact import (
     Artifact,
     activate,

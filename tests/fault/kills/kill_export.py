@@ -20,7 +20,7 @@ import psutil
 from reliability import ROOT, Result
 
 from collector.collect import collect, journal_path
-from fault.kill_collector import DEADLINE_S, RUNS_A_LIFE, SEED, WORKERS, made_run
+from fault.kills.kill_collector import DEADLINE_S, RUNS_A_LIFE, SEED, WORKERS, made_run
 from oracle.history.dataset import metadata_path, read_dataset
 from oracle.types import Run
 
@@ -185,7 +185,7 @@ def _works(process: psutil.Process) -> bool:
 
 def _process(what: str, runs: int, out: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "fault.kill_export", what, str(runs), str(out)],
+        [sys.executable, "-m", "fault.kills.kill_export", what, str(runs), str(out)],
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -196,7 +196,7 @@ def _main(what: str, runs: int, out: str) -> None:
     if what == "work":
         collect(made_run, runs, out, seed=SEED, settings=WORK, workers=WORKERS)
         return
-    from fault.kill_export import recorded_run as known_by_name  # here it is of __main__
+    from fault.kills.kill_export import recorded_run as known_by_name  # here it is of __main__
 
     def tell(done: int, of: int) -> None:
         if done == of:

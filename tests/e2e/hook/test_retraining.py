@@ -17,7 +17,7 @@ from oracle.types import Run
 
 pytestmark = pytest.mark.tensorflow(apart=True)
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TRAINING_S = 300
 #: These maps end in a step that halves their error, as no map that the shipped oracle saw does.
 LAST_STEP = 0.5

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from serving import Server
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 #: Clients of a service have tests of their own; the demo's is in test_demo.py.
 SERVED = ("demo.py", "http_batch_som.py")
 RUNNABLE = sorted(p.name for p in EXAMPLES.glob("*.py") if p.name not in SERVED)

@@ -17,7 +17,7 @@ from serving import JSON_HEADERS, Server, body, checkpoint, free_port, until
 from oracle.client import Client
 from oracle.server.http.keys import new_key
 
-PAGE = Path(__file__).parents[2] / "docs/deploy.md"
+PAGE = Path(__file__).parents[3] / "docs/deploy.md"
 #: What nginx's manual shows first.
 PLAIN = "location / { proxy_pass http://127.0.0.1:8000; }"
 SECRET, LINE = new_key("ann")

@@ -70,7 +70,7 @@ def test_ray_workers_share_a_population(tmp_path: Path) -> None:
         warnings.simplefilter("ignore")  # ray's own
         import ray
 
-        here = str(Path(__file__).resolve().parents[1])
+        here = str(Path(__file__).resolve().parents[2])
         ray.init(
             num_cpus=2,
             include_dashboard=False,

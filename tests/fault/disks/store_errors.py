@@ -21,7 +21,7 @@ from reliability import Result
 from sqlalchemy import Connection, text
 from storing import write_now
 
-from fault.disk import FAULTS, Disk
+from fault.disks.disk import FAULTS, Disk
 from oracle.errors import StoreUnavailable
 from oracle.server.http.wire import CheckpointsRequest
 from oracle.server.runs.lifecycle import Runs

@@ -12,7 +12,7 @@ from serving import Server
 from oracle.hook import policy_for
 from oracle.types import Policy
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_demo_fills_a_population(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from serving import Server
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "kohonen.R"
+SCRIPT = Path(__file__).parents[3] / "examples" / "kohonen.R"
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from serving import Server
 
 from oracle.types import TARGETS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 API = (ROOT / "docs/api.md").read_text(encoding="utf-8")
 URL = "http://127.0.0.1:8000"

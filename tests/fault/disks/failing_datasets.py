@@ -14,8 +14,8 @@ from pathlib import Path
 from reliability import ROOT, Result
 
 from collector.collect import collect, journal_path
-from fault.disk import FAULTS, failing, outcome
-from fault.kill_collector import made_run
+from fault.disks.disk import FAULTS, failing, outcome
+from fault.kills.kill_collector import made_run
 from oracle.history.dataset import read_dataset, write_dataset
 
 OLD, NEW = 3, 5

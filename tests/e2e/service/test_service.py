@@ -6,66 +6,23 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import httpx
 import pytest
-from serving import HISTORY, JSON_HEADERS, Server, body, checkpoint, copy_model, until
+from serving import HISTORY, JSON_HEADERS, Server, body, checkpoint, copy_model, post, until
 
 from oracle.client import Client
 from oracle.errors import (
-    InvalidHistory,
     NotAuthorized,
-    RunConflict,
     RunNotFound,
-    StoreUnavailable,
 )
 from oracle.server.http.keys import new_key
 from oracle.types import Action, Decision, Forecast, History
-from oracle.types.run_names import run_id_of
 
 #: A server that is told to end closes everything, then lets the signal have its way.
 ENDED = (0, -signal.SIGTERM)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("served")) as server:
-        yield server
-
-
-@pytest.fixture
-def http(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, headers=JSON_HEADERS, timeout=30) as client:
-        yield client
-
-
-def post(http: httpx.Client, path: str, value: object) -> httpx.Response:
-    return http.post(path, content=body(value))
-
-
-def test_the_walk_of_a_run(server: Server) -> None:
-    with Client(server.url) as client:
-        for epoch in (10, 50, 100):
-            decision = client.append(
-                "walk/r".replace("/", "-"),
-                History.parse(checkpoint(epoch, population="walk", total_epochs=1000)),
-            )
-            assert isinstance(decision, Decision)
-            assert decision.progress == epoch / 1000
-        assert client.finish("walk-r", final_mqe=0.2).state == "finished"
-        assert [run.run_id for run in client.runs(population="walk")] == ["walk-r"]
-        assert client.run("walk-r").history.epochs == (10, 50, 100)
-        assert client.replay("walk-r", 50).inputs.exact
-        assert client.population("walk").finished == 1
-        with pytest.raises(RunConflict):
-            client.append("walk-r", History.parse(checkpoint(200)))
-        client.delete("walk-r")
-        with pytest.raises(RunNotFound):
-            client.run("walk-r")
 
 
 def test_forecast_and_decision_equal_those_in_process(server: Server) -> None:
@@ -187,38 +144,6 @@ def test_ready_says_which_model_and_metrics_count(http: httpx.Client) -> None:
         assert name in text
 
 
-def test_events_are_live_and_resumable(server: Server, http: httpx.Client) -> None:
-    seen: list[dict[str, Any]] = []
-
-    def listen(after: int | None) -> None:
-        with Client(server.url) as client:
-            for event in client.events(after, population="live"):
-                seen.append(event)
-                if event["kind"] == "finished":
-                    return
-
-    first = Thread(target=listen, args=(0,))
-    first.start()
-    for epoch in (10, 20):
-        post(http, "/v1/runs/live-1/checkpoints", checkpoint(epoch, population="live"))
-    post(http, "/v1/runs/live-1/finish", {})
-    first.join(20)
-    assert [e["kind"] for e in seen] == ["created", "checkpoint", "finished"]
-    assert seen[1]["run"]["epoch"] == 20
-    resumed_after = seen[0]["id"]
-    seen.clear()
-    listen(resumed_after)  # as after a break: what was missed comes again
-    assert [e["kind"] for e in seen] == ["checkpoint", "finished"]
-
-
-def test_a_stream_from_too_long_ago_is_told_to_begin_again(server: Server) -> None:
-    with httpx.stream("GET", f"{server.url}/v1/events?after=999999999", timeout=20) as answer:
-        for line in answer.iter_lines():
-            if line.startswith("event:"):
-                assert line == "event: reset"
-                break
-
-
 def test_keys_let_owners_in_and_keep_them_apart(tmp_path: Path) -> None:
     (ann, ann_line), (bob, bob_line) = new_key("ann"), new_key("bob")
     keys = tmp_path / "keys"
@@ -281,44 +206,6 @@ def test_a_new_key_is_shown_once_and_works() -> None:
     assert "ORACLE_API_KEYS=ann:" in made.stderr
 
 
-def test_the_client_names_epochs_exactly_and_sends_the_population_size(server: Server) -> None:
-    epoch = 1234567.25  # of which {:g} would make 1.23457e+06
-    with Client(server.url) as client:
-        piece = History.parse(checkpoint(epoch, population="exact"))
-        client.append("exact-r", piece, population_size=45)
-        assert client.keep("exact-r", "ann").override == "keep"
-        replayed = client.replay("exact-r", epoch)
-        assert replayed.inputs.history.epochs == (epoch,)
-        assert replayed.inputs.reference is not None
-        assert replayed.inputs.reference.population_size == 45
-        assert client.models().active is not None
-
-
-def test_the_client_tells_that_events_were_missed(server: Server) -> None:
-    with Client(server.url) as client:
-        assert next(client.events(after=999_999_999)) == {"kind": "reset"}
-
-
-def test_a_repeated_delete_that_finds_nothing_has_been_done(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Client(server.url) as client:
-        client.append("twice", History.parse(checkpoint(10)))
-        send, sent = httpx.Client.request, []
-
-        def lose_the_first_answer(*args: Any, **kwargs: Any) -> httpx.Response:
-            sent.append(send(*args, **kwargs))
-            if len(sent) == 1:
-                raise httpx.ReadError("lost")
-            return sent[-1]
-
-        monkeypatch.setattr(httpx.Client, "request", lose_the_first_answer)
-        client.delete("twice")
-        assert [answer.status_code for answer in sent] == [204, 404]
-        with pytest.raises(RunNotFound):
-            client.delete("twice")
-
-
 def test_several_workers_share_the_store_the_events_and_the_metrics(tmp_path: Path) -> None:
     with Server(tmp_path, workers=2) as server:
         seen: list[str] = []
@@ -371,60 +258,6 @@ def test_without_a_model_it_abstains_and_is_not_ready(tmp_path: Path) -> None:
             assert isinstance(client.forecast(History.parse(HISTORY)), Forecast)
     finally:
         server.kill()
-
-
-def test_the_client_tells_the_services_errors(server: Server) -> None:
-    with Client(server.url) as client:
-        good = History.parse(HISTORY)
-        with pytest.raises(InvalidHistory, match="epochs"):
-            client.decide(good.model_copy(update={"epochs": (3.0, 2.0, 1.0)}))
-        with pytest.raises(RunNotFound):
-            client.replay("nobody", 1)
-
-
-@pytest.mark.parametrize(
-    "name", ["a/b", "a%2Fb", "a?b", "a#b", "a b", "..", ".", "é ü", "a&b=c", "%"]
-)
-def test_the_client_asks_for_the_population_of_that_name(server: Server, name: str) -> None:
-    with Client(server.url) as client:
-        run_id = f"named-{name.encode().hex()}"
-        client.append(run_id, History.parse(checkpoint(10, population=name)))
-        assert client.population(name).name == name
-        assert [run.run_id for run in client.runs(population=name)] == [run_id]
-
-
-@pytest.mark.parametrize("name", ["lr=0.1,sigma=2", "a/b", "a%2Fb", "..", 17, "x" * 80])
-def test_the_client_takes_run_names_as_the_hook_does(server: Server, name: str | int) -> None:
-    with Client(server.url) as client:
-        client.append(name, History.parse(checkpoint(10)))
-        assert client.finish(name).run_id == run_id_of(name)
-        stored = client.run(name).run
-        assert stored.name == (None if stored.run_id == str(name) else str(name))
-        assert client.replay(name, 10).inputs.history.epochs == (10.0,)
-        client.delete(name)
-        with pytest.raises(RunNotFound):
-            client.run(name)
-
-
-def test_no_proxy_leads_to_this_machine(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    for host in ("127.0.0.1", "localhost"):
-        with Client(f"http://{host}:{server.port}", attempts=1) as client:
-            assert client.models().active is not None
-    with (
-        Client("http://service.example", attempts=1) as client,
-        pytest.raises(StoreUnavailable),
-    ):
-        client.models()  # through the proxy, which is away
-
-
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://127.0.0.1", "", "http://"])
-def test_what_is_no_address_is_told_at_once(url: str) -> None:
-    with pytest.raises(InvalidHistory, match="`url` must be an address"):
-        Client(url)
 
 
 def test_it_starts_beside_a_kubernetes_service_of_its_name(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from oracle.history.dataset import read_dataset
 from oracle.server.runs.lessons import Lessons
 from oracle.types import TARGETS, Decision, Learned, Outcome, Run
 
-SAMPLE = Path(__file__).parents[3] / "data" / "sample.csv.gz"
+SAMPLE = Path(__file__).parents[4] / "data" / "sample.csv.gz"
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from serving import until
 
 from oracle.server.http import examples
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 #: What compose.yaml's `read_only` does, for all that Python opens: /tmp and two volumes stay.
 READ_ONLY_ROOT = """
 import errno, os, sys, tempfile

@@ -29,7 +29,7 @@ def full_disk(folder: Path, n: int) -> Result:
         text=True,
         check=False,
         env={
-            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
             "PATH": "/usr/bin",
             # A module first imported under the limit would leave a torn .pyc for everybody else.
             "PYTHONDONTWRITEBYTECODE": "1",

@@ -1,0 +1,1 @@
+"""Disks that are full or fail: a clear error, the old file or the new one."""
