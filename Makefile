@@ -70,7 +70,7 @@ sequences: $(VENV)/dev  ## the long form of the workbench: write the results of 
 	$(BIN)/python -m bench.sequences $(ARGS)
 
 docs: $(VENV)/dev  ## write the generated parts of docs/ anew
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m docs.generate
 
 build: $(VENV)/dev  ## wheel and sdist into dist/
 	rm -rf dist

@@ -1,4 +1,4 @@
-"""Write docs/cli.md from the commands, and the table of docs/architecture.md from the modules.
+"""Write docs/cli.md, python.md, reasons.md and the table of architecture.md from the code.
 
 Run by `make docs`.
 """
@@ -6,20 +6,44 @@ Run by `make docs`.
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import typer
 
+import oracle
+from docs import reasons
 from oracle.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 CLI = ROOT / "docs/cli.md"
 ARCHITECTURE = ROOT / "docs/architecture.md"
+REASONS = ROOT / "docs/reasons.md"
 #: The table stands between these lines.
 BEGIN, END = "<!-- the house: written by `make docs` -->\n", "<!-- end of the house -->\n"
+PYTHON = ROOT / "docs/python.md"
+PYTHON_HEAD = """\
+# Public names
+
+`make docs` writes this page from the docstrings; `help(oracle.watch)` has the whole of each. These
+names stay: what goes is told in the [changelog](../CHANGELOG.md), and asking for it says what to
+use instead. So do `oracle.hook`, `oracle.integrations`, `oracle.search`, `oracle.types` and
+`oracle.errors`, as far as these pages name what is in them. The rest is ours to change.
+`oracle.__version__` is the version.
+
+```python
+import oracle
+
+print(oracle.__version__, [name for name in dir(oracle) if name[0].islower()])
+```
+
+| Name | What it is |
+|---|---|
+"""
 HEAD = """\
 # The command line
 
@@ -65,6 +89,32 @@ def cli_page() -> str:
     return "\n".join(parts)
 
 
+def python_page() -> str:
+    """The page of the public names: how each is called, and what it is."""
+    rows = []
+    for name in sorted(oracle._HOME, key=lambda n: (n[0].isupper(), n)):
+        value = getattr(oracle, name)
+        made = inspect.isclass(value) and "__init__" not in vars(value)
+        given = "" if made else f"({', '.join(_arguments(value))})"
+        told = (inspect.getdoc(value) or "").split("\n\n")[0].replace("\n", " ").rstrip(":")
+        rows.append(f"| `{name}{given}` | {told.replace('|', '&#124;')} |")
+    return PYTHON_HEAD + "\n".join(rows) + "\n"
+
+
+def _arguments(value: Callable[..., object]) -> Iterator[str]:
+    """How a function or a class is called: an argument by its name alone ends with `=`."""
+    for argument in inspect.signature(value).parameters.values():
+        match argument.kind:
+            case argument.VAR_KEYWORD:
+                yield f"**{argument.name}"
+            case argument.VAR_POSITIONAL:
+                yield f"*{argument.name}"
+            case argument.KEYWORD_ONLY:
+                yield f"{argument.name}="
+            case _:
+                yield argument.name
+
+
 def packages() -> list[str]:
     """Folders of code, lowest first, in the order that the layers' test holds."""
     layers = ast.parse((ROOT / "tests/contract/test_layers.py").read_text(encoding="utf-8"))
@@ -99,5 +149,7 @@ def architecture_page() -> str:
 
 
 if __name__ == "__main__":
+    PYTHON.write_text(python_page(), encoding="utf-8")
+    REASONS.write_text(reasons.page(), encoding="utf-8")
     ARCHITECTURE.write_text(architecture_page(), encoding="utf-8")
     CLI.write_text(cli_page(), encoding="utf-8")

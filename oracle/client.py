@@ -33,14 +33,8 @@ from oracle.errors import (
     StoreUnavailable,
     must_be,
 )
-from oracle.server.http.wire import (
-    PopulationDetail,
-    PromisingList,
-    ReplayAnswer,
-    RunDetail,
-    RunList,
-    RunSummary,
-)
+from oracle.server.http.wire import ReplayAnswer, RunDetail, RunList, RunSummary
+from oracle.server.http.wire_populations import PopulationDetail, PromisingList
 from oracle.server.http.wire_service import ModelsAnswer
 from oracle.types import (
     About,

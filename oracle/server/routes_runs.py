@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
@@ -17,15 +17,13 @@ from oracle.server.http.wire import (
     FinishRequest,
     Override,
     OverrideRequest,
-    PopulationDetail,
-    PopulationList,
-    PromisingList,
     ReplayAnswer,
     RunDetail,
     RunList,
     RunSummary,
     State,
 )
+from oracle.server.http.wire_populations import PopulationDetail, PopulationList, PromisingList
 from oracle.server.runs import listing, populations, promising
 from oracle.server.runs.events import EventStream, Wanted
 from oracle.server.service import service_of
@@ -35,8 +33,12 @@ from oracle.types.fields import OneForm
 router = APIRouter(tags=["runs"])
 
 RunName = Annotated[str, Path(pattern=RUN_ID_PATTERN, description="Name of the run.")]
-PopulationName = Annotated[str, OneForm, Path(min_length=1, max_length=200, pattern=PLAIN_PATTERN)]
-Text = Annotated[str | None, OneForm, Query(min_length=1, max_length=200, pattern=PLAIN_PATTERN)]
+_NAMED: dict[str, Any] = {"min_length": 1, "max_length": 200, "pattern": PLAIN_PATTERN}
+_OF_POPULATION = Query(**_NAMED, description="Name of the population.")
+PopulationName = Annotated[str, OneForm, Path(**_NAMED, description="Name of the population.")]
+OfPopulation = Annotated[str | None, OneForm, _OF_POPULATION]
+OfDataset = Annotated[str | None, OneForm, Query(**_NAMED, description="Name of the table.")]
+OfRun = Annotated[str | None, OneForm, Query(**_NAMED, description="Name of the run.")]
 #: What a stopped run may be promising in: the quality score, or metrics.
 Objective = Literal["score", "mqe", "topographic_error", "dead_neuron_ratio"]
 EventId = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="Last event known.")]
@@ -136,11 +138,13 @@ async def _override(request: Request, run_id: str, word: Override) -> Json:
 @router.get("/v1/runs", responses=described(RunList), dependencies=[Depends(_known_query)])
 async def list_runs(
     request: Request,
-    population: Text = None,
-    dataset: Text = None,
-    state: State | None = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Query(max_length=20)] = None,
+    population: OfPopulation = None,
+    dataset: OfDataset = None,
+    state: Annotated[State | None, Query(description="Runs of this state alone.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="Runs of a page, at most.")] = 50,
+    cursor: Annotated[
+        str | None, Query(max_length=20, description="`next_cursor` of the page before.")
+    ] = None,
 ) -> Response:
     """List runs, newest first."""
     owner = request.scope["owner"]
@@ -171,7 +175,11 @@ async def show_run(request: Request, run_id: RunName) -> Response:
     responses=described(ReplayAnswer, 404),
 )
 async def show_decision(
-    request: Request, run_id: RunName, epoch: Annotated[float, Path(ge=0, allow_inf_nan=False)]
+    request: Request,
+    run_id: RunName,
+    epoch: Annotated[
+        float, Path(ge=0, allow_inf_nan=False, description="The decided checkpoint's own counter.")
+    ],
 ) -> Response:
     """Show a decision with everything needed to make it again."""
     owner = request.scope["owner"]
@@ -215,9 +223,12 @@ async def show_population(request: Request, name: PopulationName) -> Response:
 )
 async def list_promising(
     request: Request,
-    population: Annotated[str, OneForm, Query(min_length=1, max_length=200, pattern=PLAIN_PATTERN)],
-    objective: Annotated[list[Objective] | None, Query(max_length=3)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+    population: Annotated[str, OneForm, _OF_POPULATION],
+    objective: Annotated[
+        list[Objective] | None,
+        Query(max_length=3, description="What is wanted low; left out: by the service's policy."),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="Runs that are told, at most.")] = 20,
 ) -> Response:
     """List the stopped runs that are worth training to their end, the most promising first."""
     service = service_of(request)
@@ -240,10 +251,12 @@ async def list_promising(
 )
 async def stream_events(
     request: Request,
-    population: Text = None,
-    run_id: Text = None,
+    population: OfPopulation = None,
+    run_id: OfRun = None,
     after: EventId = None,
-    last_event_id: Annotated[int | None, Header(ge=0, le=2**63 - 1)] = None,
+    last_event_id: Annotated[
+        int | None, Header(ge=0, le=2**63 - 1, description="Last event known; goes before `after`.")
+    ] = None,
 ) -> Response:
     """Stream what happens, live; resume with Last-Event-ID."""
     service = service_of(request)

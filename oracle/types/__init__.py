@@ -17,7 +17,6 @@ from oracle.types.decision import (
     Decision,
     Outcome,
     OutcomeColumns,
-    Reason,
     Reference,
 )
 from oracle.types.explanation import Contribution, Explanation
@@ -64,6 +63,7 @@ from oracle.types.policy import (
     PopulationPolicy,
     ThresholdPolicy,
 )
+from oracle.types.reason import Reason
 from oracle.types.run_names import run_id_of
 from oracle.types.suggestion import HowLong, Plane, Suggestion, Suggestions
 

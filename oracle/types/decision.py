@@ -24,16 +24,18 @@ from oracle.types.fields import (
 )
 from oracle.types.forecast import Forecast, ModelInfo
 from oracle.types.policy import MAX_REFERENCE_RUNS, Policy, owner_of, policy_named
+from oracle.types.reason import Reason
 
 
 class Outcome(Frozen):
     """How a run of the reference ended, or is expected to end.
 
     Attributes:
+        run_id: name of the run; a run is not compared with itself.
         final_*: the values, raw units.
         censored: True where the run was stopped and the values are a forecast's medians.
-        spread: for a censored run, half the width of the central 50 % interval of its
-            quality score, relative scale where known; 0 for a finished run.
+        spread: for a censored run, half the width of the central 50 % interval of its quality
+            score, relative scale where known; 0 for a finished run.
     """
 
     run_id: RunId | None = None
@@ -120,46 +122,24 @@ class Action(StrEnum):
     ABSTAIN = "abstain"
 
 
-class Reason(StrEnum):
-    """Why; one word for machines, `Decision.message` is for persons."""
-
-    GOOD = "good"  # forecast well inside what is wanted
-    CAUTION = "caution"  # between the caution and the stop threshold
-    PROMISING = "promising"  # P(good) above the risk
-    ABOVE_THRESHOLD = "above_threshold"  # predicted quality score beyond the threshold
-    UNLIKELY_GOOD = "unlikely_good"  # P(good) below the risk, patience used up
-    UNLIKELY_GAIN = "unlikely_gain"  # P(hypervolume gain) below the risk
-    CONVERGED = "converged"  # what is left of the budget is worth next to nothing: a finished run
-    WAITING = "waiting"  # would stop, patience not used up yet
-    BEST = "best"  # would stop, but is expected to be the best so far
-    CONTROL = "control"  # would stop, but was drawn to run on to measure wrong stops
-    TOO_EARLY = "too_early"  # before min_progress
-    TOO_FEW_CHECKPOINTS = "too_few_checkpoints"
-    TOO_FEW_RUNS = "too_few_runs"  # population smaller than startup_runs
-    NO_PROGRESS = "no_progress"  # total_epochs unknown and the rule needs it
-    NO_SUPPORT = "no_support"  # history unlike the training data
-    NOT_MEASURED = "not_measured"  # a metric that the policy asks for has no known value
-    OTHER_SCALE = "other_scale"  # its mqe_of_mean is not that of its population
-    TOO_UNCERTAIN = "too_uncertain"  # interval too wide to tell
-    NO_POPULATION = "no_population"
-    UNKNOWN_OBJECTIVE = "unknown_objective"  # an objective that the oracle does not forecast
-    NO_MODEL = "no_model"
-    FINISHED = "finished"  # the run has used its budget, or nearly all of it
-    OVERRULED = "overruled"  # a person said keep or stop
-    ERROR = "error"
-
-
 class Decision(Frozen):
     """One answer: action, why, and what it rests on.
 
     Attributes:
+        run_id: name of the run, where the history has one.
+        progress: share of the budget used, 0..1; None without `total_epochs`.
+        action: what to do now; an `abstain` is a `continue`.
+        reason: why, one word for machines (docs/reasons.md).
         message: one sentence for a person.
         p_good: P(the run ends good) or P(gain), None where the policy has none.
+        forecast: how the run is expected to end; None where there is none.
         expected_saving: share of the run's budget a stop would save, None if unknown.
         next_check: progress worth the next look, None when there is none.
         advice: further sentences, e.g. to keep the present map when it will get worse.
-        below_risk: consecutive checks, this one included, at which the rule wanted a stop:
-            what `patience` counts; hand it to the next `decide` as `previous`.
+        below_risk: consecutive checks, this one included, at which the rule wanted a stop: what
+            `patience` counts; hand it to the next `decide` as `previous`.
+        policy: rule and settings that were applied, defaults included.
+        model: which model forecast; None where none did.
     """
 
     run_id: RunId | None = None

@@ -41,12 +41,15 @@ class Explanation(Frozen):
     a part can be of no account because another says it too.
 
     Attributes:
+        run_id: name of the run, where the history has one.
+        progress: share of the budget used, 0..1; None without `total_epochs`.
+        model: which model was asked.
         scale: units of mqe inside the score.
         levels: of all quantiles here.
         quality: the quality score that was forecast, at each level.
         parts: of the plan, then stretches of checkpoints in their order.
-        attention: (epoch, weight) of each row that a network with attention looked at from the
-            last one, the plan's first (None); empty for networks without.
+        attention: (epoch, weight) of each row that a network with attention looked at from the last
+            one, the plan's first (None); empty for networks without.
     """
 
     run_id: RunId | None = None

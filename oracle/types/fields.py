@@ -7,7 +7,9 @@ from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from oracle.types.described import Described
 
 MAX_CHECKPOINTS = 1000
 MAX_SCHEDULE_POINTS = 64
@@ -66,7 +68,7 @@ Many = Annotated[tuple[T, ...], Field(fail_fast=True)]
 UNION_TAG = "is:"
 
 
-class Frozen(BaseModel):
+class Frozen(Described):
     """Immutable, strict about unknown fields, silent about nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

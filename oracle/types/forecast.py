@@ -34,7 +34,13 @@ class Scale(StrEnum):
 
 
 class ModelInfo(Frozen):
-    """Which model answered."""
+    """Which model answered.
+
+    Attributes:
+        name: of the model, as `oracle models list` shows it.
+        version: of the model, e.g. 1.0.0.
+        sha256: digest of its files: equal digests answer equally.
+    """
 
     name: str
     version: str
@@ -86,15 +92,20 @@ class Forecast(Frozen):
     """The three final values with their uncertainty, in the history's own units.
 
     Attributes:
+        draws: [draw, target] joint outcomes, in process only, never on the wire.
+        run_id: name of the run, where the history has one.
         progress: share of the budget seen, None where unknown.
+        n_checkpoints: checkpoints it rests on; 0 = the plan alone.
+        model: which model gave it.
+        levels: quantile levels of all values here, increasing.
         final: target -> value at each of `levels`, non-decreasing.
         curve: the way there; None from a service that does not tell it.
         quality: the joint quality score, raw always, relative where mqe_of_mean is known.
         coverage: share of outcomes expected within the outer levels (0.90).
         support: how much the history resembles the training data, 0..1.
         will_worsen: P(final mqe ends more than 5 % above the best mqe seen).
+        mqe_of_mean: scale of the table, input-space units; None where unknown.
         learned: what runs of the table that ended have changed; None where none had a say.
-        draws: [draw, target] joint outcomes, in process only, never on the wire.
     """
 
     run_id: RunId | None = None

@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from oracle.errors import InvalidHistory, must_be
+from oracle.types.described import descriptions, split_docstring
 from oracle.types.fields import (
     MAX_CHECKPOINTS,
     METRICS,
@@ -95,14 +96,20 @@ class Policy(Frozen):
         A choice of three, each with an optional name, would call what is accepted ambiguous.
         """
         if cls is not Policy:
-            return handler(core)
+            return super().__get_pydantic_json_schema__(core, handler)
         each = [
             handler.resolve_ref_schema(handler(p.__pydantic_core_schema__))
             for p in POLICIES.values()
         ]
         merged = {name: value for schema in each for name, value in schema["properties"].items()}
-        merged["name"] = {"enum": list(POLICIES), "default": "threshold", "type": "string"}
-        return {**each[0], "title": "Policy", "properties": merged}
+        merged["name"] = {
+            "enum": list(POLICIES), "default": "threshold", "type": "string",
+            "description": descriptions(Policy)["name"],
+        }  # fmt: skip
+        return {
+            **each[0], "title": "Policy", "properties": merged,
+            "description": split_docstring(cls.__doc__ or "")[0],
+        }  # fmt: skip
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -194,6 +201,7 @@ class ThresholdPolicy(_Weighed):
     """Stop where the predicted quality score is beyond a fixed number.
 
     Attributes:
+        name: threshold.
         threshold: stops above this quality score.
         caution: continues with a caution above this one.
         scale: units of mqe inside the score; None = raw.
@@ -216,6 +224,7 @@ class PopulationPolicy(_Weighed, _ByRisk):
     """Stop what is unlikely to end among the best of its population.
 
     Attributes:
+        name: population.
         good: share q of the population that counts as good.
     """
 
@@ -232,6 +241,7 @@ class ParetoPolicy(_ByRisk):
     """Stop what is unlikely to add to the Pareto front.
 
     Attributes:
+        name: pareto.
         epsilon: smallest hypervolume gain, share of the front's hypervolume.
         objectives: names of what the search minimises, after METRICS.
     """

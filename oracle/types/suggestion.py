@@ -36,10 +36,13 @@ class HowLong(Frozen):
     """One plan trained for other budgets.
 
     Attributes:
+        parameters: of the plan, by the names that `space` takes.
+        objective: what is forecast.
+        levels: quantile levels of `expected`, increasing.
         updates: sample updates of each training, increasing.
         expected: [budget][level] of the objective.
-        enough: the smallest budget that is forecast to end within `worth` of the best one.
         worth: of the objective, that more training must bring to be called worth it.
+        enough: the smallest budget that is forecast to end within `worth` of the best one.
     """
 
     parameters: dict[str, JsonValue]
@@ -91,8 +94,11 @@ class Suggestions(Frozen):
     Attributes:
         library: whose parameters they are.
         objectives: what they are the best in; of several they are a front.
+        levels: quantile levels of what is `expected`, increasing.
         candidates: plans that were forecast.
         refused: those of them that the oracle knows too little of.
+        model: which model forecast.
+        plans: the best `n`.
     """
 
     library: str

@@ -16,7 +16,7 @@ from oracle.model.artifact import resolve
 from oracle.server.settings import ENVIRONMENT_PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
 
 
 def text(path: str) -> str:
@@ -40,6 +40,29 @@ def test_every_command_and_option_is_in_the_cli_page(generate: Any) -> None:
 def test_every_module_is_in_the_architecture_page(generate: Any) -> None:
     assert text("docs/architecture.md") == generate.architecture_page(), "run `make docs`"
     assert "| `forecaster` |" in generate.house()
+
+
+def test_every_reason_is_in_the_reasons_page(generate: Any) -> None:
+    assert text("docs/reasons.md") == generate.reasons.page(), "run `make docs`"
+
+
+def test_each_reason_is_provoked_by_its_name(generate: Any) -> None:
+    from oracle import Reason
+
+    assert set(generate.reasons.provoked()) == set(Reason)
+
+
+def test_every_public_name_is_in_the_python_page(generate: Any) -> None:
+    assert text("docs/python.md") == generate.python_page(), "run `make docs`"
+
+
+def test_every_method_of_the_client_is_in_its_page() -> None:
+    from oracle import Client
+
+    page = text("docs/client.md")
+    methods = [name for name in vars(Client) if not name.startswith("_")]
+    assert len(methods) > 15
+    assert not [name for name in methods if f"`{name}(" not in page]
 
 
 def documented() -> list[str]:
@@ -102,14 +125,50 @@ def test_the_description_names_types_and_formats() -> None:
     assert list(events) == ["text/event-stream"]
 
 
+def test_every_property_and_parameter_is_described() -> None:
+    """What the docstrings say of a field, the machine-readable description says too."""
+    from oracle.server.app import create_app
+
+    document = create_app().openapi()
+    fields = {
+        f"{name}.{field}": inner
+        for name, schema in document["components"]["schemas"].items()
+        for field, inner in schema.get("properties", {}).items()
+    } | {
+        f"{verb} {path} ?{parameter['name']}": parameter
+        for path, operations in document["paths"].items()
+        for verb, operation in operations.items()
+        for parameter in operation.get("parameters", ())
+    }
+    assert len(fields) > 300
+    silent = [name for name, told in fields.items() if not told.get("description")]
+    assert not silent, "say it in the docstring's `Attributes:`, or in Query(description=...)"
+    raw = [n for n, s in document["components"]["schemas"].items() if "Attr" in str(s)]
+    assert not raw
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as hosts of Markdown make them, and those it sets."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.+)$", prose, re.M)
+    plain = (re.sub(r"[^\w\s-]", "", heading.lower()).strip() for heading in headings)
+    return {re.sub(r"\s", "-", heading) for heading in plain} | {
+        *re.findall(r"<a id='([^']+)'>", prose)
+    }
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)\s#]+)[^)]*\)", page.read_text(encoding="utf-8"))
-    dead = [
-        link
-        for link in links
-        if not re.match(r"[a-z]+:", link) and not (page.parent / link).exists()
-    ]
+    dead = []
+    for link in re.findall(r"\]\(([^)\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = link.partition("#")
+        if re.match(r"[a-z]+:", link):
+            continue
+        target = page.parent / path if path else page
+        if not target.exists() or (
+            anchor and target.suffix == ".md" and anchor not in anchors(target)
+        ):
+            dead.append(link)
     assert not dead
 
 

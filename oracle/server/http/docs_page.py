@@ -6,6 +6,7 @@ No script, no font, no request to anywhere: it reads the same on a machine witho
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from html import escape
 from typing import Any
@@ -76,11 +77,12 @@ def _curl(method: str, path: str, text: str) -> str:
 
 def _parameters(parameters: list[dict[str, Any]]) -> Iterator[str]:
     if parameters:
-        yield "<table><tr><th>Parameter</th><th>In</th><th>Type</th></tr>"
+        yield "<table><tr><th>Parameter</th><th>In</th><th>Type</th><th></th></tr>"
         for p in parameters:
             yield (
                 f"<tr><td><code>{escape(p['name'])}</code></td><td>{escape(p['in'])}</td>"
-                f"<td>{_type(p.get('schema', {}))}</td></tr>"
+                f"<td>{_type(p.get('schema', {}))}</td>"
+                f"<td>{_marked(p.get('description', ''))}</td></tr>"
             )
         yield "</table>"
 
@@ -106,15 +108,20 @@ def _types(schemas: dict[str, Any]) -> Iterator[str]:
             yield "<p>" + ", ".join(f"<code>{escape(str(v))}</code>" for v in schema["enum"])
         if "properties" in schema:
             needed = schema.get("required", ())
-            yield "<table><tr><th>Field</th><th>Type</th><th></th></tr>"
+            yield "<table><tr><th>Field</th><th>Type</th><th></th><th></th></tr>"
             for field, inner in schema["properties"].items():
                 mark = "required" if field in needed else ""
                 yield (
                     f"<tr><td><code>{escape(field)}</code></td><td>{_type(inner)}</td>"
-                    f"<td>{mark}</td></tr>"
+                    f"<td>{mark}</td><td>{_marked(inner.get('description', ''))}</td></tr>"
                 )
             yield "</table>"
         yield "</details>"
+
+
+def _marked(text: str) -> str:
+    """Escape a text, with what stands in backquotes as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _type(schema: dict[str, Any]) -> str:

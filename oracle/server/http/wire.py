@@ -53,6 +53,9 @@ class BatchRequest(Frozen):
 
     Attributes:
         histories: whatever is no History gets its error in its place.
+        reference: what each run must beat, the same for all.
+        policy: rule and settings for all; None = `population` with a reference or a generation,
+            else `threshold`.
         generation: rank the histories also among themselves, as one generation in step.
     """
 
@@ -63,7 +66,14 @@ class BatchRequest(Frozen):
 
 
 class Problem(Frozen):
-    """Why one request, or one history of a batch, was refused."""
+    """Why one request, or one history of a batch, was refused.
+
+    Attributes:
+        code: kind of error, one word for machines (docs/api.md).
+        message: what is wrong and what to do, for a person.
+        field: path of the field that breaks its rule; null where it is none.
+        request_id: names the request in the service's log.
+    """
 
     code: str
     message: str
@@ -72,20 +82,33 @@ class Problem(Frozen):
 
 
 class ErrorAnswer(Frozen):
-    """The one shape of every error."""
+    """The one shape of every error.
+
+    Attributes:
+        error: what went wrong.
+    """
 
     error: Problem
 
 
 class BatchResult(Frozen):
-    """The answer to one history of a batch: a decision or an error."""
+    """The answer to one history of a batch: a decision or an error.
+
+    Attributes:
+        decision: on this history; absent where it was refused.
+        error: why it was refused; absent where it was not.
+    """
 
     decision: Decision | None = None
     error: Problem | None = None
 
 
 class BatchAnswer(Frozen):
-    """Answers in the order of the histories."""
+    """Answers in the order of the histories.
+
+    Attributes:
+        results: one for each history, in their order.
+    """
 
     results: tuple[BatchResult, ...]
 
@@ -148,7 +171,14 @@ class AboutRequest(About):
 
 
 class Final(Frozen):
-    """How a run ended: its values, or the medians of its forecast where censored."""
+    """How a run ended: its values, or the medians of its forecast where censored.
+
+    Attributes:
+        final_*: the values, raw units; null where undefined.
+        censored: true where the run was stopped and the values are a forecast's medians.
+        spread: for a censored run, half the width of the central 50 % interval of its quality
+            score; 0 for a finished run.
+    """
 
     final_mqe: NonNegative
     final_topographic_error: Ratio | None
@@ -158,7 +188,12 @@ class Final(Frozen):
 
 
 class Rewind(Frozen):
-    """A run went on from an earlier map: what was told from `epoch` on was told anew then."""
+    """A run went on from an earlier map: what was told from `epoch` on was told anew then.
+
+    Attributes:
+        epoch: from which on the run was told anew.
+        at: when, UTC, ISO 8601.
+    """
 
     epoch: float
     at: str
@@ -168,7 +203,33 @@ class RunSummary(Frozen):
     """A run at a glance: last checkpoint, last decision, how it ended.
 
     Attributes:
+        run_id: name of the run.
+        dataset: name of the table; null where none was given.
+        population: the runs it is ranked among.
+        state: running; stopped (it was told to stop, or ended so); or finished.
         left: finished before its end, and without values of one: its last checkpoint counts.
+        override: a person's word, keep or stop; null without one.
+        control: drawn to run on past a stop, so that wrong stops are measured.
+        censored: its forecast stands for its outcome.
+        n_checkpoints: checkpoints stored.
+        epoch: the last checkpoint's, the run's own counter.
+        total_epochs: its budget in the unit of `epoch`; null where unknown.
+        progress: share of the budget used, 0..1; null without `total_epochs`.
+        mqe: at the last checkpoint, input-space units.
+        topographic_error: at the last checkpoint, 0..1; null where undefined.
+        dead_neuron_ratio: at the last checkpoint, 0..1; null where unknown.
+        action: the last decision's: continue, stop or abstain; null before one.
+        reason: the last decision's, one word for machines (docs/reasons.md).
+        message: the last decision's, one sentence.
+        p_good: the last decision's P(the run ends good) or P(gain); null where its policy has none.
+        expected_saving: share of its budget that a stop would save; null if unknown.
+        support: how much its history resembles the training data, 0..1.
+        quality: the last forecast of its quality score; null without one.
+        forecast: target -> the last forecast at each of the levels; null without one.
+        final: how it ended; null while it runs.
+        created_at: when its first checkpoint came, UTC, ISO 8601.
+        updated_at: when it last changed, UTC, ISO 8601.
+        ended_at: when it ended, UTC, ISO 8601; null while it runs.
         rewinds: when it went on from an earlier map, in order.
         ending: how it ended, one sentence; null while it runs.
         name, config, tags, notes: as its client said.
@@ -210,14 +271,32 @@ class RunSummary(Frozen):
 
 
 class RunList(Frozen):
-    """One page of runs, newest first; `next_cursor` leads to the next, null at the end."""
+    """One page of runs, newest first; `next_cursor` leads to the next, null at the end.
+
+    Attributes:
+        runs: of this page, newest first.
+        next_cursor: `cursor` of the next page; null at the end.
+    """
 
     runs: tuple[RunSummary, ...]
     next_cursor: str | None
 
 
 class Track(Frozen):
-    """A run's decisions over time, by column; null where a decision had no forecast."""
+    """A run's decisions over time, by column; null where a decision had no forecast.
+
+    Attributes:
+        epochs: of the checkpoints at which it was decided, increasing.
+        decided_at: when, UTC, ISO 8601.
+        action: continue, stop or abstain.
+        reason: one word for machines (docs/reasons.md).
+        p_good: P(the run ends good) or P(gain).
+        support: how much the history resembled the training data, 0..1.
+        levels: quantile levels of the forecasts, increasing.
+        quality_scale: units of mqe in the quality score: raw or relative.
+        quality: [decision][level] the quality score that was forecast.
+        final_*: [decision][level] the final value that was forecast, raw units.
+    """
 
     epochs: tuple[float, ...]
     decided_at: tuple[str, ...]
@@ -234,7 +313,14 @@ class Track(Frozen):
 
 
 class RunDetail(Frozen):
-    """All that is stored about a run."""
+    """All that is stored about a run.
+
+    Attributes:
+        run: the run at a glance.
+        history: all of its checkpoints, and its context.
+        track: its decisions over time, by column.
+        decision: the last one, whole; null before one.
+    """
 
     run: RunSummary
     history: History
@@ -246,6 +332,12 @@ class ReplayInputs(Frozen):
     """Everything a decision rested on.
 
     Attributes:
+        history: as it was known then.
+        reference: what the run had to beat; null without a population.
+        reference_sha256: digest of the reference as it was then.
+        policy: rule and settings in force.
+        model: which model forecast; null where none did.
+        override: a person's word that was in force; null without one.
         previous: `below_risk` of the decision before, what patience counts.
         rewound: the run was rewound to before this decision since.
         exact: False where runs of the population were deleted since.
@@ -263,128 +355,26 @@ class ReplayInputs(Frozen):
 
 
 class ReplayAnswer(Frozen):
-    """A decision and its inputs."""
+    """A decision and its inputs.
+
+    Attributes:
+        decision: as it was made.
+        decided_at: when, UTC, ISO 8601.
+        inputs: what it rested on: `decide` on them gives it again.
+    """
 
     decision: Decision
     decided_at: str
     inputs: ReplayInputs
 
 
-class PopulationCount(Frozen):
-    """A population in the list."""
-
-    name: str
-    running: int
-    stopped: int
-    finished: int
-    updated_at: str
-
-
-class PopulationList(Frozen):
-    """The populations last heard of."""
-
-    populations: tuple[PopulationCount, ...]
-
-
-class Savings(Frozen):
-    """Compute saved by stops, over ended runs whose budget is known.
-
-    A run that was left by a rule of its own counts as planned up to where it ended.
-    """
-
-    runs: int
-    planned_epochs: float
-    used_epochs: float
-    saved_epochs: float
-    saved_share: Ratio
-
-
-class WrongStops(Frozen):
-    """How often a stop would have been wrong, measured on runs that were let run on.
-
-    Attributes:
-        controls: control runs that have ended.
-        waiting: control runs still training.
-        wrong: of the ended ones, how many are among the best share `good`.
-        upper: one-sided 95 % bound of the rate, at every look: 0 of 5 still allows 49 %.
-        held: runs that were let run on by the control draw.
-        stops: runs that were stopped or held: held / stops should be the policy's `control`.
-        share: `control` of the service's policy.
-        departs: so few or so many of the stops were held that chance hardly explains it.
-    """
-
-    controls: int
-    waiting: int
-    wrong: int
-    rate: float | None
-    upper: float
-    confidence: float = 0.95
-    good: float
-    held: int = 0
-    stops: int = 0
-    share: Ratio = 0.0
-    departs: bool = False
-
-
-class EndedRun(Final):
-    """One outcome of a population with its quality score; null where a metric is undefined."""
-
-    run_id: RunId
-    quality: float | None
-    control: bool
-
-
-class PopulationDetail(Frozen):
-    """One population: what was saved, what was lost, how its runs ended."""
-
-    name: str
-    running: int
-    stopped: int
-    finished: int
-    mqe_of_mean: float | None
-    updated_at: str
-    savings: Savings
-    wrong_stops: WrongStops
-    scale: str
-    weights: tuple[float, float, float]
-    outcomes: tuple[EndedRun, ...]
-
-
-class PromisingRun(Frozen):
-    """A stopped run, and what finishing it is worth.
-
-    Attributes:
-        p_better: P(it ends better than every finished run), of several objectives P(their front
-            gains).
-        gain: expected: of one objective in its own units, of several the hypervolume, in units of
-            the box between the best and the worst values.
-        cost: rest of its budget, as a share of it; a run that is trained anew costs 1.
-    """
-
-    run_id: RunId
-    name: str | None
-    config: dict[str, Setting] | None
-    p_better: Ratio
-    gain: NonNegative
-    cost: Ratio
-
-
-class PromisingList(Frozen):
-    """The stopped runs of a population that are worth finishing, the most promising first.
-
-    Attributes:
-        stopped, finished: runs that were compared.
-    """
-
-    population: str
-    objectives: tuple[str, ...]
-    stopped: int
-    finished: int
-    runs: tuple[PromisingRun, ...]
-
-
 class Event(Frozen):
-    """What happened, with the run as it is then; a deleted run has its names only."""
+    """What happened, with the run as it is then; a deleted run has its names only.
+
+    Attributes:
+        kind: what happened.
+        run: as it is then; of a deleted one its names.
+    """
 
     kind: EventKind
     run: RunSummary | dict[str, str | None]

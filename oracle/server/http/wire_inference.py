@@ -11,11 +11,12 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 from pydantic_core import from_json
 
 from oracle.server.http.answers import Invalid, invalid, parse
 from oracle.types import CHECKPOINT, LEVELS, MAX_CHECKPOINTS, NULLABLE, TARGETS, Frozen, History
+from oracle.types.described import Described
 
 Datatype = Literal["FP64", "BYTES"]
 #: Header that tells where the JSON of a body ends and its binary tensors begin, bytes.
@@ -28,7 +29,13 @@ ALONE = ("total_epochs", "context")
 
 
 class TensorMetadata(Frozen):
-    """One tensor: -1 in its shape is any length."""
+    """One tensor: -1 in its shape is any length.
+
+    Attributes:
+        name: of the tensor.
+        datatype: FP64, or BYTES for texts.
+        shape: its sizes.
+    """
 
     name: str
     datatype: Datatype
@@ -52,7 +59,13 @@ OUTPUTS = (
 
 
 class ServerMetadata(Frozen):
-    """Who answers."""
+    """Who answers.
+
+    Attributes:
+        name: of the service.
+        version: of the service.
+        extensions: of the protocol that it knows.
+    """
 
     name: str
     version: str
@@ -60,26 +73,47 @@ class ServerMetadata(Frozen):
 
 
 class ServerLive(Frozen):
-    """The process is alive."""
+    """The process is alive.
+
+    Attributes:
+        live: true, whenever it answers.
+    """
 
     live: bool
 
 
 class ServerReady(Frozen):
-    """A model is loaded and passed its self-test."""
+    """A model is loaded and passed its self-test.
+
+    Attributes:
+        ready: whether it is so.
+    """
 
     ready: bool
 
 
 class ModelReady(Frozen):
-    """The model of this name is the one in use."""
+    """The model of this name is the one in use.
+
+    Attributes:
+        name: of the model.
+        ready: whether it is so.
+    """
 
     name: str
     ready: bool
 
 
 class ModelMetadata(Frozen):
-    """The model in use, and the tensors that it takes and gives."""
+    """The model in use, and the tensors that it takes and gives.
+
+    Attributes:
+        name: of the model.
+        versions: of it that answer.
+        platform: what runs it.
+        inputs: tensors that a request may hold.
+        outputs: tensors that an answer may hold.
+    """
 
     name: str
     versions: tuple[str, ...]
@@ -89,7 +123,11 @@ class ModelMetadata(Frozen):
 
 
 class InferenceError(Frozen):
-    """The shape of the protocol's errors."""
+    """The shape of the protocol's errors.
+
+    Attributes:
+        error: what is wrong and what to do.
+    """
 
     error: str
 
@@ -98,34 +136,62 @@ Length = Annotated[int, Field(strict=True, ge=0, le=2**31)]
 TensorName = Annotated[str, Field(max_length=200)]
 
 
-class InputTensor(BaseModel):
-    """One tensor of a request; `data` in row-major order, absent where it follows in binary."""
+class InputTensor(Described):
+    """One tensor of a request; `data` in row-major order, absent where it follows in binary.
+
+    Attributes:
+        name: of the tensor, one of the model's inputs.
+        shape: its sizes.
+        datatype: FP64 or BYTES, as the model's metadata says.
+        parameters: `binary_data_size`: bytes of it that follow the JSON.
+        data: its values, row-major.
+    """
 
     name: TensorName
     shape: Annotated[tuple[Length, ...], Field(max_length=8)]
     datatype: TensorName
-    parameters: dict[str, JsonValue] = {}
+    parameters: dict[str, JsonValue] = Field(default={})
     data: Annotated[list[JsonValue], Field(max_length=MAX_CHECKPOINTS)] | None = None
 
 
-class RequestedOutput(BaseModel):
-    """One tensor that the answer shall hold."""
+class RequestedOutput(Described):
+    """One tensor that the answer shall hold.
+
+    Attributes:
+        name: of the tensor, one of the model's outputs.
+        parameters: `binary_data`: true puts it after the JSON in binary.
+    """
 
     name: TensorName
-    parameters: dict[str, JsonValue] = {}
+    parameters: dict[str, JsonValue] = Field(default={})
 
 
-class InferenceRequest(BaseModel):
-    """One history as tensors. What the protocol has and we do not know is passed over."""
+class InferenceRequest(Described):
+    """One history as tensors. What the protocol has and we do not know is passed over.
+
+    Attributes:
+        id: of the request, repeated in the answer.
+        parameters: `binary_data_output`: true puts all outputs after the JSON in binary.
+        inputs: the tensors of one history.
+        outputs: tensors that are wanted; null = all.
+    """
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
-    parameters: dict[str, JsonValue] = {}
+    parameters: dict[str, JsonValue] = Field(default={})
     inputs: Annotated[tuple[InputTensor, ...], Field(max_length=len(INPUTS))]
     outputs: Annotated[tuple[RequestedOutput, ...], Field(max_length=len(OUTPUTS))] | None = None
 
 
 class OutputTensor(Frozen):
-    """One tensor of an answer; without data where it follows in binary."""
+    """One tensor of an answer; without data where it follows in binary.
+
+    Attributes:
+        name: of the tensor.
+        datatype: FP64, or BYTES for texts.
+        shape: its sizes.
+        parameters: `binary_data_size`: bytes of it that follow the JSON.
+        data: its values, row-major.
+    """
 
     name: str
     datatype: Datatype
@@ -135,7 +201,14 @@ class OutputTensor(Frozen):
 
 
 class InferenceAnswer(Frozen):
-    """The tensors that were asked for, or all."""
+    """The tensors that were asked for, or all.
+
+    Attributes:
+        model_name: the model that answered.
+        model_version: of it.
+        id: the request's.
+        outputs: in the order that was asked for.
+    """
 
     model_name: str
     model_version: str

@@ -12,19 +12,33 @@ StoreState = Literal["ok", "not_writable", "unavailable"]
 
 
 class ActiveModel(ModelInfo):
-    """The model that answers now."""
+    """The model that answers now.
+
+    Attributes:
+        loaded_at: when this worker loaded it, UTC, ISO 8601.
+    """
 
     loaded_at: str
 
 
 class AvailableModel(ModelInfo):
-    """A model folder that could be activated."""
+    """A model folder that could be activated.
+
+    Attributes:
+        active: whether it is the one in use.
+    """
 
     active: bool
 
 
 class ModelFailure(Frozen):
-    """A newly activated model that was refused; the one before goes on."""
+    """A newly activated model that was refused; the one before goes on.
+
+    Attributes:
+        message: why it was refused.
+        since: when it first was, UTC, ISO 8601.
+        next_try_at: when it is tried again, UTC, ISO 8601.
+    """
 
     message: str
     since: str
@@ -32,7 +46,13 @@ class ModelFailure(Frozen):
 
 
 class ModelsAnswer(Frozen):
-    """The model in use and those that could be."""
+    """The model in use and those that could be.
+
+    Attributes:
+        active: the model in use; null where none could be loaded.
+        failure: a model that was activated and refused; null where none was.
+        available: the model folders that there are.
+    """
 
     active: ActiveModel | None
     failure: ModelFailure | None
@@ -43,6 +63,9 @@ class ModelCard(Frozen):
     """What the model in use is, what it was trained on and how well it did.
 
     Attributes:
+        model: the model in use.
+        created: when it was trained, ISO 8601.
+        architecture: of its network.
         training: facts as its manifest has them, free form.
         card: its card, Markdown.
     """
@@ -55,7 +78,11 @@ class ModelCard(Frozen):
 
 
 class Health(Frozen):
-    """The process is alive."""
+    """The process is alive.
+
+    Attributes:
+        status: ok, whenever it answers.
+    """
 
     status: Literal["ok"] = "ok"
 
@@ -64,6 +91,9 @@ class Readiness(Frozen):
     """Whether this worker can do all of its work.
 
     Attributes:
+        ready: whether requests are served: a model is loaded and the store is there.
+        model: the model in use; null where none could be loaded.
+        model_failure: a model that was activated and refused; null where none was.
         store: `not_writable` where it is read but the last write failed, and so did a trial.
     """
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, func, select
 from oracle.decision import wrong_stops
 from oracle.errors import RunNotFound
 from oracle.history.quality_score import scores_among
-from oracle.server.http.wire import (
+from oracle.server.http.wire_populations import (
     EndedRun,
     PopulationCount,
     PopulationDetail,

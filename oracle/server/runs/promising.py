@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from oracle.decision.second_look import Ended, ends_of, worth_finishing
 from oracle.errors import RunNotFound
-from oracle.server.http.wire import PromisingList, PromisingRun
+from oracle.server.http.wire_populations import PromisingList, PromisingRun
 from oracle.server.runs import counts
 from oracle.server.runs.standing import Standings
 from oracle.server.storage.schema import runs
