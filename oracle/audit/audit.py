@@ -62,6 +62,7 @@ class Mistake(Frozen):
         seen: share of the run.
         error: None without a run.
         promised: the model's own on its test tables; None where it does not tell.
+        n: runs that it is the mean of.
     """
 
     seen: Ratio
@@ -74,6 +75,7 @@ class Control(Frozen):
     """A run that would have been stopped, and ran to its end.
 
     Attributes:
+        run_id: name of the run.
         told_at: share of the budget at which its stop was due.
         p_good: said then.
         rank: place among all ended runs, 1 = best, stopped ones by their forecast; None = no score.
@@ -118,10 +120,18 @@ class Audit(Frozen):
 
     Attributes:
         word, sentence, advice: the verdict, why, and what to do.
-        runs: that have ended; finished: that were seen to their end; unlike: looks at which the
-            oracle itself said that the run is unlike its training data, which promise nothing.
+        runs: that have ended.
+        finished: of these, that were seen to their end.
+        looks: decisions on its runs.
+        unlike: looks at which the oracle itself said that the run is unlike its training data,
+            which promise nothing.
         good: share that counts as good.
         pooled: of the 90 % interval, all shares seen together, a run once: what the word rests on.
+        coverage: of each interval, by the share of the run seen.
+        promised: P(good) said against how many came good, by groups of what was said.
+        mistakes: error of the median score, by the share of the run seen.
+        controls: each run that would have been stopped, and ran to its end.
+        lost: good runs that the stops have cost.
     """
 
     word: Word

@@ -21,6 +21,8 @@ class Rate(Frozen):
     """A weighted rate with Wilson's 95 % interval.
 
     Attributes:
+        rate: 0..1; None without a run.
+        low, high: of the interval.
         n: runs.
         n_effective: as many of equal weight would tell as much.
     """
