@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from oracle.decision.policy import decide_population as decide_population
     from oracle.errors import OracleError as OracleError
     from oracle.errors import OracleWarning as OracleWarning
+    from oracle.forecast.certified import certified_policy as certified_policy
     from oracle.forecast.forecaster import Oracle as Oracle
     from oracle.history.context import context_of as context_of
     from oracle.history.dataset import iter_dataset as iter_dataset
@@ -60,6 +61,7 @@ _HOME = {
     "write_dataset": "oracle.history.dataset",
     "read_decisions": "oracle.decision.log",
     "replay_decision": "oracle.decision.log",
+    "certified_policy": "oracle.forecast.certified",
     "OracleError": "oracle.errors",
     "OracleWarning": "oracle.errors",
     "Fitness": "oracle.hook.fitness",

@@ -1,16 +1,17 @@
-"""`oracle models`: list, verify, show and activate model folders."""
+"""`oracle models`: list, verify, show, certify and activate model folders."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from oracle.errors import ArtifactError
+from oracle.errors import ArtifactError, OracleError, must_be
 from oracle.model.artifact import (
     ACTIVE,
     Artifact,
@@ -20,6 +21,12 @@ from oracle.model.artifact import (
     resolve,
 )
 from oracle.model.artifact import activate as point_to
+from oracle.model.certificates import seal
+from oracle.types import PopulationPolicy
+
+#: What is certified by default: checks from the plan on, and how daring.
+CHECKS = "0,0.02,0.05,0.1,0.2,0.3,0.5,0.7"
+RISKS = "0.001,0.002,0.003,0.005,0.007,0.01,0.0125,0.015,0.02,0.025,0.03,0.04,0.05"
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -73,7 +80,9 @@ def show(model: Model = None, as_json: Json = False) -> None:
     artifact = read_artifact(resolve(model))
     if as_json:
         described = artifact.manifest.model_dump(mode="json")
-        typer.echo(json.dumps({"path": str(artifact.path), **_info(artifact), **described}))
+        proven = [one.model_dump(mode="json") for one in artifact.certificates]
+        told = {"path": str(artifact.path), **_info(artifact), **described, "certificates": proven}
+        typer.echo(json.dumps(told))
         return
     manifest = artifact.manifest
     shapes = Counter(map(str, manifest.ensemble.networks))
@@ -87,7 +96,79 @@ def show(model: Model = None, as_json: Json = False) -> None:
     }
     for name, value in facts.items():
         typer.echo(f"{name:<13} {value}")
+    for certificate in artifact.certificates:
+        typer.echo(f"\nCertified: {certificate}")
     typer.echo(f"\n{artifact.card.rstrip()}")
+
+
+@app.command()
+def certify(
+    dataset: Annotated[
+        Path, typer.Option(help="Recorded runs of tables the model never saw, .csv or .csv.gz.")
+    ],
+    model: Model = None,
+    alpha: Annotated[
+        float, typer.Option(help="Good runs lost at most, as a share; mean over tables.")
+    ] = 0.01,
+    delta: Annotated[float, typer.Option(help="... but for this probability.")] = 0.05,
+    population_size: Annotated[int, typer.Option(min=4, help="Runs of a population.")] = 20,
+    good: Annotated[float, typer.Option(help="Share of a population that counts as good.")] = 0.1,
+    checks: Annotated[
+        str, typer.Option(help="Progress of the checks; at 0 the plan is judged, too.")
+    ] = CHECKS,
+    risks: Annotated[str, typer.Option(help="Risks that are tested, cautious first.")] = RISKS,
+    ramp: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Of the policy: where its risk is whole.")
+    ] = PopulationPolicy().ramp,
+    startup_runs: Annotated[
+        int, typer.Option(min=1, help="Of the policy: outcomes before the first stop.")
+    ] = PopulationPolicy().startup_runs,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order of the tables.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the certificates here, JSON.")] = None,
+    into_model: Annotated[
+        bool, typer.Option("--seal", help="Put them into the model's folder.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Prove how daring a policy loses at most a share of the good runs; docs/certificate.md."""
+    from oracle.commands.replay import numbers
+    from oracle.evaluation.certificate import certify_tables
+    from oracle.forecast.forecaster import Oracle
+    from oracle.history.dataset import read_dataset
+
+    for option, value in (("--alpha", alpha), ("--delta", delta), ("--good", good)):
+        if not 0.0 < value < 1.0:
+            raise OracleError(must_be(option, "between 0 and 1", value))
+    when = numbers("--checks", checks, from_0=True)
+    folder = resolve(model)
+    base = PopulationPolicy(
+        good=good, ramp=ramp, startup_runs=startup_runs, control=0.0, learn=False
+    )
+    if when[0] == 0.0:
+        base = base.model_copy(update={"min_progress": 0.0, "min_checkpoints": 0})
+    proven = certify_tables(
+        read_dataset(dataset),
+        Oracle.load(folder),
+        base,
+        numbers("--risks", risks),
+        alpha=alpha,
+        delta=delta,
+        population_size=population_size,
+        checks=when,
+        dataset=(dataset.name, sha256(dataset.read_bytes()).hexdigest()),
+        seed=seed,
+    )
+    made = [certificate for certificate in proven.values() if certificate is not None]
+    told = [one.model_dump(mode="json") for one in made]
+    if out is not None:
+        out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    if into_model and made:
+        seal(folder, made[0].model, made)
+    if as_json:
+        typer.echo(json.dumps(told))
+        return
+    for way, certificate in proven.items():
+        typer.echo(str(certificate or f"Runs {way}: no risk can be shown to hold."))
 
 
 @app.command()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from oracle.evaluation.replay import ReplayCounts, Setting, StopPolicy
     from oracle.evaluation.replay_figures import Estimate
     from oracle.evaluation.risk_choice import Chosen
-    from oracle.types import ModelInfo, Run
+    from oracle.types import Run
 
 #: Risks on the curve of our policies; the choice is made among them.
 RISKS = "0.001,0.002,0.003,0.005,0.007,0.01,0.0125,0.015,0.02,0.025,0.03,0.04,0.05,0.08,0.12,0.2"
@@ -57,16 +57,6 @@ def replay(
     train_dataset: Annotated[
         Path | None, typer.Option(help="Runs to fit the boosting rival on, with --baselines.")
     ] = None,
-    certify: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE", help="Prove how daring a risk loses at most this share of good runs."
-        ),
-    ] = None,
-    delta: Annotated[float, typer.Option(help="... but for this probability.")] = 0.05,
-    certificate: Annotated[
-        Path | None, typer.Option(help="... and write the certificates here, JSON.")
-    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of orders and halves.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     png: Annotated[Path | None, typer.Option(help="Picture of saved against lost.")] = None,
@@ -83,9 +73,6 @@ def replay(
     from oracle.pictures.report import OTHER_HALF
 
     shares = [("--good", good), ("--confidence", confidence), ("--converged-risk", converged_risk)]
-    shares += [("--delta", delta), *([("--certify", certify)] if certify is not None else [])]
-    if certificate is not None and certify is None:
-        raise OracleError(must_be("--certificate", "given with --certify", str(certificate)))
     for option, value in shares:
         if not 0.0 < value < 1.0:
             raise OracleError(must_be(option, "between 0 and 1", value))
@@ -124,13 +111,6 @@ def replay(
     }
     if png is not None:
         _draw(png, replayed, dataset)
-    proven = None
-    if certify is not None:
-        proven = _certificates(
-            replayed, certify, delta, good, seed, dataset, oracle.info, population_size, when
-        )
-        if certificate is not None:
-            certificate.write_text(json.dumps(proven, indent=1) + "\n", encoding="utf-8")
     facts = {
         "dataset": str(dataset),
         "model": oracle.info.model_dump(),
@@ -143,8 +123,6 @@ def replay(
         "confidence": confidence,
         "chosen_on": str(choose_on) if choose_on else OTHER_HALF,
     }
-    if proven is not None:
-        facts["certificates"] = proven
     if report_to is not None:
         _report(report_to, _as_dict(facts, replayed, chosen), replayed, dataset)
     if as_json:
@@ -153,48 +131,14 @@ def replay(
         _print(facts, replayed, chosen)
 
 
-def _certificates(
-    replayed: ReplayCounts,
-    alpha: float,
-    delta: float,
-    good: float,
-    seed: int,
-    dataset: Path,
-    model: ModelInfo,
-    population_size: int,
-    checks: tuple[float, ...],
-) -> dict[str, dict[str, Any] | None]:
-    """Certify both ways of training a population; None where no risk can be shown to hold."""
-    from hashlib import sha256
-
-    from oracle.evaluation.certificate import certify
-    from oracle.types import PopulationPolicy
-
-    found: dict[str, dict[str, Any] | None] = {}
-    for name in (ONE_BY_ONE, IN_STEP):
-        made = certify(
-            replayed,
-            name,
-            alpha,
-            delta,
-            base=PopulationPolicy(good=good, control=0.0, learn=False),
-            seed=seed,
-            model=model,
-            population_size=population_size,
-            checks=checks,
-            dataset=(dataset.name, sha256(dataset.read_bytes()).hexdigest()),
-        )
-        found[name] = None if made is None else made.model_dump(mode="json") | {"says": str(made)}
-    return found
-
-
-def numbers(option: str, text: str) -> tuple[float, ...]:
-    """Read increasing shares between 0 and 1 from an option."""
+def numbers(option: str, text: str, *, from_0: bool = False) -> tuple[float, ...]:
+    """Read increasing shares between 0 and 1 from an option; 0 itself where it may be the first."""
     try:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
         raise OracleError(must_be(option, "numbers separated by commas", text)) from None
-    if not all(0.0 < v < 1.0 for v in values) or list(values) != sorted(set(values)):
+    between = all(0.0 < v < 1.0 or (from_0 and v == 0.0) for v in values)
+    if not between or list(values) != sorted(set(values)):
         raise OracleError(must_be(option, "increasing, between 0 and 1", text))
     return values
 
@@ -294,8 +238,6 @@ def _print(
     from oracle.pictures.report import ONE_TABLE, OTHER_HALF
 
     print(f"{_about(facts)}.")
-    for name, made in facts.get("certificates", {}).items():
-        print(f"{name}: {made['says'] if made else 'no risk can be shown to hold.'}")
     for reason, count in facts["excluded"].items():
         print(f"  left out: {counted(count, 'run')}, {reason}")
     if facts["tables"] < 2 and facts["chosen_on"] == OTHER_HALF:

@@ -16,82 +16,57 @@ Both hold for the next table where it is drawn as these were.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field
 
-from oracle.evaluation.recorded_runs import Array
-from oracle.evaluation.replay import COLUMNS, ReplayCounts
-from oracle.types import Frozen, ModelInfo, NonNegative, Policy, PopulationPolicy, Ratio
+from oracle.evaluation.recorded_runs import Array, at_checks, by_table, populations
+from oracle.evaluation.replay import (
+    COLUMNS,
+    ReplayCounts,
+    Setting,
+    StopPolicy,
+    in_step,
+    one_after_another,
+    replay,
+)
+from oracle.types import Certificate, PopulationPolicy, Run
+from oracle.types.certificate import Way
 
-Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
+if TYPE_CHECKING:
+    from oracle.forecast.forecaster import Oracle
+
 #: A bet of all on one table would be lost with the first that loses as much.
 MOST_BET = 0.9
+#: One table in so many is as unlike the others as a search that a certificate does not hold for.
+RARE = 0.01
 
 
-class Certificate(Frozen):
-    """What was proven of a model's policy.
-
-    Attributes:
-        model: that forecast.
-        policy: that holds, its risk included.
-        way: "one after another" or "in step".
-        alpha: share of good runs that is lost at most, mean over tables.
-        delta: probability, over the draw of the tables, that this is wrong.
-        p_value: of the policy that holds.
-        on_average: the most daring risk whose expected loss is at most alpha; None = none.
-        loss, saved: of the policy, on these tables.
-        tables, runs: replayed.
-        population_size: runs of each population.
-        checks: shares of a run at which it is judged.
-        dataset: name and SHA-256 of the file of runs.
-        tested: (risk, mean loss, p-value) in order, to the first that is not rejected.
-        created: when.
-    """
-
-    model: ModelInfo
-    policy: Policy
-    way: str
-    alpha: Share
-    delta: Share
-    p_value: Ratio
-    on_average: Share | None
-    loss: Ratio
-    saved: Ratio
-    tables: Annotated[int, Field(ge=1)]
-    runs: Annotated[int, Field(ge=1)]
-    population_size: Annotated[int, Field(ge=1)]
-    checks: tuple[Ratio, ...]
-    dataset: tuple[str, str]
-    tested: tuple[tuple[NonNegative, Ratio, Ratio], ...]
-    created: datetime
-
-    def __str__(self) -> str:
-        return (
-            f"At most {self.alpha:.1%} of the good runs are lost (mean over tables), with "
-            f"{1 - self.delta:.0%} confidence, by the {self.policy.name} policy at risk "
-            f"{getattr(self.policy, 'risk', 0):g}, runs {self.way}, on tables drawn as the "
-            f"{self.tables:,} of {self.dataset[0]}: {self.loss:.2%} were lost there and "
-            f"{self.saved:.0%} of the epochs saved."
-        )
-
-
-def losses_by_table(replayed: ReplayCounts, rows: Sequence[int]) -> Array:
-    """Give [setting, table] the share of each table's good runs that was lost.
+def shares_by_table(replayed: ReplayCounts, row: int, name: str, of: str) -> Array:
+    """Give [table] a count of one setting as a share of another, 0..1; 0 where that is 0.
 
     Args:
         replayed: populations of any number of tables.
-        rows: the settings.
+        row: the setting.
+        name, of: the counts, see `COLUMNS`.
     """
-    lost, good = (COLUMNS.index(name) for name in ("lost", "good"))
-    names, index = np.unique(np.asarray(replayed.tables), return_inverse=True)
-    summed = np.zeros((len(rows), len(names), len(COLUMNS)))
-    for i, row in enumerate(rows):
-        np.add.at(summed[i], index, replayed.counts[row])
-    return np.asarray(summed[..., lost] / np.maximum(summed[..., good], 1.0))
+    _, index = np.unique(np.asarray(replayed.tables), return_inverse=True)
+    which = [COLUMNS.index(name), COLUMNS.index(of)]
+    summed = np.zeros((2, index.max() + 1))
+    np.add.at(summed.T, index, replayed.counts[row][:, which])
+    return np.asarray(summed[0] / np.maximum(summed[1], 1.0))
+
+
+def unusual(replayed: ReplayCounts, row: int, name: str, of: str) -> float:
+    """Give the share that all tables but one in a hundred keep to, see `shares_by_table`."""
+    return float(np.quantile(shares_by_table(replayed, row, name, of), 1 - RARE))
+
+
+def losses_by_table(replayed: ReplayCounts, rows: Sequence[int]) -> Array:
+    """Give [setting, table] the share of each table's good runs that was lost."""
+    return np.stack([shares_by_table(replayed, row, "lost", "good") for row in rows])
 
 
 def betting_p_value(losses: Array, alpha: float) -> float:
@@ -161,7 +136,7 @@ def shuffled(losses: Array, seed: int) -> Array:
 
 def certify(
     replayed: ReplayCounts,
-    name: str,
+    way: Way,
     alpha: float,
     delta: float,
     *,
@@ -173,7 +148,7 @@ def certify(
 
     Args:
         replayed: a population or more of every table, by each risk.
-        name: of the policy in it.
+        way: by which runs were trained, the policy's name in it.
         alpha, delta: see `Certificate`.
         base: the policy, whose risk is chosen.
         seed: of the order of the tables.
@@ -182,7 +157,7 @@ def certify(
     Returns:
         None where not even the most cautious risk holds.
     """
-    rows = sorted(replayed.rows_of(name), key=lambda row: replayed.settings[row].value or 0.0)
+    rows = sorted(replayed.rows_of(way), key=lambda row: replayed.settings[row].value or 0.0)
     risks = [float(replayed.settings[row].value or 0.0) for row in rows]
     losses = shuffled(losses_by_table(replayed, rows), seed)
     found, p_values = last_rejected(losses, alpha, delta)
@@ -193,7 +168,7 @@ def certify(
     total = replayed.counts[rows[found]].sum(axis=0)
     return Certificate(
         policy=base.model_copy(update={"risk": risks[found]}),
-        way=name.removeprefix("oracle, ").removeprefix("population "),
+        way=way,
         alpha=alpha,
         delta=delta,
         p_value=p_values[found],
@@ -207,5 +182,47 @@ def certify(
             for risk, of, p in zip(risks, losses, p_values, strict=False)
         ),
         created=datetime.now(UTC),
+        missed=unusual(replayed, rows[found], "missed", "kept"),
+        unlike=unusual(replayed, rows[found], "unlike", "runs"),
         **facts,
     )
+
+
+def certify_tables(
+    runs: Iterable[Run],
+    oracle: Oracle,
+    base: PopulationPolicy,
+    risks: Sequence[float],
+    *,
+    population_size: int,
+    checks: tuple[float, ...],
+    seed: int = 0,
+    **claim: Any,
+) -> dict[Way, Certificate | None]:
+    """Replay a policy over recorded runs by each risk, and certify both ways of training.
+
+    Args:
+        runs: of tables that the oracle never saw.
+        oracle: that forecasts.
+        base: the policy, whose risk is chosen.
+        risks: that are tested.
+        population_size, checks, seed: see `Certificate` and `certify`.
+        claim: alpha, delta and dataset of `Certificate`.
+
+    Returns:
+        way -> what was proven; None where not even the most cautious risk holds.
+
+    Raises:
+        DatasetError: no table has enough runs.
+    """
+    tables, _ = by_table(runs, population_size)
+    policies: dict[Setting, StopPolicy] = {}
+    for risk in risks:
+        policy = base.model_copy(update={"risk": risk})
+        policies[Setting("one after another", risk)] = one_after_another(policy)
+        policies[Setting("in step", risk)] = in_step(policy)
+    seen = (at_checks(table, oracle, checks, base.good) for table in tables)
+    replayed = replay((p for one in seen for p in populations(one, population_size)), policies)
+    facts = {"model": oracle.info, "population_size": population_size, "checks": checks, **claim}
+    ways: tuple[Way, ...] = ("one after another", "in step")
+    return {way: certify(replayed, way, base=base, seed=seed, **facts) for way in ways}

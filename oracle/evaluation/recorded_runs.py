@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from oracle.decision.convergence import has_converged
 from oracle.decision.policy import doubt
 from oracle.decision.rules import draw_scores
 from oracle.errors import DatasetError, must_be
+from oracle.forks import cached_property
 from oracle.history.dataset import listed, usable
 from oracle.history.quality_score import (
     Weights,
@@ -38,6 +39,8 @@ Array = npt.NDArray[np.float64]
 CHECKS = (0.1, 0.2, 0.3, 0.5, 0.7)
 #: A remainder smaller than this share of the wanted size is no population.
 SMALLEST_SHARE = 0.5
+#: Below it a policy judges no run, unless it says otherwise.
+LEAST_SUPPORT = Policy().min_support
 
 
 class Forecaster(Protocol):
@@ -56,7 +59,7 @@ class RecordedRuns:
         runs: recorded to their end.
         checks: progress of each check, 0..1.
         good: share of the population that counts as good.
-        prefixes: history up to the check, None before the first checkpoint.
+        prefixes: history up to the check, at 0 the plan alone; None where nothing was known.
         forecasts: None where there is no prefix or no forecaster.
         draws: [check, run, draw] quality scores, empty without a forecaster.
         medians, spreads: [check, run] of the draws; spread as `Outcome.spread`.
@@ -110,6 +113,11 @@ class RecordedRuns:
             spreads[known] = (high - low) / 2
         return replace(self, draws=draws, medians=medians, spreads=spreads)
 
+    @cached_property
+    def first_forecasts(self) -> FirstForecasts:
+        """How the first forecast of each run fared, whatever its policy."""
+        return _first_forecasts(self)
+
     @property
     def n_runs(self) -> int:
         """Runs of the population."""
@@ -149,6 +157,35 @@ class RecordedRuns:
                 for hs, fs in pairs
             ]
         )
+
+
+class FirstForecasts(NamedTuple):
+    """The first forecast of each run beside how it ended.
+
+    Attributes:
+        told: [run] whether there is one.
+        missed: [run] whether the run ended outside its 90 % interval.
+        unlike: [run] whether its support is below what a policy asks for by default.
+    """
+
+    told: npt.NDArray[np.bool_]
+    missed: npt.NDArray[np.bool_]
+    unlike: npt.NDArray[np.bool_]
+
+
+def _first_forecasts(population: RecordedRuns) -> FirstForecasts:
+    known = np.isfinite(population.medians)
+    told, missed, unlike = np.zeros((3, population.n_runs), dtype=bool)
+    rows = np.flatnonzero(known.any(axis=0))
+    first = known.argmax(axis=0)[rows]
+    told[rows] = True
+    if len(rows):
+        low, high = np.quantile(population.draws[first, rows], [0.05, 0.95], axis=1)
+        missed[rows] = (population.final[rows] < low) | (population.final[rows] > high)
+    for check, i in zip(first, rows, strict=True):
+        forecast = population.forecasts[check][i]
+        unlike[i] = forecast is not None and forecast.support < LEAST_SUPPORT
+    return FirstForecasts(told, missed, unlike)
 
 
 def by_table(runs: Iterable[Run], size: int) -> tuple[list[list[Run]], dict[str, int]]:
@@ -221,7 +258,7 @@ def at_checks(
     Args:
         runs: one table's runs, finished, final metrics known.
         forecaster: None where only rivals that need no forecast are replayed.
-        checks: progress of each check, increasing, 0..1.
+        checks: progress of each check, increasing, 0..1; at 0 a run is known by its plan alone.
         good: share that counts as good.
         weights: of the quality score.
     """
@@ -229,7 +266,7 @@ def at_checks(
     without = lacking(finals, weights)
     unit = common_scale(scale_of(run) for run in runs)
     scale = weights_of(unit or 1.0, weights_without(without, weights))
-    prefixes = [[run.history.until(check) for run in runs] for check in checks]
+    prefixes = [[run.history.at(check) for run in runs] for check in checks]
     flat = [h for row in prefixes for h in row if h is not None]
     answers = iter(forecaster.forecast_many(flat) if forecaster is not None else ())
     forecasts: list[list[Forecast | None]] = [
@@ -273,7 +310,8 @@ def scale_of(run: Run) -> float | None:
 
 def last_of(history: History | None) -> tuple[float | None, ...]:
     """Last values of a history; None where undefined, or nothing was seen yet."""
-    return tuple(None if history is None else getattr(history, m)[-1] for m in METRICS)
+    seen = history is not None and len(history) > 0
+    return tuple(getattr(history, m)[-1] if seen else None for m in METRICS)
 
 
 def compute_of(history: History) -> float:

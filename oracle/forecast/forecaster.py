@@ -41,6 +41,7 @@ from oracle.types import (
     METRICS,
     QUALITY_WEIGHTS,
     TARGETS,
+    Certificate,
     Curve,
     Explanation,
     Forecast,
@@ -71,6 +72,7 @@ class Oracle:
         self.info: ModelInfo = artifact.info
         self._folder = artifact.path
         self.manifest, self.card = artifact.manifest, artifact.card
+        self.certificates: tuple[Certificate, ...] = artifact.certificates
         self._session = open_artifact(artifact)
         self._scaling = artifact.manifest.scaling
         numbers = artifact.calibration

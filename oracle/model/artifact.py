@@ -7,6 +7,7 @@
         calibration.json   numbers of the calibration and the support score
         golden.json        inputs and the answers to them, the self-test
         card.md            for people
+        certificate.json   what was proven of it, if anything was (`oracle.model.certificates`)
 
 A folder holds numbers and text: no pickle, no code, no graph; what computes with the numbers is
 made by `oracle.model.network` when they are loaded. docs/model.md is the format's reference.
@@ -39,6 +40,7 @@ from oracle.errors import (
 )
 from oracle.history.features import FEATURES, FEATURES_VERSION
 from oracle.history.targets import OUTPUT_NAMES
+from oracle.model.certificates import CERTIFICATE, read_certificates
 from oracle.model.files import (
     ADVICE,
     corrupt,
@@ -52,7 +54,7 @@ from oracle.model.manifest import FORMAT, NAME_PATTERN, FileEntry, Golden, Manif
 from oracle.model.network import graph_of
 from oracle.model.onnx_file import write_onnx
 from oracle.model.weights import unpack
-from oracle.types import HEAD_LEVELS, ModelInfo, explain
+from oracle.types import HEAD_LEVELS, Certificate, ModelInfo, explain
 
 MANIFEST, MANIFEST_DIGEST = "manifest.json", "manifest.sha256"
 WEIGHTS, CALIBRATION = "weights.f32", "calibration.json"
@@ -86,6 +88,7 @@ class Artifact:
         calibration: parsed calibration.json.
         golden: the self-test.
         card: text for people.
+        certificates: what was proven of it.
     """
 
     path: Path
@@ -95,6 +98,7 @@ class Artifact:
     calibration: dict[str, Any]
     golden: Golden
     card: str
+    certificates: tuple[Certificate, ...] = ()
 
     def onnx(self) -> bytes:
         """Make the graph that computes with the weights, as an ONNX file.
@@ -190,14 +194,16 @@ def read_artifact(path: str | Path) -> Artifact:
         golden = Golden.model_validate_json(files[GOLDEN])
     except ValidationError as error:
         raise ArtifactCorrupt(f"{GOLDEN}: {explain(error)} {ADVICE}") from None
+    info = ModelInfo(name=manifest.name, version=manifest.version, sha256=_sha256(data))
     return Artifact(
         path=folder,
         manifest=manifest,
-        info=ModelInfo(name=manifest.name, version=manifest.version, sha256=_sha256(data)),
+        info=info,
         weights=files[WEIGHTS],
         calibration=_parse_object(files[CALIBRATION], CALIBRATION),
         golden=golden,
         card=files[CARD].decode("utf-8", errors="replace"),
+        certificates=read_certificates(folder, info),
     )
 
 
@@ -323,8 +329,9 @@ def _read_manifest(folder: Path) -> tuple[bytes, Manifest]:
 
 def _read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """Take in every other file, each within its bound and as the manifest describes it."""
-    if unknown := sorted({entry.name for entry in os.scandir(folder)} - MAX_BYTES.keys()):
-        raise corrupt("files", f"among {', '.join(MAX_BYTES)}", unknown[0], "Remove it.")
+    known = {*MAX_BYTES, CERTIFICATE}
+    if unknown := sorted({entry.name for entry in os.scandir(folder)} - known):
+        raise corrupt("files", f"among {', '.join(sorted(known))}", unknown[0], "Remove it.")
     if odd := sorted({*manifest.files, MANIFEST, MANIFEST_DIGEST} ^ MAX_BYTES.keys()):
         raise corrupt("files", f"listed in {MANIFEST} one by one", odd[0])
     files = {name: _take(folder, name) for name in manifest.files}

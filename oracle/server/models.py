@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +25,7 @@ from oracle.forecast.forecaster import Oracle
 from oracle.forecast.residuals import Residuals
 from oracle.history.features import FEATURES, encode
 from oracle.model import artifact
+from oracle.model.certificates import CERTIFICATE
 from oracle.server.http.telemetry import Telemetry
 from oracle.server.http.wire_service import (
     ActiveModel,
@@ -337,6 +339,7 @@ class ModelKeeper:
         in_use = active.sha256 if active is not None else None
         return ModelsAnswer(
             active=active,
+            certificates=self._loaded.oracle.certificates if self._loaded is not None else (),
             failure=self.failure(),
             available=tuple(
                 AvailableModel(**info.model_dump(), active=info.sha256 == in_use) for info in infos
@@ -387,5 +390,11 @@ def _load(folder: Path) -> Oracle:
 
 def _mark(folder: Path) -> Hashable:
     """Tell one state of a folder from another without reading it."""
-    found = (folder / artifact.MANIFEST).stat()
-    return (str(folder), found.st_ino, found.st_size, found.st_mtime_ns)
+    marks = []
+    for name in (artifact.MANIFEST, CERTIFICATE):
+        with suppress(FileNotFoundError):
+            found = (folder / name).stat()
+            marks += [found.st_ino, found.st_size, found.st_mtime_ns]
+    if not marks:
+        raise FileNotFoundError(folder)
+    return (str(folder), *marks)

@@ -7,6 +7,7 @@ Lower is better for every metric and for the quality score, everywhere.
 from __future__ import annotations
 
 from oracle.types.about import About, about
+from oracle.types.certificate import Certificate
 from oracle.types.context import (
     Geometry,
     RunContext,
@@ -84,6 +85,7 @@ __all__ = [
     "UNION_TAG",
     "About",
     "Action",
+    "Certificate",
     "Contribution",
     "Count",
     "Curve",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from oracle.types import Frozen, ModelInfo
+from oracle.types import Certificate, Frozen, ModelInfo
 
 StoreState = Literal["ok", "not_writable", "unavailable"]
 
@@ -52,9 +52,12 @@ class ModelsAnswer(Frozen):
         active: the model in use; null where none could be loaded.
         failure: a model that was activated and refused; null where none was.
         available: the model folders that there are.
+        certificates: what was proven of the model in use: for which policy, how many good runs
+            it loses at most.
     """
 
     active: ActiveModel | None
+    certificates: tuple[Certificate, ...] = ()
     failure: ModelFailure | None
     available: tuple[AvailableModel, ...]
 

@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 
 from oracle.evaluation.certificate import (
-    Certificate,
     betting_p_value,
     certify,
     last_rejected,
     losses_by_table,
     on_average,
+    shares_by_table,
     shuffled,
 )
 from oracle.evaluation.replay import COLUMNS, ReplayCounts, Setting
-from oracle.types import ModelInfo, PopulationPolicy
+from oracle.types import Certificate, ModelInfo, PopulationPolicy
+from oracle.types.certificate import Way
 
 ALPHA, DELTA = 0.02, 0.1
-NAME = "oracle, one after another"
+WAY: Way = "one after another"
 MADE_OF = {
     "model": ModelInfo(name="m", version="1", sha256="0" * 64),
     "population_size": 20,
@@ -39,7 +40,7 @@ def replayed(losses: np.ndarray, risks: tuple[float, ...]) -> ReplayCounts:
         counts[..., COLUMNS.index(column)] = value
     counts[..., COLUMNS.index("lost")] = 2.0 * losses
     tables = [f"t{i}" for i in range(losses.shape[1])]
-    return ReplayCounts([Setting(NAME, risk) for risk in risks], tables, counts)
+    return ReplayCounts([Setting(WAY, risk) for risk in risks], tables, counts)
 
 
 def test_a_rate_at_the_bound_is_rejected_as_rarely_as_said() -> None:
@@ -104,7 +105,7 @@ def test_the_most_daring_risk_that_holds_is_certified() -> None:
         (np.full(800, 0.5), tables_that_lose(0.002, 800, 0), tables_that_lose(0.003, 800, 1))
     )
     base = PopulationPolicy(control=0.0)
-    made = certify(replayed(losses, risks), NAME, ALPHA, DELTA, base=base, **MADE_OF)
+    made = certify(replayed(losses, risks), WAY, ALPHA, DELTA, base=base, **MADE_OF)
     assert isinstance(made, Certificate)
     assert isinstance(made.policy, PopulationPolicy)
     assert made.policy.risk == 0.02
@@ -116,7 +117,7 @@ def test_the_most_daring_risk_that_holds_is_certified() -> None:
     assert "At most 2.0% of the good runs are lost" in str(made)
     assert Certificate.model_validate_json(made.model_dump_json()) == made
     bad = replayed(np.full((3, 800), 0.5), risks)
-    assert certify(bad, NAME, ALPHA, DELTA, base=base, **MADE_OF) is None
+    assert certify(bad, WAY, ALPHA, DELTA, base=base, **MADE_OF) is None
 
 
 def test_tables_are_put_into_an_order_of_the_seed() -> None:
@@ -125,3 +126,17 @@ def test_tables_are_put_into_an_order_of_the_seed() -> None:
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
     np.testing.assert_array_equal(first[1], first[0] + 20)
+
+
+def test_how_unlike_a_table_may_be_is_that_of_one_in_a_hundred() -> None:
+    counts = replayed(np.zeros((1, 201)), (0.01,))
+    of = {name: counts.counts[0, :, COLUMNS.index(name)] for name in ("kept", "missed", "unlike")}
+    of["kept"][:] = 8
+    of["missed"][:] = np.arange(201) % 2  # a half of the tables has 1 of 8
+    of["unlike"][:3] = (20, 10, 4)
+    made = certify(counts, WAY, ALPHA, 0.9, base=PopulationPolicy(), **MADE_OF)
+    assert made is not None
+    assert made.missed == pytest.approx(1 / 8)
+    assert made.unlike == pytest.approx(0.2)  # two of 201 had more
+    assert sorted(shares_by_table(counts, 0, "unlike", "runs"))[-4:] == [0.0, 0.2, 0.5, 1.0]
+    assert shares_by_table(replayed(np.zeros((1, 2)), (0.01,)), 0, "missed", "kept").sum() == 0
