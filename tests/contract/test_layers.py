@@ -65,7 +65,8 @@ USES: dict[str, tuple[str, ...]] = {
     ),
     "oracle.pictures": ("oracle.errors", "oracle.types"),
     "oracle.evaluation": (
-        "oracle.errors", "oracle.forks", "oracle.types", "oracle.history", "oracle.forecast", "oracle.decision",
+        "oracle.errors", "oracle.forks", "oracle.types", "oracle.history", "oracle.forecast",
+        "oracle.decision",
     ),
     "oracle.audit": ("oracle.errors", "oracle.types", "oracle.history", "oracle.decision"),
     "oracle.training": (
