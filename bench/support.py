@@ -257,10 +257,10 @@ def in_batches(run: Run) -> bool:
     return (run.history.context.batch_size or 1) > 1
 
 
-def scores(
-    support: Support, runs: Sequence[Run], kind: Kind, count: int, seed: int, nonsense: bool
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Support of `count` random prefixes of `runs`, each treated by `kind`."""
+def prefixes(
+    runs: Sequence[Run], kind: Kind, count: int, seed: int, nonsense: bool
+) -> list[History]:
+    """`count` random prefixes of `runs`, each treated by `kind`."""
     rng = np.random.default_rng([seed, len(kind.__name__), *kind.__name__.encode()])
     histories = []
     for _ in range(count):
@@ -269,6 +269,14 @@ def scores(
             strip(raw, rng)
         kind(raw, rng)
         histories.append(History.parse(raw))
+    return histories
+
+
+def scores(
+    support: Support, runs: Sequence[Run], kind: Kind, count: int, seed: int, nonsense: bool
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Support of `count` random prefixes of `runs`, each treated by `kind`."""
+    histories = prefixes(runs, kind, count, seed, nonsense)
     return np.array(support.score([encode(h) for h in histories], histories))
 
 
