@@ -9,7 +9,7 @@ CHECKS = (
         "kill -9 the server while 8 clients append, SQLite",
         "after every kill no acknowledged checkpoint lost or doubled and integrity ok; "
         "every start ready within 3 s",
-        short=10,
+        short=6,
         long=2_000,
     ),
     Check(
@@ -17,7 +17,7 @@ CHECKS = (
         "fault.kills.kill_server:kill_postgres",
         "the same on PostgreSQL, the database killed every fifth time",
         "after every kill no acknowledged checkpoint lost or doubled; every start ready within 3 s",
-        short=10,
+        short=6,
         long=2_000,
         needs="postgres",
     ),
@@ -43,7 +43,7 @@ CHECKS = (
         "kill -9 a worker of the collector's pool",
         "the collection ends with an error and keeps every run; resumed it equals an "
         "uninterrupted one",
-        short=5,
+        short=3,
         long=200,
     ),
     Check(
@@ -51,7 +51,7 @@ CHECKS = (
         "fault.disks.full_disk:full_disk",
         "the disk is full at the N-th page of the store",
         "a clear error, everything acknowledged readable, work goes on when there is space",
-        short=60,
+        short=24,
         long=200,
     ),
     Check(

@@ -9,7 +9,7 @@ CHECKS = (
         "bodies on every route, a third valid, nearly valid and mutated each, and paths and query "
         "strings of GET and DELETE, in process",
         "no 5xx, one error shape, 4xx at most 8 kB, no echo, no valid body refused",
-        short=25_000,
+        short=10_000,
         long=10_000_000,
     ),
     Check(
@@ -19,7 +19,7 @@ CHECKS = (
         "/v1/events, which never ends (T1 asks for it)",
         "no failure of any check; that data which fit the schema are accepted (T1 has bodies) is "
         "not asked of POST and of the list's cursor",
-        short=25,
+        short=12,
         long=50_000,
     ),
     Check(

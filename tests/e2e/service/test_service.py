@@ -231,8 +231,13 @@ def test_several_workers_share_the_store_the_events_and_the_metrics(tmp_path: Pa
         assert server.stop() in ENDED
 
 
-def test_it_ends_when_told_although_a_stream_is_open(tmp_path: Path) -> None:
-    with Server(tmp_path) as server, httpx.stream("GET", f"{server.url}/v1/events", timeout=30):
+def test_it_starts_beside_a_kubernetes_service_and_ends_although_a_stream_is_open(
+    tmp_path: Path,
+) -> None:
+    server = Server(tmp_path)
+    server.environment["ORACLE_PORT"] = "tcp://10.96.14.2:8000"  # of a service of its name
+    with server, httpx.stream("GET", f"{server.url}/v1/events", timeout=30):
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
         assert server.stop() in ENDED
 
 
@@ -258,10 +263,3 @@ def test_without_a_model_it_abstains_and_is_not_ready(tmp_path: Path) -> None:
             assert isinstance(client.forecast(History.parse(HISTORY)), Forecast)
     finally:
         server.kill()
-
-
-def test_it_starts_beside_a_kubernetes_service_of_its_name(tmp_path: Path) -> None:
-    server = Server(tmp_path)
-    server.environment["ORACLE_PORT"] = "tcp://10.96.14.2:8000"
-    with server:
-        assert httpx.get(f"{server.url}/healthz").status_code == 200

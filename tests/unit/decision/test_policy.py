@@ -139,6 +139,11 @@ def test_the_control_share_is_drawn_once_a_run() -> None:
     assert len(set(by_search)) == 40
     assert np.mean(by_search) == pytest.approx(0.2, abs=0.03)
     assert is_control(history_of(population="p"), 0.5) == is_control(history_of(dataset="p"), 0.5)
+    # Whoever was held stays held: in every version, and of whatever name.
+    for named, held in (({}, [2, 49, 67, 68, 83, 99]), ({"population": "p"}, [22, 48, 77])):
+        runs = {i: history_of(run_id=f"r-{i}", **named) for i in range(103)}
+        assert [i for i, run in runs.items() if is_control(run, 0.05)] == held
+    assert not is_control(history_of(run_id="r-1", population="\ud800"), 0.05)
     nameless = history_of(run_id=None)
     assert is_control(nameless, 0.5) == is_control(nameless.prefix(1), 0.5)
 

@@ -166,6 +166,13 @@ def test_json_there_and_back(fitted: Calibration) -> None:
             Calibration.from_json({**numbers, **other})
     with pytest.raises(ValueError, match="finite numbers"):
         Calibration.from_json({**numbers, "offsets": [[0.0]]})
+    at_the_ends = np.where(np.array(numbers["ranks"]) < 0.5, 0.0, 1.0)
+    made = Calibration.from_json({**numbers, "ranks": at_the_ends.tolist()})
+    np.testing.assert_array_equal(made.ranks, at_the_ends)
+    for outside in (-0.1, 1.1):
+        ranks = [[outside, *row[1:]] for row in numbers["ranks"]]
+        with pytest.raises(ValueError, match="ranks"):
+            Calibration.from_json({**numbers, "ranks": ranks})
 
 
 def test_pit_is_uniform_for_atoms() -> None:
