@@ -7,7 +7,8 @@ an mqe of the mean vector of SCALE. Histories whose very numbers a test computes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,10 +16,12 @@ from oracle.types import (
     LEVELS,
     QUALITY_WEIGHTS,
     TARGETS,
+    Certificate,
     Forecast,
     History,
     ModelInfo,
     Outcome,
+    PopulationPolicy,
     QualityForecast,
     Reference,
     Run,
@@ -207,3 +210,32 @@ class StandIn:
         draws = np.abs(known * (1 + 0.05 * rng.standard_normal((256, 3))))
         draws[:, 1:] = draws[:, 1:].clip(0, 1)
         return forecast_of(draws, history, model=self.info)
+
+
+#: The policy that `certificate_of` is of.
+CERTIFIED = PopulationPolicy(risk=0.01, control=0.0, learn=False)
+
+
+def certificate_of(model: ModelInfo, **changes: Any) -> Certificate:
+    """A certificate of a model, as if 2,000 tables had proven it."""
+    said: dict[str, Any] = {
+        "model": model,
+        "policy": CERTIFIED,
+        "way": "one after another",
+        "alpha": 0.01,
+        "delta": 0.05,
+        "p_value": 0.02,
+        "on_average": None,
+        "loss": 0.004,
+        "saved": 0.5,
+        "tables": 2000,
+        "runs": 40_000,
+        "population_size": 20,
+        "checks": (0.0, 0.1),
+        "dataset": ("runs.csv", "1" * 64),
+        "tested": ((0.01, 0.004, 0.02),),
+        "missed": 0.4,
+        "unlike": 0.5,
+        "created": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    return Certificate(**said | changes)

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from oracle.audit.ended import SEEN, EndedRun, Look
+from oracle.audit.proven import Proven
 from oracle.audit.rates import SURE, Count, Rate, at_least, rate_of, wilson
 from oracle.decision.wrong_stops import upper_bound
 from oracle.history.quality_score import among_best
@@ -132,6 +133,7 @@ class Audit(Frozen):
         mistakes: error of the median score, by the share of the run seen.
         controls: each run that would have been stopped, and ran to its end.
         lost: good runs that the stops have cost.
+        proven: what was proven of the model in use, and whether it holds for this search.
     """
 
     word: Word
@@ -148,6 +150,7 @@ class Audit(Frozen):
     mistakes: tuple[Mistake, ...]
     controls: tuple[Control, ...]
     lost: Lost
+    proven: tuple[Proven, ...] = ()
 
 
 def audit(

@@ -183,7 +183,7 @@ def certify(
         ),
         created=datetime.now(UTC),
         missed=unusual(replayed, rows[found], "missed", "kept"),
-        unlike=unusual(replayed, rows[found], "unlike", "runs"),
+        unlike=unusual(replayed, rows[found], "unlike", "kept"),
         **facts,
     )
 

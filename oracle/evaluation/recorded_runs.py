@@ -39,6 +39,8 @@ Array = npt.NDArray[np.float64]
 CHECKS = (0.1, 0.2, 0.3, 0.5, 0.7)
 #: A remainder smaller than this share of the wanted size is no population.
 SMALLEST_SHARE = 0.5
+#: Share of a run by which it is known whether a search is one that the forecasts are made for.
+EARLY = 0.1
 #: Below it a policy judges no run, unless it says otherwise.
 LEAST_SUPPORT = Policy().min_support
 
@@ -114,9 +116,9 @@ class RecordedRuns:
         return replace(self, draws=draws, medians=medians, spreads=spreads)
 
     @cached_property
-    def first_forecasts(self) -> FirstForecasts:
-        """How the first forecast of each run fared, whatever its policy."""
-        return _first_forecasts(self)
+    def early_forecasts(self) -> EarlyForecasts:
+        """How each run's forecast at a tenth of it fared, whatever the policy."""
+        return _early_forecasts(self)
 
     @property
     def n_runs(self) -> int:
@@ -159,12 +161,12 @@ class RecordedRuns:
         )
 
 
-class FirstForecasts(NamedTuple):
-    """The first forecast of each run beside how it ended.
+class EarlyForecasts(NamedTuple):
+    """The forecast of each run at the first check at EARLY or later, beside how it ended.
 
     Attributes:
         told: [run] whether there is one.
-        missed: [run] whether the run ended outside its 90 % interval.
+        missed: [run] whether it had support and the run ended outside its 90 % interval.
         unlike: [run] whether its support is below what a policy asks for by default.
     """
 
@@ -173,19 +175,17 @@ class FirstForecasts(NamedTuple):
     unlike: npt.NDArray[np.bool_]
 
 
-def _first_forecasts(population: RecordedRuns) -> FirstForecasts:
-    known = np.isfinite(population.medians)
-    told, missed, unlike = np.zeros((3, population.n_runs), dtype=bool)
-    rows = np.flatnonzero(known.any(axis=0))
-    first = known.argmax(axis=0)[rows]
-    told[rows] = True
-    if len(rows):
-        low, high = np.quantile(population.draws[first, rows], [0.05, 0.95], axis=1)
-        missed[rows] = (population.final[rows] < low) | (population.final[rows] > high)
-    for check, i in zip(first, rows, strict=True):
-        forecast = population.forecasts[check][i]
-        unlike[i] = forecast is not None and forecast.support < LEAST_SUPPORT
-    return FirstForecasts(told, missed, unlike)
+def _early_forecasts(population: RecordedRuns) -> EarlyForecasts:
+    check = next((i for i, at in enumerate(population.checks) if at >= EARLY), -1)
+    told = np.isfinite(population.medians[check])
+    unlike = np.array(
+        [f is not None and f.support < LEAST_SUPPORT for f in population.forecasts[check]]
+    )
+    missed, asked = np.zeros(population.n_runs, dtype=bool), told & ~unlike
+    if asked.any():
+        low, high = np.quantile(population.draws[check, asked], [0.05, 0.95], axis=1)
+        missed[asked] = (population.final[asked] < low) | (population.final[asked] > high)
+    return EarlyForecasts(told, missed, told & unlike)
 
 
 def by_table(runs: Iterable[Run], size: int) -> tuple[list[list[Run]], dict[str, int]]:

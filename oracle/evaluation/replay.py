@@ -244,9 +244,9 @@ COLUMNS = (
     "converged",  # runs ended as converged
     "gained_more",  # ... that would have gained more than they were said to
     "given_up",  # ... quality score that waiting would have gained them, less what it would cost
-    "kept",  # runs trained to their end whose first forecast told their score
-    "missed",  # ... that ended outside its 90 % interval
-    "unlike",  # runs whose first forecast had too little support to judge them
+    "kept",  # runs trained to their end that were forecast at a tenth of it
+    "missed",  # ... that ended outside its 90 % interval, which had support
+    "unlike",  # ... whose forecast had too little support to judge them
 )
 
 
@@ -264,7 +264,7 @@ def counts_of(population: RecordedRuns, ended: Stops | Ended) -> Array:
     value[converged] = population.last[stops[converged], np.flatnonzero(converged)]
     given_up = value - population.final
     more = converged & (given_up > epsilon)
-    first = population.first_forecasts
+    early = population.early_forecasts
     # With nothing kept the user still holds the map with the best stopped value.
     best_kept = value[kept].min() if kept.any() else population.final.max()
     return np.array(
@@ -282,9 +282,9 @@ def counts_of(population: RecordedRuns, ended: Stops | Ended) -> Array:
             converged.sum(),
             more.sum(),
             given_up.sum(),
-            (whole & first.told).sum(),
-            (whole & first.missed).sum(),
-            first.unlike.sum(),
+            (whole & early.told).sum(),
+            (whole & early.missed).sum(),
+            (whole & early.unlike).sum(),
         ]
     )
 

@@ -24,4 +24,7 @@ async def _audit(service: Service, owner: str, name: str) -> Audit:
     oracle = service.models.oracle
     promise = promise_of(oracle.manifest.training.get("score")) if oracle else {}
     policy = service.settings.policy
-    return await service.store.read(lambda c: service.audits.now(c, owner, name, policy, promise))
+    proven = (oracle.info, oracle.certificates) if oracle else (None, ())
+    return await service.store.read(
+        lambda c: service.audits.now(c, owner, name, policy, promise, *proven)
+    )

@@ -33,8 +33,8 @@ class Certificate(Frozen):
         checks: shares of a run at which it is judged; 0 is its plan alone.
         dataset: name and SHA-256 of the file of runs.
         tested: (risk, mean loss, p-value) in order, to the first that is not rejected.
-        missed, unlike: of one table in a hundred a larger share of the runs that were kept ended
-            outside their first 90 % interval, of all runs was at first unlike the training data.
+        missed, unlike: of one table in a hundred a larger share of the kept runs ended outside the
+            90 % interval told at a tenth of the run; was then unlike the training data.
         created: when.
     """
 
@@ -83,7 +83,7 @@ class Certificate(Frozen):
                 return must_be(f"policy.{name}", rule, theirs.get(name))
         return None
 
-    def withdrawn(self, kept: int, missed: int, judged: int, unlike: int) -> str | None:
+    def withdrawn(self, kept: int, missed: int, unlike: int) -> str | None:
         """Say why it no longer holds in a search that has left what it was made for.
 
         A search is one more table. If it is drawn as the others were, its share is beyond that of
@@ -91,23 +91,22 @@ class Certificate(Frozen):
         tables: Vovk, Gammerman & Shafer 2005, doi:10.1007/b106715).
 
         Args:
-            kept, missed: runs that ended by themselves after a first forecast, and those of them
-                that ended outside its 90 % interval.
-            judged, unlike: runs that were forecast, and those whose first forecast had less
-                support than the policy asks for.
+            kept: runs that ended by themselves after a forecast at a tenth of them.
+            missed: those of them that ended outside its 90 % interval.
+            unlike: those of them whose forecast had less support than a policy asks for.
 
         Returns:
             None where there is no sign of it, or fewer runs than a population had: those spread
             more by chance alone.
         """
-        for n, found, most, what in (
-            (kept, missed, self.missed, "runs ended outside the first forecast's 90 % interval"),
-            (judged, unlike, self.unlike, "runs were at first unlike the training data"),
+        for found, most, what in (
+            (missed, self.missed, "ended outside the 90 % interval told at a tenth of them"),
+            (unlike, self.unlike, "were unlike the training data at a tenth of them"),
         ):
-            if n >= self.population_size and found > most * n:
+            if kept >= self.population_size and found > most * kept:
                 return (
-                    f"{found} of {n} {what}: of the tables that it was made on, one in a hundred "
-                    f"had more than {most:.0%}"
+                    f"{found} of {kept} runs {what}: of the tables that it was made on, one in a "
+                    f"hundred had more than {most:.0%}"
                 )
         return None
 

@@ -16,12 +16,13 @@ from sqlalchemy import Connection, Row, func, select
 
 from oracle.audit.audit import Audit, audit
 from oracle.audit.ended import NEAR, SEEN, EndedRun, Look, look_at
+from oracle.audit.proven import proven_of
 from oracle.errors import RunNotFound
 from oracle.forks import Lock
 from oracle.history.quality_score import scores_among, scores_of, weights_of
 from oracle.server.runs import counts
 from oracle.server.storage.schema import decisions, outcomes, runs
-from oracle.types import MAX_REFERENCE_RUNS, Policy, Reason, Scale
+from oracle.types import MAX_REFERENCE_RUNS, Certificate, ModelInfo, Policy, Reason, Scale
 
 #: Populations kept in memory, and outcomes read at once.
 MAX_CACHED = 64
@@ -74,19 +75,24 @@ class _Known:
             while len(self.kept) > MAX_REFERENCE_RUNS:
                 self.kept.popitem(last=False)
 
-    def audit(self, policy: Policy, promise: dict[float, float]) -> Audit:
+    def audit(
+        self,
+        policy: Policy,
+        promise: dict[float, float],
+        model: ModelInfo | None,
+        certificates: tuple[Certificate, ...],
+    ) -> Audit:
         """Hold it all against how it ended; made once for the same outcomes."""
-        asked = (self.outcome_id, policy.good_share, policy.quality_weights, tuple(promise.items()))
+        asked = (self.outcome_id, policy, tuple(promise.items()), model, certificates)
         if self.told is None or self.told[0] != asked:
             kept = list(self.kept.values())
             values = np.array([k.values for k in kept], np.float64).reshape(-1, 3).T
             scores = scores_among(values, [k.scale for k in kept], policy.quality_weights)
             ranked = [k.run._replace(rank_by=s) for k, s in zip(kept, scores.tolist(), strict=True)]
             unlike, looks = sum(k.unlike for k in kept), sum(k.looks for k in kept)
-            self.told = (
-                asked,
-                audit(ranked, policy.good_share, promise=promise, unlike=unlike, looks=looks),
-            )
+            made = audit(ranked, policy.good_share, promise=promise, unlike=unlike, looks=looks)
+            proven = proven_of(certificates, policy, model, ranked)
+            self.told = asked, made.model_copy(update={"proven": proven})
         return self.told[1]
 
 
@@ -105,6 +111,8 @@ class Audits:
         name: str,
         policy: Policy,
         promise: dict[float, float],
+        model: ModelInfo | None = None,
+        certificates: tuple[Certificate, ...] = (),
     ) -> Audit:
         """Audit a population; the policy gives weights and the share that counts as good.
 
@@ -126,7 +134,7 @@ class Audits:
             if len(self._known) > MAX_CACHED:
                 self._known.popitem(last=False)
             known.read(connection, owner, name)
-            return known.audit(policy, promise)
+            return known.audit(policy, promise, model, certificates)
 
     def forget_all(self) -> None:
         """Forget everything: the database may be another one."""

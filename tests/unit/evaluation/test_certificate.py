@@ -133,10 +133,10 @@ def test_how_unlike_a_table_may_be_is_that_of_one_in_a_hundred() -> None:
     of = {name: counts.counts[0, :, COLUMNS.index(name)] for name in ("kept", "missed", "unlike")}
     of["kept"][:] = 8
     of["missed"][:] = np.arange(201) % 2  # a half of the tables has 1 of 8
-    of["unlike"][:3] = (20, 10, 4)
+    of["unlike"][:3] = (8, 4, 2)
     made = certify(counts, WAY, ALPHA, 0.9, base=PopulationPolicy(), **MADE_OF)
     assert made is not None
     assert made.missed == pytest.approx(1 / 8)
-    assert made.unlike == pytest.approx(0.2)  # two of 201 had more
-    assert sorted(shares_by_table(counts, 0, "unlike", "runs"))[-4:] == [0.0, 0.2, 0.5, 1.0]
+    assert made.unlike == pytest.approx(0.25)  # two of 201 had more
+    assert sorted(shares_by_table(counts, 0, "unlike", "kept"))[-4:] == [0.0, 0.25, 0.5, 1.0]
     assert shares_by_table(replayed(np.zeros((1, 2)), (0.01,)), 0, "missed", "kept").sum() == 0

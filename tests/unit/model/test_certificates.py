@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from made_up import CERTIFIED, certificate_of
 from small_model import edit_json
 
 from oracle.commands.models import certify as certify_command
@@ -16,34 +16,8 @@ from oracle.errors import ArtifactCorrupt, ArtifactError, ArtifactNotFound, Orac
 from oracle.forecast.certified import certified_policy
 from oracle.model.artifact import Artifact, read_artifact
 from oracle.model.certificates import CERTIFICATE, MAX_BYTES, seal
-from oracle.types import Certificate, ModelInfo, PopulationPolicy
 
 Write = Callable[..., Artifact]
-POLICY = PopulationPolicy(risk=0.01, control=0.0, learn=False)
-
-
-def certificate_of(model: ModelInfo, **changes: Any) -> Certificate:
-    said: dict[str, Any] = {
-        "model": model,
-        "policy": POLICY,
-        "way": "one after another",
-        "alpha": 0.01,
-        "delta": 0.05,
-        "p_value": 0.02,
-        "on_average": None,
-        "loss": 0.004,
-        "saved": 0.5,
-        "tables": 2000,
-        "runs": 40_000,
-        "population_size": 20,
-        "checks": (0.0, 0.1),
-        "dataset": ("runs.csv", "1" * 64),
-        "tested": ((0.01, 0.004, 0.02),),
-        "missed": 0.4,
-        "unlike": 0.5,
-        "created": datetime(2026, 1, 1, tzinfo=UTC),
-    }
-    return Certificate(**said | changes)
 
 
 @pytest.fixture
@@ -74,7 +48,7 @@ def test_a_model_without_is_certified_for_nothing(tmp_path: Path, write_stand_in
 
 
 def test_its_policy_is_for_its_way(folder: Path) -> None:
-    assert certified_policy(model=folder) == POLICY
+    assert certified_policy(model=folder) == CERTIFIED
     with pytest.raises(ArtifactNotFound, match="certified for 'one after another'"):
         certified_policy("in step", model=folder)
 
@@ -124,23 +98,23 @@ def test_a_number_that_cannot_be_is_refused_though_sealed(folder: Path) -> None:
 def test_it_holds_for_its_model_and_policy_alone(folder: Path) -> None:
     info = read_artifact(folder).info
     made = certificate_of(info)
-    assert made.not_for(POLICY, info) is None
-    assert made.not_for(POLICY.model_copy(update={"control": 0.3}), info) is None
-    other = made.not_for(POLICY.model_copy(update={"risk": 0.02}), info)
+    assert made.not_for(CERTIFIED, info) is None
+    assert made.not_for(CERTIFIED.model_copy(update={"control": 0.3}), info) is None
+    other = made.not_for(CERTIFIED.model_copy(update={"risk": 0.02}), info)
     assert other is not None
     assert "`policy.risk` must be 0.01, as it was certified, but got 0.02." in other
-    assert "policy.learn" in str(made.not_for(POLICY.model_copy(update={"learn": True}), info))
-    unknown = made.not_for(POLICY, info.model_copy(update={"sha256": "2" * 64}))
+    assert "policy.learn" in str(made.not_for(CERTIFIED.model_copy(update={"learn": True}), info))
+    unknown = made.not_for(CERTIFIED, info.model_copy(update={"sha256": "2" * 64}))
     assert "`model` must be" in str(unknown)
 
 
 def test_a_search_that_left_the_tables_it_was_made_on_has_none(folder: Path) -> None:
     made = certificate_of(read_artifact(folder).info)
-    assert made.withdrawn(kept=20, missed=8, judged=40, unlike=20) is None
-    assert "9 of 20 runs ended outside" in str(made.withdrawn(20, 9, 40, 20))
-    assert "21 of 40 runs were at first unlike" in str(made.withdrawn(20, 8, 40, 21))
+    assert made.withdrawn(kept=20, missed=8, unlike=10) is None
+    assert "9 of 20 runs ended outside" in str(made.withdrawn(20, 9, 10))
+    assert "11 of 20 runs were unlike" in str(made.withdrawn(20, 8, 11))
     # Fewer than a population had tell nothing.
-    assert made.withdrawn(kept=19, missed=19, judged=19, unlike=19) is None
+    assert made.withdrawn(kept=19, missed=19, unlike=19) is None
 
 
 def test_made_of_recorded_runs_by_one_command(
