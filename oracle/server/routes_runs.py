@@ -27,6 +27,7 @@ from oracle.server.http.wire_populations import PopulationDetail, PopulationList
 from oracle.server.runs import listing, populations, promising
 from oracle.server.runs.events import EventStream, Wanted
 from oracle.server.service import service_of
+from oracle.server.storage.turns import Subject
 from oracle.types import RUN_ID_PATTERN, Decision
 from oracle.types.fields import OneForm
 
@@ -64,9 +65,9 @@ async def append_checkpoints(request: Request, run_id: RunName) -> Response:
     service = service_of(request)
     piece = parse(CheckpointsRequest, await read_body(request, service.settings.max_body_bytes))
     owner = request.scope["owner"]
-    done = await service.store.write(
+    done = await service.store.ask(
         lambda connection: service.runs.append(connection, owner, run_id, piece),
-        about=(owner, run_id),
+        about=Subject(owner, run_id, piece.population_name),
     )
     service.telemetry.decision(done.decision)
     if done.stored:
@@ -84,9 +85,9 @@ async def finish_run(request: Request, run_id: RunName) -> Response:
     service = service_of(request)
     how = parse(FinishRequest, await read_body(request, service.settings.max_body_bytes))
     owner = request.scope["owner"]
-    done = await service.store.write(
+    done = await service.store.ask(
         lambda connection: service.runs.finish(connection, owner, run_id, how),
-        about=(owner, run_id),
+        about=Subject(owner, run_id),
     )
     return answer(done)
 
@@ -121,7 +122,10 @@ async def describe_run(request: Request, run_id: RunName) -> Response:
     service = service_of(request)
     said = parse(AboutRequest, await read_body(request, service.settings.max_body_bytes))
     owner = request.scope["owner"]
-    return answer(await service.store.write(lambda c: service.runs.say(c, owner, run_id, said)))
+    about = Subject(owner, run_id)
+    return answer(
+        await service.store.write(lambda c: service.runs.say(c, owner, run_id, said), about)
+    )
 
 
 async def _override(request: Request, run_id: str, word: Override) -> Json:
@@ -130,7 +134,8 @@ async def _override(request: Request, run_id: str, word: Override) -> Json:
     owner = request.scope["owner"]
     return answer(
         await service.store.write(
-            lambda connection: service.runs.override(connection, owner, run_id, word, said.by)
+            lambda connection: service.runs.override(connection, owner, run_id, word, said.by),
+            Subject(owner, run_id),
         )
     )
 
@@ -193,7 +198,8 @@ async def delete_run(request: Request, run_id: RunName) -> Response:
     """Forget a run and all that is stored about it."""
     service = service_of(request)
     owner = request.scope["owner"]
-    await service.store.write(lambda c: service.runs.delete(c, owner, run_id))
+    about = Subject(owner, run_id)
+    await service.store.write(lambda c: service.runs.delete(c, owner, run_id), about)
     return Response(status_code=204)
 
 

@@ -33,7 +33,7 @@ from oracle.server.runs.lessons import Lesson, Question, ToForecast, ToTeach
 from oracle.server.runs.listing import history_of, run_of, summary_of
 from oracle.server.runs.populations import judge_controls
 from oracle.server.runs.references import References
-from oracle.server.storage import schema
+from oracle.server.storage import new_events, schema
 from oracle.server.storage.schema import checkpoints, events, runs
 from oracle.types import (
     About,
@@ -381,9 +381,11 @@ def _delete(connection: Connection, rows: Sequence[Any]) -> None:
     for row in rows:
         event = Event(kind="deleted", run={"run_id": row.run_id, "population": row.population})
         # Earlier events held all of the run. They keep their places, for streams that resume.
+        body = event.model_dump_json()
         connection.execute(
             update(events)
             .where(events.c.owner == row.owner, events.c.run_id == row.run_id)
-            .values(body=event.model_dump_json())
+            .values(body=body)
         )
+        new_events.rewrite(connection, row.owner, row.run_id, body)
         add_event(connection, row, event)
