@@ -53,4 +53,13 @@ CHECKS = (
         long=1_000_000,
         needs="postgres",
     ),
+    Check(
+        "S6",
+        "scale.failover:failover",
+        "PostgreSQL killed under load, its synchronous standby takes over; takeovers",
+        "the service finds the standby; no acknowledged checkpoint is lost or doubled",
+        short=1,
+        long=10,
+        needs="postgres",
+    ),
 )

@@ -23,7 +23,7 @@ DECISION = Decision(
 
 _NUMBERS = {
     "sqlite": "WITH RECURSIVE one(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM one WHERE i < {n}) ",
-    "postgresql": "WITH one(i) AS (SELECT generate_series(1, {n})) ",
+    "postgresql": "WITH one(i) AS (SELECT generate_series(1, CAST({n} AS bigint))) ",
 }
 _RUNS = """
 INSERT INTO runs (id, owner, run_id, dataset, population, total_epochs, context, state, control,

@@ -52,7 +52,7 @@ def replicas(folder: Path, n: int) -> Result:
         try:
             for server in servers:
                 server.start()
-            with proxied(folder / "nginx", *_configuration(servers)) as url, _load(url) as load:
+            with proxied(folder / "nginx", *_configuration(servers)) as url, _loaded(url) as load:
                 load.go_on(result, "before")
                 for i in range(n):
                     for server in servers:
@@ -104,7 +104,7 @@ def _serves(server: Server, sha256: str) -> bool:
     return sha256 in httpx.get(f"{server.url}/v1/models/active", timeout=60).text
 
 
-class _Load:
+class Load:
     """Clients that ask through nginx without a pause, over kept connections."""
 
     def __init__(self, port: int) -> None:
@@ -182,8 +182,8 @@ class _Load:
 
 
 @contextmanager
-def _load(url: str) -> Iterator[_Load]:
-    load = _Load(int(url.rpartition(":")[2]))
+def _loaded(url: str) -> Iterator[Load]:
+    load = Load(int(url.rpartition(":")[2]))
     try:
         yield load
     finally:
