@@ -15,15 +15,16 @@ from serving import JSON_HEADERS, Postgres, Server, body, checkpoint
 REPLICAS = 3
 #: Of each replica; each writes to a population of its own.
 CLIENTS = 8
-ROUNDS = 3
+#: Of one measurement.
+SECONDS = 1.0
 #: Three replicas over one, on two cores.
 WANTED = 1.5
 
 
-def appends(folder: Path, seconds: int) -> Result:
-    """Measure each number of replicas for some seconds, in turn, ROUNDS times."""
+def appends(folder: Path, n: int) -> Result:
+    """Measure each number of replicas in turn, `n` times."""
     result = Result()
-    found: dict[int, list[float]] = {n: [] for n in range(1, REPLICAS + 1)}
+    found: dict[int, list[float]] = {count: [] for count in range(1, REPLICAS + 1)}
     with Postgres() as database:
         settings = {
             "database_url": database.url,
@@ -34,14 +35,14 @@ def appends(folder: Path, seconds: int) -> Result:
         try:
             for server in servers:
                 server.start()
-            for i in range(ROUNDS):
-                for n in found:
-                    ports = [server.port for server in servers[:n]]
-                    found[n].append(_measured(ports, seconds, f"{i}-{n}", result))
+            for i in range(n):
+                for count in found:
+                    ports = [server.port for server in servers[:count]]
+                    found[count].append(_measured(ports, SECONDS, f"{i}-{count}", result))
         finally:
             for server in servers:
                 server.kill()
-    rates = {n: median(each) for n, each in found.items()}
+    rates = {count: median(each) for count, each in found.items()}
     grown = rates[REPLICAS] / rates[1]
     if grown < WANTED:
         result.missed = f"{grown:.2f} times as many with {REPLICAS} replicas, not {WANTED:g}"

@@ -28,10 +28,11 @@ CHECKS = (
     Check(
         "S3",
         "scale.appends:appends",
-        "appends to different populations by one, two and three replicas, in turn; seconds of each",
+        "appends to different populations by one, two and three replicas, a second each, in turn; "
+        "rounds",
         "none is refused; three replicas take at least 1.5 times as many as one",
         short=1,
-        long=15,
+        long=30,
         needs="postgres",
     ),
     Check(

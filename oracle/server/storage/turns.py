@@ -42,6 +42,10 @@ class Subject:
     population: str | None = field(default=None, compare=False)
 
 
+#: What is about no run at all waits for those alone who are about everything, and for its like.
+NO_RUN = Subject("", "")
+
+
 def wait_for_turn(connection: Connection, subjects: Sequence[Subject | None]) -> None:
     """Wait until nobody else writes about the same things; until the transaction ends nobody does.
 

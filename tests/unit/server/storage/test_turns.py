@@ -19,7 +19,7 @@ from oracle.server.storage import new_events
 from oracle.server.storage.database import connect, parse_url, undoable
 from oracle.server.storage.schema import events
 from oracle.server.storage.store import Store
-from oracle.server.storage.turns import Subject, wait_for_turn
+from oracle.server.storage.turns import NO_RUN, Subject, wait_for_turn
 from oracle.types import Policy
 
 #: So long is a turn waited for that somebody else has.
@@ -75,8 +75,10 @@ def test_what_is_about_nothing_in_particular_waits_for_all(engine: Engine) -> No
     with engine.begin() as connection:
         wait_for_turn(connection, [Subject("", "a", "p")])
         assert must_wait(engine, None)
+        assert not must_wait(engine, NO_RUN)
     with engine.begin() as connection:
         wait_for_turn(connection, [Subject("", "a", "p"), None])
+        assert must_wait(engine, NO_RUN)
         assert must_wait(engine, None)
         assert must_wait(engine, Subject("", "b", "q"))
 
