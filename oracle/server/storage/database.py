@@ -75,8 +75,10 @@ def connect(url: URL, *, pool_size: int, timeout_s: float, writes: bool) -> Engi
             pool_pre_ping=True,
             connect_args={
                 "connect_timeout": max(2, int(timeout_s)),
-                # A read that takes longer has nobody who waits for it.
-                "options": f"-c {what}_timeout={int(1000 * timeout_s)}",
+                # A read that takes longer has nobody who waits for it. Lists are planned for what
+                # is asked: a plan for any filter may read the runs of all others.
+                "options": f"-c {what}_timeout={int(1000 * timeout_s)}"
+                + ("" if writes else " -c plan_cache_mode=force_custom_plan"),
             },
         )
         if writes:
