@@ -55,7 +55,7 @@ CHECKS = (
         needs="postgres",
     ),
     Check(
-        "S6",
+        "S2f",
         "scale.failover:failover",
         "PostgreSQL killed under load, its synchronous standby takes over; takeovers",
         "the service finds the standby; no acknowledged checkpoint is lost or doubled",

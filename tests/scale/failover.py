@@ -1,4 +1,4 @@
-"""S6: the database fails and its standby takes over; the services find it, and nothing is lost."""
+"""S2f: the database fails and its standby takes over; the services find it, and nothing is lost."""
 
 from __future__ import annotations
 
