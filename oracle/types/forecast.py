@@ -141,11 +141,16 @@ class Forecast(Frozen):
         """The forecast of `target` at level 0.5."""
         return self.final[target][self.levels.index(0.5)]
 
-    def plot(self, history: History | None = None) -> Figure:
-        """Draw the forecast as a Matplotlib figure; with its history, as a fan that leaves it."""
+    def plot(self, history: History | None = None, came: History | None = None) -> Figure:
+        """Draw the forecast as a Matplotlib figure; with its history, as a fan that leaves it.
+
+        Args:
+            history: the one it was made for.
+            came: the same run to a later checkpoint, drawn beside the forecast.
+        """
         from oracle.pictures.fan import draw  # the one late arrow upward, see test_layers
 
-        return draw(self, history)
+        return draw(self, history, came=came)
 
     def explain(self, history: History, oracle: Oracle | None = None) -> Explanation:
         """Tell what each checkpoint and each part of the plan contributed, see `Oracle.explain`.

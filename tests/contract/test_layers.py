@@ -69,6 +69,9 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle.decision",
     ),
     "oracle.audit": ("oracle.errors", "oracle.types", "oracle.history", "oracle.decision"),
+    "oracle.reports": (
+        "oracle.errors", "oracle.types", "oracle.history", "oracle.evaluation", "oracle.audit",
+    ),
     "oracle.training": (
         "oracle.errors", "oracle.types", "oracle.history", "oracle.model", "oracle.forecast",
         "oracle.pictures", "oracle.evaluation",
@@ -97,7 +100,9 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle.server.http", "oracle.server.runs",
     ),
     "oracle.deadline": (),
-    "oracle.client": ("oracle.errors", "oracle.types", "oracle.deadline", "oracle.server.http"),
+    "oracle.client": (
+        "oracle.errors", "oracle.types", "oracle.audit", "oracle.deadline", "oracle.server.http",
+    ),
     "collector.recorded": (
         "oracle.errors", "oracle.types", "oracle.history", "oracle.integrations",
     ),
@@ -110,8 +115,9 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle", "oracle.errors", "oracle.forks", "oracle.types", "oracle.history",
         "oracle.model", "oracle.forecast",
         "oracle.decision", "oracle.hook", "oracle.search", "oracle.pictures", "oracle.evaluation",
-        "oracle.training", "oracle.sequences", "oracle.server.settings", "oracle.server.http",
-        "oracle.server.runs", "oracle.server", "collector.recorded", "collector",
+        "oracle.audit", "oracle.reports", "oracle.client", "oracle.training", "oracle.sequences",
+        "oracle.server.settings", "oracle.server.http", "oracle.server.runs",
+        "oracle.server.searches", "oracle.server", "collector.recorded", "collector",
     ),
     "oracle.cli": ("oracle", "oracle.errors", "oracle.types", "oracle.commands"),
     "oracle.__main__": ("oracle.cli",),
