@@ -134,7 +134,8 @@ class Forecast(Frozen):
 
     def with_draws(self, draws: FloatArray) -> Self:
         """Attach the joint draws (kept out of the wire format)."""
-        self._draws = draws
+        private = {"_draws": draws}  # its only one, at a fraction of the time of setting it
+        object.__setattr__(self, "__pydantic_private__", private)
         return self
 
     def median(self, target: str) -> float:
