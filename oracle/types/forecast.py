@@ -130,7 +130,8 @@ class Forecast(Frozen):
     @property
     def draws(self) -> FloatArray | None:
         """Joint outcomes [draw, target], raw units; None after a trip over the wire."""
-        return self._draws
+        private = self.__pydantic_private__  # past pydantic's search for it, 10 us a decision
+        return private["_draws"] if private else None
 
     def with_draws(self, draws: FloatArray) -> Self:
         """Attach the joint draws (kept out of the wire format)."""
