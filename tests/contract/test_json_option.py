@@ -12,7 +12,7 @@ import typer
 from made_up import make_runs
 
 from oracle import cli
-from oracle.commands import keras
+from oracle.commands import sequences
 from oracle.history.dataset import write_dataset
 from oracle.hook import Population
 from oracle.sequences import battery, corrected
@@ -36,7 +36,7 @@ WORDS = {
     "show": "{history} --png {folder}/fan.png",
     "runs": "{population}",
     "collect simulate": "--runs 2 --out {folder}/simulated.csv",
-    "collect run": "--runs 1 --shard 1/1 --tables wine-standard --workers 1 --out {shard}",
+    "collect run": "--runs 1 --shard 1/1 --tables wine --workers 1 --out {shard}",
     "collect merge": "{shard} --out {folder}/merged.csv",
     "collect ingest": "{history} --out {folder}/ingested.csv",
     "sequences run": "{config}",
@@ -46,6 +46,7 @@ WORDS = {
     "models list": "",
     "models verify": "shipped-lite",
     "models show": "shipped-lite",
+    "models certify": "shipped-lite --dataset {dataset} --checks 0.5 --risks 0.1",
     "models export": "shipped-lite --out {folder}/networks.onnx",
     "models activate": "shipped-lite",
 }
@@ -130,4 +131,4 @@ def _without_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(battery, "remembers", tells)
     monkeypatch.setattr(battery, "examine", tells)
     monkeypatch.setattr(corrected, "errors", lambda *words, told=None: (0.1, 0.2))
-    monkeypatch.setattr(keras, "load_keras", lambda: None)
+    monkeypatch.setattr(sequences, "load_keras", lambda: None)
