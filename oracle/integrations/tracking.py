@@ -102,7 +102,7 @@ class _Written:
             self._tracker.log(numbers)
         said = attributes_of(run)
         # The message has figures in it: of one verdict the first stands, until the run ends.
-        verdict = ("oracle.action", "oracle.reason", "oracle.state", "oracle.model")
+        verdict = [f"oracle.{name}" for name in ("action", "reason", "state", "model")]
         if any(said.get(name) != self._said.get(name) for name in verdict):
             self._update(said)
             self._said = said
