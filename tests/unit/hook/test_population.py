@@ -64,6 +64,15 @@ def test_the_tally_counts_what_stops_saved(shared: Population) -> None:
     assert (tally.left, tally.saved) == (1, 0.25)  # what its own rule saved is not the stops'
 
 
+def test_what_converged_is_finished_and_saves_what_it_left(shared: Population) -> None:
+    shared.end("a", outcome_of("r1"), progress=1.0)
+    assert (shared.tally("a").converged, shared.tally("a").saved) == (0, 0.0)
+    shared.end("a", outcome_of("r2"), progress=0.25)
+    tally = shared.tally("a")
+    assert (tally.finished, tally.stopped, tally.converged, tally.saved) == (2, 0, 1, 0.375)
+    assert tally.others == ()
+
+
 def test_a_name_that_is_not_there_is_told_with_those_that_are(shared: Population) -> None:
     assert shared.names() == ()
     assert str(shared.tally("wine")) == "no run of a population 'wine'"
