@@ -24,7 +24,7 @@ from typing import Any
 from collector.journal import Journal, flat
 from collector.shards import Shard, code_version
 from oracle.errors import DatasetError, OracleError, must_be
-from oracle.history.dataset import command_line, metadata_path, write_dataset
+from oracle.history.dataset import check_named, command_line, metadata_path, write_dataset
 from oracle.types import Run
 
 #: Makes run `index`: run_one(index, seed, settings). Picklable, a module-level function.
@@ -76,7 +76,7 @@ def collect(
     Args:
         run_one: module-level function that makes one run.
         runs: how many.
-        out: `.csv` or `.csv.gz`.
+        out: `.csv`, `.csv.gz` or `.parquet`.
         seed: seed of the collection.
         settings: JSON-able settings handed to `run_one`.
         workers: processes (default: all cores).
@@ -97,8 +97,7 @@ def collect(
         raise OracleError(must_be("workers", "at least 1", workers))
     if seed < 0:
         raise OracleError(must_be("seed", "at least 0", seed))
-    if not path.name.endswith((".csv", ".csv.gz")):
-        raise OracleError(must_be("out", "a path ending in .csv or .csv.gz", str(path)))
+    check_named(path, "out")
     header = {
         "run_one": f"{run_one.__module__}.{run_one.__qualname__}",
         "runs": runs,

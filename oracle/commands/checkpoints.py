@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def checkpoints(
-    dataset: Annotated[Path, typer.Option(help="Recorded runs, .csv or .csv.gz.")],
+    dataset: Annotated[Path, typer.Option(help="Recorded runs, .csv, .csv.gz or .parquet.")],
     model: Annotated[Path | None, typer.Option(help="Model folder (default: the active).")] = None,
     within: Annotated[
         float, typer.Option(help="Share by which the error may exceed that with all checkpoints.")

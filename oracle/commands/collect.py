@@ -12,14 +12,14 @@ import typer
 
 from oracle.commands.served import Served
 from oracle.errors import DatasetError, OracleError, must_be
-from oracle.history.dataset import command_line
+from oracle.history.dataset import check_named, command_line
 
 if TYPE_CHECKING:
     from collector.recorded.ingest import Reader, Report
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-Out = Annotated[Path, typer.Option(help="Dataset to write, .csv or .csv.gz.")]
+Out = Annotated[Path, typer.Option(help="Dataset to write, .csv, .csv.gz or .parquet.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed: the same one gives the same dataset.")]
 Header = Annotated[
     bool | None,
@@ -342,8 +342,7 @@ def names_in(text: str | None) -> tuple[str, ...]:
 
 def _check_out(out: Path) -> None:
     """Refuse a name that cannot be written before any work is done."""
-    if not out.name.endswith((".csv", ".csv.gz")):
-        raise OracleError(must_be("--out", "a path ending in .csv or .csv.gz", str(out)))
+    check_named(out, "--out")
     if out.is_dir():
         raise OracleError(must_be("--out", "a file", f"{out}, a folder"))
 

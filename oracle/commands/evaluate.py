@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def evaluate(
     model: Annotated[Path | None, typer.Option(help="Model folder (default: the active).")] = None,
     dataset: Annotated[
-        Path | None, typer.Option(help="Recorded runs to forecast, .csv or .csv.gz.")
+        Path | None, typer.Option(help="Recorded runs to forecast, .csv, .csv.gz or .parquet.")
     ] = None,
     sequence: Annotated[
         Path | None, typer.Option(help="Instead of a dataset: one partial history as JSON.")

@@ -25,7 +25,7 @@ RISKS = "0.001,0.002,0.003,0.005,0.007,0.01,0.0125,0.015,0.02,0.025,0.03,0.04,0.
 
 
 def replay(
-    dataset: Annotated[Path, typer.Option(help="Recorded runs, .csv or .csv.gz.")],
+    dataset: Annotated[Path, typer.Option(help="Recorded runs, .csv, .csv.gz or .parquet.")],
     model: Annotated[Path | None, typer.Option(help="Model folder (default: the active).")] = None,
     population_size: Annotated[int, typer.Option(min=4, help="Runs of a population.")] = 45,
     good: Annotated[float, typer.Option(help="Share of a population that counts as good.")] = 0.1,

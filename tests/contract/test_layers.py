@@ -159,6 +159,9 @@ ONLY_IN = {
     # types: for type checkers alone
     ("matplotlib",): ("oracle.types", "oracle.pictures", "oracle.sequences"),
     ("yaml",): ("oracle.sequences",),
+    # types: for type checkers alone
+    ("pandas",): ("oracle.history.frames", "collector"),
+    ("pyarrow",): ("oracle.history.parquet",),
     ("pickle", "joblib", "dill", "shelve", "marshal"): (),
 }  # fmt: skip
 
@@ -169,7 +172,7 @@ MOST_LINES = 400
 #: Loaded by no part of the library that an EA worker imports.
 HEAVY = (
     "tensorflow", "keras", "fastapi", "sqlalchemy", "sklearn", "scipy", "pandas", "matplotlib",
-    "optuna", "minisom", "numba", "typer", "httpx",
+    "optuna", "minisom", "numba", "typer", "httpx", "pyarrow",
 )  # fmt: skip
 
 
