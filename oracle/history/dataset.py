@@ -58,12 +58,8 @@ def read_dataset(path: str | Path) -> list[Run]:
 def check_named(path: str | Path, field: str) -> None:
     """Refuse a name that no dataset is written under, before any work is done.
 
-    Args:
-        path: where it shall be written.
-        field: what the message calls it.
-
     Raises:
-        DatasetError: naming the endings that there are.
+        DatasetError: naming `field` and the endings that there are.
     """
     if not Path(path).name.endswith(SUFFIXES):
         raise DatasetError(must_be(field, "a path ending in .csv, .csv.gz or .parquet", str(path)))
