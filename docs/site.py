@@ -6,6 +6,7 @@ links to are copied under repository/, pages among them with their own links mad
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from pathlib import Path
@@ -27,7 +28,7 @@ REFERENCE: dict[str, tuple[str, ...]] = {
     "Forecasts": ("Oracle", "Forecast", "History", "RunContext", "Schedule", "Run"),
     "Decisions": (
         "decide", "decide_population", "Decision", "Action", "Reason", "Policy", "Reference",
-        "Outcome", "read_decisions", "replay_decision",
+        "Outcome", "certified_policy", "read_decisions", "replay_decision",
     ),
     "Plans": ("suggest", "how_long", "screen", "Screen"),
     "Data": (
@@ -56,7 +57,7 @@ def on_config(config: Any) -> Any:
                 seen.add(where)
                 pages.append(where if where != "libraries.md" else {"Your library": _libraries()})
         nav.append({title: pages})
-    nav.append({"Reference": [{title: _page_of(title)} for title in (*REFERENCE, "Modules")]})
+    nav.append({"Reference": [{title: _page_of(title)} for title in (*_reference(), "Modules")]})
     config.nav = nav
     config.copyright = f"SOM Oracle {oracle.__version__}"
     return config
@@ -64,11 +65,7 @@ def on_config(config: Any) -> Any:
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the reference, and what pages link to outside docs/."""
-    shown = {name for names in REFERENCE.values() for name in names}
-    shown |= {name for name, home in oracle._HOME.items() if home in MODULES}
-    if missing := set(oracle._HOME) - shown:
-        raise ValueError(f"docs/site.py: REFERENCE must have {', '.join(sorted(missing))}")
-    for title, names in REFERENCE.items():
+    for title, names in _reference().items():
         body = "".join(f"::: {oracle._HOME[name]}.{name}\n\n" for name in names)
         files.append(File.generated(config, _page_of(title), content=f"# {title}\n\n{body}"))
     body = "".join(f"::: {module}\n\n" for module in MODULES)
@@ -108,6 +105,13 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
     return "".join([*parts, LINK.sub(right, markdown[at:])])
 
 
+def _reference() -> dict[str, tuple[str, ...]]:
+    """REFERENCE, and what is in none of its pages in one of its own."""
+    shown = {name for names in REFERENCE.values() for name in names}
+    left = [n for n, home in oracle._HOME.items() if n not in shown and home not in MODULES]
+    return REFERENCE | ({"More": tuple(sorted(left))} if left else {})
+
+
 def _libraries() -> list[str]:
     return [
         "libraries.md", *sorted(f"libraries/{p.name}" for p in ROOT.glob("docs/libraries/*.md"))
@@ -116,6 +120,12 @@ def _libraries() -> list[str]:
 
 def _page_of(title: str) -> str:
     return f"reference/{title.lower().replace(' ', '-')}.md"
+
+
+def _cell(cell: dict[str, Any]) -> str:
+    """A notebook's cell as Markdown."""
+    text = "".join(cell["source"])
+    return text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```"
 
 
 def _source(uri: str) -> Path:
@@ -137,6 +147,8 @@ def _in_site(file: Path) -> str:
 def _as_page(file: Path) -> str:
     name = file.relative_to(ROOT).as_posix()
     text = file.read_text(encoding="utf-8")
+    if file.suffix == ".ipynb":
+        return "\n\n".join(_cell(cell) for cell in json.loads(text)["cells"])
     return f"# {name}\n\n````{file.suffix.removeprefix('.').lower()}\n{text}\n````\n"
 
 
