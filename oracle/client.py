@@ -33,8 +33,8 @@ from oracle.errors import (
     StoreUnavailable,
     must_be,
 )
-from oracle.server.http.wire import ReplayAnswer, RunDetail, RunList, RunSummary
-from oracle.server.http.wire_populations import PopulationDetail, PromisingList
+from oracle.server.http.wire import Override, ReplayAnswer, RunDetail, RunList, RunSummary
+from oracle.server.http.wire_populations import PopulationDetail, PopulationTable, PromisingList
 from oracle.server.http.wire_service import ModelsAnswer
 from oracle.types import (
     About,
@@ -228,6 +228,10 @@ class Client:
         """Say as a person that this run stops at its next checkpoint."""
         return self._do(run_id, "stop", {"by": by})
 
+    def override(self, run_id: str | int, to: Override | None, by: str | None = None) -> RunSummary:
+        """Say as a person keep or stop; None gives the run back to its policy."""
+        return self._do(run_id, "override", {"to": to, "by": by})
+
     def runs(self, **filters: str | int) -> Iterator[RunSummary]:
         """Go through the stored runs, newest first, over all pages.
 
@@ -258,6 +262,15 @@ class Client:
     def population(self, name: str) -> PopulationDetail:
         """Give a population's savings, wrong stops and outcomes."""
         return self._get(f"/v1/populations/{_quoted(name)}", PopulationDetail)
+
+    def table(self, population: str, **query: str | int) -> PopulationTable:
+        """Give the runs of a population by column, newest first, with their settings.
+
+        Args:
+            population: its name.
+            query: limit, cursor (older ones), after (those that began since).
+        """
+        return self._get(f"/v1/populations/{_quoted(population)}/table", PopulationTable, query)
 
     def promising(
         self, population: str, objectives: Sequence[str] | None = None, limit: int = 20

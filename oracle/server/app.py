@@ -22,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 import oracle
 from oracle.server import (
     routes_inference,
+    routes_populations,
     routes_runs,
     routes_searches,
     routes_service,
@@ -32,6 +33,7 @@ from oracle.server.http.answers import Invalid, error_answer, status_error
 from oracle.server.http.fast_path import FastPath
 from oracle.server.http.guards import Cors, Guard
 from oracle.server.http.head import NO_HEAD, HeadAsGet
+from oracle.server.http.lean import Lean
 from oracle.server.http.logs import configure
 from oracle.server.http.places import Lanes
 from oracle.server.http.telemetry import Telemetry
@@ -89,12 +91,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.service = service
     app.add_middleware(FastPath, router=routes_stateless.router)
     app.add_middleware(Lanes, places=service.lanes)
+    app.add_middleware(Lean)
     app.add_middleware(Guard, settings=settings, door=door, telemetry=telemetry)
     app.add_middleware(HeadAsGet)
     if settings.allowed_origins:
         app.add_middleware(Cors, origins=settings.allowed_origins)
-    # Searches come before runs, whose route of a population takes every path beneath it.
-    routes = (routes_stateless, routes_inference, routes_searches, routes_runs, routes_service)
+    # Searches come before populations, whose own route takes every path beneath it.
+    routes = (
+        routes_stateless,
+        routes_inference,
+        routes_runs,
+        routes_searches,
+        routes_populations,
+        routes_service,
+    )
     routers = [module.router for module in routes]
     for router in routers:
         app.include_router(router)

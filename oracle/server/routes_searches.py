@@ -7,10 +7,10 @@ from fastapi import APIRouter, Request, Response
 from oracle.audit.audit import Audit, promise_of
 from oracle.server.http.answers import answer
 from oracle.server.http.openapi import described
-from oracle.server.routes_runs import PopulationName
+from oracle.server.routes_populations import PopulationName, WordRoute
 from oracle.server.service import Service, service_of
 
-router = APIRouter(tags=["searches"])
+router = APIRouter(tags=["searches"], route_class=WordRoute)
 
 
 @router.get("/v1/populations/{name:path}/audit", responses=described(Audit, 404))

@@ -4,7 +4,8 @@ import { get } from "./api.js";
 import { Chart, spread } from "./chart.js";
 import { h, segmented, skeleton, state } from "./dom.js";
 import { count, num, percent, share } from "./format.js";
-import { MOST_COMPARED, whyNone } from "./overview.js";
+import { whyNone } from "./overview.js";
+import { MOST_COMPARED } from "./runs-panel.js";
 import { CONTEXT, METRICS, STATE, standing } from "./words.js";
 
 const AGAIN_MS = 500;

@@ -84,10 +84,11 @@ export function segmented(label, options, chosen, choose) {
   const buttons = options.map(([value, text]) => h("button", {
     type: "button", "aria-pressed": String(value === chosen), "data-value": value,
     onclick: () => {
-      buttons.forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.value === value)));
+      group.set(value);
       choose(value);
     },
   }, text));
   group.append(...buttons);
+  group.set = (value) => buttons.forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.value === value)));
   return group;
 }

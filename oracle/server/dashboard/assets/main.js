@@ -1,5 +1,6 @@
 // The frame: routes by hash, the live stream, theme, keyboard.
 
+import { keepScroll, leaveOverview, overviewAt, scrollKept } from "./address.js";
 import { h, state, toast } from "./dom.js";
 import { Live } from "./live.js";
 import { Store } from "./store.js";
@@ -35,6 +36,7 @@ async function show() {
   // Within one view a change of parameters is the view's own business.
   if (shown?.name === name && shown.view.navigate?.(parameters)) return;
   shown?.view.destroy?.();
+  document.querySelector('[data-view="overview"]').href = name === "overview" ? "#/" : overviewAt();
   root.replaceChildren();
   for (const link of document.querySelectorAll("[data-view]")) {
     const here = link.dataset.view === name || (link.dataset.view === "overview" && name === "run");
@@ -48,7 +50,9 @@ async function show() {
     shown = { name, view: VIEWS[name](root, parameters, store) };
   }
   document.title = `${shown.view.title ?? name[0].toUpperCase() + name.slice(1)} · SOM Oracle`;
-  window.scrollTo(0, 0);
+  const y = scrollKept(); // of an entry that was left; a new one begins at its top
+  window.scrollTo(0, y);
+  if (y) requestAnimationFrame(() => window.scrollTo(0, y));
   if (wanted !== undefined && wanted !== store.population) await store.load(wanted);
 }
 
@@ -145,14 +149,19 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input:not([type=checkbox]), select, textarea, dialog");
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  const go = { o: "#/", c: "#/compare", m: "#/model" }[event.key];
+  const go = { o: shown?.name === "overview" ? "#/" : overviewAt(), c: "#/compare", m: "#/model" }[event.key];
   if (go) location.hash = go;
   else if (event.key === "t") nextTheme();
   else if (event.key === "?") help();
   else if (shown?.view.key?.(event)) event.preventDefault();
 });
 
-addEventListener("hashchange", show);
+addEventListener("hashchange", (event) => {
+  const from = new URL(event.oldURL).hash;
+  if (/^(#\/?(\?|$)|$)/.test(from)) leaveOverview(from);
+  show();
+});
+keepScroll();
 addEventListener("unhandledrejection", (event) => {
   if (event.reason?.code === undefined) return;
   event.preventDefault();

@@ -1,6 +1,7 @@
 // One run: what was seen, where it is heading and how sure that is, and every decision with its reason.
 
 import { get, post } from "./api.js";
+import { overviewAt } from "./address.js";
 import { Chart, level, quantiles, spread, upright } from "./chart.js";
 import { h, segmented, skeleton, state, toast } from "./dom.js";
 import { csv, save } from "./download.js";
@@ -39,7 +40,7 @@ export function run(root, parameters, store) {
     }
   }
 
-  const back = () => h("p", { style: { marginTop: "14px" } }, h("a", { href: "#/" }, "To the overview"));
+  const back = () => h("p", { style: { marginTop: "14px" } }, h("a", { href: overviewAt() }, "To the overview"));
 
   function deleted() {
     if (gone) return;
@@ -93,7 +94,7 @@ export function run(root, parameters, store) {
     const decisions = h("section", { class: "panel", "aria-labelledby": "decisions-title" });
     const facts = h("section", { class: "panel" }), told = h("section", { class: "panel", id: "told" });
     root.replaceChildren(
-      h("p", { class: "small" }, h("a", { href: "#/" }, "Overview"), h("span", { class: "muted" }, " / run")),
+      h("p", { class: "small" }, h("a", { href: overviewAt() }, "Overview"), h("span", { class: "muted" }, " / run")),
       h("div", { class: "head" }, h("div", { class: "grow" }, h("h1", {}, id, marks), sub),
         h("div", { class: "actions" }, keep, stop, h("button", { type: "button", onclick: share }, "Copy link"), holder)),
       h("div", { class: "stack" }, verdict, h("div", { class: "grid charts" }, charts.map((c) => c.element)),

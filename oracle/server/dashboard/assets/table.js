@@ -4,14 +4,17 @@ import { h } from "./dom.js";
 
 const ROW = 41;
 const SPARE = 4;
+const SETTLED_MS = 250;
 
 export class RunTable {
   // columns: { key, label, width, num, wide, value(run), cell(run) }; version(run) tells when a row is to be drawn anew
-  constructor(columns, { version, caption, sort, rowClass, choose }) {
+  constructor(columns, { version, caption, sort, rowClass, choose, sorted, scrolled }) {
     this.columns = columns;
     this.version = version;
     this.rowClass = rowClass;
     this.choose = choose;
+    this.sorted = sorted;
+    this.wantedRow = 0; // where to stand once there are so many rows
     this.sort = sort;
     this.runs = [];
     this.rows = new Map();
@@ -33,6 +36,8 @@ export class RunTable {
         queued = false;
         this.#render();
       });
+      clearTimeout(this.settled);
+      this.settled = setTimeout(() => scrolled?.(Math.floor(this.element.scrollTop / ROW)), SETTLED_MS);
     }, { passive: true });
     this.observer = new ResizeObserver(() => {
       // On a phone some columns are hidden, and a cell over all of them must not bring them back.
@@ -57,6 +62,19 @@ export class RunTable {
     this.runs = keyed.map(([, run]) => run);
     this.table.setAttribute("aria-rowcount", this.runs.length + 1);
     this.#render();
+    if (this.wantedRow && this.runs.length > this.wantedRow && this.element.clientHeight) {
+      this.element.scrollTop = this.wantedRow * ROW;
+      this.wantedRow = 0;
+      this.#render();
+    }
+  }
+
+  // Stand as an address says: in which order, at which row.
+  order(sort, row = 0) {
+    if (this.columns.some((column) => column.key === sort.key && column.value)) this.sort = sort;
+    this.wantedRow = row;
+    if (!row) this.element.scrollTop = 0;
+    this.#mark();
   }
 
   // Draw anew what has another version: the runs are the same.
@@ -68,6 +86,7 @@ export class RunTable {
     const column = this.columns.find((c) => c.key === key);
     this.sort = { key, down: this.sort.key === key ? !this.sort.down : Boolean(column.downFirst) };
     this.#mark();
+    this.sorted?.(this.sort);
     this.element.scrollTop = 0;
     this.show(this.runs);
   }
@@ -135,6 +154,7 @@ export class RunTable {
   }
 
   destroy() {
+    clearTimeout(this.settled);
     this.observer.disconnect();
   }
 }
