@@ -10,7 +10,7 @@ import asyncio
 import gc
 import mimetypes
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from oracle.server.http.lean import Lean
 from oracle.server.http.logs import configure
 from oracle.server.http.places import Lanes
 from oracle.server.http.telemetry import Telemetry
+from oracle.server.search_alerts import tell_news
 from oracle.server.service import Service
 from oracle.server.settings import Settings, refuse_public_without_keys
 from oracle.server.workers import Parent
@@ -68,13 +69,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         service.start()
         parent = Parent() if settings.workers > 1 else None
         gc.set_threshold(GC_THRESHOLD)
-        house = asyncio.create_task(service.keep_house())
+        house = [
+            asyncio.create_task(service.keep_house()),
+            asyncio.create_task(tell_news(service)),
+        ]
         try:
             yield {"limits": service.limits}
         finally:
-            house.cancel()
-            with suppress(asyncio.CancelledError):
-                await house
+            for task in house:
+                task.cancel()
+            await asyncio.gather(*house, return_exceptions=True)
             await service.stop()
             if parent is not None:
                 parent.clear_up()

@@ -82,7 +82,9 @@ USES: dict[str, tuple[str, ...]] = {
     ),
     "oracle.server.settings": ("oracle.errors", "oracle.types"),
     "oracle.server.storage": ("oracle.errors", "oracle.forks"),
-    "oracle.server.http": ("oracle.errors", "oracle.types", "oracle.server.settings"),
+    "oracle.server.http": (
+        "oracle.errors", "oracle.types", "oracle.audit", "oracle.server.settings",
+    ),
     "oracle.server.runs": (
         "oracle.errors", "oracle.forks", "oracle.types", "oracle.history", "oracle.forecast",
         "oracle.decision",

@@ -89,7 +89,7 @@ def table(
     )
 
 
-def settings_of(row: Row[Any]) -> dict[str, Setting]:
+def settings_of(row: Any) -> dict[str, Setting]:
     """Give the settings of a run: what its client said, and its context; a schedule by its ends."""
     context = json.loads(row.context)
     found: dict[str, Setting] = json.loads(row.config) if row.config else {}

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 #: The last migration, which makes these tables.
-VERSION = "0005"
+VERSION = "0006"
 
 metadata = MetaData(
     naming_convention={
@@ -126,6 +126,10 @@ populations = Table(
     Column("known_runs", Integer, nullable=False),
     Column("planned_epochs", Float(53), nullable=False),
     Column("used_epochs", Float(53), nullable=False),
+    # what its people say of it
+    Column("title", String(200)),
+    Column("note", Text),
+    Column("archived", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("owner", "name"),
     Index("ix_populations_owner_updated_at", "owner", "updated_at"),
     sqlite_autoincrement=True,

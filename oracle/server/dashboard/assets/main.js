@@ -8,10 +8,12 @@ import { compare } from "./compare.js";
 import { model } from "./model.js";
 import { overview } from "./overview.js";
 import { run } from "./run.js";
+import { searches } from "./searches.js";
+import { watchAlerts } from "./alerts.js";
 
 const store = new Store();
 const root = document.getElementById("view");
-const VIEWS = { overview, run, compare, model };
+const VIEWS = { overview, run, compare, model, searches };
 let shown = null;
 
 // #/run/r-17, #/?population=x, #/compare?runs=a,b, #/model
@@ -130,7 +132,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => docu
 // Keyboard
 
 const KEYS = [
-  ["o", "Overview"], ["c", "Compare"], ["m", "Model"], ["/", "Filter the table"], ["↑ ↓", "Move in the table"],
+  ["o", "Overview"], ["g", "All searches"], ["c", "Compare"], ["a", "Alerts"], ["m", "Model"], ["/", "Filter the table"], ["↑ ↓", "Move in the table"],
   ["Enter", "Open a run"], ["x", "Choose a run for comparison"], ["k", "Keep the open run"], ["t", "Change the theme"], ["?", "This help"],
 ];
 function help() {
@@ -149,10 +151,11 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input:not([type=checkbox]), select, textarea, dialog");
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  const go = { o: shown?.name === "overview" ? "#/" : overviewAt(), c: "#/compare", m: "#/model" }[event.key];
+  const go = { o: shown?.name === "overview" ? "#/" : overviewAt(), g: "#/searches", c: "#/compare", m: "#/model" }[event.key];
   if (go) location.hash = go;
   else if (event.key === "t") nextTheme();
   else if (event.key === "?") help();
+  else if (event.key === "a") alerts.toggle();
   else if (shown?.view.key?.(event)) event.preventDefault();
 });
 
@@ -170,6 +173,7 @@ addEventListener("unhandledrejection", (event) => {
 
 theme(document.documentElement.dataset.theme ?? null);
 store.subscribe(notices);
+const alerts = watchAlerts(store);
 const { parameters } = route();
 show();
 live.start();

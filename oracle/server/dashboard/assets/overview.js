@@ -1,9 +1,11 @@
 // Where the search stands: what was saved, what that cost, where each run is heading.
 
 import { h, inFrames, put, skeleton, state } from "./dom.js";
-import { ago, amount, count, percent, plural } from "./format.js";
+import { ago, count, plural } from "./format.js";
 import { headingPanel } from "./heading.js";
+import { searchPanels } from "./panels.js";
 import { runsPanel } from "./runs-panel.js";
+import { runSheet } from "./sheet.js";
 import { reason } from "./words.js";
 
 const EXAMPLE = `from oracle import watch
@@ -43,14 +45,17 @@ export function overview(root, parameters, store) {
   };
 
   function build() {
-    const tiles = h("div", { class: "grid tiles" }), why = h("div");
+    const why = h("div"), counts = h("dl", { class: "counts" });
+    const panels = searchPanels(store, said, (id) => sheet.open(id));
+    const sheet = runSheet(store, panels.shared, () => runs.order());
     const population = h("select", { id: "population", onchange: () => { location.hash = `#/?population=${encodeURIComponent(population.value)}`; } });
-    const heading = headingPanel(store, said), runs = runsPanel(store, said);
+    const heading = headingPanel(store, said), runs = runsPanel(store, said, panels.shared);
+    panels.onBrush(() => all.ask());
     const title = h("h1"), sub = h("p", { class: "sub" });
     root.replaceChildren(
-      h("div", { class: "head" }, h("div", { class: "grow" }, title, sub), h("label", { class: "field" }, "Population ", population)),
-      tiles, why,
-      h("div", { class: "grid overview-body" }, heading.element, runs.element));
+      h("div", { class: "head" }, h("div", { class: "grow" }, title, sub), counts, h("label", { class: "field" }, "Population ", population)),
+      panels.strip, why, panels.element,
+      h("div", { class: "grid overview-body" }, runs.element, heading.element));
 
     let names = "";
     function choices() {
@@ -66,20 +71,29 @@ export function overview(root, parameters, store) {
       const last = [...store.runs.values()].reduce((a, r) => (r.updated_at > a ? r.updated_at : a), "");
       sub.textContent = `${plural(store.runs.size, "run")}, last heard of ${ago(last)}${store.loading ? ", loading more" : ""}`;
       choices();
-      put(tiles, ...figures(store));
+      put(counts, ...countsOf(store));
       put(why, ...whyNone(store));
     }
-    const all = inFrames(summary, runs.stretch, runs.rows, heading.update);
+    sheet.read(said);
+    const all = inFrames(summary, runs.stretch, runs.rows, heading.update, sheet.update);
     return {
-      update: all.ask,
+      update() {
+        panels.update();
+        all.ask();
+      },
       search: runs.search,
+      key: (event) => sheet.key(event),
       read() {
+        panels.read(said);
         heading.read(said);
+        sheet.read(said);
         runs.read(said);
         all.ask();
       },
       destroy() {
         all.stop();
+        panels.destroy();
+        sheet.destroy();
         heading.destroy();
         runs.destroy();
       },
@@ -92,6 +106,7 @@ export function overview(root, parameters, store) {
   return {
     title: "Overview",
     key(event) {
+      if (parts?.key(event)) return true;
       if (event.key !== "/" || !parts) return false;
       parts.search.focus();
       return true;
@@ -115,64 +130,10 @@ export function overview(root, parameters, store) {
   };
 }
 
-function figures(store) {
+function countsOf(store) {
   const sum = store.summary();
-  const share = sum.planned ? (sum.planned - sum.used) / sum.planned : null;
-  const saved = h("section", { class: "panel tile saved" }, h("h2", {}, "Compute saved"),
-    h("p", { class: "figure", id: "saved" }, share === null ? "–" : percent(share)),
-    h("div", { class: "meter", "aria-hidden": "true" }, h("i", { style: { width: `${100 * (share ?? 0)}%` } })),
-    h("p", { class: "muted small" }, share === null ? "Counted once the first run has ended." : `${amount(sum.planned - sum.used)} of ${amount(sum.planned)} planned epochs, over ${plural(sum.ended, "ended run")}`));
-  const counts = h("section", { class: "panel tile" }, h("h2", {}, "Runs"), h("dl", { class: "counts" },
-    [["running", "Live", sum.running], ["finished", "Finished", sum.finished], ["stopped", "Stopped", sum.stopped], ["kept", "Kept", sum.kept]].map(([name, text, n]) =>
-      h("div", {}, h("dt", {}, h("i", { class: `dot ${name}` }), text), h("dd", { id: `count-${name}` }, count(n))))));
-  return [saved, counts, wrong(store, sum)];
-}
-
-function wrong(store, sum) {
-  const found = store.detail?.wrong_stops;
-  const tile = h("section", { class: "panel tile", id: "wrong" }, h("h2", {}, "Wrong stops, as measured"));
-  if (store.population === null) {
-    tile.append(h("p", { class: "figure" }, "–"), h("p", { class: "muted small" }, "Choose a population: what counts as good is ranked within one."));
-    return tile;
-  }
-  if (!found) {
-    tile.append(skeleton(72));
-    return tile;
-  }
-  const waiting = found.waiting ? `, ${count(found.waiting)} still running` : "";
-  const held = found.stops ? ` (${count(found.held)} of ${count(found.stops)} so far${found.departs ? `, far from the ${percent(found.share)} that the policy asks for` : ""})` : "";
-  const about = `A share of stops is let run on as a control${held}; wrong means it ended among the best ${percent(found.good)}.`;
-  if (!found.controls) {
-    tile.append(h("p", { class: "figure" }, "not known yet"), h("p", { class: "muted small" }, `No control run has ended${waiting}. ${about}`));
-    return tile;
-  }
-  const lower = lowerBound(found.wrong, found.controls, found.confidence);
-  tile.append(
-    h("p", { class: "figure" }, `${count(found.wrong)} of ${count(found.controls)} `, h("small", {}, percent(found.rate))),
-    h("div", { class: "interval", role: "img", "aria-label": `between ${percent(lower)} and ${percent(found.upper)}` },
-      h("i", { class: "rail" }), h("i", { class: "range", style: { left: `${100 * lower}%`, width: `${100 * (found.upper - lower)}%` } }), h("i", { class: "at", style: { left: `${100 * found.rate}%` } })),
-    h("p", { class: "muted small" }, `With ${percent(found.confidence)} confidence ${found.wrong ? `at least ${percent(lower)} and ` : ""}at most ${percent(found.upper)}${waiting}. ${about}`));
-  return tile;
-}
-
-// Clopper-Pearson, one-sided lower end: the rate at which `wrong` or more happen with 1 - confidence.
-function lowerBound(wrong, n, confidence) {
-  if (!wrong) return 0;
-  const tail = (p) => {
-    let term = (1 - p) ** n, below = 0;
-    for (let k = 0; k < wrong; k += 1) {
-      below += term;
-      term *= ((n - k) / (k + 1)) * (p / (1 - p));
-    }
-    return 1 - below;
-  };
-  let low = 0, high = wrong / n;
-  for (let i = 0; i < 60; i += 1) {
-    const middle = (low + high) / 2;
-    if (tail(middle) < 1 - confidence) low = middle;
-    else high = middle;
-  }
-  return low;
+  return [["running", "Live", sum.running], ["finished", "Finished", sum.finished], ["stopped", "Stopped", sum.stopped], ["kept", "Kept", sum.kept]].map(([name, text, n]) =>
+    h("div", {}, h("dt", {}, h("i", { class: `dot ${name}` }), text), h("dd", { id: `count-${name}` }, count(n))));
 }
 
 // When nothing was stopped: say why, from what was decided.
@@ -196,5 +157,5 @@ function empty(store) {
 
 function loading() {
   return h("div", { class: "stack", "aria-busy": "true" }, h("p", { class: "visually-hidden" }, "Loading runs"),
-    h("div", { class: "grid tiles" }, skeleton(136), skeleton(136), skeleton(136)), skeleton(420), skeleton(300));
+    skeleton(68), h("div", { class: "grid panels" }, h("div", { class: "pair" }, skeleton(420), skeleton(420)), skeleton(430)), skeleton(300));
 }

@@ -12,7 +12,7 @@ const FILTERS = [["", "All"], ["running", "Live"], ["stopped", "Stopped"], ["fin
 const SORT = { key: "updated", down: true };
 const link = (id) => `#/run/${encodeURIComponent(id)}`;
 
-export function runsPanel(store, parameters) {
+export function runsPanel(store, parameters, shared) {
   const filter = { text: "", state: "" }, chosen = new Set(), reach = { low: 0, high: 1 };
   const search = h("input", { type: "search", id: "filter", placeholder: "Filter by run, tag, setting, reason", "aria-label": "Filter runs", autocomplete: "off", spellcheck: "false",
     oninput: () => { note({ q: search.value.trim() }); filter.text = search.value.trim().toLowerCase(); list.ask(); } });
@@ -59,7 +59,7 @@ export function runsPanel(store, parameters) {
   }
 
   function rows() {
-    const runs = [...store.runs.values()].filter((run) => passes(run, filter));
+    const runs = [...store.runs.values()].filter((run) => passes(run, filter) && shared.passes(run));
     table.show(runs);
     shown.textContent = runs.length === store.runs.size ? `${plural(runs.length, "run")}${store.complete ? "" : `, the latest ${count(MAX_RUNS)}`}` : `${count(runs.length)} of ${count(store.runs.size)} runs`;
   }
@@ -76,7 +76,7 @@ export function runsPanel(store, parameters) {
   const list = inFrames(rows);
   read(parameters);
   return {
-    element, read, rows, stretch, search,
+    element, read, rows, stretch, search, order: () => table.runs.map((run) => run.run_id),
     destroy() {
       list.stop();
       table.destroy();
