@@ -12,13 +12,14 @@ from starlette.types import Scope
 from oracle.server.http.answers import answer
 from oracle.server.http.openapi import described
 from oracle.server.http.wire_populations import (
+    PopulationBand,
     PopulationDetail,
     PopulationList,
     PopulationTable,
     PromisingList,
 )
 from oracle.server.routes_runs import NAMED, OF_POPULATION, known_query
-from oracle.server.runs import populations, promising, table
+from oracle.server.runs import band, populations, promising, table
 from oracle.server.service import service_of
 from oracle.types.fields import OneForm
 
@@ -75,6 +76,13 @@ async def show_table(
             lambda c: table.table(c, owner, name, limit=limit, cursor=cursor, after=after)
         )
     )
+
+
+@router.get("/v1/populations/{name:path}/band", responses=described(PopulationBand, 404))
+async def show_band(request: Request, name: PopulationName) -> Response:
+    """Show how the runs of a population stood after each share of their budget: quartiles."""
+    owner = request.scope["owner"]
+    return answer(await service_of(request).store.read(lambda c: band.band(c, owner, name)))
 
 
 @router.get("/v1/populations/{name:path}", responses=described(PopulationDetail, 404))

@@ -194,3 +194,21 @@ class PopulationTable(Frozen):
     settings: dict[str, list[Setting]]
     newest: str | None
     next_cursor: str | None
+
+
+class PopulationBand(Frozen):
+    """How the latest runs of a population stood after each share of their budget.
+
+    Attributes:
+        name: of the population.
+        progress: shares of the budget, increasing, at which enough runs were seen.
+        runs: how many were, at each.
+        mqe, topographic_error, dead_neuron_ratio: quartiles at each; null where too few had one.
+    """
+
+    name: str
+    progress: tuple[float, ...]
+    runs: tuple[int, ...]
+    mqe: tuple[tuple[float, float, float] | None, ...]
+    topographic_error: tuple[tuple[float, float, float] | None, ...]
+    dead_neuron_ratio: tuple[tuple[float, float, float] | None, ...]

@@ -98,7 +98,7 @@ def test_each_way_of_ending_has_its_word(page: Browser, server: Server) -> None:
         assert run.state == ("finished" if state == "converged" else state), run.summary()
     words = {
         "finished": ("Finished", "Finished."),
-        "left": ("Left", "Left at 40% of its budget"),
+        "left": ("Left", "Left at 40 % of its budget"),
         "stopped": ("Stopped", "Stopped at"),
         "converged": ("Converged", "Converged at"),
         "abandoned": ("Abandoned?", "seems to be abandoned"),

@@ -149,3 +149,18 @@ def test_a_word_that_is_taken_back(app: App) -> None:
     assert run["decided"]["overruled"] == 1
     assert sum(run["decided"].values()) == 3
     assert app.run(app.call("POST", "/v1/runs/r5/override", b"{}")).status == 422
+
+
+def test_quartiles_of_the_runs_at_each_share(app: App) -> None:
+    for i in range(8):
+        n = 10 if i < 4 else 5
+        epochs = [10 * (k + 1) for k in range(n)]
+        values = {"mqe": [1 + i - e / 100 for e in epochs], "population": "band"}
+        post(app, f"b{i}", epochs=epochs, **values)
+    found = get(app, "/v1/populations/band/band").json()
+    assert found["progress"][0] == 0.1
+    assert found["progress"][-1] == 0.5
+    assert found["runs"] == [8] * len(found["progress"])
+    assert found["mqe"][-1] == pytest.approx([2.25, 4.0, 5.75])
+    assert found["mqe"][1] == pytest.approx([2.6, 4.35, 6.1])
+    assert get(app, "/v1/populations/none/band").status == 404

@@ -17,6 +17,8 @@ export class Problem extends Error {
 
 export const keyNow = () => sessionStorage.getItem(KEY) || null;
 
+export const forgetKey = () => sessionStorage.removeItem(KEY);
+
 export function headers(more = {}) {
   const key = keyNow();
   return key ? { ...more, Authorization: `Bearer ${key}` } : more;

@@ -1,5 +1,6 @@
 // The frame: routes by hash, the live stream, theme, keyboard.
 
+import { forgetKey, keyNow } from "./api.js";
 import { keepScroll, leaveOverview, overviewAt, scrollKept } from "./address.js";
 import { h, state, toast } from "./dom.js";
 import { Live } from "./live.js";
@@ -7,6 +8,7 @@ import { Store } from "./store.js";
 import { compare } from "./compare.js";
 import { model } from "./model.js";
 import { overview } from "./overview.js";
+import { personNamed } from "./overrule.js";
 import { run } from "./run.js";
 import { searches } from "./searches.js";
 import { watchAlerts } from "./alerts.js";
@@ -133,13 +135,14 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => docu
 
 const KEYS = [
   ["o", "Overview"], ["g", "All searches"], ["c", "Compare"], ["a", "Alerts"], ["m", "Model"], ["/", "Filter the table"], ["↑ ↓", "Move in the table"],
-  ["Enter", "Open a run"], ["x", "Choose a run for comparison"], ["k", "Keep the open run"], ["t", "Change the theme"], ["?", "This help"],
+  ["Enter", "Open a run"], ["x", "Choose a run for comparison"], ["k s u", "Keep, stop the open run, give it back to its policy"], ["t", "Change the theme"], ["?", "This help"],
 ];
 function help() {
   const dialog = h("dialog", { "aria-labelledby": "help-title", onclose: () => dialog.remove() },
     h("h2", { id: "help-title" }, "Keyboard"),
+    h("p", {}, h("label", { for: "said-by" }, "Your name, told with what you say to runs"), h("input", { id: "said-by", type: "text", maxlength: 100, value: personNamed() ?? "", autocomplete: "name", onchange: (event) => personNamed(event.target.value) })),
     h("dl", { class: "keys" }, KEYS.map(([key, text]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, text)])),
-    h("form", { method: "dialog", class: "actions" }, h("button", {}, "Close")));
+    h("form", { method: "dialog", class: "actions" }, keyNow() ? h("button", { type: "button", id: "forget-key", onclick: () => { forgetKey(); location.reload(); } }, "Forget the API key") : null, h("button", { autofocus: true }, "Close")));
   document.body.append(dialog);
   dialog.showModal();
 }

@@ -1,16 +1,16 @@
 // Where the search stands: what was saved, what that cost, where each run is heading.
 
 import { h, inFrames, put, skeleton, state } from "./dom.js";
-import { ago, count, plural } from "./format.js";
+import { ago, count, percent, plural } from "./format.js";
 import { headingPanel } from "./heading.js";
 import { searchPanels } from "./panels.js";
 import { runsPanel } from "./runs-panel.js";
 import { runSheet } from "./sheet.js";
-import { reason } from "./words.js";
+import { reason, wentOn } from "./words.js";
 
 const EXAMPLE = `from oracle import watch
 
-with watch(total_epochs=1000, dataset="iris", url="${location.origin}") as run:
+with watch(total_epochs=1000, dataset="iris", url="${new URL(".", document.baseURI).href.replace(/\/$/, "")}") as run:
     for epoch in range(1, 1001):
         ...  # train, and every so often:
         decision = run.report(
@@ -67,9 +67,9 @@ export function overview(root, parameters, store) {
       }
     }
     function summary() {
-      title.textContent = store.population ?? "All runs";
+      title.textContent = title.title = store.population ?? "All runs";
       const last = [...store.runs.values()].reduce((a, r) => (r.updated_at > a ? r.updated_at : a), "");
-      sub.textContent = `${plural(store.runs.size, "run")}, last heard of ${ago(last)}${store.loading ? ", loading more" : ""}`;
+      sub.textContent = `${plural(store.runs.size, "run")}, last heard ${ago(last)}${store.loading ? ", loading more" : ""}`;
       choices();
       put(counts, ...countsOf(store));
       put(why, ...whyNone(store));
@@ -132,19 +132,31 @@ export function overview(root, parameters, store) {
 
 function countsOf(store) {
   const sum = store.summary();
-  return [["running", "Live", sum.running], ["finished", "Finished", sum.finished], ["stopped", "Stopped", sum.stopped], ["kept", "Kept", sum.kept]].map(([name, text, n]) =>
+  return [["running", "Live", sum.running - sum.silent], ...(sum.silent ? [["silent", "Silent", sum.silent]] : []), ["finished", "Finished", sum.finished], ["stopped", "Stopped", sum.stopped], ["kept", "Kept", sum.kept]].map(([name, text, n]) =>
     h("div", {}, h("dt", {}, h("i", { class: `dot ${name}` }), text), h("dd", { id: `count-${name}` }, count(n))));
 }
 
-// When nothing was stopped: say why, from what was decided.
+// When nothing was stopped: say why, from all that was decided. Stops that were not obeyed are told, too.
 export function whyNone(store) {
-  const runs = [...store.runs.values()];
-  if (!runs.length || runs.some((run) => run.state === "stopped" || (run.state === "running" && run.action === "stop"))) return [];
+  const runs = [...store.runs.values()], ignoring = runs.filter(wentOn);
+  const panel = (title, ...more) => h("section", { class: "panel why", id: "why-none", style: { marginBottom: "16px" } }, h("h2", {}, title), ...more);
+  const told = ignoring.length ? h("p", { id: "went-on", style: { marginTop: "6px" } }, `${plural(ignoring.length, "run")} ${ignoring.length === 1 ? "was" : "were"} told to stop and went on: the caller does not look at what is answered. End its loop where `, h("code", {}, "decision.stop"), " is true.") : null;
+  const obeyed = runs.some((run) => !wentOn(run) && (run.state === "stopped" || (run.state === "running" && run.action === "stop")));
+  if (!runs.length || (obeyed && !told)) return [];
+  if (obeyed || (told && ignoring.length === runs.length)) return [panel("Stops that were not obeyed", told)];
+  // Runs that were counted before decisions were stand with their last one.
   const reasons = new Map();
-  for (const run of runs) reasons.set(run.reason, (reasons.get(run.reason) ?? 0) + 1);
-  const ordered = [...reasons].sort((a, b) => b[1] - a[1]).slice(0, 5);
-  return [h("section", { class: "panel why", id: "why-none", style: { marginBottom: "16px" } }, h("h2", {}, "Why nothing has been stopped"),
-    h("ul", {}, ordered.map(([word, n]) => h("li", {}, `${plural(n, "run")}: ${reason(word)}`))))];
+  let decisions = 0;
+  for (const run of runs) {
+    for (const [word, n] of Object.entries(run.decided ?? (run.reason ? { [run.reason]: 1 } : {}))) {
+      if (word === "finished") continue; // the end of every run that is not stopped: no cause of anything
+      reasons.set(word, (reasons.get(word) ?? 0) + n);
+      decisions += n;
+    }
+  }
+  const ordered = [...reasons].sort((x, y) => y[1] - x[1]).slice(0, 5);
+  return [panel(told ? "Stops that were not obeyed" : "Why nothing has been stopped", told, told ? null : h("p", { class: "muted small" }, `Of ${plural(decisions, "decision")} about ${plural(runs.length, "run")}:`),
+    h("ul", {}, ordered.map(([word, n]) => h("li", {}, `${percent(n / decisions)} ${reason(word)} (${count(n)})`))))];
 }
 
 function empty(store) {

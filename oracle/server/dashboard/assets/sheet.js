@@ -7,6 +7,7 @@ import { ago, num, percent } from "./format.js";
 import { prose } from "./prose.js";
 import { label } from "./settings.js";
 import { ACTION, STATE, reason, standing } from "./words.js";
+import { isWaiting, overrule } from "./overrule.js";
 
 export const PIN = "pinned";
 export const isPinned = (run) => (run.tags ?? []).includes(PIN);
@@ -61,9 +62,8 @@ export function runSheet(store, shared, order) {
       toast(problem.message);
     }
   }
-  const stop = () => say("override", { to: "stop", by: "the page" }, "It stops at its next checkpoint; u takes it back");
-  const keep = () => say("override", { to: "keep", by: "the page" }, "It is never stopped; u gives it back to its policy");
-  const undo = () => say("override", { to: null, by: "the page" }, "Its policy decides again");
+  const tell = (to) => overrule([id], to, () => { if (id !== null) show(); });
+  const stop = () => tell("stop"), keep = () => tell("keep"), undo = () => tell(null);
   function pin() {
     const run = store.runs.get(id), tags = run.tags ?? [];
     return about({ tags: isPinned(run) ? tags.filter((t) => t !== PIN) : [...tags, PIN] }, isPinned(run) ? "No longer pinned" : "Pinned: it stays in sight with the filter “pinned”");
@@ -90,8 +90,8 @@ export function runSheet(store, shared, order) {
       h("p", { class: "chip" }, h("i", { class: `dot ${standing(run)}` }), STATE[standing(run)], run.control ? h("span", { class: "tag" }, "control") : null, run.override ? h("span", { class: `tag ${run.override === "keep" ? "kept" : "stop"}` }, run.override === "keep" ? "kept" : "stopped by a person") : null),
       h("p", { class: "muted small" }, prose(run.ending ?? detail?.run.ending ?? detail?.run.message ?? run.message ?? `${ACTION[run.action] ?? ""} ${reason(run.reason)}`)),
       h("dl", { class: "facts" }, facts.map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text)))),
-      h("div", { class: "actions" }, live ? [h("button", { type: "button", class: "small danger", disabled: run.override === "stop", title: "s", onclick: stop }, "Stop"), h("button", { type: "button", class: "small", disabled: run.override === "keep", onclick: keep }, "Keep")] : null,
-        live && run.override ? h("button", { type: "button", class: "small", title: "u", onclick: undo }, "Undo") : null,
+      h("div", { class: "actions" }, live ? [h("button", { type: "button", class: "small danger", disabled: run.override === "stop" || isWaiting(id), title: "s", onclick: stop }, "Stop"), h("button", { type: "button", class: "small", disabled: run.override === "keep", onclick: keep }, "Keep")] : null,
+        live && (run.override || isWaiting(id)) ? h("button", { type: "button", class: "small", title: "u", onclick: undo }, "Undo") : null,
         h("button", { type: "button", class: "small", "aria-pressed": String(isPinned(run)), title: "p", onclick: pin }, isPinned(run) ? "Pinned" : "Pin")),
       h("h3", {}, best && best !== run ? "What differs from the best" : "Settings"),
       names.length ? h("table", { class: "plain small" }, h("thead", { class: best && best !== run ? "" : "visually-hidden" }, h("tr", {}, h("th", { scope: "col" }, "Setting"), h("th", { scope: "col" }, "here"), best && best !== run ? h("th", { scope: "col" }, "best") : null)),

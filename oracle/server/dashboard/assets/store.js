@@ -3,6 +3,7 @@
 
 import { get, renew } from "./api.js";
 import { unfold } from "./columns.js";
+import { standing, wentOn } from "./words.js";
 
 export const MAX_RUNS = 20_000;
 const POPULATION_EVERY_MS = 1_500;
@@ -204,9 +205,11 @@ export class Store {
 
   // Counts and savings from the runs themselves: current to the last event, also over all runs.
   summary() {
-    const found = { running: 0, stopped: 0, finished: 0, kept: 0, controls: 0, planned: 0, used: 0, ended: 0 };
+    const found = { running: 0, silent: 0, wentOn: 0, stopped: 0, finished: 0, kept: 0, controls: 0, planned: 0, used: 0, ended: 0 };
     for (const run of this.runs.values()) {
       found[run.state] += 1;
+      if (run.state === "running" && standing(run) !== "running") found.silent += 1;
+      if (wentOn(run)) found.wentOn += 1;
       if (run.override === "keep") found.kept += 1;
       if (run.control && run.state === "running") found.controls += 1;
       if (run.state !== "running" && run.total_epochs) {

@@ -33,7 +33,7 @@ export function figuresOf(store, shared) {
   const left = timeLeft(course, store.planned), hours = worked(course.ended);
   const best = course.best, beats = best ? anyBeats(course.live, best.values[2]) : null;
   const share = sum.planned ? (sum.planned - sum.used) / sum.planned : null;
-  const states = `${count(sum.running)} live · ${count(sum.finished)} finished · ${count(sum.stopped)} stopped`;
+  const states = `${count(sum.running - sum.silent)} live · ${sum.silent ? `${count(sum.silent)} silent · ` : ""}${count(sum.finished)} finished · ${count(sum.stopped)} stopped`;
   const lost = audit?.lost, certificate = strictest((audit?.proven ?? []).filter((one) => one.holds !== false));
   const over = !sum.running && store.planned && course.ended.length >= store.planned;
   const promise = lossWord(lost, certificate);
