@@ -64,7 +64,7 @@ def test_back_and_reload_keep_what_was_shown(page: Browser, searched: str) -> No
 
 def test_whoever_chooses_ten_is_told_how_many_are_compared(page: Browser, searched: str) -> None:
     page.open(f"/?population={POPULATION}")
-    page.there("tr[data-run]")
+    until(lambda: len(page.run(ROWS)) >= 10, DEADLINE_S, "ten rows")
     page.run(
         "const boxes = [...document.querySelectorAll('tr[data-run] input')];"
         "boxes.slice(0, 10).forEach((box) => box.click())"
