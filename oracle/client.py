@@ -21,6 +21,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import BaseModel
 
+from oracle.audit.audit import Audit
 from oracle.deadline import Deadline
 from oracle.errors import (
     ArtifactError,
@@ -34,7 +35,13 @@ from oracle.errors import (
     must_be,
 )
 from oracle.server.http.wire import Override, ReplayAnswer, RunDetail, RunList, RunSummary
-from oracle.server.http.wire_populations import PopulationDetail, PopulationTable, PromisingList
+from oracle.server.http.wire_populations import (
+    PopulationCount,
+    PopulationDetail,
+    PopulationList,
+    PopulationTable,
+    PromisingList,
+)
 from oracle.server.http.wire_service import ModelsAnswer
 from oracle.types import (
     About,
@@ -271,6 +278,14 @@ class Client:
             query: limit, cursor (older ones), after (those that began since).
         """
         return self._get(f"/v1/populations/{_quoted(population)}/table", PopulationTable, query)
+
+    def populations(self) -> tuple[PopulationCount, ...]:
+        """List the populations last heard of."""
+        return self._get("/v1/populations", PopulationList).populations
+
+    def audit(self, population: str) -> Audit:
+        """Hold what was said of a population's ended runs against how they ended."""
+        return self._get(f"/v1/populations/{_quoted(population)}/audit", Audit)
 
     def promising(
         self, population: str, objectives: Sequence[str] | None = None, limit: int = 20

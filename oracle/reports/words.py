@@ -40,6 +40,21 @@ def short(value: float) -> str:
     return f"{value:.6g}".replace("-", "−")
 
 
+def setting(value: object) -> str:
+    """Write the value of a setting: whole numbers whole.
+
+    >>> setting(7476.0), setting(0.0962345), setting("pca"), setting(True), setting(None)
+    ('7476', '0.0962', 'pca', 'True', '–')
+    """
+    if value is None:
+        return NONE
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isfinite(value) and value == round(value) and abs(value) < 1e9:
+        return str(round(value))
+    return number(value)
+
+
 def percent(share: float | None, digits: int = 0) -> str:
     r"""Write a share 0..1 in percent.
 
