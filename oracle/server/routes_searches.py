@@ -57,7 +57,9 @@ async def list_searches(
     request: Request,
     archived: Annotated[bool, Query(description="Those that were put away, too.")] = False,
     name: Annotated[list[str] | None, Query(max_length=12, description="Only these.")] = None,
-    limit: Annotated[int, Query(ge=1, le=cards.MAX_SEARCHES)] = cards.MAX_SEARCHES,
+    limit: Annotated[
+        int, Query(ge=1, le=cards.MAX_SEARCHES, description="Searches that are told, at most.")
+    ] = cards.MAX_SEARCHES,
 ) -> Response:
     """List searches at a glance, the last heard of first, with the curve of the best."""
     service = service_of(request)
