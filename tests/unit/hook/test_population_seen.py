@@ -77,3 +77,14 @@ def test_the_latest_teach(beyond: int) -> None:
     found = list(doubts(seen.teaches("m", None)))
     assert found == list(range(beyond, TEACHERS + beyond))
     assert len(seen.outcomes) == TEACHERS + beyond
+
+
+def test_the_latest_outcomes_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oracle.hook.population_seen.MAX_REFERENCE_RUNS", 3)
+    seen = Seen()
+    seen.take(ended(f"r{i}", i, doubt=float(i)) for i in range(3))
+    assert list(seen.outcomes) == ["r0", "r1", "r2"]
+    seen.take([ended("r3", 3, doubt=3.0)])
+    assert list(seen.outcomes) == ["r1", "r2", "r3"]
+    assert list(doubts(seen.teaches("m", None))) == [1.0, 2.0, 3.0]
+    assert seen.reference(None, 45).population_size == 45
