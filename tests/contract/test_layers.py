@@ -155,6 +155,7 @@ ONLY_IN = {
         "oracle.search.optuna", "oracle.evaluation", "oracle.commands.replay",
     ),
     ("mlflow",): ("oracle.integrations.mlflow",),
+    ("ray",): ("collector.on_ray", "oracle.integrations.ray_tune"),
     ("minisom",): ("oracle.integrations.minisom", "collector"),
     ("numba",): ("collector",),
     ("sklearn",): ("oracle.evaluation", "oracle.training", "collector"),
