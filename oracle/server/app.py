@@ -33,10 +33,10 @@ from oracle.server.http.answers import Invalid, error_answer, status_error
 from oracle.server.http.fast_path import FastPath
 from oracle.server.http.guards import Cors, Guard
 from oracle.server.http.head import NO_HEAD, HeadAsGet
-from oracle.server.http.lean import Lean
 from oracle.server.http.logs import configure
 from oracle.server.http.places import Lanes
 from oracle.server.http.telemetry import Telemetry
+from oracle.server.lean import Lean
 from oracle.server.search_alerts import tell_news
 from oracle.server.service import Service
 from oracle.server.settings import Settings, refuse_public_without_keys
