@@ -14,9 +14,9 @@ const SEEN = "oracle-alerts-seen", ASKED = "oracle-notify";
 export function watchAlerts(store) {
   let alerts = [], timer = 0, asking = false, population, first = true;
   const list = h("div", { class: "alerts", id: "alerts", hidden: true, role: "dialog", "aria-label": "Needs you" });
-  const number = h("span", { class: "n" });
+  const number = h("span", { class: "n" }), told = h("span", { class: "visually-hidden" });
   const bell = h("button", { type: "button", id: "bell", class: "quiet", "aria-haspopup": "dialog", "aria-expanded": "false", onclick: () => toggle(list.hidden) },
-    h("span", { "aria-hidden": "true" }, "Alerts"), number);
+    h("span", {}, "Alerts"), " ", number, told); // named by what it shows: whoever speaks to the page says what is seen
   document.querySelector(".tools")?.prepend(h("div", { class: "menu alert-menu" }, bell, list));
   addEventListener("hashchange", () => toggle(false));
   document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !list.hidden) { toggle(false); bell.focus(); } });
@@ -38,7 +38,7 @@ export function watchAlerts(store) {
     const worst = fresh.some((a) => a.level === "act") ? "act" : fresh.length ? "look" : "";
     bell.dataset.level = worst;
     number.textContent = fresh.length ? count(fresh.length) : "";
-    bell.setAttribute("aria-label", alerts.length ? `Alerts: ${count(alerts.length)}, ${count(fresh.length)} of them new` : "Alerts: none");
+    told.textContent = !alerts.length ? " none" : fresh.length ? ` new of ${count(alerts.length)}` : ` none new of ${count(alerts.length)}`;
     bell.title = "What needs you (a)";
     put(list, h("header", {}, h("h2", {}, "Needs you"), notifying()),
       alerts.length ? h("ul", {}, alerts.map(item)) : h("p", { class: "muted" }, store.population === null ? "Choose a search." : "Nothing: no stop is ignored, no run is silent, nothing diverges, and the oracle is not out of its promise."));
