@@ -152,6 +152,7 @@ ONLY_IN = {
         "oracle.integrations.optuna_finish", "oracle.integrations.optuna_trials",
         "oracle.search.optuna", "oracle.evaluation", "oracle.commands.replay",
     ),
+    ("ray",): ("collector.on_ray", "oracle.integrations.ray_tune"),
     ("minisom",): ("oracle.integrations.minisom", "collector"),
     ("numba",): ("collector",),
     ("sklearn",): ("oracle.evaluation", "oracle.training", "collector"),
