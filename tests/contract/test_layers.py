@@ -138,9 +138,8 @@ ONLY_IN = {
     ("tensorflow", "keras"): ("oracle.training", "oracle.sequences.networks"),
     ("onnxruntime",): ("oracle.model",),
     ("onnx",): (),
-    ("fastapi", "starlette", "sqlalchemy", "alembic", "prometheus_client", "psycopg"): (
-        "oracle.server",
-    ),
+    ("fastapi", "starlette", "sqlalchemy", "alembic", "prometheus_client"): ("oracle.server",),
+    ("psycopg",): ("oracle.server", "oracle.hook.places.postgresql"),
     ("uvicorn",): ("oracle.server", "oracle.commands.serve"),
     ("mcp",): ("oracle.commands.mcp",),
     ("typer",): ("oracle.cli", "oracle.commands"),

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from made_up import outcome_of
 
 from oracle.hook.population import Population
 from oracle.types import Outcome, Policy
+
+
+@pytest.fixture(params=["file", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Population]:
+    """A population of each kind: the rules are the same."""
+    in_file = request.param == "file"
+    made = Population(
+        tmp_path / "runs.db" if in_file else request.getfixturevalue("postgres").database()
+    )
+    yield made
+    made.close()
 
 
 def test_a_run_is_live_until_it_ends(shared: Population) -> None:
