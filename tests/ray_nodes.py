@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 #: Ray takes 127.0.0.1 for an address that others cannot reach, and listens on all; this keeps it
 #: there. Its name tells of the systems where it is the default.
@@ -24,6 +25,16 @@ _NODE = {
 }
 
 
+def patiently(begin: Callable[[], T], times: int = 3) -> T:
+    """Begin a node; Ray gives one half a minute to answer, whatever else the machine does."""
+    for _ in range(times - 1):
+        try:
+            return begin()
+        except Exception as error:
+            print("once more:", error)
+    return begin()
+
+
 class Nodes:
     """The nodes of a cluster; its head is one of them, and works, too."""
 
@@ -35,7 +46,7 @@ class Nodes:
     def add(self, **environment: str) -> Any:
         """Begin a node; gives what `kill` takes."""
         variables = {**ENVIRONMENT, **environment}
-        return self._cluster.add_node(**_NODE, env_vars=variables)
+        return patiently(lambda: self._cluster.add_node(**_NODE, env_vars=variables))
 
     def kill(self, node: Any) -> None:
         """End a node with SIGKILL, its raylet first."""
@@ -48,10 +59,8 @@ def ray_nodes(count: int) -> Iterator[Nodes]:
     os.environ |= ENVIRONMENT  # read when Ray is imported
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={**_NODE, "include_dashboard": False, "env_vars": ENVIRONMENT},
-    )
+    head = {**_NODE, "include_dashboard": False, "env_vars": ENVIRONMENT}
+    cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
     try:
         nodes = Nodes(cluster)
         for _ in range(count - 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import count
 from pathlib import Path
 
 from made_up import StandIn
@@ -24,9 +25,8 @@ def evaluate(path: Path | str, run_id: str, quality: float = 0.5) -> tuple[int, 
 
 
 def evaluate_forever(path: Path | str, prefix: str) -> None:
-    """Watch runs until killed, telling each one that has ended on stdout."""
-    n = 0
-    while True:
-        evaluate(path, f"{prefix}-{n}")
-        print(f"{prefix}-{n}", flush=True)
-        n += 1
+    """Watch runs until killed, telling each one on stdout that has ended without a warning."""
+    for n in count():
+        *_, problems = evaluate(path, f"{prefix}-{n}")
+        if not problems:
+            print(f"{prefix}-{n}", flush=True)

@@ -3,7 +3,8 @@
 The same table and the same rules as in a file (`oracle.hook.population`); this changes where they
 are kept. Everything stands in a schema of its own, so that the database may be the service's. Who
 writes holds the row of the clock, as the writer of a file holds the file: ends are seen in the
-order of the clock. A commit that came back is in the database, whatever happens to its worker.
+order of the clock. A commit that came back is in the database, whatever happens to its worker; a
+power cut of the database's machine may cost the last second, as it may cost a file its last rows.
 """
 
 from __future__ import annotations
@@ -153,14 +154,19 @@ class PopulationDatabase:
         """
         with self.lock, self._told():
             connection = self._open()
-            with connection.transaction():
-                connection.execute("UPDATE clock SET writes = writes + 1")
+            # Who writes holds the clock: ends are seen in its order.
+            connection.execute("BEGIN; UPDATE clock SET writes = writes + 1")
+            try:
                 yield Session(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(Exception):
+                    connection.execute("ROLLBACK")
+                raise
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        import psycopg
-
+        psycopg = _driver()
         try:
             yield
         except (psycopg.Error, TimeoutError) as error:
@@ -213,7 +219,7 @@ def _has_tables(connection: Connection[Any]) -> bool:
     return bool(found and found[0])
 
 
-def _connect(place: Database, timeout_s: float) -> Connection[Any]:
+def _driver() -> Any:
     try:
         import psycopg
     except ImportError:
@@ -221,8 +227,13 @@ def _connect(place: Database, timeout_s: float) -> Connection[Any]:
         raise StoreUnavailable(
             must_be("population", "one whose driver is here", "postgresql", advice)
         ) from None
+    return psycopg
 
-    class Bounded(psycopg.Connection[Any]):
+
+def _connect(place: Database, timeout_s: float) -> Connection[Any]:
+    psycopg = _driver()
+
+    class Bounded(psycopg.Connection):  # type: ignore[misc]
         """Waits for no answer longer than its deadline, whatever the server does."""
 
         def wait(self, gen: Any, *args: Any, **more: Any) -> Any:
@@ -233,15 +244,17 @@ def _connect(place: Database, timeout_s: float) -> Connection[Any]:
             """Say nothing: libpq closes it, in the process that opened it alone."""
 
     milliseconds = max(1, int(timeout_s * 1000))
-    return Bounded.connect(
+    made: Connection[Any] = Bounded.connect(
         place.url,
         autocommit=True,
         connect_timeout=max(2, round(timeout_s)),  # two is libpq's least
         application_name="som-oracle",
-        options=f"-c search_path={SCHEMA} -c lock_timeout={milliseconds}"
+        # As a file's: writers take turns, and none waits for the disk meanwhile.
+        options=f"-c search_path={SCHEMA} -c synchronous_commit=off -c lock_timeout={milliseconds}"
         f" -c statement_timeout={milliseconds}"
         f" -c idle_in_transaction_session_timeout={10 * milliseconds}",
     )
+    return made
 
 
 def _until(steps: Any, deadline: float) -> Any:

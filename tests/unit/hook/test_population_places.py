@@ -104,6 +104,12 @@ def test_no_server_there_and_no_word_of_the_password() -> None:
     assert copy.path == shared.path
 
 
+def test_a_driver_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StoreUnavailable, match=r"som-oracle\[postgres\]"):
+        Population(SECRET).start("t", "r1")
+
+
 @pytest.fixture
 def url(postgres: Any) -> str:
     made: str = postgres.database()
