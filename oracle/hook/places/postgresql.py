@@ -231,9 +231,9 @@ def _driver() -> Any:
 
 
 def _connect(place: Database, timeout_s: float) -> Connection[Any]:
-    psycopg = _driver()
+    plain: Any = _driver().Connection
 
-    class Bounded(psycopg.Connection):  # type: ignore[misc]
+    class Bounded(plain):  # type: ignore[misc]
         """Waits for no answer longer than its deadline, whatever the server does."""
 
         def wait(self, gen: Any, *args: Any, **more: Any) -> Any:
