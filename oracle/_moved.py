@@ -20,8 +20,7 @@ _BY_PACKAGE = {
     "savings:risk_choice",
     "training": "architectures losses callbacks trainer:fit windows export finetune "
     "nonsense:corruptions support_fit publish recipe shipped card",
-    "pictures": "plots:figures fan learning_curve",
-    "reports": "report:page",
+    "pictures": "plots:figures fan learning_curve report",
     "server": "settings",
 }
 MOVED = {

@@ -11,16 +11,12 @@ import typer
 
 from oracle.errors import InvalidHistory, StoreUnavailable, must_be
 from oracle.hook.population import Population
-from oracle.hook.population_file import place_of
 from oracle.hook.second_look import promising as worth_finishing
 from oracle.types.fields import one_form
 
 
 def runs(
-    file: Annotated[
-        str,
-        typer.Argument(help="The population file that the workers shared, or postgresql://..."),
-    ],
+    file: Annotated[Path, typer.Argument(help="The population file that the workers shared.")],
     population: Annotated[
         str | None, typer.Option(help="One population in it (default: all).")
     ] = None,
@@ -49,22 +45,20 @@ def runs(
         print(shared.summary())
 
 
-def opened(file: str | Path) -> tuple[Population, tuple[str, ...]]:
-    """Open a population that is there, and name the populations in it.
+def opened(file: Path) -> tuple[Population, tuple[str, ...]]:
+    """Open a population file that is there, and name its populations.
 
     Raises:
         InvalidHistory: it is none.
         StoreUnavailable: it is locked.
         OSError: there is no such file.
     """
-    place = place_of(file)
-    if isinstance(place, Path):
-        place.stat()  # asking makes no file
-    shared = Population(place)
+    file.stat()  # asking makes no file
+    shared = Population(file)
     try:
         return shared, shared.names()
     except StoreUnavailable as error:
-        if "locked" in str(error) or not isinstance(place, Path):
+        if "locked" in str(error):
             raise
         raise InvalidHistory(str(error)) from None
 

@@ -178,7 +178,8 @@ def rotated(draws: Array, seed: int) -> Array:
 
 def shown(knots: Array) -> Array:
     """Pick LEVELS from knots, [..., knot] -> [..., level]."""
-    return knots.take(_SHOWN, axis=-1)
+    levels: Array = knots[..., _SHOWN]
+    return levels
 
 
 def seed_of(history: bytes) -> int:

@@ -56,19 +56,12 @@ export function colour(name) {
 }
 
 let toastTimer = 0;
-// Say something for a while; `action` = [what a button says, what it does].
-export function toast(text, action = null, ms = 3500) {
+export function toast(text) {
   const element = document.getElementById("toast");
-  const over = () => {
-    clearTimeout(toastTimer);
-    element.classList.remove("on");
-    element.replaceChildren();
-  };
-  element.replaceChildren(h("span", {}, text), action ? h("button", { type: "button", id: "undo", onclick: () => { over(); action[1](); } }, action[0]) : "");
+  element.textContent = text;
   element.classList.add("on");
   clearTimeout(toastTimer);
-  toastTimer = setTimeout(over, ms);
-  return over;
+  toastTimer = setTimeout(() => element.classList.remove("on"), 3500);
 }
 
 export function skeleton(height) {
@@ -91,11 +84,10 @@ export function segmented(label, options, chosen, choose) {
   const buttons = options.map(([value, text]) => h("button", {
     type: "button", "aria-pressed": String(value === chosen), "data-value": value,
     onclick: () => {
-      group.set(value);
+      buttons.forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.value === value)));
       choose(value);
     },
   }, text));
   group.append(...buttons);
-  group.set = (value) => buttons.forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.value === value)));
   return group;
 }

@@ -14,7 +14,6 @@ from storing import count, names, note, write_now
 from oracle.errors import InvalidHistory, RunConflict, StoreUnavailable
 from oracle.server.storage.database import parse_url
 from oracle.server.storage.store import READERS, Store
-from oracle.server.storage.turns import Subject
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite keeps any text
@@ -110,9 +109,7 @@ class Asker:
         async def work() -> list[Any]:
             waiting = [
                 asyncio.create_task(
-                    store.write(note)
-                    if name == "plain"
-                    else store.ask(self.unit(name), Subject("", name))
+                    store.write(note) if name == "plain" else store.write(self.unit(name), name)
                 )
                 for name in names
             ]

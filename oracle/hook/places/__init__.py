@@ -1,1 +1,0 @@
-"""Where a population is kept between machines: a database, and what a network file system is."""

@@ -1,1 +1,0 @@
-"""Reports to forward: one HTML file each, its conclusion first, its figures as SVG."""
