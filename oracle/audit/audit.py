@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from oracle.audit.ended import SEEN, EndedRun, Look
+from oracle.audit.ended import INTERVALS, SEEN, EndedRun
 from oracle.audit.proven import Proven
 from oracle.audit.rates import SURE, Count, Rate, at_least, rate_of, wilson
 from oracle.decision.wrong_stops import upper_bound
@@ -25,8 +25,6 @@ from oracle.types import LEVELS, FloatArray, Frozen, Ratio
 ENOUGH, ENOUGH_EQUAL = 20, 10
 #: P(good) is told in these groups.
 GROUPS = (0.0, 0.02, 0.1, 0.25, 0.5, 0.75, 1.0)
-#: Share of ends within each interval, and the LEVELS that bound it.
-INTERVALS = {0.5: (1, 3), 0.9: (0, 4)}
 
 Word = Literal["in its promise", "cannot say yet", "worse than promised"]
 
@@ -222,14 +220,9 @@ def _ranked_by(runs: Sequence[EndedRun]) -> FloatArray:
     return np.array([run.rank_by for run in runs], np.float64)
 
 
-def _within(run: EndedRun, look: Look, level: float) -> bool:
-    low, high = INTERVALS[level]
-    return (look.quality or ())[low] <= (run.score or 0.0) <= (look.quality or ())[high]
-
-
 def _inside(runs: Sequence[EndedRun], i: int, level: float) -> tuple[list[float], list[float]]:
     told = [(run, look) for run in runs if (look := run.looks[i]) and look.quality is not None]
-    inside = [float(_within(run, look, level)) for run, look in told]
+    inside = [float(look.holds(run.score or 0.0, level)) for run, look in told]
     return inside, [run.weight for run, _ in told]
 
 
@@ -237,7 +230,7 @@ def _pooled(runs: Sequence[EndedRun], level: float) -> Rate:
     """Count a run once, by the mean over its looks: looks at one run err together."""
     inside, weights = [], []
     for run in runs:
-        found = [_within(run, x, level) for x in run.looks if x and x.quality is not None]
+        found = [x.holds(run.score or 0.0, level) for x in run.looks if x and x.quality is not None]
         if found:
             inside.append(sum(found) / len(found))
             weights.append(run.weight)
@@ -353,7 +346,7 @@ _STRICTER = (
     "stopped lately (second look) until its controls end good no more than chance has it."
 )
 _RETRAIN = (
-    "Give the full context (`oracle models`, docs/hook.md), lower the policy's `risk` meanwhile, "
+    "Give the full context (docs/hook.md), lower the policy's `risk` meanwhile, "
     "and train an oracle on runs of this search (`oracle train --from`, docs/training.md)."
 )
 _UNLIKE = (

@@ -9,6 +9,8 @@ from typing import NamedTuple
 #: decision may have been made.
 SEEN = (0.10, 0.25, 0.45, 0.70)
 NEAR = 0.06
+#: Share of ends within each interval, and the LEVELS that bound it.
+INTERVALS = {0.5: (1, 3), 0.9: (0, 4)}
 
 
 class Look(NamedTuple):
@@ -23,6 +25,11 @@ class Look(NamedTuple):
     progress: float
     quality: Sequence[float] | None
     p_good: float | None
+
+    def holds(self, score: float, level: float) -> bool:
+        """Whether an end lies within the interval of a level; never where none was told."""
+        low, high = INTERVALS[level]
+        return self.quality is not None and self.quality[low] <= score <= self.quality[high]
 
 
 class EndedRun(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from oracle.audit.ended import SEEN, EndedRun
-from oracle.types import LEVELS, Certificate, Frozen, ModelInfo, Policy, Ratio
+from oracle.types import Certificate, Frozen, ModelInfo, Policy, Ratio
 from oracle.types.certificate import Way
 
 #: The look of SEEN that certificates are withdrawn by.
@@ -47,16 +47,16 @@ def proven_of(
         runs: of the search, that have ended.
     """
     early = [
-        (run.score, look.quality)
+        (look, run.score)
         for run in runs
         if run.score is not None and (look := run.looks[EARLY]) is not None
     ]
-    inside = [q is None or q[0] <= score <= q[len(LEVELS) - 1] for score, q in early]
-    unlike = sum(quality is None for _, quality in early)
+    unlike = sum(look.quality is None for look, _ in early)
+    missed = len(early) - unlike - sum(look.holds(score, 0.9) for look, score in early)
     found = []
     for one in certificates:
         why = one.not_for(policy, model) if model is not None else "no model is in use"
-        why = why or one.withdrawn(len(early), inside.count(False), unlike)
+        why = why or one.withdrawn(len(early), missed, unlike)
         found.append(
             Proven(
                 way=one.way,
