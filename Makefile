@@ -12,7 +12,7 @@ COLLECTIONS := $(patsubst %,data/%.csv.gz,$(foreach i,1 2 3 4 5 6,pretraining-$(
                calibrate-searches test broad choose)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format bench fuzz fault soak scale docs demo e2e libraries oracle quality lock build clean
+.PHONY: help serve test lint format bench fuzz fault soak scale docs site demo e2e libraries oracle quality lock build clean
 
 help:  ## list the verbs
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -69,12 +69,16 @@ quality: $(VENV)/dev  ## write docs/quality.md anew from the shipped oracle
 sequences: $(VENV)/dev  ## the long form of the workbench: write the results of docs/sequences.md anew
 	$(BIN)/python -m bench.sequences $(ARGS)
 
+site: $(VENV)/dev  ## docs/ as a site with search and a reference, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 docs: $(VENV)/dev  ## write the generated parts of docs/ anew
 	$(BIN)/python -m docs.generate
 
-build: $(VENV)/dev  ## wheel and sdist into dist/
+build: $(VENV)/dev  ## wheel and sdist into dist/, checked as the index would
 	rm -rf dist
 	$(BIN)/uv build --no-build-isolation --python $(BIN)/python --out-dir dist
+	$(BIN)/twine check --strict dist/*
 
 lock: $(VENV)/build  ## resolve the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile $(LOCK) --group build -o locks/build.txt

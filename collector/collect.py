@@ -24,19 +24,21 @@ from typing import Any
 from collector.journal import Journal, flat
 from collector.shards import Shard, code_version
 from oracle.errors import DatasetError, OracleError, must_be
-from oracle.history.dataset import command_line, metadata_path, write_dataset
+from oracle.history.dataset import check_named, command_line, metadata_path, write_dataset
 from oracle.types import Run
 
 #: Makes run `index`: run_one(index, seed, settings). Picklable, a module-level function.
 RunOne = Callable[[int, int, dict[str, Any]], Run]
 #: Makes one journal entry of an index.
 Make = Callable[[int], str]
-#: Maps indices to (index, entry) in any order: the seam where a cluster can stand in.
-Engine = Callable[[Make, Sequence[int], int], Iterator[tuple[int, str]]]
+#: Maps indices to (index, entry) in any order, on so many workers (None = all there are): the seam
+#: where a cluster stands in.
+Engine = Callable[[Make, Sequence[int], int | None], Iterator[tuple[int, str]]]
 
 #: Runs handed to each worker ahead of time.
 QUEUED_PER_WORKER = 4
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+#: Environment of a worker, 1 each: as many workers as cores leave none for a second thread.
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,10 @@ def collect(
     Args:
         run_one: module-level function that makes one run.
         runs: how many.
-        out: `.csv` or `.csv.gz`.
+        out: `.csv`, `.csv.gz` or `.parquet`.
         seed: seed of the collection.
         settings: JSON-able settings handed to `run_one`.
-        workers: processes (default: all cores).
+        workers: processes (default: all cores), or cores of a cluster (default: all it has).
         progress: called with (done, runs) after each run.
         engine: maps indices to entries (default: local processes).
         command: what repeats this call, for the metadata (default: this process's).
@@ -90,15 +92,13 @@ def collect(
         DatasetError: `out` or its journal belongs to another collection.
     """
     path, settings = Path(out), settings or {}
-    workers = workers if workers is not None else available_cores()
     if runs < 1:
         raise OracleError(must_be("runs", "at least 1", runs))
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise OracleError(must_be("workers", "at least 1", workers))
     if seed < 0:
         raise OracleError(must_be("seed", "at least 0", seed))
-    if not path.name.endswith((".csv", ".csv.gz")):
-        raise OracleError(must_be("out", "a path ending in .csv or .csv.gz", str(path)))
+    check_named(path, "out")
     header = {
         "run_one": f"{run_one.__module__}.{run_one.__qualname__}",
         "runs": runs,
@@ -170,8 +170,11 @@ def check_finished(path: Path, header: dict[str, Any]) -> None:
         )  # fmt: skip
 
 
-def local_processes(make: Make, indices: Sequence[int], workers: int) -> Iterator[tuple[int, str]]:
+def local_processes(
+    make: Make, indices: Sequence[int], workers: int | None
+) -> Iterator[tuple[int, str]]:
     """Map on this machine's cores: one process a worker, or this process for one worker."""
+    workers = workers or available_cores()
     if workers == 1:
         for index in indices:
             yield index, make(index)
@@ -208,8 +211,8 @@ def local_processes(make: Make, indices: Sequence[int], workers: int) -> Iterato
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Let processes started meanwhile use one thread each."""
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     try:
         yield
     finally:

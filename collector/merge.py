@@ -14,7 +14,13 @@ from pydantic import BaseModel, ValidationError
 from collector.collect import Collected, check_finished, journal_path
 from collector.journal import flat
 from oracle.errors import DatasetError, OracleError, must_be
-from oracle.history.dataset import command_line, iter_dataset, metadata_path, write_dataset
+from oracle.history.dataset import (
+    check_named,
+    command_line,
+    iter_dataset,
+    metadata_path,
+    write_dataset,
+)
 from oracle.types import Run
 
 
@@ -51,7 +57,7 @@ def merge(shards: Sequence[str | Path], out: str | Path, command: str | None = N
 
     Args:
         shards: what `collect(..., shard=...)` wrote, with the metadata beside each.
-        out: `.csv` or `.csv.gz`.
+        out: `.csv`, `.csv.gz` or `.parquet`.
         command: for the metadata (default: this process's).
 
     Raises:
@@ -60,8 +66,7 @@ def merge(shards: Sequence[str | Path], out: str | Path, command: str | None = N
         OracleError: shards are missing.
     """
     path = Path(out)
-    if not path.name.endswith((".csv", ".csv.gz")):
-        raise OracleError(must_be("--out", "a path ending in .csv or .csv.gz", str(path)))
+    check_named(path, "--out")
     if not shards:
         raise OracleError(must_be("SHARD", "given: the files of `collect run --shard`", "none"))
     found = [_read(Path(shard)) for shard in shards]

@@ -4,13 +4,15 @@
     python examples/demo.py --url URL      # a service that runs already
     python examples/demo.py --runs 30 --workers 2 --updates 60000
 
-A (mu + lambda) search over MiniSom's hyperparameters on the wine table. Every evaluation is one
-real training, watched through the service; a run that is stopped enters with its forecast.
+A (mu + lambda) search over MiniSom's hyperparameters on the wine table. It begins with what the
+oracle suggests before anything is trained. Every evaluation is one real training, watched through
+the service; a run that is stopped enters with its forecast.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +23,7 @@ import urllib.request
 import warnings
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -30,16 +33,20 @@ import numpy.typing as npt
 from minisom import MiniSom
 
 from collector.sources import load_dataset
+from oracle import suggest
 from oracle.hook import policy_for
 from oracle.integrations import minisom
+from oracle.types import Suggestion
 
 TABLE = "wine-standard"
 RATES = ("asymptotic_decay", "inverse_decay_to_zero", "linear_decay_to_zero")
 RADII = ("asymptotic_decay", "inverse_decay_to_one", "linear_decay_to_one")
 GENES = 7
 PARENTS = 6
-#: Random configurations before the search proper begins.
+#: Configurations that the oracle suggests before the search proper begins.
 FIRST = 10
+#: Plans that are forecast to choose them from.
+CANDIDATES = 400
 START_DEADLINE_S = 120.0
 
 Genes = tuple[float, ...]
@@ -86,13 +93,19 @@ def evaluate(
 def search(data: Matrix, url: str, population: str, runs: int, workers: int, updates: int) -> None:
     """Run the search; whenever a worker is free it gets a child of the best so far."""
     rng = np.random.default_rng(7)
+    space = {"x": (4, 13), "y": (4, 13), "topology": "rectangular"}
+    plans = suggest(
+        data, n=min(FIRST, runs), library="minisom", space=space, budget=updates,
+        candidates=CANDIDATES,
+    )  # fmt: skip
+    first = [genes_of(plan) for plan in plans]
     found: list[tuple[float, Genes]] = []
     waiting: dict[Future[float], Genes] = {}
     begun = 0
     with ProcessPoolExecutor(workers) as pool:
         while begun < runs or waiting:
             while begun < runs and len(waiting) < workers:
-                genes = child(rng, found)
+                genes = first[begun] if begun < len(first) else child(rng, found)
                 begun += 1
                 work = pool.submit(evaluate, data, genes, begun, url, population, updates)
                 waiting[work] = genes
@@ -108,13 +121,28 @@ def search(data: Matrix, url: str, population: str, runs: int, workers: int, upd
 
 
 def child(rng: np.random.Generator, found: list[tuple[float, Genes]]) -> Genes:
-    """Draw a configuration: at random first, later a mutated cross of two good ones."""
-    if len(found) < FIRST:
+    """Draw a configuration: a mutated cross of two good ones; at random while there are none."""
+    if len(found) < 2:
         return tuple(rng.random(GENES))
     parents = [genes for _, genes in sorted(found)[:PARENTS]]
     a, b = (np.array(parents[int(i)]) for i in rng.integers(len(parents), size=2))
     mixed = np.where(rng.random(GENES) < 0.5, a, b) + rng.normal(0, 0.15, GENES)
     return tuple(np.clip(mixed, 0.0, 1.0))
+
+
+def genes_of(plan: Suggestion) -> Genes:
+    """Write a suggested plan as genes; a radius beyond their range is the largest."""
+    told: dict[str, Any] = plan.parameters
+    genes = (
+        (told["x"] - 3.5) / 9.99,
+        (told["y"] - 3.5) / 9.99,
+        (told["sigma"] - 0.3) * 1.5 / max(told["x"], told["y"]),
+        (np.log10(told["learning_rate"]) + 2.5) / 2.5,
+        (RATES.index(told["decay_function"]) + 0.5) / len(RATES),
+        (RADII.index(told["sigma_decay_function"]) + 0.5) / len(RADII),
+        0.9 if told["neighborhood_function"] == "bubble" else 0.4,
+    )
+    return tuple(float(gene) for gene in np.clip(genes, 0.0, 1.0))
 
 
 def serve(port: int) -> subprocess.Popen[bytes]:
@@ -157,6 +185,9 @@ def main() -> None:
             await_ready(service, url)
         print(f"\n  Look at {url}/#/?population={population}\n", flush=True)
         search(data, url, population, chosen.runs, chosen.workers, chosen.updates)
+        with urllib.request.urlopen(f"{url}/v1/populations/{population}", timeout=20) as answer:
+            savings = json.load(answer)["savings"]
+        print(f"{savings['saved_share']:.0%} of all epochs saved.", flush=True)
         if service is not None:
             print("The search is over; the page stays until Ctrl-C.")
             service.wait()

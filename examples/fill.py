@@ -56,8 +56,7 @@ def courses(runs: list[Run], n: int, seed: int) -> Iterator[tuple[dict[str, Any]
             if columns.get(name):
                 config[f"{name}_start"] = round(columns[name][0], 5)
                 config[f"{name}_end"] = round(columns[name][-1], 5)
-        if history.total_epochs and history.context.n_samples:
-            config["passes"] = round(history.total_epochs / history.context.n_samples, 3)
+        config["passes"] = round(history.total_epochs or 0.0, 3)
         yield columns, {
             "dataset": run.dataset, "total_epochs": history.total_epochs, "context": context,
             "config": config,

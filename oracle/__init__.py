@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from oracle.history.dataset import iter_dataset as iter_dataset
     from oracle.history.dataset import read_dataset as read_dataset
     from oracle.history.dataset import write_dataset as write_dataset
+    from oracle.history.frames import forecast_frame as forecast_frame
+    from oracle.history.frames import read_frame as read_frame
+    from oracle.history.frames import runs_frame as runs_frame
     from oracle.history.metrics import Metrics as Metrics
     from oracle.history.metrics import measure as measure
     from oracle.hook import watch as watch
@@ -59,6 +62,9 @@ _HOME = {
     "iter_dataset": "oracle.history.dataset",
     "read_dataset": "oracle.history.dataset",
     "write_dataset": "oracle.history.dataset",
+    "forecast_frame": "oracle.history.frames",
+    "read_frame": "oracle.history.frames",
+    "runs_frame": "oracle.history.frames",
     "read_decisions": "oracle.decision.log",
     "replay_decision": "oracle.decision.log",
     "certified_policy": "oracle.forecast.certified",

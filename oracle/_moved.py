@@ -20,7 +20,8 @@ _BY_PACKAGE = {
     "savings:risk_choice",
     "training": "architectures losses callbacks trainer:fit windows export finetune "
     "nonsense:corruptions support_fit publish recipe shipped card",
-    "pictures": "plots:figures fan learning_curve report",
+    "pictures": "plots:figures fan learning_curve",
+    "reports": "report:page",
     "server": "settings",
 }
 MOVED = {

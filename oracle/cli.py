@@ -93,6 +93,11 @@ COMMANDS = {
     "runs": Command(
         "oracle.commands.runs:runs", "Tell how the searches of a population file went."
     ),
+    "report": Command(
+        "oracle.commands.report:report",
+        "Write a search as one HTML file to forward.",
+        "serve",
+    ),
     "models": Command(
         "oracle.commands.models:app", "List, verify, show and activate model artifacts."
     ),

@@ -21,6 +21,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import BaseModel
 
+from oracle.audit.audit import Audit
 from oracle.deadline import Deadline
 from oracle.errors import (
     ArtifactError,
@@ -33,8 +34,14 @@ from oracle.errors import (
     StoreUnavailable,
     must_be,
 )
-from oracle.server.http.wire import ReplayAnswer, RunDetail, RunList, RunSummary
-from oracle.server.http.wire_populations import PopulationDetail, PromisingList
+from oracle.server.http.wire import Override, ReplayAnswer, RunDetail, RunList, RunSummary
+from oracle.server.http.wire_populations import (
+    PopulationCount,
+    PopulationDetail,
+    PopulationList,
+    PopulationTable,
+    PromisingList,
+)
 from oracle.server.http.wire_service import ModelsAnswer
 from oracle.types import (
     About,
@@ -228,6 +235,10 @@ class Client:
         """Say as a person that this run stops at its next checkpoint."""
         return self._do(run_id, "stop", {"by": by})
 
+    def override(self, run_id: str | int, to: Override | None, by: str | None = None) -> RunSummary:
+        """Say as a person keep or stop; None gives the run back to its policy."""
+        return self._do(run_id, "override", {"to": to, "by": by})
+
     def runs(self, **filters: str | int) -> Iterator[RunSummary]:
         """Go through the stored runs, newest first, over all pages.
 
@@ -258,6 +269,23 @@ class Client:
     def population(self, name: str) -> PopulationDetail:
         """Give a population's savings, wrong stops and outcomes."""
         return self._get(f"/v1/populations/{_quoted(name)}", PopulationDetail)
+
+    def table(self, population: str, **query: str | int) -> PopulationTable:
+        """Give the runs of a population by column, newest first, with their settings.
+
+        Args:
+            population: its name.
+            query: limit, cursor (older ones), after (those that began since).
+        """
+        return self._get(f"/v1/populations/{_quoted(population)}/table", PopulationTable, query)
+
+    def populations(self) -> tuple[PopulationCount, ...]:
+        """List the populations last heard of."""
+        return self._get("/v1/populations", PopulationList).populations
+
+    def audit(self, population: str) -> Audit:
+        """Hold what was said of a population's ended runs against how they ended."""
+        return self._get(f"/v1/populations/{_quoted(population)}/audit", Audit)
 
     def promising(
         self, population: str, objectives: Sequence[str] | None = None, limit: int = 20

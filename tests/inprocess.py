@@ -82,11 +82,13 @@ class App:
         query: bytes = b"",
         *,
         stays: bool = True,
+        raw_path: bytes = b"",
     ) -> Answer:
         """Send one request; `path` is taken as it is, decoded.
 
         Args:
             headers: beside Host and Content-Type; as pairs, all there are.
+            raw_path: as the client wrote it, where that is not `path`.
             stays: the client waits for the answer; else it is gone once all is sent.
         """
         pairs = headers
@@ -100,7 +102,7 @@ class App:
             "method": method,
             "scheme": "http",
             "path": path,
-            "raw_path": path.encode("utf-8", "surrogatepass"),
+            "raw_path": raw_path or path.encode("utf-8", "surrogatepass"),
             "query_string": query,
             "root_path": "",
             "headers": [

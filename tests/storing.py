@@ -20,6 +20,7 @@ from oracle.server.runs.standing import Standings
 from oracle.server.storage.database import MIGRATIONS
 from oracle.server.storage.schema import events
 from oracle.server.storage.store import Store, told
+from oracle.server.storage.turns import wait_for_turn
 from oracle.server.storage.units_of_work import Unit, answer_all
 from oracle.types import Decision, Policy
 
@@ -33,6 +34,7 @@ def write_now(store: Store, work: Callable[[Connection], Any]) -> Any:
     try:
         store._prepare()
         with store._writing.begin() as connection:
+            wait_for_turn(connection, [None])
             unit = Unit(work(connection))
             answer_all([unit], store._answer)
             return unit.result

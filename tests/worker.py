@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import count
 from pathlib import Path
 
 from made_up import StandIn
@@ -12,7 +13,7 @@ from oracle.hook import watch
 EPOCHS = 5
 
 
-def evaluate(path: Path, run_id: str, quality: float = 0.5) -> tuple[int, str, int]:
+def evaluate(path: Path | str, run_id: str, quality: float = 0.5) -> tuple[int, str, int]:
     """Watch one run; give the process, how the run ended and its problems."""
     with watch(
         total_epochs=EPOCHS, population=path, population_name="t", run_id=run_id, model=StandIn()
@@ -23,10 +24,9 @@ def evaluate(path: Path, run_id: str, quality: float = 0.5) -> tuple[int, str, i
     return os.getpid(), run.state, run.problems.counts.total()
 
 
-def evaluate_forever(path: Path, prefix: str) -> None:
-    """Watch runs until killed, telling each one that has ended on stdout."""
-    n = 0
-    while True:
-        evaluate(path, f"{prefix}-{n}")
-        print(f"{prefix}-{n}", flush=True)
-        n += 1
+def evaluate_forever(path: Path | str, prefix: str) -> None:
+    """Watch runs until killed, telling each one on stdout that has ended without a warning."""
+    for n in count():
+        *_, problems = evaluate(path, f"{prefix}-{n}")
+        if not problems:
+            print(f"{prefix}-{n}", flush=True)

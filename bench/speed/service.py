@@ -3,7 +3,8 @@
     python -m bench.speed.service [--only decide] [--memory N]
 
 Everything runs on this machine in one sitting, interleaved in short rounds, so that a busy machine
-slows all alike; the ratio is the median over rounds. The yardstick is an endpoint that only
+slows all alike; a ratio is the median over rounds of answers in a second of the server's CPU time,
+its rate where nobody else is busy. The yardstick is an endpoint that only
 parses and validates the same body with pydantic, under the same server. Load comes from a process
 of its own that speaks HTTP/1.1 over kept connections. `--memory N` instead sends N single
 requests and tells what memory they leave behind.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -27,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 # The service is started as the tests start it.
 sys.path.append(str(ROOT / "tests"))
 
+import psutil  # noqa: E402
 from serving import Server, checkpoint, free_port, until  # noqa: E402
 
 from bench.speed.page import enter  # noqa: E402
@@ -47,9 +50,10 @@ async def parse_only(request: Request) -> Response:
 
 
 class Measured(NamedTuple):
-    """One round: answers a second, and latencies in ms."""
+    """One round: answers a second of the clock and of the server's CPU time, latencies in ms."""
 
     per_s: float
+    per_cpu_s: float
     p50_ms: float
     p99_ms: float
 
@@ -69,8 +73,26 @@ def history(n: int = 10) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def load(url: str, paths: list[tuple[str, bytes]], seconds: float) -> Measured:
-    """Send requests over CONNECTIONS connections for so long, each after the last's answer."""
+def cpu_s(pid: int | None) -> float:
+    """CPU time of a server so far, its workers included; NaN where it is not looked at."""
+    if pid is None:
+        return math.nan
+    main = psutil.Process(pid)
+    used = [p.cpu_times() for p in (main, *main.children(recursive=True))]
+    return sum(times.user + times.system for times in used)
+
+
+async def load(
+    url: str, paths: list[tuple[str, bytes]], seconds: float, pid: int | None = None
+) -> Measured:
+    """Send requests over CONNECTIONS connections for so long, each after the last's answer.
+
+    Args:
+        url: of the server.
+        paths: and bodies, in turn.
+        seconds: of sending.
+        pid: of the server; None = its CPU time is not looked at.
+    """
     host, port = url.removeprefix("http://").split(":")
     requests = [
         f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
@@ -95,11 +117,12 @@ async def load(url: str, paths: list[tuple[str, bytes]], seconds: float) -> Meas
         writer.close()
         await writer.wait_closed()
 
-    began = time.perf_counter()
+    began, used = time.perf_counter(), cpu_s(pid)
     await asyncio.gather(*(client() for _ in range(CONNECTIONS)))
     ms = sorted(1000 * t for t in took)
-    wall = time.perf_counter() - began
-    return Measured(len(ms) / wall, statistics.median(ms), ms[int(0.99 * len(ms))])
+    wall, used = time.perf_counter() - began, cpu_s(pid) - used
+    rates = len(ms) / wall, len(ms) / used
+    return Measured(*rates, statistics.median(ms), ms[int(0.99 * len(ms))])
 
 
 def start_yardstick(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
@@ -117,9 +140,8 @@ def start_yardstick(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
 
     def up() -> bool:
         try:
-            return bool(
-                asyncio.run(load(url, [("/v1/decide", json.dumps(history()).encode())], 0.1))
-            )
+            single = [("/v1/decide", json.dumps(history()).encode())]
+            return bool(asyncio.run(load(url, single, 0.1)))
         except OSError:
             return False
 
@@ -171,16 +193,16 @@ def main() -> None:
         start_s = server.start()
         held = server.memory_bytes()
         kinds = (
-            ("pydantic only", yard_url, lambda: single),
-            ("decide", server.url, lambda: single),
-            ("decide, batch of 100", server.url, lambda: batch),
-            ("append with commit", server.url, lambda: appends(20_000)),
+            ("pydantic only", yard_url, lambda: single, yardstick.pid),
+            ("decide", server.url, lambda: single, server.pid),
+            ("decide, batch of 100", server.url, lambda: batch, server.pid),
+            ("append with commit", server.url, lambda: appends(20_000), server.pid),
         )
         try:
             for _ in range(args.rounds):
-                for what, url, paths in kinds:
+                for what, url, paths, pid in kinds:
                     if not args.only or what in args.only:
-                        found = asyncio.run(load(url, paths(), args.seconds))
+                        found = asyncio.run(load(url, paths(), args.seconds, pid))
                         rows.setdefault(what, []).append(found)
         finally:
             server.kill()
@@ -213,7 +235,7 @@ def report(rows: dict[str, list[Measured]], start_s: float, held: int, *, as_jso
 
     def ratio(a: str, b: str, factor: float = 1.0) -> float:
         pairs = zip(rows[a], rows[b], strict=True)
-        return statistics.median(factor * x.per_s / y.per_s for x, y in pairs)
+        return statistics.median(factor * x.per_cpu_s / y.per_cpu_s for x, y in pairs)
 
     figures = {"start to ready, s": start_s, "memory of a worker, MB": held / 1e6}
     if {"decide", "pydantic only"} <= rows.keys():
@@ -227,11 +249,11 @@ def report(rows: dict[str, list[Measured]], start_s: float, held: int, *, as_jso
     rounds = len(next(iter(rows.values()), []))
     told = [
         f"{CONNECTIONS} connections, one worker; medians of {rounds} rounds",
-        f"{'':24}{'per s':>10}{'p50 ms':>10}{'p99 ms':>10}",
+        f"{'':24}{'per s':>10}{'per CPU s':>11}{'p50 ms':>10}{'p99 ms':>10}",
     ]
     for what in rows:
         numbers = (median(what, f) for f in Measured._fields)
-        told.append(f"{what:24}" + "".join(f"{n:10.1f}" for n in numbers))
+        told.append(f"{what:24}" + "{:10.1f}{:11.1f}{:10.1f}{:10.1f}".format(*numbers))
     told += [f"{what:40}{value:10.2f}" for what, value in figures.items()]
     return "\n".join(told)
 

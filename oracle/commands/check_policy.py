@@ -4,11 +4,32 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from oracle.errors import OracleError, must_be
+
+if TYPE_CHECKING:
+    from oracle.types import Policy
+
+
+def policy_in(text: str) -> Policy:
+    """Read a policy from the option `--policy`: its name, or its settings as JSON.
+
+    Raises:
+        OracleError: it is no JSON.
+        ValidationError: there is no such policy, or a setting is out of its range.
+    """
+    from oracle.types import Policy
+
+    settings: Any = {"name": text}
+    if text.lstrip().startswith("{"):
+        try:
+            settings = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise OracleError(must_be("--policy", f"valid JSON ({error.msg})", text)) from None
+    return Policy.model_validate(settings)
 
 
 def check_policy(
@@ -35,19 +56,12 @@ def check_policy(
     from oracle.evaluation.risk_choice import too_few
     from oracle.forecast.forecaster import Oracle
     from oracle.history.dataset import counted, read_dataset
-    from oracle.types import Policy
 
     for option, value in (("--lost", lost), ("--confidence", confidence)):
         if not 0.0 < value < 1.0:
             raise OracleError(must_be(option, "between 0 and 1", value))
 
-    settings: Any = {"name": policy}
-    if policy.lstrip().startswith("{"):
-        try:
-            settings = json.loads(policy)
-        except json.JSONDecodeError as error:
-            raise OracleError(must_be("--policy", f"valid JSON ({error.msg})", policy)) from None
-    rule = Policy.model_validate(settings)
+    rule = policy_in(policy)
     oracle = Oracle.load(model)
     tables, excluded = by_table(read_dataset(dataset), population_size)
     stops, refused, counts, names = by_decide(rule), [], [], []

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def checkpoints(
-    dataset: Annotated[Path, typer.Option(help="Recorded runs, .csv or .csv.gz.")],
+    dataset: Annotated[Path, typer.Option(help="Recorded runs, .csv, .csv.gz or .parquet.")],
     model: Annotated[Path | None, typer.Option(help="Model folder (default: the active).")] = None,
     within: Annotated[
         float, typer.Option(help="Share by which the error may exceed that with all checkpoints.")
@@ -31,7 +31,7 @@ def checkpoints(
     from oracle.commands.replay import numbers
     from oracle.evaluation.checkpoint_sets import CheckpointSets
     from oracle.forecast.forecaster import Oracle
-    from oracle.history.dataset import read_dataset, usable
+    from oracle.history.dataset import counted, read_dataset, usable
 
     if not 0.0 < within < 10.0:
         raise OracleError(must_be("--within", "above 0, e.g. 0.02 for 2 %", within))
@@ -41,7 +41,7 @@ def checkpoints(
     chosen = kept if len(kept) <= runs else [kept[i * len(kept) // runs] for i in range(runs)]
     sets = CheckpointSets(chosen, oracle, when)
     grown, spaced = list(sets.greedy(within)), list(sets.spaced())
-    facts = {
+    facts: dict[str, Any] = {
         "dataset": str(dataset),
         "model": oracle.info.model_dump(),
         "runs": len(sets.runs),
@@ -59,7 +59,7 @@ def checkpoints(
             [(len(m.shares), m.excess) for m in spaced],
             [m.shares for m in grown],
             within,
-            f"{facts['runs']} runs of {facts['tables']} tables of {dataset.name}",
+            f"{facts['runs']} runs of {counted(facts['tables'], 'table')} of {dataset.name}",
         )
     if as_json:
         found: dict[str, Any] = {

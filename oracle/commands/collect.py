@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,14 +14,14 @@ import typer
 
 from oracle.commands.served import Served
 from oracle.errors import DatasetError, OracleError, must_be
-from oracle.history.dataset import command_line
+from oracle.history.dataset import check_named, command_line
 
 if TYPE_CHECKING:
     from collector.recorded.ingest import Reader, Report
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-Out = Annotated[Path, typer.Option(help="Dataset to write, .csv or .csv.gz.")]
+Out = Annotated[Path, typer.Option(help="Dataset to write, .csv, .csv.gz or .parquet.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed: the same one gives the same dataset.")]
 Header = Annotated[
     bool | None,
@@ -45,6 +47,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 #: Trainings of MiniSom, and what the compiled core makes (`collector.presets`).
 EA_PRESET, EA_RUNS = "ea", 200
+#: Nodes that the progress bar names.
+MOST_NODES_SHOWN = 4
+#: What makes runs: processes of this machine, or a cluster.
+ENGINES = "local", "ray"
 
 
 @app.command()
@@ -89,7 +95,18 @@ def run(
     ] = None,
     seed: Seed = 0,
     workers: Annotated[
-        int | None, typer.Option(help="Processes (default: all cores). Changes no value.")
+        int | None,
+        typer.Option(help="Processes, or cores of a cluster (default: all). Changes no value."),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="local: processes of this machine; ray: the nodes of a cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Of the cluster (ray): auto (default), HOST:PORT of its head, or ray://HOST:PORT.",
+        ),
     ] = None,
     shard: Annotated[
         str | None,
@@ -124,10 +141,15 @@ def run(
     if table is not None and (tables is not None or preset != EA_PRESET):
         other = "--tables" if tables is not None else f"--preset {preset}"
         raise OracleError(must_be("--table", f"left out with {other}", str(table)))
+    if engine not in ENGINES:
+        raise OracleError(must_be("--engine", f"one of {', '.join(ENGINES)}", engine))
+    if address is not None and engine != "ray":
+        raise OracleError(must_be("--address", "left out without --engine ray", address))
     notes: list[str] = []
     from tqdm import tqdm
 
-    from collector.collect import RunOne, collect
+    from collector.collect import RunOne, collect, local_processes
+    from collector.on_ray import RayEngine
     from collector.shards import Shard
 
     run_one: RunOne
@@ -161,18 +183,22 @@ def run(
         runs = known_presets[preset].runs if runs is None else runs
     share = Shard.parse(shard) if shard is not None else None
     total = len(share.indices(runs)) if share is not None else runs
+    cluster = RayEngine(address or "auto") if engine == "ray" else None
     # delay: nothing is drawn before the first run, so bad input is answered with one line.
-    with tqdm(total=total, unit="run", mininterval=0.5, file=sys.stderr) as bar:
+    bar = tqdm(total=total, unit="run", mininterval=0.5, file=sys.stderr)
+    with bar, redirect_stdout(sys.stderr):  # Ray tells of dead nodes on stdout
 
         def show(done: int, _: int) -> None:
             if not bar.n:
                 bar.initial = done  # what the journal already held took no time
+            if cluster is not None and cluster.made:
+                bar.set_postfix_str(_by_node(cluster.made), refresh=False)
             bar.update(done - bar.n)
 
         try:
             done = collect(
                 run_one, runs, out, seed=seed, settings=settings, workers=workers, progress=show,
-                shard=share,
+                shard=share, engine=cluster or local_processes,
             )  # fmt: skip
         except KeyboardInterrupt:
             bar.close()
@@ -182,7 +208,10 @@ def run(
     text = f"{done.runs} runs in {out}" + (
         " (finished before)" if done.already_finished else f", {done.made} of them made now"
     )
-    result = {"out": str(out), "runs": done.runs, "made": done.made}
+    result: dict[str, Any] = {"out": str(out), "runs": done.runs, "made": done.made}
+    if cluster is not None:
+        result["nodes"] = dict(cluster.made)
+        text = "\n".join([text, *(f"  node {name}: {n}" for name, n in cluster.made.items())])
     if table is not None:
         result["table"] = notes
         text = "\n".join([text, *(f"  table {table}: {note}" for note in notes)])
@@ -335,6 +364,13 @@ def _told(out: Path, report: Report) -> str:
     return "\n".join(lines)
 
 
+def _by_node(made: Mapping[str, int]) -> str:
+    """Write how many runs each node made, of a few nodes or of all together."""
+    if len(made) > MOST_NODES_SHOWN:
+        return f"{len(made)} nodes"
+    return ", ".join(f"{name} {n}" for name, n in made.items())
+
+
 def names_in(text: str | None) -> tuple[str, ...]:
     """Read the names of `Without`."""
     return tuple(name.strip() for name in text.split(",")) if text else ()
@@ -342,8 +378,7 @@ def names_in(text: str | None) -> tuple[str, ...]:
 
 def _check_out(out: Path) -> None:
     """Refuse a name that cannot be written before any work is done."""
-    if not out.name.endswith((".csv", ".csv.gz")):
-        raise OracleError(must_be("--out", "a path ending in .csv or .csv.gz", str(out)))
+    check_named(out, "--out")
     if out.is_dir():
         raise OracleError(must_be("--out", "a file", f"{out}, a folder"))
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def evaluate(
     model: Annotated[Path | None, typer.Option(help="Model folder (default: the active).")] = None,
     dataset: Annotated[
-        Path | None, typer.Option(help="Recorded runs to forecast, .csv or .csv.gz.")
+        Path | None, typer.Option(help="Recorded runs to forecast, .csv, .csv.gz or .parquet.")
     ] = None,
     sequence: Annotated[
         Path | None, typer.Option(help="Instead of a dataset: one partial history as JSON.")
@@ -61,6 +61,7 @@ def evaluate(
     from oracle.evaluation.told_less import NEEDED_BY_PLANS, ToldLess, parts_of
     from oracle.forecast.forecaster import Oracle
     from oracle.history.dataset import read_dataset
+    from oracle.reports.evaluation import conclude
 
     parts = parts_of(hide or "")
     progress = PROGRESS[1:] if NEEDED_BY_PLANS in parts else PROGRESS
@@ -77,6 +78,8 @@ def evaluate(
     if parts:
         facts["hidden"] = parts
     found = {**facts, **report(scored)}
+    conclusion = conclude(found)
+    found["conclusion"] = conclusion._asdict()
     if png is not None:
         found["pictures"] = draw(png, scored)
     if report_to is not None:
@@ -84,6 +87,7 @@ def evaluate(
     if as_json:
         print(json.dumps(found, indent=2))
     else:
+        print(f"{conclusion}\n")
         _print(found)
 
 
@@ -242,19 +246,20 @@ def _stopping(rows: list[dict[str, Any]]) -> None:
 
 
 def _report(path: Path, found: dict[str, Any], scored: Scored) -> None:
-    from tempfile import TemporaryDirectory
-
     from oracle.history.dataset import counted
-    from oracle.pictures.report import of_evaluation, write_report
+    from oracle.reports.evaluation import conclude, of_evaluation
+    from oracle.reports.page import write_report
 
     model = found["model"]
     runs, tables = counted(found["runs"], "run"), counted(found["tables"], "table")
-    about = f"{runs} of {tables} ({found['dataset']})"
-    with TemporaryDirectory(prefix="oracle-report-") as folder:
-        sections = of_evaluation(found, draw(Path(folder), scored))
-    footer = f"oracle evaluate --dataset {found['dataset']}; model SHA-256 {model['sha256']}"
-    title = f"Evaluation of {model['name']} {model['version']}"
-    write_report(path, title, about, sections, footer)
+    write_report(
+        path,
+        f"Evaluation of {model['name']} {model['version']}",
+        conclude(found),
+        f"{runs} of {tables} ({', '.join(found['sources'])}; {found['dataset']}).",
+        of_evaluation(found, scored),
+        f"oracle evaluate --dataset {found['dataset']}; model SHA-256 {model['sha256']}",
+    )
 
 
 def draw(folder: Path, scored: Scored) -> list[str]:

@@ -163,7 +163,7 @@ class Tools:
 
     def evaluate(
         self,
-        dataset: Annotated[str, Field(description="Dataset of recorded runs, .csv or .csv.gz.")],
+        dataset: Annotated[str, Field(description="Recorded runs, .csv, .csv.gz or .parquet.")],
     ) -> Answer:
         """Measure how good forecasts and stopping are on recorded runs, beside simple baselines."""
         from oracle.commands.evaluate import without_fit

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from oracle.commands.check_policy import policy_in
 from oracle.errors import OracleError, must_be
 
 if TYPE_CHECKING:
@@ -21,19 +22,20 @@ if TYPE_CHECKING:
 
 #: Risks on the curve of our policies; the choice is made among them.
 RISKS = "0.001,0.002,0.003,0.005,0.007,0.01,0.0125,0.015,0.02,0.025,0.03,0.04,0.05,0.08,0.12,0.2"
-IN_STEP, ONE_BY_ONE = "oracle, population in step", "oracle, one after another"
-BOOSTED = "boosting, one after another"
-THRESHOLD, PARETO, CLAIRVOYANT = "oracle, threshold (raw)", "oracle, pareto", "clairvoyant"
-CONVERGED, ONE_CONVERGED = "oracle, converged alone", "oracle, both (one after another)"
-THRESHOLDS, PARETO_RISKS = (0.5, 1.0, 2.0), (0.01, 0.05)
 
 
 def replay(
-    dataset: Annotated[Path, typer.Option(help="Recorded runs, .csv or .csv.gz.")],
+    dataset: Annotated[Path, typer.Option(help="Recorded runs, .csv, .csv.gz or .parquet.")],
     model: Annotated[Path | None, typer.Option(help="Model folder (default: the active).")] = None,
     population_size: Annotated[int, typer.Option(min=4, help="Runs of a population.")] = 45,
     good: Annotated[float, typer.Option(help="Share of a population that counts as good.")] = 0.1,
     checks: Annotated[str, typer.Option(help="Progress of the checks.")] = "0.1,0.2,0.3,0.5,0.7",
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="The policy in force: a name, or settings as JSON (default: population)."
+        ),
+    ] = None,
     risks: Annotated[str, typer.Option(help="Risks on the curve.")] = RISKS,
     converged: Annotated[
         str | None,
@@ -66,11 +68,20 @@ def replay(
 ) -> None:
     """Replay decisions over recorded runs: epochs and compute saved, good runs lost."""
     from oracle.evaluation.recorded_runs import at_checks, by_table, populations
+    from oracle.evaluation.replay import Setting
     from oracle.evaluation.replay import replay as play
+    from oracle.evaluation.replay_policies import (
+        CLAIRVOYANT,
+        IN_FORCE,
+        InForce,
+        converging,
+        policies_of,
+    )
     from oracle.evaluation.risk_choice import bound, chosen_elsewhere, chosen_on
     from oracle.forecast.forecaster import Oracle
     from oracle.history.dataset import read_dataset
-    from oracle.pictures.report import OTHER_HALF
+    from oracle.reports.replay import OTHER_HALF, conclude
+    from oracle.types import PopulationPolicy
 
     shares = [("--good", good), ("--confidence", confidence), ("--converged-risk", converged_risk)]
     for option, value in shares:
@@ -78,18 +89,24 @@ def replay(
             raise OracleError(must_be(option, "between 0 and 1", value))
     when = numbers("--checks", checks)
     limits = numbers("--lost", lost)
+    in_force = InForce(PopulationPolicy(good=good) if policy is None else policy_in(policy))
     oracle = Oracle.load(model)
     tables, excluded = by_table(read_dataset(dataset), population_size)
-    policies = _policies(numbers("--risks", risks), good, baselines, train_dataset, tables)
+    policies = policies_of(numbers("--risks", risks), good, baselines, train_dataset, tables)
     if converged is not None:
-        policies |= _converging(numbers("--converged", converged), converged_risk, good)
+        policies |= converging(numbers("--converged", converged), converged_risk, good)
+
+    played: dict[Setting, StopPolicy] = {
+        Setting(IN_FORCE, 0.0, str(in_force)): in_force,
+        **policies,
+    }
 
     def seen(tables: Sequence[list[Run]]) -> Iterator[RecordedRuns]:
         for runs in tables:
             table = at_checks(runs, oracle, when, good)
             yield from populations(table, population_size, shuffles, seed)
 
-    replayed = play(seen(tables), policies)
+    replayed = play(seen(tables), played)
     if choose_on is None:
         choice: Callable[..., Chosen] = partial(chosen_elsewhere, replayed, seed=seed)
     else:
@@ -106,6 +123,7 @@ def replay(
             if name == CLAIRVOYANT
             else choice(policy=name, limit=limit, confidence=confidence, shuffles=shuffles)
             for name in replayed.policies
+            if name != IN_FORCE
         ]
         for limit in limits
     }
@@ -123,11 +141,15 @@ def replay(
         "confidence": confidence,
         "chosen_on": str(choose_on) if choose_on else OTHER_HALF,
     }
+    found = _as_dict(facts, replayed, chosen, in_force.told(replayed, shuffles))
+    conclusion = conclude(found)
+    found["conclusion"] = conclusion._asdict()
     if report_to is not None:
-        _report(report_to, _as_dict(facts, replayed, chosen), replayed, dataset)
+        _report(report_to, found)
     if as_json:
-        print(json.dumps(_as_dict(facts, replayed, chosen), indent=2))
+        print(json.dumps(found, indent=2))
     else:
+        print(f"{conclusion}\n")
         _print(facts, replayed, chosen)
 
 
@@ -143,68 +165,18 @@ def numbers(option: str, text: str, *, from_0: bool = False) -> tuple[float, ...
     return values
 
 
-def _policies(
-    risks: Sequence[float],
-    good: float,
-    baselines: bool,
-    train_dataset: Path | None,
-    tables: Sequence[list[Run]],
-) -> dict[Setting, StopPolicy]:
-    from oracle.evaluation.replay import Setting, by_decide, clairvoyant, in_step, one_after_another
-    from oracle.types import Policy, PopulationPolicy
-
-    base = PopulationPolicy(good=good, control=0.0)
-    ours = {risk: base.model_copy(update={"risk": risk}) for risk in risks}
-    policies: dict[Setting, StopPolicy] = {Setting(CLAIRVOYANT): clairvoyant}
-    policies |= {Setting(IN_STEP, risk): in_step(policy) for risk, policy in ours.items()}
-    policies |= {Setting(ONE_BY_ONE, risk): one_after_another(p) for risk, p in ours.items()}
-    for value in THRESHOLDS:
-        policy = Policy(threshold=value, caution=min(0.5, value), control=0.0)
-        policies[Setting(THRESHOLD, value)] = by_decide(policy)
-    for risk in PARETO_RISKS:
-        policy = Policy(name="pareto", risk=risk, control=0.0)
-        policies[Setting(PARETO, risk)] = by_decide(policy)
-    if not baselines:
-        return policies
-    import optuna
-
-    from oracle.evaluation.rivals import BoostingDraws, rivals
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    policies |= rivals()
-    if train_dataset is not None:
-        from oracle.evaluation.baselines import Boosting
-        from oracle.history.dataset import read_dataset, usable
-
-        tested = {run.dataset for runs in tables for run in runs}
-        train = [r for r in usable(read_dataset(train_dataset))[0] if r.dataset not in tested]
-        boosted = BoostingDraws(Boosting().fit(train))
-        policies |= {
-            Setting(BOOSTED, risk): boosted(one_after_another(p)) for risk, p in ours.items()
-        }
-    return policies
-
-
-def _converging(epsilons: Sequence[float], risk: float, good: float) -> dict[Setting, StopPolicy]:
-    """End runs that have converged: for no other reason, and beside the default risk."""
-    from oracle.evaluation.replay import Setting, one_after_another, when_converged
-    from oracle.types import PopulationPolicy
-
-    policies: dict[Setting, StopPolicy] = {}
-    for epsilon in epsilons:
-        policy = PopulationPolicy(good=good, control=0.0, converged=epsilon, converged_risk=risk)
-        policies[Setting(CONVERGED, epsilon)] = when_converged(policy)
-        policies[Setting(ONE_CONVERGED, epsilon)] = one_after_another(policy)
-    return policies
-
-
 def _as_dict(
-    facts: dict[str, Any], replayed: ReplayCounts, chosen: dict[float, list[Chosen]]
+    facts: dict[str, Any],
+    replayed: ReplayCounts,
+    chosen: dict[float, list[Chosen]],
+    in_force: dict[str, Any],
 ) -> dict[str, Any]:
     from oracle.evaluation.replay_figures import curve
+    from oracle.evaluation.replay_policies import IN_FORCE
 
     return {
         **facts,
+        "in_force": in_force,
         "chosen": {
             str(limit): [
                 {"policy": c.policy, "settings": c.settings, **_values(c.figures), **_few(c)}
@@ -218,6 +190,7 @@ def _as_dict(
                 for s, f in curve(replayed, name)
             ]
             for name in replayed.policies
+            if name != IN_FORCE
         },
     }
 
@@ -235,7 +208,7 @@ def _print(
 ) -> None:
     from oracle.evaluation.replay_figures import curve
     from oracle.history.dataset import counted
-    from oracle.pictures.report import ONE_TABLE, OTHER_HALF
+    from oracle.reports.replay import ONE_TABLE, OTHER_HALF
 
     print(f"{_about(facts)}.")
     for reason, count in facts["excluded"].items():
@@ -297,12 +270,14 @@ def _span(estimate: Estimate, low: str, high: str) -> str:
 
 def _draw(png: Path, replayed: ReplayCounts, dataset: Path) -> None:
     from oracle.evaluation.replay_figures import curve
+    from oracle.evaluation.replay_policies import CLAIRVOYANT, IN_FORCE
     from oracle.history.dataset import counted
     from oracle.pictures.figures import saved_against_lost
 
     points = {
         name: [(f["lost"].value, f["saved"].value) for _, f in curve(replayed, name)]
         for name in replayed.policies
+        if name != IN_FORCE
     }
     bound = points.pop(CLAIRVOYANT)[0][1]
     ours = [name for name in points if name.startswith("oracle, ")]
@@ -311,17 +286,16 @@ def _draw(png: Path, replayed: ReplayCounts, dataset: Path) -> None:
     saved_against_lost(png, points, ours, bound, note)
 
 
-def _report(path: Path, found: dict[str, Any], replayed: ReplayCounts, dataset: Path) -> None:
-    from tempfile import TemporaryDirectory
+def _report(path: Path, found: dict[str, Any]) -> None:
+    from oracle.reports.page import write_report
+    from oracle.reports.replay import conclude, of_replay
 
-    from oracle.pictures.report import of_replay, write_report
-
-    with TemporaryDirectory(prefix="oracle-report-") as folder:
-        picture = Path(folder) / "saved-against-lost.png"
-        _draw(picture, replayed, dataset)
-        sections = of_replay(found, picture)
     model = found["model"]
-    footer = f"oracle replay --dataset {dataset}; model SHA-256 {model['sha256']}"
     write_report(
-        path, f"Replay of {model['name']} {model['version']}", _about(found), sections, footer
+        path,
+        f"Replay of {model['name']} {model['version']}",
+        conclude(found),
+        f"{_about(found)}.",
+        of_replay(found),
+        f"oracle replay --dataset {found['dataset']}; model SHA-256 {model['sha256']}",
     )

@@ -11,12 +11,16 @@ import typer
 
 from oracle.errors import InvalidHistory, StoreUnavailable, must_be
 from oracle.hook.population import Population
+from oracle.hook.population_file import place_of
 from oracle.hook.second_look import promising as worth_finishing
 from oracle.types.fields import one_form
 
 
 def runs(
-    file: Annotated[Path, typer.Argument(help="The population file that the workers shared.")],
+    file: Annotated[
+        str,
+        typer.Argument(help="The population file that the workers shared, or postgresql://..."),
+    ],
     population: Annotated[
         str | None, typer.Option(help="One population in it (default: all).")
     ] = None,
@@ -45,20 +49,22 @@ def runs(
         print(shared.summary())
 
 
-def opened(file: Path) -> tuple[Population, tuple[str, ...]]:
-    """Open a population file that is there, and name its populations.
+def opened(file: str | Path) -> tuple[Population, tuple[str, ...]]:
+    """Open a population that is there, and name the populations in it.
 
     Raises:
         InvalidHistory: it is none.
         StoreUnavailable: it is locked.
         OSError: there is no such file.
     """
-    file.stat()  # asking makes no file
-    shared = Population(file)
+    place = place_of(file)
+    if isinstance(place, Path):
+        place.stat()  # asking makes no file
+    shared = Population(place)
     try:
         return shared, shared.names()
     except StoreUnavailable as error:
-        if "locked" in str(error):
+        if "locked" in str(error) or not isinstance(place, Path):
             raise
         raise InvalidHistory(str(error)) from None
 

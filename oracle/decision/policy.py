@@ -40,6 +40,7 @@ FIRST_CHECK, LAST_CHECK = 0.05, 0.9
 
 #: Doubts that leave a run out of the ranking of others, too.
 _INCOMPARABLE = (Reason.NOT_MEASURED, Reason.OTHER_SCALE)
+_VERB = {Action.STOP: "Stop", Action.CONTINUE: "Continue", Action.ABSTAIN: "No verdict"}
 _NO_MODEL = Verdict(Action.ABSTAIN, Reason.NO_MODEL, "no model answered")
 
 
@@ -317,19 +318,20 @@ def _decision(
     if progress is not None and progress < LAST_CHECK and not stopped:
         later = max(policy.min_progress, progress * NEXT_CHECK_FACTOR)
         next_check = min(LAST_CHECK, later or FIRST_CHECK)
-    verb = {Action.STOP: "Stop", Action.CONTINUE: "Continue", Action.ABSTAIN: "No verdict"}
-    return Decision(
-        run_id=history.run_id,
-        progress=progress,
-        action=verdict.action,
-        reason=verdict.reason,
-        message=f"{verb[verdict.action]}: {verdict.why}.",
-        p_good=verdict.p,
-        forecast=forecast,
-        expected_saving=1.0 - progress if stopped and progress is not None else None,
-        next_check=next_check,
-        advice=tuple(advice),
-        below_risk=below,
-        policy=policy,
-        model=forecast.model if forecast is not None else None,
+    return Decision.of_valid(
+        {
+            "run_id": history.run_id,
+            "progress": progress,
+            "action": verdict.action,
+            "reason": verdict.reason,
+            "message": f"{_VERB[verdict.action]}: {verdict.why}.",
+            "p_good": verdict.p,
+            "forecast": forecast,
+            "expected_saving": 1.0 - progress if stopped and progress is not None else None,
+            "next_check": next_check,
+            "advice": tuple(advice),
+            "below_risk": below,
+            "policy": policy,
+            "model": forecast.model if forecast is not None else None,
+        }
     )

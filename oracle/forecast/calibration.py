@@ -178,8 +178,7 @@ def rotated(draws: Array, seed: int) -> Array:
 
 def shown(knots: Array) -> Array:
     """Pick LEVELS from knots, [..., knot] -> [..., level]."""
-    levels: Array = knots[..., _SHOWN]
-    return levels
+    return knots.take(_SHOWN, axis=-1)
 
 
 def seed_of(history: bytes) -> int:

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from oracle.errors import ArtifactIncompatible, InvalidHistory, must_be
 from oracle.forecast import knowledge, self_test
-from oracle.forecast.calibration import KNOTS, Calibration, rotated, seed_of, shown
+from oracle.forecast.answers import answers
+from oracle.forecast.calibration import KNOTS, Calibration
 from oracle.forecast.explanation import explanation_of
-from oracle.forecast.quantiles import between, quantiles_of
+from oracle.forecast.quantiles import quantiles_of
 from oracle.forecast.residuals import (
     SHARES,
     Residuals,
@@ -29,37 +29,31 @@ from oracle.forecast.residuals import (
 )
 from oracle.forecast.score_calibration import QualityCalibration
 from oracle.forecast.support import Support
-from oracle.forks import UncutLock, uncut
-from oracle.history.columns import Array, Columns, columns_of, thin
-from oracle.history.features import Float32, encode_columns
+from oracle.forks import UncutLock, cached_property, uncut
+from oracle.history.columns import Array, Columns, thin
+from oracle.history.features import Float32, see
 from oracle.history.quality_score import scores_of, weights_of
-from oracle.history.targets import HORIZONS, OUTPUTS, anchors, decode, finals_of
+from oracle.history.targets import HORIZONS, decode, finals_of, last_anchors
 from oracle.model.artifact import Artifact, read_artifact, resolve
 from oracle.model.runtime import open_artifact
 from oracle.types import (
     LEVELS,
-    METRICS,
-    QUALITY_WEIGHTS,
     TARGETS,
     Certificate,
-    Curve,
     Explanation,
     Forecast,
     History,
     Learned,
     ModelInfo,
     Outcome,
-    QualityForecast,
     RunContext,
-    Scale,
 )
 
-#: Share of outcomes that the outer levels should hold.
-COVERAGE = LEVELS[-1] - LEVELS[0]
-#: "Worse" means more than this above the best mqe seen.
-WORSE = 1.05
+#: Runs that are encoded and run through the networks at once: what that takes stays small.
+AT_ONCE = 256
 #: Runs whose draws are made at once: what they need still fits into a core's cache.
 TOGETHER = 16
+_RAW = weights_of()
 
 
 class Oracle:
@@ -137,7 +131,7 @@ class Oracle:
         quantiles = self._session.run(
             self._scaling.apply(seen.rows), seen.columns.length.astype(np.int32)
         )
-        return self._forecasts(seen, quantiles, [known])[0]
+        return self._forecasts(seen, quantiles, [known], self._support_of(seen))[0]
 
     @uncut()
     def forecast_many(
@@ -153,17 +147,20 @@ class Oracle:
         """
         forecasts: list[Forecast] = []
         known = known or [None] * len(histories)
-        if not histories:
-            return forecasts
-        seen = self._see(histories)
-        scaled = self._scaling.apply(seen.rows)
-        lengths = seen.columns.length
-        quantiles = self._session.run_many([scaled[i, :n] for i, n in enumerate(lengths)])
-        for at in range(0, len(histories), TOGETHER):
-            rows = np.arange(at, min(at + TOGETHER, len(histories)))
-            forecasts += self._forecasts(
-                seen.take(rows), quantiles[rows], known[at : at + TOGETHER]
-            )
+        for first in range(0, len(histories), AT_ONCE):
+            some = histories[first : first + AT_ONCE]
+            seen = self._see(some)
+            scaled = self._scaling.apply(seen.rows)
+            quantiles = self._session.run_padded(scaled, seen.columns.length.astype(np.int32))
+            support = self._support_of(seen)
+            for at in range(0, len(some), TOGETHER):
+                part = slice(at, at + TOGETHER)
+                forecasts += self._forecasts(
+                    seen.take(part) if len(some) > TOGETHER else seen,
+                    quantiles[part],
+                    known[first + at : first + at + TOGETHER],
+                    support[part],
+                )
         return forecasts
 
     @uncut()
@@ -189,9 +186,7 @@ class Oracle:
         asked = [*prefixes.values(), history]
         seen = self._see(asked)
         scaled = self._scaling.apply(seen.rows)
-        quantiles = self._session.run_many(
-            [scaled[i, :n] for i, n in enumerate(seen.columns.length)]
-        )
+        quantiles = self._session.run_padded(scaled, seen.columns.length.astype(np.int32))
         inputs, knots = self._placed(seen, self._knots(seen, quantiles))
         at = [SHARES.index(share) for share in prefixes]
         unit = np.array([scale, 1.0, 1.0])
@@ -226,12 +221,15 @@ class Oracle:
     def _see(self, histories: Sequence[History]) -> _Seen:
         for history in histories:
             history.check_forecastable()
-        columns = columns_of([thin(history) for history in histories])
-        return _Seen(list(histories), columns, encode_columns(columns))
+        return _Seen(list(histories), *see(histories))
 
     def _knots(self, seen: _Seen, quantiles: Float32) -> Array:
         """Calibrate the network's answers [run, output, level]: [output, run, knot] changes."""
         return self._calibration.knots(quantiles.astype(np.float64), seen.known)
+
+    def _support_of(self, seen: _Seen) -> list[float]:
+        rows = [seen.rows[i, :n] for i, n in enumerate(seen.columns.length)]
+        return self._support.score(rows, seen.histories)
 
     def _placed(self, seen: _Seen, changes: Array) -> tuple[Array, Array]:
         """Tell where runs lie, for what others teach of them.
@@ -269,55 +267,28 @@ class Oracle:
         seen: _Seen,
         quantiles: Float32,
         ended: Sequence[Residuals | Learned | None],
+        support: Sequence[float],
     ) -> list[Forecast]:
         """Turn the network's answers [run, output, level] in change space into forecasts."""
-        last = seen.columns.length - 1
         values, floor = seen.anchors
-        histories, known = seen.histories, seen.known
-        unit = np.array([h.context.mqe_of_mean or 1.0 for h in histories])
+        unit = np.array([h.context.mqe_of_mean or 1.0 for h in seen.histories])
         changes = self._knots(seen, quantiles)
         learned = self._learn(seen, changes, ended)
-        knots = [
-            decode(changes[at : at + len(TARGETS)], values, floor)
-            for at in range(0, OUTPUTS, len(TARGETS))
-        ]
+        # [target, horizon, run, knot]
+        by_horizon = changes.reshape(len(HORIZONS), len(TARGETS), *changes.shape[1:])
+        knots = decode(by_horizon.swapaxes(0, 1), values[:, None], floor)
         draws = decode(self._calibration.draws(changes[: len(TARGETS)]), values, floor)
-        draws, score = self._quality.adjust(draws, unit, known)
-        # [run, horizon, target, level]
-        shown_knots = np.stack([shown(k) for k in knots]).transpose(2, 0, 1, 3).tolist()
-        raw = quantiles_of(scores_of(draws, weights_of()), LEVELS).tolist()
-        relative = quantiles_of(score, LEVELS).tolist()
-        rows = [seen.rows[i, : n + 1] for i, n in enumerate(last)]
-        support = self._support.score(rows, histories)
-        mqe_knots = knots[0][0].tolist()
-        forecasts = []
-        for i, history in enumerate(histories):
-            mqe_of_mean = history.context.mqe_of_mean
-            quality = [_quality(Scale.RAW, raw[i])]
-            if mqe_of_mean is not None:
-                quality.append(_quality(Scale.RELATIVE, relative[i]))
-            # P(final mqe <= WORSE * best), read off the calibrated quantiles.
-            best = min(history.mqe, default=np.inf)
-            not_worse = between(WORSE * best, mqe_knots[i], KNOTS) if history.mqe else 1.0
-            seen_of = np.array([history.epochs, history.mqe]).tobytes()
-            # Before the first checkpoint runs differ by plan and name alone.
-            seed = seed_of(seen_of or history.model_dump_json().encode())
-            forecast = Forecast(
-                run_id=history.run_id,
-                progress=history.progress,
-                n_checkpoints=len(history),
-                model=self.info,
-                final=dict(zip(TARGETS, map(tuple, shown_knots[i][0]), strict=True)),
-                curve=_curve(shown_knots[i]),
-                quality=tuple(quality),
-                coverage=COVERAGE,
-                support=support[i],
-                will_worsen=1 - not_worse,
-                mqe_of_mean=mqe_of_mean,
-                learned=learned[i],
-            )
-            forecasts.append(forecast.with_draws(rotated(draws[:, i], seed).T))
-        return forecasts
+        draws, relative = self._quality.adjust(draws, unit, seen.known)
+        scores = np.stack((scores_of(draws, _RAW), relative))
+        return answers(
+            seen.histories,
+            info=self.info,
+            knots=knots,
+            quality=quantiles_of(scores, LEVELS),
+            draws=draws,
+            support=support,
+            learned=learned,
+        )
 
 
 @dataclass(frozen=True)
@@ -334,22 +305,20 @@ class _Seen:
     columns: Columns
     rows: Float32
 
-    @property
+    @cached_property
     def known(self) -> Array:
         """[run, knowledge] what is known of each run now."""
         run, last = np.arange(len(self.histories)), self.columns.length - 1
         return knowledge.weights_of(self.rows[run, last], [h.progress for h in self.histories])
 
-    @property
+    @cached_property
     def anchors(self) -> tuple[Array, Array]:
         """What each run's forecast is a change from: values [3, run, 1], floor [run, 1]."""
-        run, last = np.arange(len(self.histories)), self.columns.length - 1
-        values, floor = anchors(self.columns)
-        return values[run, last].T[..., None], floor[run, last][:, None]
+        return last_anchors(self.columns)
 
-    def take(self, rows: npt.NDArray[np.int64]) -> _Seen:
+    def take(self, runs: slice) -> _Seen:
         """Select runs."""
-        return _Seen([self.histories[i] for i in rows], self.columns.take(rows), self.rows[rows])
+        return _Seen(self.histories[runs], self.columns.take(runs), self.rows[runs])
 
 
 _travelled: dict[tuple[str, str], Oracle] = {}
@@ -371,16 +340,3 @@ def _arrived(folder: str, sha256: str) -> Oracle:
                 raise ArtifactIncompatible(must_be("model", rule, found.info.sha256[:12], advice))
             _travelled[folder, sha256] = found
         return _travelled[folder, sha256]
-
-
-def _curve(knots: Sequence[Sequence[Sequence[float]]]) -> Curve:
-    """Order what [horizon, target, level] says of the way, the end last."""
-    order = sorted(range(len(HORIZONS)), key=HORIZONS.__getitem__)
-    return Curve(
-        of_the_rest=tuple(HORIZONS[h] for h in order),
-        **{metric: tuple(tuple(knots[h][k]) for h in order) for k, metric in enumerate(METRICS)},
-    )
-
-
-def _quality(scale: Scale, values: Sequence[float]) -> QualityForecast:
-    return QualityForecast(scale=scale, weights=QUALITY_WEIGHTS, values=tuple(values))

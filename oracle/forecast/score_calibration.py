@@ -72,15 +72,18 @@ class QualityCalibration:
         change -= base
         for i, scores in enumerate(score):
             score[i] = np.interp(scores, base[i], change[i])
-        spreads = _std(draws)
-        total = (weights * spreads).sum(axis=0)
-        share = spreads / np.where(total > 0, total, 1.0)  # all 0 where nothing varies
+        share = _std(draws)
+        total = (weights * share).sum(axis=0)
+        share /= np.where(total > 0, total, 1.0)  # all 0 where nothing varies
         moved = share[:, :, None] * score
         moved += draws
         np.maximum(moved, 0.0, out=moved)
-        np.minimum(moved[1:], 1.0, out=moved[1:])
-        at_bound = (draws[1:] <= 0.0) | (draws[1:] >= 1.0)
-        np.copyto(moved[1:], draws[1:], where=at_bound)
+        ratios, now = draws[1:], moved[1:]
+        np.minimum(now, 1.0, out=now)
+        at_bound = ratios <= 0.0
+        at_bound |= ratios >= 1.0
+        if at_bound.any():
+            np.copyto(now, ratios, where=at_bound)
         return moved, scores_of(moved, weights[..., None])
 
     def to_json(self) -> dict[str, Any]:
@@ -100,8 +103,10 @@ class QualityCalibration:
 def _std(draws: Array) -> Array:
     """Standard deviation along the last axis: np.std without its overhead."""
     n = draws.shape[-1]
-    rows = draws - (np.add.reduce(draws, axis=-1) / n)[..., None]
-    return np.asarray(np.sqrt(np.vecdot(rows, rows) / n))
+    rows = draws - np.add.reduce(draws, axis=-1, keepdims=True) / n
+    squares = np.vecdot(rows, rows)
+    squares /= n
+    return np.asarray(np.sqrt(squares, out=squares))
 
 
 def fit_quality(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from oracle.types import METRICS, History
+from oracle.types import METRICS, History, RunContext
 
 Array = npt.NDArray[np.float64]
 
@@ -86,7 +87,7 @@ class Columns:
     def __len__(self) -> int:
         return len(self.length)
 
-    def take(self, rows: npt.NDArray[np.int64]) -> Columns:
+    def take(self, rows: npt.NDArray[np.int64] | slice) -> Columns:
         """Select runs."""
         return Columns(
             {k: v[rows] for k, v in self.step.items()},
@@ -99,15 +100,52 @@ class Columns:
         )
 
 
-def columns_of(histories: Sequence[History]) -> Columns:
-    """Gather histories into padded columns."""
+class About(NamedTuple):
+    """What is known of runs beside their checkpoints, as arrays; fields as of `Columns`."""
+
+    size: dict[str, Array]
+    plan: dict[str, Array]
+    kind: Array
+    geometry: Array
+
+    @classmethod
+    def of(cls, contexts: Sequence[RunContext]) -> Self:
+        """Gather contexts."""
+        n = len(contexts)
+        size = dict(zip(_SIZES, _missing(len(_SIZES), n), strict=True))
+        plan = dict(zip(PLANS, _missing(len(PLANS), n, SCHEDULE_POINTS), strict=True))
+        kind = np.zeros((n, len(KINDS)))
+        geometry = _missing(n, len(GEOMETRY))
+        for i, context in enumerate(contexts):
+            for s in _SIZES:
+                if (value := getattr(context, s)) is not None:
+                    size[s][i] = value
+            if (schedule := context.schedule) is not None:
+                for p, grid in plan.items():
+                    if (values := getattr(schedule, p)) is not None:
+                        grid[i] = _on_grid(schedule.progress, values)
+            kind[i] = _kind(
+                context.topology, context.neighborhood, context.initialization, context.toroidal
+            )
+            if (shape := context.geometry) is not None:
+                geometry[i] = [np.nan if (v := getattr(shape, g)) is None else v for g in GEOMETRY]
+        for pair in TOLD_TOGETHER:
+            alone = np.isnan(size[pair[0]]) | np.isnan(size[pair[1]])
+            for s in pair:
+                size[s][alone] = np.nan
+        return cls(size, plan, kind, geometry)
+
+
+def columns_of(histories: Sequence[History], about: About | None = None) -> Columns:
+    """Gather histories into padded columns.
+
+    Args:
+        histories: the runs.
+        about: of their contexts, where it is there already.
+    """
     n = len(histories)
     longest = 1 + max((len(h) for h in histories), default=0)
     step = dict(zip(STEP_COLUMNS, _missing(len(STEP_COLUMNS), n, longest), strict=True))
-    size = dict(zip(_SIZES, _missing(len(_SIZES), n), strict=True))
-    plan = dict(zip(PLANS, _missing(len(PLANS), n, SCHEDULE_POINTS), strict=True))
-    kind = np.zeros((n, len(KINDS)))
-    geometry = _missing(n, len(GEOMETRY))
     total = np.full(n, np.nan)
     length = np.zeros(n, np.int64)
     step["epochs"][:, 0] = 0.0
@@ -119,24 +157,8 @@ def columns_of(histories: Sequence[History]) -> Columns:
                 step[column][i, 1:t] = values  # None becomes NaN
         if history.total_epochs is not None:
             total[i] = history.total_epochs
-        context = history.context
-        for s in _SIZES:
-            if (value := getattr(context, s)) is not None:
-                size[s][i] = value
-        if (schedule := context.schedule) is not None:
-            for p, grid in plan.items():
-                if (values := getattr(schedule, p)) is not None:
-                    grid[i] = _on_grid(schedule.progress, values)
-        kind[i] = _kind(
-            context.topology, context.neighborhood, context.initialization, context.toroidal
-        )
-        if (shape := context.geometry) is not None:
-            geometry[i] = [np.nan if (v := getattr(shape, g)) is None else v for g in GEOMETRY]
-    for pair in TOLD_TOGETHER:
-        alone = np.isnan(size[pair[0]]) | np.isnan(size[pair[1]])
-        for s in pair:
-            size[s][alone] = np.nan
-    return Columns(step, total, size, plan, kind, geometry, length)
+    about = about or About.of([history.context for history in histories])
+    return Columns(step, total, **about._asdict(), length=length)
 
 
 def _missing(*shape: int) -> Array:

@@ -1,4 +1,4 @@
-"""Dataset CSV and runs: read, write, split.
+"""Datasets of runs, as CSV or Parquet: read, write, split.
 
 One row a run: run_id, source, dataset, final_mqe, final_topographic_error,
 final_dead_neuron_ratio, censored, training_history (the History as JSON, context included).
@@ -26,16 +26,19 @@ import numpy as np
 from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from oracle.errors import DatasetError, must_be
+from oracle.history import parquet
 from oracle.history.files import Line, csv_lines, not_a_number
 from oracle.history.tables import role_of
 from oracle.types import TARGETS, History, Run, explain
 
 COLUMNS = ("run_id", "source", "dataset", *TARGETS, "censored", "training_history")
+#: How the name of a dataset ends.
+SUFFIXES = (".csv", ".csv.gz", parquet.SUFFIX)
 TRUE, FALSE = ("true", "1"), ("false", "0", "")
 
 
 def iter_dataset(path: str | Path) -> Iterator[Run]:
-    """Yield the runs of a dataset CSV, `.csv` or `.csv.gz`.
+    """Yield the runs of a dataset, `.csv`, `.csv.gz` or `.parquet`.
 
     Raises:
         DatasetError: names file, row (1 = header) and column, the rule and what came.
@@ -43,21 +46,32 @@ def iter_dataset(path: str | Path) -> Iterator[Run]:
     path = Path(path)
     if not path.is_file():
         raise DatasetError("must be an existing file, but there is none.", file=str(path))
-    yield from _rows(csv_lines(path), str(path))
+    packed = path.suffix == parquet.SUFFIX
+    yield from _rows(parquet.parquet_lines(path) if packed else csv_lines(path), str(path))
 
 
 def read_dataset(path: str | Path) -> list[Run]:
-    """Read a whole dataset CSV; see `iter_dataset`."""
+    """Read a whole dataset; see `iter_dataset`."""
     return list(iter_dataset(path))
 
 
+def check_named(path: str | Path, field: str) -> None:
+    """Refuse a name that no dataset is written under, before any work is done.
+
+    Raises:
+        DatasetError: naming `field` and the endings that there are.
+    """
+    if not Path(path).name.endswith(SUFFIXES):
+        raise DatasetError(must_be(field, "a path ending in .csv, .csv.gz or .parquet", str(path)))
+
+
 def write_dataset(path: str | Path, runs: Iterable[Run], metadata: dict[str, Any]) -> None:
-    """Write a dataset CSV and NAME_metadata.json, each atomically.
+    """Write a dataset and NAME_metadata.json, each atomically.
 
     The old file stays whole until the new one is complete on disk.
 
     Args:
-        path: `.csv` or `.csv.gz`.
+        path: `.csv`, `.csv.gz`, or `.parquet` (which needs pyarrow).
         runs: written in the given order.
         metadata: the command, the seed and whatever else tells where the runs came from.
     """
@@ -66,22 +80,17 @@ def write_dataset(path: str | Path, runs: Iterable[Run], metadata: dict[str, Any
     sources: Counter[str] = Counter()
     tables: Counter[str] = Counter()
     censored = 0
-    buffer = io.BytesIO()
-    # mtime=0: the same runs give the same bytes.
-    packed = gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) if path.suffix == ".gz" else buffer
-    text = io.TextIOWrapper(packed, encoding="utf-8", newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for run in runs:
-        writer.writerow(_row(run))
-        sources[run.source] += 1
-        tables[run.dataset] += 1
-        censored += run.censored
-    text.flush()
-    text.detach()
-    if packed is not buffer:
-        packed.close()
-    content = buffer.getvalue()
+
+    def rows() -> Iterator[list[str]]:
+        nonlocal censored
+        for run in runs:
+            sources[run.source] += 1
+            tables[run.dataset] += 1
+            censored += run.censored
+            yield _row(run)
+
+    packed = path.suffix == parquet.SUFFIX
+    content = parquet.parquet_bytes(path, COLUMNS, list(rows())) if packed else _csv(path, rows())
     facts = {
         "runs": sum(sources.values()),
         "censored": censored,
@@ -96,6 +105,21 @@ def write_dataset(path: str | Path, runs: Iterable[Run], metadata: dict[str, Any
     )
 
 
+def _csv(path: Path, rows: Iterable[list[str]]) -> bytes:
+    buffer = io.BytesIO()
+    # mtime=0: the same runs give the same bytes.
+    packed = gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) if path.suffix == ".gz" else buffer
+    text = io.TextIOWrapper(packed, encoding="utf-8", newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    text.flush()
+    text.detach()
+    if packed is not buffer:
+        packed.close()
+    return buffer.getvalue()
+
+
 def command_line() -> str:
     """Give this process's command as metadata tells it: passwords in URLs masked."""
     program = Path(sys.argv[0]).name.replace("__main__.py", "oracle")
@@ -106,7 +130,8 @@ def command_line() -> str:
 def metadata_path(path: str | Path) -> Path:
     """`data/NAME.csv.gz` -> `data/NAME_metadata.json`."""
     path = Path(path)
-    return path.with_name(f"{path.name.removesuffix('.gz').removesuffix('.csv')}_metadata.json")
+    name = path.name.removesuffix(".gz").removesuffix(".csv").removesuffix(parquet.SUFFIX)
+    return path.with_name(f"{name}_metadata.json")
 
 
 class _Weights(BaseModel):

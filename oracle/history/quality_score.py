@@ -38,12 +38,13 @@ def weights_of(unit: float | FloatArray = 1.0, weights: Weights = QUALITY_WEIGHT
 
 def scores_of(values: FloatArray, weights: FloatArray) -> FloatArray:
     """Weigh values [3, ...] by weights [3, ...] of a shape that fits; see the module on NaN."""
-    asked = [k for k in range(len(METRICS)) if np.any(weights[k])]
+    asked = [k for k in range(len(METRICS)) if weights[k].any()]
     if not asked:
         return np.full(values.shape[1:], np.nan)
-    score: FloatArray = weights[asked[0]] * values[asked[0]]
+    score = np.asarray(weights[asked[0]] * values[asked[0]])
     for k in asked[1:]:
-        score = score + weights[k] * values[k]
+        more = weights[k] * values[k]
+        score = np.add(score, more, out=score if score.shape == np.shape(more) else None)
     return score
 
 

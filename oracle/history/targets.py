@@ -38,23 +38,35 @@ def anchors(c: Columns) -> tuple[Array, Array]:
         floor [run, time]: added to both sides of mqe's log ratio, input-space units.
     """
     scale = c.size["mqe_of_mean"][:, None]
-    values = carried(np.stack([c.step[m] for m in METRICS], axis=-1))
-    floor = MQE_SHARE * np.where(
-        np.isfinite(scale), scale, np.fmax.accumulate(values[..., 0], axis=1)
-    )
+    level = carried(np.array([c.step[m] for m in METRICS]))
+    floor = MQE_SHARE * np.where(np.isfinite(scale), scale, np.fmax.accumulate(level[0], axis=1))
+    values = level.transpose(1, 2, 0)
     instead = np.full((len(c), 1, len(METRICS)), UNKNOWN_RATIO)
     instead[..., 0] = scale
     return np.where(np.isfinite(values), values, instead), np.maximum(floor, 1e-300)
 
 
+def last_anchors(c: Columns) -> tuple[Array, Array]:
+    """The same of each run's last row: values [3, run, 1], floor [run, 1]."""
+    run, last = np.arange(len(c)), c.length - 1
+    values = np.array([c.step[m][run, last] for m in METRICS])
+    if np.isfinite(values).all():  # nothing is carried forward
+        scale = c.size["mqe_of_mean"]
+        known = scale == scale
+        if not known.all():
+            scale = np.where(known, scale, np.fmax.reduce(c.step["mqe"], axis=1))
+        return values[..., None], np.maximum(MQE_SHARE * scale, 1e-300)[:, None]
+    every, floor = anchors(c)
+    return every[run, last].T[..., None], floor[run, last][:, None]
+
+
 def carried(values: Array) -> Array:
-    """Carry the last finite value forward along time, [run, time, metric]; NaN before the first."""
+    """Carry the last finite value forward along time, [..., time]; NaN before the first."""
     known = np.isfinite(values)
-    if known[:, 1:].all() and not known[:, :1].any():
+    if known[..., 1:].all() and not known[..., 0].any():
         return values.copy()
-    time = np.arange(values.shape[1])[None, :, None]
-    index = np.maximum.accumulate(np.where(known, time, 0), axis=1)
-    return np.take_along_axis(values, index, axis=1)
+    index = np.maximum.accumulate(np.where(known, np.arange(values.shape[-1]), 0), axis=-1)
+    return np.take_along_axis(values, index, axis=-1)
 
 
 def encode_outcomes(final: Array, values: Array, floor: Array) -> Array:
@@ -90,12 +102,15 @@ def decode(change: Array, values: Array, floor: float | Array) -> Array:
 
     Args:
         change: [3, ...] changes of the three targets.
-        values: [3] and floor: scalar, of the last checkpoint.
+        values: [3, ...] and floor: [...], of the last checkpoint, in shapes that fit.
     """
     final = np.empty_like(change, dtype=np.float64)
-    grown = np.exp(np.minimum(np.maximum(change[0], -MAX_LOG), MAX_LOG))
+    grown = final[0, ...]
+    np.maximum(change[0], -MAX_LOG, out=grown)
+    np.minimum(grown, MAX_LOG, out=grown)
+    np.exp(grown, out=grown)
     grown *= values[0] + floor
-    np.subtract(grown, floor, out=final[0, ...])
+    grown -= floor
     np.add(change[1:].T, values[1:].T, out=final[1:].T)
     np.maximum(final, 0.0, out=final)
     np.minimum(final[1:], 1.0, out=final[1:])

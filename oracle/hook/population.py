@@ -1,8 +1,8 @@
-"""The runs of a search, shared by its worker processes through one SQLite file.
+"""The runs of a search, shared by its worker processes: in one SQLite file, or in PostgreSQL.
 
 A row says how a run ended: with its values, or, where it was stopped, with the medians of its
 forecast and the censored mark. A row is written when a run starts and when it ends; looking at
-the others costs one pragma while nothing has changed.
+the others costs one small question while nothing has changed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from oracle.decision.wrong_stops import Tally, WrongStops, wrong_stops
 from oracle.forecast.residuals import Residuals
 from oracle.forks import UncutLock
 from oracle.history.quality_score import scores_among
+from oracle.hook.places.postgresql import Database, PopulationDatabase, Session
 from oracle.hook.population_file import TIMEOUT_S, PopulationFile, place_of
 from oracle.hook.population_seen import COLUMNS, Seen
 from oracle.hook.population_summary import Member, line
@@ -44,18 +45,25 @@ IDLE_S = 3600.0
 
 
 class Population:
-    """The runs of one or more searches in one file.
+    """The runs of one or more searches in one file, or one database.
 
     Safe for threads; each process, forked or spawned, gets a connection of its own.
 
     Args:
-        path: the file, made where it is missing; its folder must exist.
-        timeout_s: how long a locked file is waited for.
+        path: the file, made where it is missing; its folder must exist. Or the address of a
+            database, postgresql://USER@HOST/DATABASE, whose tables are made where they are missing.
+        timeout_s: how long a locked file, or a database, is waited for.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str] | Database, *, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self.path = place_of(path)
-        self._file = PopulationFile(self.path, timeout_s)
+        self._file: PopulationFile | PopulationDatabase = (
+            PopulationDatabase(self.path, timeout_s)
+            if isinstance(self.path, Database)
+            else PopulationFile(self.path, timeout_s)
+        )
         self._opening = 0
         self._version: int | None = None
         self._seen: dict[str, Seen] = {}
@@ -85,12 +93,14 @@ class Population:
         """
         said = about or About()
         rest = said.model_copy(update={"name": None}).model_dump_json(exclude_none=True)
+        other = None if rest == "{}" else rest
         with self._writing() as db:
+            db.execute("DELETE FROM run WHERE population = ? AND run_id = ?", (name, run_id))
             db.execute(
-                "INSERT OR REPLACE INTO run"
+                "INSERT INTO run"
                 " (population, run_id, state, name, about, policy, started_at)"
-                " VALUES (?, ?, 'live', ?, nullif(?, '{}'), ?, ?)",
-                (name, run_id, said.name, rest, _json(policy), time.time()),
+                " VALUES (?, ?, 'live', ?, ?, ?, ?)",
+                (name, run_id, said.name, other, _json(policy), time.time()),
             )
 
     def earlier_search(self, name: str, policy: Policy | None = None) -> str | None:
@@ -104,19 +114,20 @@ class Population:
         self._told.add(search)
         with self._file.reading() as db:
             rows = db.execute(
-                "SELECT policy, count(*),"
-                " max(max(coalesce(started_at, 0), coalesce(ended_at, 0)))"
-                " FROM run WHERE population = ? GROUP BY policy",
+                f"SELECT policy, count(*), {_TOUCHED} FROM run WHERE population = ?"
+                " GROUP BY policy",
                 (name,),
             ).fetchall()
-        runs = sum(n for _, n, _ in rows)
-        alike = any(_kind(other) == search[1] for other, _, _ in rows)
-        last = max((at for _, _, at in rows), default=0)
+        runs = sum(n for _, n, *_ in rows)
+        alike = any(_kind(other) == search[1] for other, *_ in rows)
+        last = max((max(at) for _, _, *at in rows), default=0)
         idle_s = time.time() - last if last else 0.0
         if not runs or (alike and idle_s < IDLE_S):
             return None
         whose = "from an earlier search" if alike else "of a search by another policy"
-        since = f", the last touched {_ago(idle_s)} ago" if idle_s >= IDLE_S else ""
+        hours = idle_s / 3600
+        ago = f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
+        since = f", the last touched {ago} ago" if idle_s >= IDLE_S else ""
         return (
             f"the population {name} in {self.path} holds {runs} runs {whose}{since}, and this "
             "run is ranked among them. For a search of its own name another file or population."
@@ -219,10 +230,9 @@ class Population:
         """Give the names of the populations in the file, in the order of their last touch."""
         with self._file.reading() as db:
             rows = db.execute(
-                "SELECT population FROM run GROUP BY population"
-                " ORDER BY max(max(coalesce(started_at, 0), coalesce(ended_at, 0))), population"
+                f"SELECT population, {_TOUCHED} FROM run GROUP BY population"
             ).fetchall()
-        return tuple(name for (name,) in rows)
+        return tuple(name for name, *_ in sorted(rows, key=lambda row: (max(row[1:]), row[0])))
 
     def members(self, name: str) -> list[Member]:
         """Give the runs of a population, in the order of their ends, those that live last."""
@@ -249,7 +259,8 @@ class Population:
         with self._file.reading() as db:
             rows = db.execute(
                 "SELECT state, count(*), coalesce(sum(1 - coalesce(progress, 1)), 0),"
-                " sum(coalesce(progress, 1) < 1) FROM run WHERE population = ? GROUP BY state",
+                " count(*) FILTER (WHERE coalesce(progress, 1) < 1)"
+                " FROM run WHERE population = ? GROUP BY state",
                 (name,),
             ).fetchall()
         runs = Counter({state: count for state, count, *_ in rows})
@@ -284,14 +295,19 @@ class Population:
                 " WHERE population = ? AND ended IS NOT NULL",
                 (name,),
             ).fetchall()
-            held, stops, share = db.execute(
-                "SELECT count(held_at), count(*), avg(json_extract(policy, '$.control')) FROM run"
-                " WHERE population = ? AND (state = 'stopped' OR held_at IS NOT NULL)",
+            drawn = db.execute(
+                "SELECT policy, count(held_at), count(*) FROM run"
+                " WHERE population = ? AND (state = 'stopped' OR held_at IS NOT NULL)"
+                " GROUP BY policy",
                 (name,),
-            ).fetchone()
+            ).fetchall()
         table = np.array(rows, dtype=np.float64).reshape(-1, 5)  # None -> NaN
         scores = scores_among(table[:, :3].T, [row[3] for row in rows], weights)
         found = wrong_stops(scores, table[:, 4] == 1.0, good)
+        held, stops = (sum(row[column] for row in drawn) for column in (1, 2))
+        asked = [(json.loads(policy or "{}").get("control"), n) for policy, _, n in drawn]
+        said = [(control, n) for control, n in asked if control is not None]
+        share = sum(c * n for c, n in said) / sum(n for _, n in said) if said else None
         return replace(found, held=held, stops=stops, share=share)
 
     @property
@@ -304,11 +320,11 @@ class Population:
         self._file.close()
 
     def _refresh(self, name: str) -> Seen:
-        """Read what ended since the last look; one pragma where no other process wrote."""
+        """Read what ended since the last look; one small question where nobody else wrote."""
         with self._file.reading() as db:
             if self._opening != self._file.openings:  # perhaps another file by now
                 self._opening, self._seen = self._file.openings, {}
-            version = db.execute("PRAGMA data_version").fetchone()[0]
+            version = self._file.version(db)  # type: ignore[arg-type]
             if version != self._version:
                 self._version = version
                 for other in self._seen.values():
@@ -335,19 +351,22 @@ class Population:
         return seen
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _writing(self) -> Iterator[sqlite3.Connection | Session]:
         with self._file.writing() as db:
             yield db
-            for seen in self._seen.values():  # data_version is silent about one's own writes
+            for seen in self._seen.values():  # a file's version is silent about one's own writes
                 seen.fresh = False
 
 
-_open: dict[Path, Population] = {}
+#: Of a group of runs, when one was last begun and when one last ended.
+_TOUCHED = "max(coalesce(started_at, 0)), max(coalesce(ended_at, 0))"
+
+_open: dict[Path | Database, Population] = {}
 _open_lock = UncutLock()
 
 
-def population_at(path: str | os.PathLike[str]) -> Population:
-    """Give this process' one Population of a file, so that its runs share a connection."""
+def population_at(path: str | os.PathLike[str] | Database) -> Population:
+    """Give this process' one Population of a place, so that its runs share a connection."""
     where = place_of(path)
     with _open_lock:
         shared = _open.pop(where, None) or Population(where)
@@ -370,8 +389,3 @@ def _kind(policy: str | None) -> str | None:
 
 def _json(policy: Policy | None) -> str | None:
     return None if policy is None else policy.model_dump_json()
-
-
-def _ago(seconds: float) -> str:
-    hours = seconds / 3600
-    return f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"

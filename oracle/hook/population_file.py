@@ -17,6 +17,8 @@ from pathlib import Path
 
 from oracle.errors import InvalidHistory, StoreUnavailable, must_be
 from oracle.forks import UncutLock, renew_in_child
+from oracle.hook.places.mounts import network_file_system
+from oracle.hook.places.postgresql import SCHEMES, Database
 
 #: Marks the file as ours, so that no other program's database is ever written to.
 APPLICATION_ID = 0x534F4D50  # "SOMP"
@@ -69,13 +71,23 @@ _inherited: list[sqlite3.Connection] = []
 _first_meant: dict[Path, Path] = {}
 
 
-def place_of(path: str | os.PathLike[str]) -> Path:
-    """Give the file that is meant: `~` is the home folder, a relative name is taken from here.
+def place_of(path: str | os.PathLike[str] | Database) -> Path | Database:
+    """Give the place that is meant: `~` is the home folder, a relative name is taken from here.
 
     Raises:
-        InvalidHistory: for a database that is no file, and so cannot be shared.
+        InvalidHistory: for a database that is no file, and so cannot be shared, or an address that
+            is none of PostgreSQL.
     """
+    if isinstance(path, Database):
+        return path
     text = os.fspath(path)
+    if text.startswith(SCHEMES):
+        return Database(text)
+    if "://" in text and isinstance(path, str):
+        rule = "the path of a file, or postgresql://USER@HOST/DATABASE"
+        advice = "A service is given as `url=`."
+        came = f"{text.partition('://')[0]}://..."  # the rest may hold a password
+        raise InvalidHistory(must_be("population", rule, came, advice))
     if text in ("", ":memory:") or text.startswith("file:"):
         advice = "The workers of a search meet in a file."
         raise InvalidHistory(must_be("population", "the path of a file", text, advice))
@@ -87,7 +99,10 @@ def stray(path: str | os.PathLike[str]) -> str | None:
 
     Ray, Hydra and others give each job a folder of its own, and so each a file of its own.
     """
-    named, place = Path(path), place_of(path)
+    place = place_of(path)
+    if isinstance(place, Database):
+        return None
+    named = Path(path)
     if named.is_absolute() or named.parts[:1] == ("~",):
         return None
     where = "Name it by its whole path where these runs are of one search."
@@ -163,12 +178,27 @@ class PopulationFile:
         with self.reading() as db, _transaction(db):
             yield db
 
+    def version(self, db: sqlite3.Connection) -> int:
+        """Give a number that another connection's commit changes."""
+        return int(db.execute("PRAGMA data_version").fetchone()[0])
+
     def _open(self) -> sqlite3.Connection:
         before = self._connection
         if before is not None:
             if _mark(self.path) == self._mark:
                 return before
             self._part_from_log()
+        if (kind := network_file_system(self.path)) is not None:
+            raise StoreUnavailable(
+                must_be(
+                    "population",
+                    "on a disk of this machine",
+                    f"{kind}, a file system of the network",
+                    f"SQLite's locks are not to be trusted there, and {self.path} was left alone. "
+                    "Workers of several machines meet in population='postgresql://...' or at "
+                    "a service, url='http://...'; those of one machine in a file on its own disk.",
+                )
+            )
         db = sqlite3.connect(
             self.path, timeout=self.timeout_s, isolation_level=None, check_same_thread=False
         )

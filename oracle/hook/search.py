@@ -8,7 +8,7 @@ from typing import Any
 
 from oracle.errors import InvalidHistory, must_be
 from oracle.hook.fitness import names_of
-from oracle.hook.population import population_at
+from oracle.hook.population import Population, population_at
 from oracle.hook.population_file import place_of
 from oracle.hook.set_up import context_given, policy_for, policy_of, watch
 from oracle.types import METRICS, RunContext
@@ -58,5 +58,5 @@ def summary_of(settings: dict[str, Any]) -> str:
         return f"the service at {settings['url']} counts the runs: its page tells how they went."
     if population is None:
         return "no `population=` was given, a file in which the runs of the search are counted."
-    shared = population_at(population) if isinstance(population, str | os.PathLike) else population
+    shared = population if isinstance(population, Population) else population_at(population)
     return str(shared.summary())

@@ -17,6 +17,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from oracle.decision.second_look import Ended, Finished, Promising, ends_of, worth_finishing
@@ -114,7 +115,7 @@ def _opened(
     shared = population
     if not isinstance(shared, Population):
         where = place_of(shared)
-        if not where.is_file():
+        if isinstance(where, Path) and not where.is_file():
             raise InvalidHistory(must_be("population", "a file that a search wrote", str(where)))
         shared = population_at(where)
     names = shared.names()

@@ -24,6 +24,7 @@ from oracle.errors import InvalidHistory, must_be
 from oracle.hook.checkpoints import CHECK_EVERY
 from oracle.hook.fitness import names_of
 from oracle.hook.local import Forecaster, Judge, LocalJudge
+from oracle.hook.places.postgresql import Database
 from oracle.hook.population import Population, population_at
 from oracle.hook.population_file import stray
 from oracle.hook.remote import TIMEOUT_S, RemoteJudge
@@ -46,7 +47,7 @@ def watch(
     context: RunContext | dict[str, Any] | None = None,
     dataset: str | int | None = None,
     policy: str | Policy | None = None,
-    population: str | os.PathLike[str] | Population | None = None,
+    population: str | os.PathLike[str] | Database | Population | None = None,
     population_name: str | int | None = None,
     population_size: int | None = None,
     run_id: str | int | None = None,
@@ -72,7 +73,8 @@ def watch(
         policy: threshold, population or pareto, or a Policy with its settings. None: population
             where there is one, else threshold, on the relative scale where the context has it;
             with a url, the service's own.
-        population: the file that all runs of the search share, made where it is missing.
+        population: the file that all runs of the search share, made where it is missing; for
+            workers of several machines a database, postgresql://USER@HOST/DATABASE.
         population_name: the runs within it that this one is ranked among: one table's. Default:
             the dataset, else a name made of the table's size and scale.
         population_size: runs the whole search is planned to have, None = open-ended.
@@ -178,11 +180,11 @@ def _note_what_stops_nothing(
 
 
 def _opened(
-    population: str | os.PathLike[str] | Population | None, problems: Problems
+    population: str | os.PathLike[str] | Database | Population | None, problems: Problems
 ) -> Population | None:
-    if not isinstance(population, str | os.PathLike):
+    if population is None or isinstance(population, Population):
         return population
-    if (word := stray(population)) is not None:
+    if not isinstance(population, Database) and (word := stray(population)) is not None:
         problems.note("relative_population", word)
     return population_at(population)
 

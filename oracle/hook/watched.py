@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf, isfinite
 from types import TracebackType
@@ -13,14 +13,7 @@ from oracle.decision.rules import spread_of_score, spreads_of
 from oracle.errors import InvalidHistory, must_be
 from oracle.forks import Lock
 from oracle.history.quality_score import weights_of, weights_without
-from oracle.hook.checkpoints import (
-    CHECK_EVERY,
-    Checkpoint,
-    Checkpoints,
-    Value,
-    is_soon,
-    number,
-)
+from oracle.hook.checkpoints import CHECK_EVERY, Checkpoint, Checkpoints, Value, is_soon, number
 from oracle.hook.fitness import Fitness
 from oracle.hook.local import Judge, State
 from oracle.hook.verdicts import Verdicts, never_judged
@@ -73,6 +66,7 @@ class WatchedRun:
         self._forecast: Forecast | None = None
         self._verdicts = Verdicts()
         self._final: Checkpoint | None = None
+        self._followers: list[Callable[[WatchedRun], None]] = []
         self._lock = Lock()
 
     # -- what a training loop calls -------------------------------------------------------
@@ -110,7 +104,13 @@ class WatchedRun:
                 self.problems.note_error("check", "check the run", error)
                 self.decision = self._abstain(Reason.ERROR, "the check failed")
             self._verdicts.add(self.decision)
+            self._tell()
             return self.decision
+
+    def follow(self, told: Callable[[WatchedRun], None]) -> Self:
+        """Call `told(run)` after each report and once at the end; what it raises harms nothing."""
+        self._followers.append(told)
+        return self
 
     def plan(self) -> Decision:
         """Ask before the first report: `.forecast` of the answer says how the run would end.
@@ -259,6 +259,11 @@ class WatchedRun:
         except Exception as error:
             self.problems.note_error(kind, doing, error)
 
+    def _tell(self) -> None:
+        for told in self._followers:
+            with self._protected("follower", "tell who follows the run"):
+                told(self)
+
     def _describe(
         self,
         name: str | int | None,
@@ -317,6 +322,11 @@ class WatchedRun:
         )
 
     @property
+    def epoch(self) -> float | None:
+        """That of the last report; None before the first."""
+        return self._seen.kept[-1].epoch if self._seen.kept else None
+
+    @property
     def judges_plans(self) -> bool:
         """Whether its policy may stop it by `plan`, before the first report."""
         return self._policy.judges_plans
@@ -345,8 +355,11 @@ class WatchedRun:
             self._final = self._seen.measured(last.epoch, mqe, error, dead, None, None)
 
     def _end(self, *, given_up: bool) -> None:
-        if self.state != "live":
-            return
+        if self.state == "live":
+            self._end_as(given_up)
+            self._tell()
+
+    def _end_as(self, given_up: bool) -> None:
         with self._protected("end", "say how the run ended"):
             fitness = self.fitness()
             if given_up or not (self._seen.kept or self._final or self._is_stopped):

@@ -85,16 +85,26 @@ class Session:
             dims = self._session.get_outputs()[0].shape[1:]
             return np.empty((0, *dims), np.float32)
         lengths = np.array([len(rows) for rows in sequences], np.int32)
+        padded = np.zeros((len(lengths), lengths.max(), sequences[0].shape[1]), np.float32)
+        for row, sequence in zip(padded, sequences, strict=True):
+            row[: len(sequence)] = sequence
+        return self.run_padded(padded, lengths)
+
+    def run_padded(self, sequences: Float32, lengths: npt.NDArray[np.int32]) -> Float32:
+        """Forecast from any number of padded sequences, similar lengths together.
+
+        Args: as `run`, at least one sequence.
+
+        Returns:
+            [sequence, target, level] in the order given.
+        """
+        if len(lengths) <= BATCH_ROWS:
+            return self.run(sequences, lengths)
         order = np.argsort(lengths, kind="stable")
-        answers: list[Float32] = []
-        for at in range(0, len(order), BATCH_ROWS):
-            chosen = order[at : at + BATCH_ROWS]
-            n_features = sequences[chosen[0]].shape[1]
-            padded = np.zeros((len(chosen), lengths[chosen[-1]], n_features), np.float32)
-            for row, i in enumerate(chosen):
-                padded[row, : lengths[i]] = sequences[i]
-            answers.append(self.run(padded, lengths[chosen]))
-        together = np.concatenate(answers)
+        parts = [order[at : at + BATCH_ROWS] for at in range(0, len(order), BATCH_ROWS)]
+        together = np.concatenate(
+            [self.run(sequences[part, : lengths[part[-1]]], lengths[part]) for part in parts]
+        )
         result = np.empty_like(together)
         result[order] = together
         return result

@@ -205,19 +205,15 @@ def error_by_checkpoints(
         within: the excess that was asked for.
         note: what it was measured on.
     """
+    from matplotlib.ticker import MaxNLocator
+
     with canvas(path, 2, width=5.6, height=4.2) as (figure, (left, right)):
         for points, color, label in ((spaced, RIVALS[3], "equally spaced"), (grown, OURS, "grown")):
             if points:
                 x, y = zip(*points, strict=True)
-                left.plot(x, y, color=color, marker="o", markersize=4)
-                left.annotate(
-                    label,
-                    (x[-1], y[-1]),
-                    xytext=(0, -16),
-                    textcoords="offset points",
-                    ha="right" if x[-1] > 10 else "left",
-                    color=color,
-                )
+                left.plot(x, y, color=color, marker="o", markersize=4, label=label)
+        if grown or spaced:
+            left.legend(loc="upper right")
         left.axhline(within, color=GOOD, linewidth=1.0, linestyle=(0, (4, 3)))
         left.axhline(0, color=MUTED, linewidth=0.9)
         left.set_yscale("symlog", linthresh=max(within, 0.01))
@@ -229,6 +225,7 @@ def error_by_checkpoints(
             right.scatter(list(shares), [n] * len(shares), s=16, color=OURS_TOO, linewidths=0)
             right.scatter(list(new), [n] * len(new), s=34, color=OURS, linewidths=0)
         right.set_ylim(len(sets) + 0.5, 0.5)
+        right.yaxis.set_major_locator(MaxNLocator(integer=True))
         right.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
         right.set(xlabel="share of the budget", ylabel="checkpoints",
                   title="Where they stand; dark: the one added")  # fmt: skip

@@ -10,7 +10,7 @@ import asyncio
 import gc
 import mimetypes
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 import oracle
 from oracle.server import (
     routes_inference,
+    routes_populations,
     routes_runs,
     routes_searches,
     routes_service,
@@ -35,6 +36,8 @@ from oracle.server.http.head import NO_HEAD, HeadAsGet
 from oracle.server.http.logs import configure
 from oracle.server.http.places import Lanes
 from oracle.server.http.telemetry import Telemetry
+from oracle.server.lean import Lean
+from oracle.server.search_alerts import tell_news
 from oracle.server.service import Service
 from oracle.server.settings import Settings, refuse_public_without_keys
 from oracle.server.workers import Parent
@@ -66,13 +69,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         service.start()
         parent = Parent() if settings.workers > 1 else None
         gc.set_threshold(GC_THRESHOLD)
-        house = asyncio.create_task(service.keep_house())
+        house = [
+            asyncio.create_task(service.keep_house()),
+            asyncio.create_task(tell_news(service)),
+        ]
         try:
             yield {"limits": service.limits}
         finally:
-            house.cancel()
-            with suppress(asyncio.CancelledError):
-                await house
+            for task in house:
+                task.cancel()
+            await asyncio.gather(*house, return_exceptions=True)
             await service.stop()
             if parent is not None:
                 parent.clear_up()
@@ -89,12 +95,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.service = service
     app.add_middleware(FastPath, router=routes_stateless.router)
     app.add_middleware(Lanes, places=service.lanes)
+    app.add_middleware(Lean)
     app.add_middleware(Guard, settings=settings, door=door, telemetry=telemetry)
     app.add_middleware(HeadAsGet)
     if settings.allowed_origins:
         app.add_middleware(Cors, origins=settings.allowed_origins)
-    # Searches come before runs, whose route of a population takes every path beneath it.
-    routes = (routes_stateless, routes_inference, routes_searches, routes_runs, routes_service)
+    # Searches come before populations, whose own route takes every path beneath it.
+    routes = (
+        routes_stateless,
+        routes_inference,
+        routes_runs,
+        routes_searches,
+        routes_populations,
+        routes_service,
+    )
     routers = [module.router for module in routes]
     for router in routers:
         app.include_router(router)

@@ -207,6 +207,9 @@ def _json(which: str, result: Decision | Problem) -> bytes:
     return f'{{"{which}":{alone}}}'.encode()
 
 
+_WITH_REFERENCE, _ALONE = Policy(name="population"), Policy(name="threshold")
+
+
 def default_policy(reference: Reference | None) -> Policy:
     """Choose the rule of a request that names none."""
-    return Policy(name="population" if reference is not None else "threshold")
+    return _ALONE if reference is None else _WITH_REFERENCE

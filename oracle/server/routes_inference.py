@@ -6,7 +6,9 @@ have the protocol's shape.
 
 from __future__ import annotations
 
-from typing import Annotated
+import asyncio
+from functools import partial
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
@@ -28,16 +30,22 @@ from oracle.server.http.wire_inference import (
     ServerLive,
     ServerMetadata,
     ServerReady,
-    history_of,
+    Told,
+    histories_of,
     read_request,
     write_answer,
 )
 from oracle.server.service import Service, service_of
-from oracle.types import TARGETS, ModelInfo
+from oracle.types import TARGETS, Forecast, History, ModelInfo
 
 router = APIRouter(tags=["inference protocol"])
 
+#: Digits of a digest that stand for it.
+SHORT = 12
 ModelName = Annotated[str, Path(description="Name of the model in use.")]
+Version = Annotated[
+    str, Path(description="Its version, its digest, or the digest's first 12 digits.")
+]
 
 
 @router.get("/v2", responses=described(ServerMetadata, error=InferenceError))
@@ -70,53 +78,124 @@ async def server_ready(request: Request) -> Response:
 @router.get("/v2/models/{name}", responses=described(ModelMetadata, 404, error=InferenceError))
 async def model_metadata(request: Request, name: ModelName) -> Response:
     """Describe the model in use and its tensors."""
-    info = _named(service_of(request), name)
-    return answer(ModelMetadata(name=info.name, versions=(info.version,)))
+    return _metadata(request, name)
+
+
+@router.get(
+    "/v2/models/{name}/versions/{version}",
+    responses=described(ModelMetadata, 404, error=InferenceError),
+)
+async def version_metadata(request: Request, name: ModelName, version: Version) -> Response:
+    """Describe the model in use and its tensors, if this is its version."""
+    return _metadata(request, name, version)
 
 
 @router.get("/v2/models/{name}/ready", responses=described(ModelReady, 404, error=InferenceError))
 async def model_ready(request: Request, name: ModelName) -> Response:
     """Say whether the model of this name is the one in use."""
-    return answer(ModelReady(name=_named(service_of(request), name).name, ready=True))
+    return _ready(request, name)
 
 
-@router.post(
-    "/v2/models/{name}/infer",
-    responses=described(
+@router.get(
+    "/v2/models/{name}/versions/{version}/ready",
+    responses=described(ModelReady, 404, error=InferenceError),
+)
+async def version_ready(request: Request, name: ModelName, version: Version) -> Response:
+    """Say whether this version of the model of this name is the one in use."""
+    return _ready(request, name, version)
+
+
+_INFER: dict[str, Any] = {
+    "responses": described(
         InferenceAnswer, 404, error=InferenceError, example=examples.INFERENCE_ANSWER
     ),
-    openapi_extra=body(InferenceRequest, examples.INFERENCE),
-)
+    "openapi_extra": body(InferenceRequest, examples.INFERENCE),
+}
+
+
+@router.post("/v2/models/{name}/infer", **_INFER)
 async def infer(request: Request, name: ModelName) -> Response:
-    """Forecast and decide on one history, told as tensors."""
+    """Forecast and decide on one history, told as tensors, or on a batch of them."""
+    return await _infer(request, name)
+
+
+@router.post("/v2/models/{name}/versions/{version}/infer", **_INFER)
+async def version_infer(request: Request, name: ModelName, version: Version) -> Response:
+    """Forecast and decide on one history or a batch, if this is the version of the model in use."""
+    return await _infer(request, name, version)
+
+
+def _metadata(request: Request, name: str, version: str | None = None) -> Json:
+    info = _named(service_of(request), name, version)
+    return answer(ModelMetadata(name=info.name, versions=(info.version,)))
+
+
+def _ready(request: Request, name: str, version: str | None = None) -> Json:
+    return answer(ModelReady(name=_named(service_of(request), name, version).name, ready=True))
+
+
+async def _infer(request: Request, name: str, version: str | None = None) -> Response:
     service = service_of(request)
-    raw = await read_body(request, service.settings.max_body_bytes, BODY_TYPES)
-    asked, fields = read_request(raw, request.headers.get(JSON_LENGTH))
-    history = history_of(fields)
-    history.check_forecastable()
-    _named(service, name)
-    forecast = await service.batcher.forecast(history)
-    if forecast is None:  # taken back meanwhile
-        raise ArtifactNotFound("A model must be loaded; GET /readyz says what is wrong.")
-    decision = decide(history, forecast, None, default_policy(None))
-    service.telemetry.decision(decision)
-    values: dict[str, tuple[float, ...] | tuple[str, ...]] = {
-        "levels": forecast.levels,
-        **{target: forecast.final[target] for target in TARGETS},
-        "support": (forecast.support,),
-        "action": (str(decision.action),),
-        "reason": (str(decision.reason),),
-    }
-    model = forecast.model
-    text, json_length = write_answer(asked, (model.name, model.version), values)
+    settings = service.settings
+    raw = await read_body(request, settings.max_body_bytes, BODY_TYPES)
+    asked, told = read_request(raw, request.headers.get(JSON_LENGTH), settings.max_batch_histories)
+    if told.together:
+        with service.batches.held(request.scope["owner"]):
+            # The door has counted the request.
+            service.door.charge(request.scope["owner"], len(told.fields) - 1)
+            loop = asyncio.get_running_loop()
+            lane = service.batch_lane
+            work = partial(_batch, service, asked, told, name, version)
+            text, json_length = await loop.run_in_executor(lane, work)
+    else:
+        history = histories_of(told)[0]
+        _named(service, name, version)
+        forecast = await service.batcher.forecast(history)
+        if forecast is None:
+            raise ArtifactNotFound(_TAKEN_BACK)
+        row, model = _row(service, history, forecast), forecast.model
+        text, json_length = write_answer(asked, (model.name, model.version), [row], together=False)
     if json_length is None:
         return Json(text)
     head = {JSON_LENGTH: str(json_length)}
     return Response(text, headers=head, media_type="application/octet-stream")
 
 
-def _named(service: Service, name: str) -> ModelInfo:
-    """Give the model in use, if that is its name.
+#: Between the look at its name and the forecast.
+_TAKEN_BACK = "A model must be loaded; GET /readyz says what is wrong."
+
+Row = dict[str, tuple[float, ...] | tuple[str, ...]]
+
+
+def _batch(
+    service: Service, asked: InferenceRequest, told: Told, name: str, version: str | None
+) -> tuple[bytes, int | None]:
+    """Answer a batch, in the thread of batches."""
+    histories = histories_of(told)
+    info = _named(service, name, version)
+    forecasts = service.models.forecast_many(histories)
+    if forecasts is None:
+        raise ArtifactNotFound(_TAKEN_BACK)
+    rows = [_row(service, h, f) for h, f in zip(histories, forecasts, strict=True)]
+    model = forecasts[0].model if forecasts else info
+    return write_answer(asked, (model.name, model.version), rows, together=True)
+
+
+def _row(service: Service, history: History, forecast: Forecast) -> Row:
+    """Decide on one history; give its outputs."""
+    decision = decide(history, forecast, None, default_policy(None))
+    service.telemetry.decision(decision)
+    return {
+        "levels": forecast.levels,
+        **{target: forecast.final[target] for target in TARGETS},
+        "support": (forecast.support,),
+        "action": (str(decision.action),),
+        "reason": (str(decision.reason),),
+    }
+
+
+def _named(service: Service, name: str, version: str | None = None) -> ModelInfo:
+    """Give the model in use, if that is its name, and its version or digest.
 
     Raises:
         ArtifactNotFound: none was loaded yet.
@@ -126,4 +205,7 @@ def _named(service: Service, name: str) -> ModelInfo:
     if name != info.name:
         rule = f"that of the model in use, {info.name}"
         raise Refused(404, must_be("name", rule, name).without_value)
+    if version not in (None, info.version, info.sha256, info.sha256[:SHORT]):
+        rule = f"that of the model in use, {info.version}, or its digest {info.sha256[:SHORT]}"
+        raise Refused(404, must_be("version", rule, version).without_value)
     return info

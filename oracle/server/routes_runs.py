@@ -1,8 +1,8 @@
-"""Stored runs: append, finish, overrule, list, replay, forget; populations and events."""
+"""Stored runs: append, finish, overrule, list, replay, forget; their events."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
@@ -17,34 +17,32 @@ from oracle.server.http.wire import (
     FinishRequest,
     Override,
     OverrideRequest,
+    OverrideTo,
     ReplayAnswer,
     RunDetail,
     RunList,
     RunSummary,
     State,
 )
-from oracle.server.http.wire_populations import PopulationDetail, PopulationList, PromisingList
-from oracle.server.runs import listing, populations, promising
+from oracle.server.runs import listing
 from oracle.server.runs.events import EventStream, Wanted
 from oracle.server.service import service_of
+from oracle.server.storage.turns import Subject
 from oracle.types import RUN_ID_PATTERN, Decision
 from oracle.types.fields import OneForm
 
 router = APIRouter(tags=["runs"])
 
 RunName = Annotated[str, Path(pattern=RUN_ID_PATTERN, description="Name of the run.")]
-_NAMED: dict[str, Any] = {"min_length": 1, "max_length": 200, "pattern": PLAIN_PATTERN}
-_OF_POPULATION = Query(**_NAMED, description="Name of the population.")
-PopulationName = Annotated[str, OneForm, Path(**_NAMED, description="Name of the population.")]
-OfPopulation = Annotated[str | None, OneForm, _OF_POPULATION]
-OfDataset = Annotated[str | None, OneForm, Query(**_NAMED, description="Name of the table.")]
-OfRun = Annotated[str | None, OneForm, Query(**_NAMED, description="Name of the run.")]
-#: What a stopped run may be promising in: the quality score, or metrics.
-Objective = Literal["score", "mqe", "topographic_error", "dead_neuron_ratio"]
+NAMED: dict[str, Any] = {"min_length": 1, "max_length": 200, "pattern": PLAIN_PATTERN}
+OF_POPULATION = Query(**NAMED, description="Name of the population.")
+OfPopulation = Annotated[str | None, OneForm, OF_POPULATION]
+OfDataset = Annotated[str | None, OneForm, Query(**NAMED, description="Name of the table.")]
+OfRun = Annotated[str | None, OneForm, Query(**NAMED, description="Name of the run.")]
 EventId = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="Last event known.")]
 
 
-async def _known_query(request: Request) -> None:
+async def known_query(request: Request) -> None:
     """Refuse an unknown query parameter: a filter misspelt would be no filter."""
     known = [field.alias for field in request.scope["route"].dependant.query_params]
     if not set(known).issuperset(request.query_params):
@@ -64,9 +62,9 @@ async def append_checkpoints(request: Request, run_id: RunName) -> Response:
     service = service_of(request)
     piece = parse(CheckpointsRequest, await read_body(request, service.settings.max_body_bytes))
     owner = request.scope["owner"]
-    done = await service.store.write(
+    done = await service.store.ask(
         lambda connection: service.runs.append(connection, owner, run_id, piece),
-        about=(owner, run_id),
+        about=Subject(owner, run_id, piece.population_name),
     )
     service.telemetry.decision(done.decision)
     if done.stored:
@@ -84,9 +82,9 @@ async def finish_run(request: Request, run_id: RunName) -> Response:
     service = service_of(request)
     how = parse(FinishRequest, await read_body(request, service.settings.max_body_bytes))
     owner = request.scope["owner"]
-    done = await service.store.write(
+    done = await service.store.ask(
         lambda connection: service.runs.finish(connection, owner, run_id, how),
-        about=(owner, run_id),
+        about=Subject(owner, run_id),
     )
     return answer(done)
 
@@ -121,21 +119,41 @@ async def describe_run(request: Request, run_id: RunName) -> Response:
     service = service_of(request)
     said = parse(AboutRequest, await read_body(request, service.settings.max_body_bytes))
     owner = request.scope["owner"]
-    return answer(await service.store.write(lambda c: service.runs.say(c, owner, run_id, said)))
+    about = Subject(owner, run_id)
+    return answer(
+        await service.store.write(lambda c: service.runs.say(c, owner, run_id, said), about)
+    )
+
+
+@router.post(
+    "/v1/runs/{run_id}/override",
+    responses=described(RunSummary, 404, 409),
+    openapi_extra=body(OverrideTo, {"to": None, "by": "ann"}),
+)
+async def override_run(request: Request, run_id: RunName) -> Response:
+    """Say as a person what becomes of this run; null gives it back to its policy."""
+    limit = service_of(request).settings.max_body_bytes
+    said = parse(OverrideTo, await read_body(request, limit))
+    return await _said(request, run_id, said.to, said.by)
 
 
 async def _override(request: Request, run_id: str, word: Override) -> Json:
-    service = service_of(request)
-    said = parse(OverrideRequest, await read_body(request, service.settings.max_body_bytes))
-    owner = request.scope["owner"]
+    limit = service_of(request).settings.max_body_bytes
+    said = parse(OverrideRequest, await read_body(request, limit))
+    return await _said(request, run_id, word, said.by)
+
+
+async def _said(request: Request, run_id: str, word: Override | None, by: str | None) -> Json:
+    service, owner = service_of(request), request.scope["owner"]
     return answer(
         await service.store.write(
-            lambda connection: service.runs.override(connection, owner, run_id, word, said.by)
+            lambda connection: service.runs.override(connection, owner, run_id, word, by),
+            Subject(owner, run_id),
         )
     )
 
 
-@router.get("/v1/runs", responses=described(RunList), dependencies=[Depends(_known_query)])
+@router.get("/v1/runs", responses=described(RunList), dependencies=[Depends(known_query)])
 async def list_runs(
     request: Request,
     population: OfPopulation = None,
@@ -193,52 +211,9 @@ async def delete_run(request: Request, run_id: RunName) -> Response:
     """Forget a run and all that is stored about it."""
     service = service_of(request)
     owner = request.scope["owner"]
-    await service.store.write(lambda c: service.runs.delete(c, owner, run_id))
+    about = Subject(owner, run_id)
+    await service.store.write(lambda c: service.runs.delete(c, owner, run_id), about)
     return Response(status_code=204)
-
-
-@router.get("/v1/populations", responses=described(PopulationList))
-async def list_populations(request: Request) -> Response:
-    """List the populations last heard of."""
-    owner = request.scope["owner"]
-    return answer(await service_of(request).store.read(lambda c: populations.listed(c, owner)))
-
-
-@router.get("/v1/populations/{name:path}", responses=described(PopulationDetail, 404))
-async def show_population(request: Request, name: PopulationName) -> Response:
-    """Show a population: compute saved, wrong stops with their bound, how runs ended."""
-    service = service_of(request)
-    owner, policy = request.scope["owner"], service.settings.policy
-    return answer(
-        await service.store.read(
-            lambda c: populations.detail(c, service.standings, owner, name, policy)
-        )
-    )
-
-
-@router.get(
-    "/v1/promising",
-    responses=described(PromisingList, 404),
-    dependencies=[Depends(_known_query)],
-)
-async def list_promising(
-    request: Request,
-    population: Annotated[str, OneForm, _OF_POPULATION],
-    objective: Annotated[
-        list[Objective] | None,
-        Query(max_length=3, description="What is wanted low; left out: by the service's policy."),
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=200, description="Runs that are told, at most.")] = 20,
-) -> Response:
-    """List the stopped runs that are worth training to their end, the most promising first."""
-    service = service_of(request)
-    owner = request.scope["owner"]
-    policy = promising.ranking(objective) if objective else service.settings.policy
-    return answer(
-        await service.store.read(
-            lambda c: promising.promising(c, service.standings, owner, population, policy, limit)
-        )
-    )
 
 
 @router.get(
@@ -247,7 +222,7 @@ async def list_promising(
     response_class=EventStream,
     responses=described(None)
     | {200: {"description": "Events", "content": {"text/event-stream": {}}}},
-    dependencies=[Depends(_known_query)],
+    dependencies=[Depends(known_query)],
 )
 async def stream_events(
     request: Request,

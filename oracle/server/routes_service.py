@@ -9,9 +9,9 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import HTMLResponse, PlainTextResponse
 
 from oracle.errors import StoreUnavailable
+from oracle.server.docs_page import render
 from oracle.server.http import telemetry
 from oracle.server.http.answers import answer
-from oracle.server.http.docs_page import render
 from oracle.server.http.openapi import described
 from oracle.server.http.wire_service import Health, ModelCard, ModelsAnswer, Readiness, StoreState
 from oracle.server.runs import populations

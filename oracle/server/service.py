@@ -26,6 +26,7 @@ from oracle.server.runs.standing import Standings
 from oracle.server.searches.audits import Audits
 from oracle.server.settings import Settings
 from oracle.server.storage.store import Store
+from oracle.server.storage.turns import NO_RUN
 
 log = logging.getLogger("oracle.service")
 
@@ -120,7 +121,7 @@ class Service:
             with suppress(StoreUnavailable):
                 if clock is None:
                     clock = BelievedClock(await self.store.read(newest))
-                await self.store.write(lambda c: prune(c, self.settings.events_kept))
+                await self.store.write(lambda c: prune(c, self.settings.events_kept), NO_RUN)
                 before = clock.now() - self.settings.retention_days * DAY_S
                 while self.settings.retention_days and await self._retire(before):
                     await asyncio.sleep(0)

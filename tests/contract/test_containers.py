@@ -101,3 +101,62 @@ def test_compose_takes_no_default_secret_and_publishes_to_this_machine_only() ->
         for name, value in service["environment"].items():
             if "PASSWORD" in name or "KEYS" in name:
                 assert ":?" in value
+
+
+def manifests() -> dict[str, dict[str, Any]]:
+    """What kubernetes.yaml declares, by kind."""
+    return {one["kind"]: one for one in yaml.safe_load_all((ROOT / "kubernetes.yaml").read_text())}
+
+
+def test_kubernetes_runs_replicas_without_privilege_and_with_limits() -> None:
+    spec = manifests()["Deployment"]["spec"]
+    pod = spec["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert f"USER {pod['securityContext']['runAsUser']}" in instructions()
+    assert pod["automountServiceAccountToken"] is False
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["resources"].keys() == {"requests", "limits"}
+    assert {mount["name"] for mount in container["volumeMounts"]} == {
+        volume["name"] for volume in pod["volumes"]
+    }
+    assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/data", "/tmp"}
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"].get("version")
+    assert version is None or container["image"].endswith(f":{version}")
+
+
+def test_kubernetes_asks_the_documented_probes_and_loses_no_request_when_it_rolls() -> None:
+    found = manifests()
+    spec = found["Deployment"]["spec"]
+    pod = spec["template"]["spec"]
+    (container,) = pod["containers"]
+    probes = {name: container[f"{name}Probe"]["httpGet"] for name in ("readiness", "liveness")}
+    assert {name: probe["path"] for name, probe in probes.items()} == {
+        "readiness": "/readyz",
+        "liveness": "/healthz",  # a database that is away must not restart the replicas
+    }
+    assert container["startupProbe"]["httpGet"]["path"] == "/healthz"
+    assert f"EXPOSE {container['ports'][0]['containerPort']}" in instructions()
+    assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    ends = Settings.model_fields["shutdown_timeout_s"].default
+    assert pod["terminationGracePeriodSeconds"] > pause + ends
+    # Everything finds everything by one label.
+    labels = {"app.kubernetes.io/name": "som-oracle"}
+    assert spec["template"]["metadata"]["labels"] == spec["selector"]["matchLabels"] == labels
+    assert found["Service"]["spec"]["selector"] == labels
+    budget = found["PodDisruptionBudget"]["spec"]
+    assert budget["selector"]["matchLabels"] == labels
+    assert budget["minAvailable"] < spec["replicas"]
+
+
+def test_kubernetes_takes_settings_and_every_secret_from_a_secret() -> None:
+    (container,) = manifests()["Deployment"]["spec"]["template"]["spec"]["containers"]
+    known = {ENVIRONMENT_PREFIX + name.upper() for name in Settings.model_fields} | OTHERS
+    for variable in container["env"]:
+        assert variable["name"] in known
+        assert variable.keys() == {"name", "valueFrom"}

@@ -16,6 +16,7 @@ from serving import body, checkpoint, until
 from oracle.server.runs.events import Wanted
 from oracle.server.runs.export import Skipped, read_store
 from oracle.server.storage.store import Store
+from oracle.server.storage.turns import wait_for_turn
 
 #: What PostgreSQL keeps in no text.
 NUL = b"a%00b"
@@ -251,7 +252,8 @@ def test_ready_means_that_the_store_is_written(tmp_path: Path, database_url: str
     other = Store(database_url)
     with serving(tmp_path, database_url, store_timeout_s=2) as api:
         until(lambda: api.append("a", 10).status == 200, 30, "the store")
-        with other._writing.begin():  # the lock of everybody who writes
+        with other._writing.begin() as connection:
+            wait_for_turn(connection, [None])  # everybody else who writes waits
             assert api.append("a", 20).status == 503
             until(lambda: api.get("/v1/runs/a").status == 200, 30, "reading")
             answer = api.get("/readyz")

@@ -69,6 +69,9 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle.decision",
     ),
     "oracle.audit": ("oracle.errors", "oracle.types", "oracle.history", "oracle.decision"),
+    "oracle.reports": (
+        "oracle.errors", "oracle.types", "oracle.history", "oracle.evaluation", "oracle.audit",
+    ),
     "oracle.training": (
         "oracle.errors", "oracle.types", "oracle.history", "oracle.model", "oracle.forecast",
         "oracle.pictures", "oracle.evaluation",
@@ -79,7 +82,9 @@ USES: dict[str, tuple[str, ...]] = {
     ),
     "oracle.server.settings": ("oracle.errors", "oracle.types"),
     "oracle.server.storage": ("oracle.errors", "oracle.forks"),
-    "oracle.server.http": ("oracle.errors", "oracle.types", "oracle.server.settings"),
+    "oracle.server.http": (
+        "oracle.errors", "oracle.types", "oracle.audit", "oracle.server.settings",
+    ),
     "oracle.server.runs": (
         "oracle.errors", "oracle.forks", "oracle.types", "oracle.history", "oracle.forecast",
         "oracle.decision",
@@ -97,7 +102,9 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle.server.http", "oracle.server.runs",
     ),
     "oracle.deadline": (),
-    "oracle.client": ("oracle.errors", "oracle.types", "oracle.deadline", "oracle.server.http"),
+    "oracle.client": (
+        "oracle.errors", "oracle.types", "oracle.audit", "oracle.deadline", "oracle.server.http",
+    ),
     "collector.recorded": (
         "oracle.errors", "oracle.types", "oracle.history", "oracle.integrations",
     ),
@@ -110,8 +117,9 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle", "oracle.errors", "oracle.forks", "oracle.types", "oracle.history",
         "oracle.model", "oracle.forecast",
         "oracle.decision", "oracle.hook", "oracle.search", "oracle.pictures", "oracle.evaluation",
-        "oracle.training", "oracle.sequences", "oracle.server.settings", "oracle.server.http",
-        "oracle.server.runs", "oracle.server", "collector.recorded", "collector",
+        "oracle.audit", "oracle.reports", "oracle.client", "oracle.training", "oracle.sequences",
+        "oracle.server.settings", "oracle.server.http", "oracle.server.runs",
+        "oracle.server.searches", "oracle.server", "collector.recorded", "collector",
     ),
     "oracle.cli": ("oracle", "oracle.errors", "oracle.types", "oracle.commands"),
     "oracle.__main__": ("oracle.cli",),
@@ -132,9 +140,8 @@ ONLY_IN = {
     ("tensorflow", "keras"): ("oracle.training", "oracle.sequences.networks"),
     ("onnxruntime",): ("oracle.model",),
     ("onnx",): (),
-    ("fastapi", "starlette", "sqlalchemy", "alembic", "prometheus_client", "psycopg"): (
-        "oracle.server",
-    ),
+    ("fastapi", "starlette", "sqlalchemy", "alembic", "prometheus_client"): ("oracle.server",),
+    ("psycopg",): ("oracle.server", "oracle.hook.places.postgresql"),
     ("uvicorn",): ("oracle.server", "oracle.commands.serve"),
     ("mcp",): ("oracle.commands.mcp",),
     ("typer",): ("oracle.cli", "oracle.commands"),
@@ -146,12 +153,17 @@ ONLY_IN = {
         "oracle.integrations.optuna_finish", "oracle.integrations.optuna_trials",
         "oracle.search.optuna", "oracle.evaluation", "oracle.commands.replay",
     ),
+    ("mlflow",): ("oracle.integrations.mlflow",),
+    ("ray",): ("collector.on_ray", "oracle.integrations.ray_tune"),
     ("minisom",): ("oracle.integrations.minisom", "collector"),
     ("numba",): ("collector",),
     ("sklearn",): ("oracle.evaluation", "oracle.training", "collector"),
     # types: for type checkers alone
     ("matplotlib",): ("oracle.types", "oracle.pictures", "oracle.sequences"),
     ("yaml",): ("oracle.sequences",),
+    # types: for type checkers alone
+    ("pandas",): ("oracle.history.frames", "collector"),
+    ("pyarrow",): ("oracle.history.parquet",),
     ("pickle", "joblib", "dill", "shelve", "marshal"): (),
 }  # fmt: skip
 
@@ -162,7 +174,7 @@ MOST_LINES = 400
 #: Loaded by no part of the library that an EA worker imports.
 HEAVY = (
     "tensorflow", "keras", "fastapi", "sqlalchemy", "sklearn", "scipy", "pandas", "matplotlib",
-    "optuna", "minisom", "numba", "typer", "httpx",
+    "optuna", "minisom", "numba", "typer", "httpx", "pyarrow",
 )  # fmt: skip
 
 

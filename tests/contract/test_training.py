@@ -1,7 +1,7 @@
 """`oracle train` on real runs: what it writes, and fine-tuning's verdict.
 
-The command runs in this process, which has imported TensorFlow once; T6, which kills it, and
-tests/e2e/hook/test_retraining.py start it in processes of its own.
+The command runs in this process, which has imported TensorFlow once; T6, which kills it, starts it
+in processes of its own.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def train(
 ) -> Train:
     monkeypatch.chdir(tmp_path)
     # Tracing one length costs more than training on it; all are traced in a test of their own.
-    monkeypatch.setattr("oracle.training.windows.LENGTHS", (4, 12))
-    monkeypatch.setattr("oracle.training.windows.LENGTH_SHARES", (0.5, 0.5))
+    monkeypatch.setattr("oracle.training.windows.LENGTHS", (8,))
+    monkeypatch.setattr("oracle.training.windows.LENGTH_SHARES", (1.0,))
 
     def run(*options: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:

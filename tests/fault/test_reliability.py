@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fuzz import checks as fuzz
+from proxying import NGINX
 from reliability import Check, Result, rows_of_page
 from serving import postgres_binaries
 from soak import checks as soak
@@ -15,15 +16,24 @@ from fault import checks as fault
 CHECKS = (*fuzz.CHECKS, *fault.CHECKS, *soak.CHECKS)
 #: Rows of the plan that are tests and a benchmark of their own: faults under the hook, its cost.
 ELSEWHERE = {"T13", "T14"}
+POSTGRES = [
+    pytest.mark.postgres,
+    pytest.mark.skipif(
+        postgres_binaries() is None,
+        reason="POSTGRESQL IS NOT INSTALLED, so the store on it is NOT tested: "
+        "apt-get install postgresql",
+    ),
+]
 MARKS = {
     "": [],
     "tensorflow": [pytest.mark.tensorflow(apart=True)],
-    "postgres": [
-        pytest.mark.postgres,
+    "postgres": POSTGRES,
+    "nginx": [
+        *POSTGRES,
         pytest.mark.skipif(
-            postgres_binaries() is None,
-            reason="POSTGRESQL IS NOT INSTALLED, so the store on it is NOT tested: "
-            "apt-get install postgresql",
+            NGINX is None,
+            reason="NGINX IS NOT INSTALLED, so replicas behind it are NOT tested: "
+            "apt-get install nginx-light",
         ),
     ],
 }

@@ -46,6 +46,8 @@ _TEXTS = [
 _PATHS = (
     *("/v1/runs", "/v1/runs/{}", "/v1/runs/{}/decisions/{}", "/v1/populations"),
     *("/v1/populations/{}", "/v1/promising", "/v1/events", "/v1/models/{}", "/{}"),
+    *("/v1/populations/{}/audit", "/v1/populations/{}/settings", "/v1/populations/{}/alerts"),
+    "/v1/searches",
 )
 #: Nothing can be put into these, and their answers are long: one address in ten.
 _FIXED = (

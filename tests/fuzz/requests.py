@@ -73,8 +73,8 @@ def _fuzz_part(folder: Path, n: int, seed: int) -> tuple[Result, _Statuses]:
         "rate_limit_burst": 10**9,
         "max_waiting_batches": TOGETHER,
         # A machine that is busy with other things is not asked here.
-        "batch_timeout_s": 60.0,
-        "store_timeout_s": 60.0,
+        "batch_timeout_s": 3_600.0,
+        "store_timeout_s": 3_600.0,
     }
     with App(folder, **limits) as app:
         for first in cases(n, TOGETHER):

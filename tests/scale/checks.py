@@ -14,4 +14,53 @@ CHECKS = (
         long=2_000,
         needs="postgres",
     ),
+    Check(
+        "S2",
+        "scale.replicas:replicas",
+        "three replicas behind nginx under load, restarted in turn, the model exchanged, one "
+        "killed -9, the database restarted; rounds",
+        "no request fails, but for 503 with Retry-After while the database is away; every "
+        "acknowledged checkpoint is stored once",
+        short=1,
+        long=20,
+        needs="nginx",
+    ),
+    Check(
+        "S3",
+        "scale.appends:appends",
+        "appends to different populations by one, two and three replicas, a second each, in turn; "
+        "rounds",
+        "none is refused; three replicas take at least 1.5 times as many as one",
+        short=1,
+        long=30,
+        needs="postgres",
+    ),
+    Check(
+        "S4",
+        "scale.size:size_sqlite",
+        "CPU of every kind of question to a SQLite file, with 1,000 runs and with so many of 20 "
+        "checkpoints; its backup, and its upgrade from the version before",
+        "no kind costs twice as much; among 10,000 runs a decision costs less than twice what it "
+        "costs among 100",
+        short=3_000,
+        long=100_000,
+    ),
+    Check(
+        "S5",
+        "scale.size:size_postgres",
+        "the same of PostgreSQL, its own CPU included",
+        "the same",
+        short=3_000,
+        long=1_000_000,
+        needs="postgres",
+    ),
+    Check(
+        "S2f",
+        "scale.failover:failover",
+        "PostgreSQL killed under load, its synchronous standby takes over; takeovers",
+        "the service finds the standby; no acknowledged checkpoint is lost or doubled",
+        short=1,
+        long=10,
+        needs="postgres",
+    ),
 )

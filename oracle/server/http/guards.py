@@ -177,8 +177,14 @@ class Cors(CORSMiddleware):
             app,
             allow_origins=origins,
             allow_methods=("GET", "POST", "DELETE"),
-            allow_headers=("Authorization", "Content-Type", "Last-Event-ID", "X-Request-ID"),
-            expose_headers=("Retry-After", "X-Request-ID"),
+            allow_headers=(
+                "Authorization",
+                "Content-Type",
+                "If-None-Match",
+                "Last-Event-ID",
+                "X-Request-ID",
+            ),
+            expose_headers=("ETag", "Retry-After", "X-Request-ID"),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -27,7 +27,9 @@ from oracle.types.about import Setting
 
 State = Literal["running", "stopped", "finished"]
 Override = Literal["keep", "stop"]
-EventKind = Literal["created", "checkpoint", "finished", "keep", "stop", "about", "deleted"]
+EventKind = Literal[
+    "created", "checkpoint", "finished", "keep", "stop", "policy", "about", "deleted"
+]
 #: Text without control characters: PostgreSQL refuses NUL, and the others are nobody's name.
 PLAIN_PATTERN = r"^[^\x00-\x1f\x7f]*$"
 #: One value at each of LEVELS.
@@ -166,6 +168,16 @@ class OverrideRequest(Frozen):
     by: Annotated[str, Field(max_length=200, pattern=PLAIN_PATTERN)] | None = None
 
 
+class OverrideTo(OverrideRequest):
+    """A person's word about a run, or its end.
+
+    Attributes:
+        to: keep, stop; null gives the run back to its policy.
+    """
+
+    to: Override | None
+
+
 class AboutRequest(About):
     """What is said of a run from now on; what is left out stays as it is, null takes it back."""
 
@@ -233,6 +245,9 @@ class RunSummary(Frozen):
         rewinds: when it went on from an earlier map, in order.
         ending: how it ended, one sentence; null while it runs.
         name, config, tags, notes: as its client said.
+        override_by, override_at: who overruled its policy last, or gave it back, and when.
+        decided: how many of its decisions had which reason.
+        stops, first_stop: how many were stops, and the epoch of the first; its caller goes on at 2.
     """
 
     run_id: RunId
@@ -268,6 +283,11 @@ class RunSummary(Frozen):
     config: dict[str, Setting] | None = None
     tags: tuple[str, ...] | None = None
     notes: str | None = None
+    override_by: str | None = None
+    override_at: str | None = None
+    decided: dict[str, int] | None = None
+    stops: int = 0
+    first_stop: float | None = None
 
 
 class RunList(Frozen):

@@ -7,18 +7,19 @@ binary tensors are Triton's extension `binary_tensor_data`, which its clients us
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, JsonValue, ValidationError
 from pydantic_core import from_json
 
-from oracle.server.http.answers import Invalid, invalid, parse
+from oracle.errors import InvalidHistory
+from oracle.server.http.answers import Invalid, field_of, invalid, message_of, parse
+from oracle.server.http.tensors import InputTensor, TensorName, Values, binary, check, values_of
 from oracle.types import CHECKPOINT, LEVELS, MAX_CHECKPOINTS, NULLABLE, TARGETS, Frozen, History
 from oracle.types.described import Described
 
-Datatype = Literal["FP64", "BYTES"]
+Datatype = Literal["FP64", "INT64", "BYTES"]
 #: Header that tells where the JSON of a body ends and its binary tensors begin, bytes.
 JSON_LENGTH = "inference-header-content-length"
 #: What a client of the protocol sends a body as; Triton's names no type, or its own for binary.
@@ -26,6 +27,10 @@ BODY_TYPES = ("application/json", "application/octet-stream", "")
 EXTENSIONS = ("binary_tensor_data",)
 #: Parts of a history that are one value each.
 ALONE = ("total_epochs", "context")
+#: In a batch, how many checkpoints of each history are real.
+LENGTHS = "lengths"
+#: What is taken beside a tensor's own datatype.
+DATATYPES = {"FP64": ("FP64", "FP32"), "INT64": ("INT64", "INT32")}
 
 
 class TensorMetadata(Frozen):
@@ -33,8 +38,8 @@ class TensorMetadata(Frozen):
 
     Attributes:
         name: of the tensor.
-        datatype: FP64, or BYTES for texts.
-        shape: its sizes.
+        datatype: FP64, INT64, or BYTES for texts.
+        shape: its sizes for one history; a batch is a dimension before them.
     """
 
     name: str
@@ -47,6 +52,7 @@ INPUTS = (
     *(TensorMetadata(name=name, datatype="FP64", shape=(-1,)) for name in CHECKPOINT),
     TensorMetadata(name="total_epochs", datatype="FP64", shape=(1,)),
     TensorMetadata(name="context", datatype="BYTES", shape=(1,)),
+    TensorMetadata(name=LENGTHS, datatype="INT64", shape=(-1,)),
 )
 #: The forecast and the decision of the default policy.
 OUTPUTS = (
@@ -132,28 +138,6 @@ class InferenceError(Frozen):
     error: str
 
 
-Length = Annotated[int, Field(strict=True, ge=0, le=2**31)]
-TensorName = Annotated[str, Field(max_length=200)]
-
-
-class InputTensor(Described):
-    """One tensor of a request; `data` in row-major order, absent where it follows in binary.
-
-    Attributes:
-        name: of the tensor, one of the model's inputs.
-        shape: its sizes.
-        datatype: FP64 or BYTES, as the model's metadata says.
-        parameters: `binary_data_size`: bytes of it that follow the JSON.
-        data: its values, row-major.
-    """
-
-    name: TensorName
-    shape: Annotated[tuple[Length, ...], Field(max_length=8)]
-    datatype: TensorName
-    parameters: dict[str, JsonValue] = Field(default={})
-    data: Annotated[list[JsonValue], Field(max_length=MAX_CHECKPOINTS)] | None = None
-
-
 class RequestedOutput(Described):
     """One tensor that the answer shall hold.
 
@@ -167,12 +151,12 @@ class RequestedOutput(Described):
 
 
 class InferenceRequest(Described):
-    """One history as tensors. What the protocol has and we do not know is passed over.
+    """One history as tensors, or a batch. What the protocol has and we do not know is passed over.
 
     Attributes:
         id: of the request, repeated in the answer.
         parameters: `binary_data_output`: true puts all outputs after the JSON in binary.
-        inputs: the tensors of one history.
+        inputs: the tensors of one history, or of a batch of them.
         outputs: tensors that are wanted; null = all.
     """
 
@@ -216,12 +200,27 @@ class InferenceAnswer(Frozen):
     outputs: tuple[OutputTensor, ...]
 
 
-def read_request(raw: bytes, json_length: str | None) -> tuple[InferenceRequest, dict[str, Any]]:
-    """Read a body: its JSON, and the fields of a `History` out of its tensors.
+class Told(NamedTuple):
+    """What the tensors of a request tell.
+
+    Attributes:
+        fields: of a `History` each.
+        together: whether they are a batch: answers have its dimension, too.
+    """
+
+    fields: list[dict[str, Any]]
+    together: bool
+
+
+def read_request(
+    raw: bytes, json_length: str | None, most: int = 1
+) -> tuple[InferenceRequest, Told]:
+    """Read a body: its JSON, and the fields of each `History` out of its tensors.
 
     Args:
         raw: the body.
         json_length: the header JSON_LENGTH; None where all of it is JSON.
+        most: histories of one request.
 
     Raises:
         Invalid: naming the tensor and its rule.
@@ -234,17 +233,17 @@ def read_request(raw: bytes, json_length: str | None) -> tuple[InferenceRequest,
         head = int(json_length)
     asked = parse(InferenceRequest, raw[:head])
     known = {tensor.name: tensor for tensor in INPUTS}
-    fields: dict[str, Any] = {}
+    tensors: dict[str, Values] = {}
     rest = memoryview(raw)[head:]
     for position, tensor in enumerate(asked.inputs):
         where = f"inputs.{position}.name"
         if tensor.name not in known:
             raise Invalid(f"`{where}` must be one of {', '.join(known)}.", where)
-        if tensor.name in fields:
+        if tensor.name in tensors:
             raise Invalid(f"`{tensor.name}` must be given once.", tensor.name)
-        _check(tensor, known[tensor.name])
-        values, rest = _values(tensor, rest)
-        fields[tensor.name] = _field(tensor.name, values)
+        allowed = DATATYPES.get(known[tensor.name].datatype, (known[tensor.name].datatype,))
+        check(tensor, allowed, 2 if tensor.name in CHECKPOINT else 1, MAX_CHECKPOINTS, most)
+        tensors[tensor.name], rest = values_of(tensor, rest)
     if rest:
         raise Invalid("The body must end with its last binary tensor.", None)
     for position, output in enumerate(asked.outputs or ()):
@@ -252,85 +251,108 @@ def read_request(raw: bytes, json_length: str | None) -> tuple[InferenceRequest,
         if output.name not in names:
             where = f"outputs.{position}.name"
             raise Invalid(f"`{where}` must be one of {', '.join(names)}.", where)
-    return asked, fields
+    return asked, _told(tensors)
 
 
-def _check(tensor: InputTensor, known: TensorMetadata) -> None:
-    """Hold a tensor to its datatype and shape."""
-    name = tensor.name
-    if tensor.datatype != known.datatype:
-        raise Invalid(f"`{name}` must have the datatype {known.datatype}.", name)
-    if len(tensor.shape) != 1:
-        raise Invalid(f"`{name}` must have a shape of one dimension.", name)
-    if known.shape != (-1,) and tensor.shape != known.shape:
-        raise Invalid(f"`{name}` must have the shape {list(known.shape)}.", name)
-    if tensor.shape[0] > MAX_CHECKPOINTS:
-        raise Invalid(f"`{name}` must have at most {MAX_CHECKPOINTS} values.", name)
+def _told(tensors: dict[str, Values]) -> Told:
+    """Part the tensors of a batch into the fields of its histories."""
+    columns = {name: tensors[name] for name in CHECKPOINT if name in tensors}
+    alone = {name: tensors[name] for name in (*ALONE, LENGTHS) if name in tensors}
+    first = next(iter(columns.items()), None)
+    if first is None or len(first[1].shape) == 1:
+        size = max((len(tensor.data) for tensor in alone.values()), default=1)
+        if columns or LENGTHS in alone:  # one history
+            size = 1
+    else:
+        size = first[1].shape[0]
+    together = size > 1 or (first is not None and len(first[1].shape) == 2)
+    for name, tensor in columns.items():
+        if first is not None and len(tensor.shape) != len(first[1].shape):
+            rule = f"as many dimensions as {first[0]} ({len(first[1].shape)})"
+            raise Invalid(f"`{name}` must have {rule}.", name)
+        if together and first is not None and tensor.shape != first[1].shape:
+            raise Invalid(f"`{name}` must have the shape of {first[0]}.", name)
+    for name, tensor in alone.items():
+        if tensor.shape not in ((size,), (1,)) or (name == LENGTHS and tensor.shape != (size,)):
+            rule = f"[{size}]" + ("" if name == LENGTHS or size == 1 else " or [1]")
+            raise Invalid(f"`{name}` must have the shape {rule}.", name)
+    lengths = _lengths(alone.pop(LENGTHS, None), first, size)
+    fields: list[dict[str, Any]] = [{} for _ in range(size)]
+    for name, (shape, data) in columns.items():
+        width = shape[-1]
+        values = [None if _is_nan(v) else v for v in data] if name in NULLABLE else data
+        for i, field in enumerate(fields):
+            field[name] = values[i * width : i * width + lengths[i]] if lengths else values
+    for name, (_, data) in alone.items():
+        read = [_context(text) for text in data] if name == "context" else data
+        for i, field in enumerate(fields):
+            field[name] = read[i if len(read) > 1 else 0]
+    return Told(fields, together)
 
 
-def _values(tensor: InputTensor, rest: memoryview) -> tuple[list[Any], memoryview]:
-    """Give a tensor's values, and what is left of the binary ones."""
-    name, n = tensor.name, tensor.shape[0]
-    size = tensor.parameters.get("binary_data_size")
-    if size is None:
-        if tensor.data is None or len(tensor.data) != n:
-            raise Invalid(f"`{name}` must have as many values in data as its shape says.", name)
-        return tensor.data, rest
-    if tensor.data is not None:
-        raise Invalid(f"`{name}` must come in data or in binary, not both.", name)
-    if type(size) is not int or not 0 <= size <= len(rest):
-        raise Invalid(f"`{name}` must have a binary_data_size that the body holds.", name)
-    piece, rest = bytes(rest[:size]), rest[size:]
-    if tensor.datatype == "BYTES":
-        if size < 4 or int.from_bytes(piece[:4], "little") != size - 4:
-            raise Invalid(f"`{name}` must be one text, its length in four bytes before it.", name)
-        return [piece[4:].decode(errors="replace")], rest
-    if size != 8 * n:
-        raise Invalid(f"`{name}` must have 8 bytes of binary a value of its shape.", name)
-    return list(struct.unpack(f"<{n}d", piece)), rest
+def _lengths(tensor: Values | None, first: tuple[str, Values] | None, size: int) -> list[int]:
+    """How many checkpoints of each row are real; none where all of one history's are."""
+    if first is None or len(first[1].shape) == 1:
+        if tensor is not None:
+            raise Invalid(f"`{LENGTHS}` must be left out without a batch of columns.", LENGTHS)
+        return []
+    most = first[1].shape[1]
+    if tensor is None:
+        return [most] * size
+    for length in tensor.data:
+        if type(length) is not int or not 0 <= length <= most:
+            raise Invalid(f"`{LENGTHS}` must be whole numbers within 0..{most}.", LENGTHS)
+    return tensor.data
 
 
-def _field(name: str, values: list[Any]) -> Any:
-    """Turn a tensor's values into a field of a `History`: NaN is unknown there."""
-    if name == "context":
-        if not isinstance(values[0], str):
-            raise Invalid("`context` must be a text of JSON.", name)
-        try:
-            return from_json(values[0])
-        except ValueError:
-            raise Invalid("`context` must be a text of JSON.", name) from None
-    if name in NULLABLE:
-        values = [None if _is_nan(value) else value for value in values]
-    return values[0] if name in ALONE else values
+def _context(text: Any) -> Any:
+    if not isinstance(text, str):
+        raise Invalid("`context` must be a text of JSON.", "context")
+    try:
+        return from_json(text)
+    except ValueError:
+        raise Invalid("`context` must be a text of JSON.", "context") from None
 
 
 def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
-def history_of(fields: dict[str, Any]) -> History:
-    """Make the history that a request's tensors tell.
+def histories_of(told: Told) -> list[History]:
+    """Make the histories that a request's tensors tell.
 
     Raises:
-        Invalid: naming the column and its rule.
+        Invalid: naming the column and its rule; in a batch the history, too, counted from 0.
     """
+    return [_history(fields, i if told.together else None) for i, fields in enumerate(told.fields)]
+
+
+def _history(fields: dict[str, Any], place: int | None) -> History:
     try:
-        return History.model_validate(fields)
+        history = History.model_validate(fields)
+        history.check_forecastable()
+        return history
     except ValidationError as error:
-        raise invalid(error, History) from None
+        found = invalid(error, History)
+    except InvalidHistory as error:
+        found = Invalid(message_of(error), field_of(error))
+    raise found if place is None else Invalid(f"History {place}: {found}", found.field)
 
 
 def write_answer(
     asked: InferenceRequest,
     model: tuple[str, str],
-    values: Mapping[str, Sequence[float] | Sequence[str]],
+    rows: Sequence[Mapping[str, Sequence[float] | Sequence[str]]],
+    *,
+    together: bool,
 ) -> tuple[bytes, int | None]:
     """Write an answer: the tensors asked for, in binary where binary was asked for.
 
     Args:
         asked: the request.
         model: name and version of the model that answered.
-        values: of every one of OUTPUTS.
+        rows: of each history, every one of OUTPUTS.
+        together: whether the histories are a batch, which is the first dimension then.
 
     Returns:
         The body, and how many of its bytes are JSON; None where all are.
@@ -340,10 +362,15 @@ def write_answer(
     default = asked.parameters.get("binary_data_output") is True
     tensors, tail = [], []
     for output in wanted:
-        metadata, data = known[output.name], values[output.name]
-        told: dict[str, Any] = metadata.model_dump()
+        name, shape = output.name, known[output.name].shape
+        told: dict[str, Any] = {"name": name, "datatype": known[name].datatype}
+        data: Sequence[Any] = rows[0][name]
+        if together and name != "levels":
+            data = [value for row in rows for value in row[name]]
+            shape = (len(rows),) if shape == (1,) else (len(rows), *shape)
+        told["shape"] = shape
         if output.parameters.get("binary_data", default) is True:
-            piece = _binary(data)
+            piece = binary(data)
             tail.append(piece)
             tensors.append(OutputTensor(**told, parameters={"binary_data_size": len(piece)}))
         else:
@@ -353,14 +380,3 @@ def write_answer(
     )
     text = answer.model_dump_json(exclude_none=True).encode()
     return text + b"".join(tail), len(text) if tail else None
-
-
-def _binary(data: Sequence[float | str]) -> bytes:
-    pieces = []
-    for value in data:
-        if isinstance(value, str):
-            raw = value.encode()
-            pieces.append(struct.pack("<I", len(raw)) + raw)
-        else:
-            pieces.append(struct.pack("<d", value))
-    return b"".join(pieces)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from oracle.server.http.wire import Final
 from oracle.types import Frozen, NonNegative, Ratio, RunId
 from oracle.types.about import Setting
@@ -166,3 +168,47 @@ class PromisingList(Frozen):
     stopped: int
     finished: int
     runs: tuple[PromisingRun, ...]
+
+
+class PopulationTable(Frozen):
+    """The runs of a population by column, newest first: what a page or a script draws at once.
+
+    Attributes:
+        name: of the population.
+        planned: runs the whole search is planned to have, as its clients said; null: unknown.
+        runs: in this answer: so many values has every column.
+        columns: as in a run's summary; `quality` and each `forecast_*` are five quantiles, rounded
+            to six digits, `notes` begin there; `message` and `ending` are left out.
+        same: settings that all of these runs share. A setting is what the client said in `config`
+            and the fields of `context`; a schedule by its ends.
+        settings: those that differ, a value a run, null where it was not told.
+        newest: hand it back as `after` for the runs that came since.
+        next_cursor: leads to the next, older ones; null at the end.
+    """
+
+    name: str
+    planned: int | None
+    runs: int
+    columns: dict[str, list[Any]]
+    same: dict[str, Setting]
+    settings: dict[str, list[Setting]]
+    newest: str | None
+    next_cursor: str | None
+
+
+class PopulationBand(Frozen):
+    """How the latest runs of a population stood after each share of their budget.
+
+    Attributes:
+        name: of the population.
+        progress: shares of the budget, increasing, at which enough runs were seen.
+        runs: how many were, at each.
+        mqe, topographic_error, dead_neuron_ratio: quartiles at each; null where too few had one.
+    """
+
+    name: str
+    progress: tuple[float, ...]
+    runs: tuple[int, ...]
+    mqe: tuple[tuple[float, float, float] | None, ...]
+    topographic_error: tuple[tuple[float, float, float] | None, ...]
+    dead_neuron_ratio: tuple[tuple[float, float, float] | None, ...]

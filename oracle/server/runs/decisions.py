@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, insert, select
@@ -136,10 +137,21 @@ def last_forecast(connection: Connection, run: int) -> Forecast | None:
     return Decision.model_validate_json(text).forecast if text is not None else None
 
 
-def columns_of(decision: Decision) -> dict[str, Any]:
-    """Give the columns of a run that show its last decision."""
+def columns_of(row: Row[Any], epoch: float, decision: Decision) -> dict[str, Any]:
+    """Give the columns of a run that show its last decision, and what they all were.
+
+    Args:
+        row: the run before it.
+        epoch: of its last checkpoint.
+        decision: after a person's word.
+    """
     forecast = decision.forecast
+    decided = Counter(json.loads(row.decided) if row.decided else {})
+    decided[decision.reason.value] += 1
     return {
+        "decided": json.dumps(decided),
+        "stops": row.stops + decision.stop,
+        "first_stop": epoch if decision.stop and row.first_stop is None else row.first_stop,
         "action": decision.action.value,
         "reason": decision.reason.value,
         "message": decision.message,

@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, select
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -23,6 +23,7 @@ from oracle.server.http.places import Places
 from oracle.server.http.wire import Event, EventKind, RunSummary
 from oracle.server.runs import outcomes
 from oracle.server.runs.listing import summary_of
+from oracle.server.storage import new_events
 from oracle.server.storage.schema import events
 from oracle.server.storage.store import Store
 
@@ -33,8 +34,6 @@ HEARTBEAT_S = 15.0
 #: Events kept in memory; a stream further behind reads the store.
 MAX_RECENT = 2_000
 _PAGE = 500
-# Built once: putting a statement together costs more than running it.
-_ADD_EVENT = insert(events)
 RESET = b"event: reset\ndata: {}\n\n"
 
 
@@ -245,9 +244,9 @@ def tell(connection: Connection, row: Row[Any], kind: EventKind) -> RunSummary:
 
 
 def add_event(connection: Connection, row: Row[Any], event: Event) -> None:
-    """Store an event about a run."""
-    connection.execute(
-        _ADD_EVENT,
+    """Store an event about a run, last of all that its transaction stores."""
+    new_events.add(
+        connection,
         {
             "owner": row.owner,
             "population": row.population,

@@ -64,7 +64,22 @@ class Lessons:
         return Lessons({name: one for name, one in self._taught.items() if name != run_id})
 
 
-# Built once: putting a statement together costs more than running it.
+# Built once: putting a statement together costs more than running it. What belongs to the
+# population is found first, apart: ordered by id and limited, PostgreSQL may read all outcomes
+# backwards instead, those of every other population too.
+_OF_POPULATION = (
+    select(outcomes.c.id)
+    .where(
+        outcomes.c.owner == bindparam("of_owner"),
+        outcomes.c.population == bindparam("of_population"),
+        outcomes.c.id > bindparam("after"),
+    )
+    .cte("of_population")
+    .prefix_with("MATERIALIZED", dialect="postgresql")
+)
+_LATEST = (
+    select(_OF_POPULATION.c.id).order_by(_OF_POPULATION.c.id.desc()).limit(2 * TEACHERS).subquery()
+)
 _SINCE = (
     select(
         outcomes.c.id,
@@ -73,13 +88,8 @@ _SINCE = (
         outcomes.c.model,
         outcomes.c.teaches,
     )
-    .where(
-        outcomes.c.owner == bindparam("of_owner"),
-        outcomes.c.population == bindparam("of_population"),
-        outcomes.c.id > bindparam("after"),
-    )
+    .join(_LATEST, _LATEST.c.id == outcomes.c.id)
     .order_by(outcomes.c.id.desc())
-    .limit(2 * TEACHERS)
 )
 
 

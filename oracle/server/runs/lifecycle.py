@@ -33,7 +33,7 @@ from oracle.server.runs.lessons import Lesson, Question, ToForecast, ToTeach
 from oracle.server.runs.listing import history_of, run_of, summary_of
 from oracle.server.runs.populations import judge_controls
 from oracle.server.runs.references import References
-from oracle.server.storage import schema
+from oracle.server.storage import new_events, schema
 from oracle.server.storage.schema import checkpoints, events, runs
 from oracle.types import (
     About,
@@ -202,7 +202,7 @@ class Runs:
                 "control_share": row.control_share or (policy.control if control else None),
                 "decided_override": row.override,
                 **last_of(history),
-                **decisions.columns_of(decision),
+                **decisions.columns_of(row, history.epochs[-1], decision),
             },
         ).one()
         counts.change(connection, row, after, now, moment.population if moment else None)
@@ -286,10 +286,10 @@ class Runs:
         connection: Connection,
         owner: str,
         run_id: str,
-        word: Override,
+        word: Override | None,
         by: str | None,
     ) -> RunSummary:
-        """Record a person's word; the next decision obeys.
+        """Record a person's word, or take it back; the next decision obeys.
 
         Raises:
             RunNotFound: no such run.
@@ -298,10 +298,11 @@ class Runs:
         row = _existing(connection, owner, run_id)
         if _has_ended(row):
             raise RunConflict("The run has finished: there is nothing to overrule.")
-        overruled = {"override": word, "override_by": by, "updated_at": self._now(row)}
-        after = connection.execute(_UPDATE_RUN, {"of_run": row.id, **overruled}).one()
-        counts.change(connection, row, after, after.updated_at)
-        return tell(connection, after, word)
+        now = self._now(row)
+        said = {"override": word, "override_by": by, "override_at": now, "updated_at": now}
+        after = connection.execute(_UPDATE_RUN, {"of_run": row.id, **said}).one()
+        counts.change(connection, row, after, now)
+        return tell(connection, after, word or "policy")
 
     # What people say
 
@@ -381,9 +382,11 @@ def _delete(connection: Connection, rows: Sequence[Any]) -> None:
     for row in rows:
         event = Event(kind="deleted", run={"run_id": row.run_id, "population": row.population})
         # Earlier events held all of the run. They keep their places, for streams that resume.
+        body = event.model_dump_json()
         connection.execute(
             update(events)
             .where(events.c.owner == row.owner, events.c.run_id == row.run_id)
-            .values(body=event.model_dump_json())
+            .values(body=body)
         )
+        new_events.rewrite(connection, row.owner, row.run_id, body)
         add_event(connection, row, event)

@@ -134,6 +134,11 @@ def summary_of(row: Row[Any], outcome: Outcome | Row[Any] | None) -> RunSummary:
         config=json.loads(row.config) if row.config else None,
         tags=tuple(json.loads(row.tags)) if row.tags else None,
         notes=row.notes,
+        override_by=row.override_by,
+        override_at=iso(row.override_at) if row.override_at is not None else None,
+        decided=json.loads(row.decided) if row.decided else None,
+        stops=row.stops,
+        first_stop=row.first_stop,
     )
 
 

@@ -52,9 +52,20 @@ def listed(connection: Connection, owner: str) -> PopulationList:
 
 
 def detail(
-    connection: Connection, standings: Standings, owner: str, name: str, policy: Policy
+    connection: Connection,
+    standings: Standings,
+    owner: str,
+    name: str,
+    policy: Policy,
+    n_outcomes: int = MAX_OUTCOMES,
 ) -> PopulationDetail:
     """Describe one population; the policy gives weights and the share that counts as good.
+
+    Args:
+        connection, standings, owner: of the store.
+        name: of the population.
+        policy: the service's.
+        n_outcomes: the latest outcomes that are told with it.
 
     Raises:
         RunNotFound: no run of that population.
@@ -65,7 +76,7 @@ def detail(
     moment = standings.now(connection, population)
     ended = moment.ended
     scores = _scores(ended, policy)
-    shown = range(max(0, len(ended.outcomes) - MAX_OUTCOMES), len(ended.outcomes))
+    shown = range(max(0, len(ended.outcomes) - n_outcomes), len(ended.outcomes))
     return PopulationDetail(
         name=name,
         running=population.running,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sqlalchemy import Connection, Row, func, select
@@ -17,20 +17,49 @@ from sqlalchemy import Connection, Row, func, select
 from oracle.audit.audit import Audit, audit
 from oracle.audit.ended import NEAR, SEEN, EndedRun, Look, look_at
 from oracle.audit.proven import proven_of
+from oracle.audit.settings import SettingsFound, settings_found
 from oracle.errors import RunNotFound
 from oracle.forks import Lock
 from oracle.history.quality_score import scores_among, scores_of, weights_of
 from oracle.server.runs import counts
+from oracle.server.runs.table import settings_of
 from oracle.server.storage.schema import decisions, outcomes, runs
-from oracle.types import MAX_REFERENCE_RUNS, Certificate, ModelInfo, Policy, Reason, Scale
+from oracle.types import (
+    MAX_REFERENCE_RUNS,
+    Certificate,
+    FloatArray,
+    ModelInfo,
+    Policy,
+    Reason,
+    Scale,
+)
+from oracle.types.about import Setting
 
 #: Populations kept in memory, and outcomes read at once.
 MAX_CACHED = 64
 _PAGE = 500
+#: Points of the curve of the best.
+MAX_POINTS = 80
 #: Reasons of stops that are no policy's rule.
 _NOT_RULED = (Reason.OVERRULED, Reason.CONVERGED)
 
 _VALUES = ("final_mqe", "final_topographic_error", "final_dead_neuron_ratio")
+
+
+class Measure(NamedTuple):
+    """What a search is audited by.
+
+    Attributes:
+        policy: gives the weights and the share that counts as good.
+        promise: (share seen, error) of the model's own.
+        model: in use.
+        certificates: what was proven of it.
+    """
+
+    policy: Policy
+    promise: tuple[tuple[float, float], ...] = ()
+    model: ModelInfo | None = None
+    certificates: tuple[Certificate, ...] = ()
 
 
 class _Kept(NamedTuple):
@@ -39,8 +68,12 @@ class _Kept(NamedTuple):
     run: EndedRun
     values: tuple[float | None, ...]
     scale: float | None
+    at: float
     unlike: int
     looks: int
+    settings: dict[str, Setting]
+    whole: bool
+    used: float
 
 
 class _Known:
@@ -54,6 +87,7 @@ class _Known:
         self.mark, self.outcome_id = mark, 0
         self.kept: OrderedDict[str, _Kept] = OrderedDict()
         self.told: tuple[Any, Audit] | None = None
+        self.found: tuple[Any, SettingsFound] | None = None
 
     def read(self, connection: Connection, owner: str, population: str) -> None:
         """Read what came since; what was read stays so if it is broken off."""
@@ -75,25 +109,56 @@ class _Known:
             while len(self.kept) > MAX_REFERENCE_RUNS:
                 self.kept.popitem(last=False)
 
-    def audit(
-        self,
-        policy: Policy,
-        promise: dict[float, float],
-        model: ModelInfo | None,
-        certificates: tuple[Certificate, ...],
-    ) -> Audit:
+    def _scores(self, policy: Policy) -> FloatArray:
+        kept = self.kept.values()
+        values = np.array([k.values for k in kept], np.float64).reshape(-1, 3).T
+        return scores_among(values, [k.scale for k in kept], policy.quality_weights)
+
+    def audit(self, measure: Measure) -> Audit:
         """Hold it all against how it ended; made once for the same outcomes."""
-        asked = (self.outcome_id, policy, tuple(promise.items()), model, certificates)
+        asked, policy = (self.outcome_id, measure), measure.policy
         if self.told is None or self.told[0] != asked:
-            kept = list(self.kept.values())
-            values = np.array([k.values for k in kept], np.float64).reshape(-1, 3).T
-            scores = scores_among(values, [k.scale for k in kept], policy.quality_weights)
-            ranked = [k.run._replace(rank_by=s) for k, s in zip(kept, scores.tolist(), strict=True)]
+            kept, scores = list(self.kept.values()), self._scores(policy).tolist()
+            ranked = [k.run._replace(rank_by=s) for k, s in zip(kept, scores, strict=True)]
             unlike, looks = sum(k.unlike for k in kept), sum(k.looks for k in kept)
+            promise = dict(measure.promise)
             made = audit(ranked, policy.good_share, promise=promise, unlike=unlike, looks=looks)
-            proven = proven_of(certificates, policy, model, ranked)
+            proven = proven_of(measure.certificates, policy, measure.model, ranked)
             self.told = asked, made.model_copy(update={"proven": proven})
         return self.told[1]
+
+    def best(self, policy: Policy) -> tuple[str, float, float] | None:
+        """Give the best run that went to its end: its id, its score, when it ended."""
+        kept, scores = list(self.kept.values()), self._scores(policy)
+        whole = [i for i, k in enumerate(kept) if k.whole and not np.isnan(scores[i])]
+        if not whole:
+            return None
+        i = min(whole, key=lambda i: scores[i])
+        return kept[i].run.run_id, float(scores[i]), kept[i].at
+
+    def curve(self, policy: Policy) -> tuple[tuple[tuple[float, float, float], ...], bool]:
+        """Give the best so far by runs ended and epochs used, and whether scores are relative."""
+        kept, scores = list(self.kept.values()), self._scores(policy).tolist()
+        relative = any(k.scale is not None for k in kept)
+        found: list[tuple[float, float, float]] = []
+        used, best = 0.0, float("inf")
+        for i, (one, score) in enumerate(zip(kept, scores, strict=True)):
+            used += one.used
+            if one.whole and score < best:
+                best = score
+                found.append((i + 1, used, best))
+        if found and found[-1][0] < len(kept):
+            found.append((len(kept), used, best))
+        step = max(1, -(-len(found) // MAX_POINTS))
+        return tuple(found[:-1:step] + found[-1:]), relative
+
+    def settings(self, policy: Policy, share: float) -> SettingsFound:
+        """Tell which settings are good; made once for the same outcomes."""
+        asked = (self.outcome_id, policy, share)
+        if self.found is None or self.found[0] != asked:
+            settings = [k.settings for k in self.kept.values()]
+            self.found = asked, settings_found(settings, self._scores(policy), share)
+        return self.found[1]
 
 
 class Audits:
@@ -104,37 +169,56 @@ class Audits:
         self._lock = Lock()
         self._outdated = False
 
-    def now(
-        self,
-        connection: Connection,
-        owner: str,
-        name: str,
-        policy: Policy,
-        promise: dict[float, float],
-        model: ModelInfo | None = None,
-        certificates: tuple[Certificate, ...] = (),
-    ) -> Audit:
-        """Audit a population; the policy gives weights and the share that counts as good.
+    def audit(self, connection: Connection, owner: str, name: str, measure: Measure) -> Audit:
+        """Audit a population.
 
         Raises:
             RunNotFound: no run of that population.
         """
+        with self._lock:
+            return self._now(connection, owner, name).audit(measure)
+
+    def settings(
+        self, connection: Connection, owner: str, name: str, policy: Policy, share: float
+    ) -> SettingsFound:
+        """Tell which settings of a population are good.
+
+        Raises:
+            RunNotFound: no run of that population.
+        """
+        with self._lock:
+            return self._now(connection, owner, name).settings(policy, share)
+
+    def best(
+        self, connection: Connection, owner: str, name: str, policy: Policy
+    ) -> tuple[str, float, float] | None:
+        """Give the best run of a population that went to its end: id, score, when it ended."""
+        with self._lock:
+            return self._now(connection, owner, name).best(policy)
+
+    def curve(
+        self, connection: Connection, owner: str, name: str, policy: Policy
+    ) -> tuple[tuple[tuple[float, float, float], ...], bool]:
+        """Give the best of a population so far, and whether its scores are relative."""
+        with self._lock:
+            return self._now(connection, owner, name).curve(policy)
+
+    def _now(self, connection: Connection, owner: str, name: str) -> _Known:
         population = counts.of_population(connection, owner, name)
         if population is None:
             raise RunNotFound("There is no such population.")
         key, mark = (owner, name), (population.id, population.forgotten)
-        with self._lock:
-            if self._outdated:
-                self._known.clear()
-                self._outdated = False
-            known = self._known.pop(key, None)
-            if known is None or known.mark != mark:
-                known = _Known(mark)
-            self._known[key] = known
-            if len(self._known) > MAX_CACHED:
-                self._known.popitem(last=False)
-            known.read(connection, owner, name)
-            return known.audit(policy, promise, model, certificates)
+        if self._outdated:
+            self._known.clear()
+            self._outdated = False
+        known = self._known.pop(key, None)
+        if known is None or known.mark != mark:
+            known = _Known(mark)
+        self._known[key] = known
+        if len(self._known) > MAX_CACHED:
+            self._known.popitem(last=False)
+        known.read(connection, owner, name)
+        return known
 
     def forget_all(self) -> None:
         """Forget everything: the database may be another one."""
@@ -143,21 +227,28 @@ class Audits:
 
 _OF_RUN = (
     runs.c.state, runs.c.reason, runs.c.action, runs.c.told, runs.c.p_good, runs.c.epoch,
-    runs.c.total_epochs, runs.c.control_share,
+    runs.c.total_epochs, runs.c.control_share, runs.c.config, runs.c.context,
 )  # fmt: skip
 
 
 class _AsRun(NamedTuple):
-    """What `counts` asks of a run's row."""
+    """What is asked of a run's row."""
 
     state: str
     reason: str | None
     told: str | None
+    config: str | None
+    context: str
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> Self:
+        """Take it out of a row of outcomes."""
+        return cls(row.of_state, row.of_reason, row.of_told, row.of_config, row.of_context)
 
 
 def _is_known(row: Row[Any]) -> bool:
     """Whether a run went to its end, so that what was said can be held against it."""
-    run = _AsRun(row.of_state, row.of_reason, row.of_told)
+    run = _AsRun.of(row)
     early = counts.is_left(run) or counts.converged(run)
     return not (row.withdrawn or row.censored or early)
 
@@ -193,9 +284,20 @@ def _kept(row: Row[Any], said: Sequence[_Said]) -> _Kept:
         ),
         tuple(getattr(row, name) for name in _VALUES),
         row.mqe_of_mean,
+        row.created_at,
         sum(look.quality is None for look in near),
         len(near),
+        settings_of(_AsRun.of(row)),
+        _is_known(row),
+        _used(row),
     )
+
+
+def _used(row: Row[Any]) -> float:
+    """Epochs that a run was trained."""
+    run = _AsRun.of(row)
+    early = row.of_state == "stopped" or counts.converged(run) or counts.is_left(run)
+    return float(row.of_epoch if early else row.of_total_epochs or row.of_epoch)
 
 
 def _look(said: _Said, total: float) -> Look:

@@ -18,17 +18,15 @@ from sqlalchemy import (
     inspect,
     select,
     table,
-    text,
     update,
 )
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
 
 from oracle.errors import InvalidHistory, OracleError, StoreUnavailable, must_be
+from oracle.server.storage import new_events
 from oracle.server.storage.schema import VERSION, metadata
 
-#: PostgreSQL advisory lock of write transactions: "SOMO".
-ADVISORY_LOCK = 0x534F4D4F
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: Where Alembic notes the version of the schema.
 ALEMBIC_VERSION = table("alembic_version", column("version_num"))
@@ -66,7 +64,7 @@ def connect(url: URL, *, pool_size: int, timeout_s: float, writes: bool) -> Engi
         url: as parse_url gives it.
         pool_size: connections at most.
         timeout_s: how long a connection, and a lock, is waited for.
-        writes: whether its transactions write: they come one after the other, then.
+        writes: whether its transactions write, and their events with them.
     """
     pool = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": timeout_s}
     if url.get_backend_name() != "sqlite":
@@ -77,12 +75,14 @@ def connect(url: URL, *, pool_size: int, timeout_s: float, writes: bool) -> Engi
             pool_pre_ping=True,
             connect_args={
                 "connect_timeout": max(2, int(timeout_s)),
-                # A read that takes longer has nobody who waits for it.
-                "options": f"-c {what}_timeout={int(1000 * timeout_s)}",
+                # A read that takes longer has nobody who waits for it. Lists are planned for what
+                # is asked: a plan for any filter may read the runs of all others.
+                "options": f"-c {what}_timeout={int(1000 * timeout_s)}"
+                + ("" if writes else " -c plan_cache_mode=force_custom_plan"),
             },
         )
         if writes:
-            event.listen(engine, "begin", _lock_postgresql)
+            new_events.write_with(engine)
         return engine
     engine = create_engine(
         # mode=rw: a file that has gone is an error, not an empty database
@@ -96,6 +96,8 @@ def connect(url: URL, *, pool_size: int, timeout_s: float, writes: bool) -> Engi
 
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", _begin_immediate if writes else _begin_deferred)
+    if writes:
+        new_events.write_with(engine)
     return engine
 
 
@@ -121,10 +123,6 @@ def _begin_immediate(connection: Connection) -> None:
 
 def _begin_deferred(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
-
-
-def _lock_postgresql(connection: Connection) -> None:
-    connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
 
 
 def empty_log(engine: Engine) -> None:
@@ -185,10 +183,12 @@ def migrate(connection: Connection) -> None:
 def undoable(connection: Connection) -> Iterator[None]:
     """Undo alone what fails; begin_nested does the same, but names and compiles each time anew."""
     connection.exec_driver_sql("SAVEPOINT job")
+    told = new_events.so_far(connection)
     try:
         yield
     except (OracleError, DataError):
         connection.exec_driver_sql("ROLLBACK TO SAVEPOINT job")
+        new_events.undo(connection, told)
         raise
     connection.exec_driver_sql("RELEASE SAVEPOINT job")
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 #: The last migration, which makes these tables.
-VERSION = "0004"
+VERSION = "0006"
 
 metadata = MetaData(
     naming_convention={
@@ -59,6 +59,7 @@ runs = Table(
     Column("state", String(16), nullable=False),
     Column("override", String(8)),
     Column("override_by", String(200)),
+    Column("override_at", Float(53)),
     Column("control", Boolean, nullable=False),
     Column("control_share", Float(53)),
     Column("created_at", Float(53), nullable=False),
@@ -86,6 +87,10 @@ runs = Table(
     Column("quality", Text),
     Column("forecast", Text),
     Column("decided_override", String(8)),
+    # all decisions: how many of each reason (JSON), how many were stops, the epoch of the first
+    Column("decided", Text),
+    Column("stops", Integer, nullable=False, server_default="0"),
+    Column("first_stop", Float(53)),
     UniqueConstraint("owner", "run_id"),
     # Every filter of the list, in its order: a page is read from the index, not sorted.
     Index("ix_runs_owner_id", "owner", "id"),
@@ -121,6 +126,10 @@ populations = Table(
     Column("known_runs", Integer, nullable=False),
     Column("planned_epochs", Float(53), nullable=False),
     Column("used_epochs", Float(53), nullable=False),
+    # what its people say of it
+    Column("title", String(200)),
+    Column("note", Text),
+    Column("archived", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("owner", "name"),
     Index("ix_populations_owner_updated_at", "owner", "updated_at"),
     sqlite_autoincrement=True,

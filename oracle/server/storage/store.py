@@ -1,9 +1,9 @@
 """The store: readers, and one writer that commits for everybody.
 
-Write transactions come one after the other, in SQLite by BEGIN IMMEDIATE and in PostgreSQL by an
-advisory lock, also between workers and replicas. So ids are in the order of commits, and nothing
-can deadlock. It is fast all the same because one thread collects what waits and commits it
-together. A write is acknowledged after its commit, and not before.
+Write transactions come one after the other in SQLite, and in PostgreSQL those about one population
+do, also between workers and replicas (turns.py). It is fast all the same because one thread
+collects what waits and commits it together. A write is acknowledged after its commit, and not
+before.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DataError, SQLAlchemyError
@@ -38,6 +38,7 @@ from oracle.server.storage.database import (
 from oracle.server.storage.database_file import DatabaseFile
 from oracle.server.storage.readers import TOO_LATE, Readers
 from oracle.server.storage.schema import runs
+from oracle.server.storage.turns import Subject, wait_for_turn
 from oracle.server.storage.units_of_work import Answer, Asking, Unit, answer_all, apart, nobody
 
 log = logging.getLogger("oracle.store")
@@ -66,9 +67,15 @@ class Meter(Protocol):
 @dataclass(frozen=True)
 class _Job:
     work: Callable[[Connection], Any]
-    about: Hashable
+    subject: Subject | None
+    asks: bool
     done: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
+
+    @property
+    def about(self) -> Hashable:
+        """What it reads before its question and changes after it; None works alone."""
+        return self.subject if self.asks else None
 
 
 _Result = tuple[_Job, Any, Exception | None]
@@ -138,6 +145,7 @@ class Store:
             if self._file is not None:
                 self._file.make()
             with self._writing.begin() as connection:
+                wait_for_turn(connection, [None])
                 migrate(connection)
             if self._file is not None:
                 self._file.meet()
@@ -190,27 +198,36 @@ class Store:
 
     # Working
 
-    @overload
-    async def write(self, work: Callable[[Connection], Asking[T]], about: Hashable) -> T: ...
-    @overload
-    async def write(self, work: Callable[[Connection], T]) -> T: ...
-    async def write(self, work: Callable[[Connection], Any], about: Hashable = None) -> Any:
+    async def ask(self, work: Callable[[Connection], Asking[T]], about: Subject) -> T:
+        """Do as `write` with work that asks, see units_of_work.py.
+
+        Neighbours about different runs are asked together.
+        """
+        done: T = await self._write(work, about, asks=True)
+        return done
+
+    async def write(self, work: Callable[[Connection], T], about: Subject | None = None) -> T:
         """Run `work` in the writer's next transaction and return after its commit.
 
         An OracleError that `work` raises undoes that work alone.
 
         Args:
-            work: gets the connection; may ask, see units_of_work.py.
-            about: what it reads before it asks and changes afterwards. Only neighbours about
-                different things are asked together; None is never.
+            work: gets the connection.
+            about: the run that it reads and changes, with its population; None = whatever there is.
 
         Raises:
             InvalidHistory: a value that the database cannot keep.
             StoreUnavailable: not committed in time; it may still be, so work is idempotent.
         """
+        done: T = await self._write(work, about, asks=False)
+        return done
+
+    async def _write(
+        self, work: Callable[[Connection], Any], about: Subject | None, *, asks: bool
+    ) -> Any:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Any] = loop.create_future()
-        self._queue.put(_Job(work, about, done, loop))
+        self._queue.put(_Job(work, about, asks, done, loop))
         try:
             async with asyncio.timeout(self.timeout_s):
                 return await done
@@ -300,6 +317,7 @@ class Store:
         results: list[_Result] = []
         self._prepare()
         with self._writing.begin() as connection:
+            wait_for_turn(connection, [job.subject for job in jobs])
             for together in apart(jobs):
                 results += self._work(connection, together)
         self._keep()

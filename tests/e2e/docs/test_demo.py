@@ -28,6 +28,7 @@ def test_the_demo_fills_a_population(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         assert "run 4 of 4" in done.stdout
+        assert "% of all epochs saved." in done.stdout
         (population,) = httpx.get(f"{server.url}/v1/populations").json()["populations"]
         assert population["finished"] + population["stopped"] == 4
         runs = httpx.get(f"{server.url}/v1/runs").json()["runs"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from made_up import StandIn
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import TrialState
+from serving import free_port
 from studies import EPOCHS, RANDOM, pruner
 
 from oracle.hook import Population
@@ -36,6 +37,39 @@ def storages(tmp_path: Path) -> dict[str, Callable[[], Any]]:
         "journal": lambda: JournalStorage(JournalFileBackend(f"{tmp_path}/s.log")),
         "memory": optuna.storages.InMemoryStorage,
     }
+
+
+@pytest.fixture
+def over_grpc(tmp_path: Path) -> Iterator[Any]:
+    """A storage that is served to workers of other machines."""
+    pytest.importorskip("grpc")
+    from optuna.storages._grpc.server import make_server  # what run_grpc_proxy_server runs
+
+    port = free_port()
+    server = make_server(storages(tmp_path)["sqlite"](), "localhost", port)
+    server.start()
+    proxy = optuna.storages.GrpcStorageProxy(host="localhost", port=port)
+    proxy.wait_server_ready(timeout=60)
+    yield proxy
+    proxy.close()
+    server.stop(None).wait()
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_trials_of_a_storage_over_grpc_are_judged(over_grpc: Any) -> None:
+    study = optuna.create_study(storage=over_grpc, study_name="s", pruner=pruner())
+    for _ in range(3):
+        trial = study.ask()
+        told_by(trial, range(50, 1050, 50))
+        trial.should_prune()
+        study.tell(trial, 0.5)
+    trial = study.ask()
+    told_by(trial, range(50, 450, 50), mqe=5.0)
+    trial.should_prune()
+    assert not study.pruner.problems.counts  # type: ignore[attr-defined]
+    assert rows_of(study.trials[-1]) == [*range(50, 450, 50)]
+    judged = study.pruner.judged(study)  # type: ignore[attr-defined]
+    assert judged._decided[trial._trial_id].progress == 0.4
 
 
 def told_by(trial: optuna.Trial, epochs: Any, mqe: float = 0.5) -> None:

@@ -1,4 +1,4 @@
-"""One population, many processes: forked, spawned, joblib's and Ray's."""
+"""One population, many processes: forked, spawned, joblib's, Dask's, Ray's and submitit's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sqlite3
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from worker import evaluate
@@ -59,6 +60,50 @@ def test_joblib_workers_share_a_population(tmp_path: Path) -> None:
                 joblib.delayed(evaluate)(path, f"{backend}-{i}") for i in range(6)
             )
     assert Population(path).tally("t").finished + Population(path).tally("t").stopped == 12
+
+
+@pytest.mark.postgres
+def test_dask_workers_share_a_database(postgres: Any, tmp_path: Path) -> None:
+    url = postgres.database()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Dask's own
+        from distributed import Client, LocalCluster
+
+        with (
+            LocalCluster(
+                n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None,
+                local_directory=str(tmp_path),
+            ) as cluster,
+            Client(cluster) as client,
+        ):  # fmt: skip
+            futures = [client.submit(evaluate, url, f"r{i}", pure=False) for i in range(8)]
+            results = client.gather(futures)
+    assert {problems for _, _, problems in results} == {0}
+    assert os.getpid() not in {pid for pid, _, _ in results}
+    shared = Population(url)
+    tally = shared.tally("t")
+    assert (tally.finished + tally.stopped, tally.live) == (8, 0)
+    shared.close()
+
+
+def test_a_job_that_was_preempted_goes_on_from_its_saved_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On submitit's local engine, which requeues a preempted job as SLURM does."""
+    tests = Path(__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", f"{tests}{os.pathsep}{tests.parent}")
+    import submitit
+    from submitted import EPOCHS, PREEMPTED_AFTER, Training
+
+    executor = submitit.AutoExecutor(folder=tmp_path / "log", cluster="local")
+    executor.update_parameters(timeout_min=3)
+    job = executor.submit(Training(tmp_path), "r1")
+    begun, told, state = job.result()
+    assert begun == PREEMPTED_AFTER
+    assert told == list(range(1, EPOCHS + 1))
+    assert state == "finished"
+    tally = Population(tmp_path / "runs.db").tally("default")
+    assert (tally.finished, tally.live) == (1, 0)
 
 
 def test_ray_workers_share_a_population(tmp_path: Path) -> None:

@@ -1,24 +1,25 @@
-"""The closed circle: served runs, an oracle adapted to them, and the server answers from it."""
+"""The closed circle: served runs, an oracle adapted to them, and the server answers from it.
+
+The service is a process of its own; the commands run in this one, which has TensorFlow already.
+"""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 import pytest
 from serving import Server, until
 
+from oracle.cli import main
 from oracle.client import Client
 from oracle.history.dataset import read_dataset
 from oracle.types import Run
 
-pytestmark = pytest.mark.tensorflow(apart=True)
+pytestmark = pytest.mark.tensorflow
 
 ROOT = Path(__file__).parents[3]
-TRAINING_S = 300
 #: These maps end in a step that halves their error, as no map that the shipped oracle saw does.
 LAST_STEP = 0.5
 
@@ -34,23 +35,22 @@ def serve_runs(client: Client, runs: list[Run]) -> None:
     client.append("running", first.model_copy(update={"run_id": "running"}))
 
 
-def test_served_runs_make_a_model_that_the_server_picks_up(tmp_path: Path) -> None:
+def test_served_runs_make_a_model_that_the_server_picks_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     models = tmp_path / "models"
     models.mkdir()
     with Server(tmp_path, models=models, model="", model_poll_s=0.1) as server:
+        monkeypatch.chdir(tmp_path)
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
 
         def oracle(*words: str) -> str:
-            done = subprocess.run(
-                [sys.executable, "-m", "oracle", *words],
-                cwd=tmp_path,
-                env=server.environment,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=TRAINING_S,
-            )
-            assert done.returncode == 0, done.stderr
-            return done.stdout
+            with pytest.raises(SystemExit) as ended:
+                main(list(words))
+            out, err = capsys.readouterr()
+            assert not ended.value.code, err
+            return out
 
         with Client(server.url) as client:
             serve_runs(client, read_dataset(ROOT / "data/sample.csv.gz")[:60])

@@ -98,7 +98,7 @@ def test_each_way_of_ending_has_its_word(page: Browser, server: Server) -> None:
         assert run.state == ("finished" if state == "converged" else state), run.summary()
     words = {
         "finished": ("Finished", "Finished."),
-        "left": ("Left", "Left at 40% of its budget"),
+        "left": ("Left", "Left at 40 % of its budget"),
         "stopped": ("Stopped", "Stopped at"),
         "converged": ("Converged", "Converged at"),
         "abandoned": ("Abandoned?", "seems to be abandoned"),
@@ -139,9 +139,8 @@ def test_where_a_run_went_back_is_marked(page: Browser, server: Server) -> None:
     page.run(DRAWN)
     until(lambda: page.run("return window.drawn.length") > 0, DEADLINE_S, "charts drawn anew")
     drawn = page.run("return window.drawn")
-    assert (
-        drawn.count("attempt 2") == drawn.count("attempt 3") == 4
-    )  # the metrics', and the forecast's
+    assert drawn.count("attempt 2") == drawn.count("attempt 3") > 0
+    assert drawn.count("attempt 2") % 4 == 0  # the metrics', and the forecast's, each time anew
     decided = [r.split("\t")[:2] for r in page.of(".decisions tbody").splitlines() if "\t" in r]
     assert ["65.0 %", "Attempt 3"] in decided
     assert ["45.0 %", "Attempt 2"] in decided

@@ -91,7 +91,7 @@ def test_nothing_stopped_says_why(page: Browser, client: httpx.Client) -> None:
         client.post(f"/v1/runs/patient-{n}/checkpoints", json=body).raise_for_status()
     page.open("/?population=patient")
     page.there("#why-none")
-    assert "3 runs: too few checkpoints" in page.of("#why-none")
+    assert "100 % too few checkpoints" in page.of("#why-none")
     page.go("/compare?runs=patient-0,patient-1")
     page.there("#why-none")
 

@@ -3,76 +3,31 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from serving import JSON_HEADERS, Server, body, checkpoint, free_port, until
+from proxying import NGINX, documented, proxied
+from serving import JSON_HEADERS, Server, body, checkpoint
 
 from oracle.client import Client
 from oracle.server.http.keys import new_key
 
-PAGE = Path(__file__).parents[3] / "docs/deploy.md"
 #: What nginx's manual shows first.
 PLAIN = "location / { proxy_pass http://127.0.0.1:8000; }"
 SECRET, LINE = new_key("ann")
 
-nginx = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 pytestmark = pytest.mark.skipif(
-    nginx is None,
+    NGINX is None,
     reason="NGINX IS NOT INSTALLED, so the lines of docs/deploy.md are NOT tested: "
     "apt-get install nginx-light",
 )
 
 
-def documented() -> str:
-    found = re.search(r"```nginx\n(.*?)```", PAGE.read_text(), re.S)
-    assert found
-    return found[1]
-
-
-@contextmanager
-def proxied(folder: Path, server: Server, location: str) -> Iterator[str]:
-    """Run nginx with one location; gives its address."""
-    port = free_port()
-    location = location.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
-    folder.mkdir()
-    (folder / "nginx.conf").write_text(
-        textwrap.dedent(
-            f"""
-            daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
-            events {{ worker_connections 64; }}
-            http {{
-              access_log off;
-              client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-              fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-              server {{ listen 127.0.0.1:{port}; {location} }}
-            }}
-            """
-        )
-    )
-    assert nginx is not None
-    process = subprocess.Popen([nginx, "-p", folder, "-c", folder / "nginx.conf"])
-    try:
-        until(lambda: _is_up(port, process), 60, "nginx")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def _is_up(port: int, process: subprocess.Popen[bytes]) -> bool:
-    assert process.poll() is None
-    try:
-        httpx.get(f"http://127.0.0.1:{port}/healthz")
-    except httpx.TransportError:
-        return False
-    return True
+def to(server: Server, location: str = "") -> str:
+    """Give a location, or the documented one, that leads to a server."""
+    return (location or documented()).replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
 
 
 def from_page(url: str, **headers: str) -> httpx.Client:
@@ -91,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_with_the_documented_lines_everything_works(server: Server, tmp_path: Path) -> None:
-    with proxied(tmp_path / "nginx", server, documented()) as url, from_page(url) as page:
+    with proxied(tmp_path / "nginx", to(server)) as url, from_page(url) as page:
         assert "SOM Oracle" in page.get("/").text
         for word in ("keep", "stop"):
             answer = page.post(f"/v1/runs/r/{word}", content=b'{"by": "ann"}')
@@ -108,7 +63,7 @@ def test_with_the_documented_lines_everything_works(server: Server, tmp_path: Pa
 
 
 def test_with_less_the_refusal_says_what_is_missing(server: Server, tmp_path: Path) -> None:
-    with proxied(tmp_path / "nginx", server, PLAIN) as url, from_page(url) as page:
+    with proxied(tmp_path / "nginx", to(server, PLAIN)) as url, from_page(url) as page:
         assert page.get("/", headers={"Origin": ""}).status_code in (200, 403)
         answer = page.post("/v1/runs/r/keep", content=b"{}")
         assert answer.status_code == 403
@@ -121,7 +76,7 @@ def test_with_keys_the_plain_lines_do(tmp_path: Path) -> None:
         url = f"{server.url}/v1/runs/r/checkpoints"
         sent = httpx.post(url, content=body(checkpoint(10)), headers=JSON_HEADERS | key)
         assert sent.status_code == 201
-        with proxied(tmp_path / "nginx", server, PLAIN) as url, from_page(url, **key) as page:
+        with proxied(tmp_path / "nginx", to(server, PLAIN)) as url, from_page(url, **key) as page:
             assert page.post("/v1/runs/r/keep", content=b"{}").status_code == 200
             across = {"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example"}
             assert page.post("/v1/runs/r/keep", content=b"{}", headers=across).status_code == 403
@@ -129,7 +84,7 @@ def test_with_keys_the_plain_lines_do(tmp_path: Path) -> None:
 
 def test_under_a_path_the_page_and_its_links_work(server: Server, tmp_path: Path) -> None:
     lines = documented().replace("location /", "location /som/").replace(":8000;", ":8000/;")
-    with proxied(tmp_path / "nginx", server, lines) as url, from_page(f"{url}/som/") as page:
+    with proxied(tmp_path / "nginx", to(server, lines)) as url, from_page(f"{url}/som/") as page:
         for path in ("", "docs", "openapi.json", "v1/runs/r", "assets/main.js"):
             assert page.get(path).status_code == 200, path
         assert page.post("v1/runs/r/keep", content=b"{}").status_code == 200

@@ -123,7 +123,7 @@ class _Killed:
                 now += client.acknowledged
             if database is not None and i % 5 == 4:
                 database.start()
-            stored = _look(url, result, f"kill {len(self._starts)}")
+            stored = look(url, result, f"kill {len(self._starts)}")
             result.check(stored.issuperset(now), f"kill {i}: lost {len(set(now) - stored)}")
             acknowledged += now
         for one in acknowledged:
@@ -162,7 +162,7 @@ def _import_s() -> float:
     return time.monotonic() - began
 
 
-def _look(url: str, result: Result, when: str) -> set[tuple[str, float]]:
+def look(url: str, result: Result, when: str) -> set[tuple[str, float]]:
     """Check that the database is sound; gives the checkpoints in it."""
     engine = create_engine(url)
     with engine.connect() as connection:

@@ -11,8 +11,9 @@ import pytest
 
 from oracle import Oracle
 from oracle.errors import ArtifactIncompatible, InvalidHistory
+from oracle.forecast.forecaster import AT_ONCE
 from oracle.history.dataset import read_dataset
-from oracle.types import LEVELS, METRICS, TARGETS, Forecast, History, Run, Scale
+from oracle.types import LEVELS, METRICS, TARGETS, Forecast, History, Run, RunContext, Scale
 
 SAMPLE = Path(__file__).parents[3] / "data" / "sample.csv.gz"
 SHIPPED = Path(__file__).parents[3] / "models" / "shipped-lite"
@@ -41,6 +42,20 @@ def test_one_and_many_agree(oracle: Oracle, runs: list[Run]) -> None:
         np.testing.assert_allclose(values(alone), values(forecast), atol=2e-6)
         assert alone.run_id == forecast.run_id
     assert oracle.forecast_many([]) == []
+
+
+def test_more_than_are_encoded_at_once_agree(oracle: Oracle, runs: list[Run]) -> None:
+    """And what is kept of one run's context is not another's."""
+    some = [run.history.prefix(1 + i % 9) for i, run in enumerate(runs[:5])]
+    bare = [history.model_copy(update={"context": RunContext()}) for history in some]
+    asked = [*some, *bare]
+    many = oracle.forecast_many(asked * (AT_ONCE // len(asked) + 2))
+    for i, history in enumerate(asked):
+        alone = oracle.forecast(history)
+        for together in many[i :: len(asked)]:
+            assert together.support == pytest.approx(alone.support, abs=1e-4)
+            for target, values in alone.final.items():
+                np.testing.assert_allclose(together.final[target], values, rtol=1e-5, atol=1e-7)
 
 
 def test_forecasts_are_possible_ordered_and_deterministic(oracle: Oracle, runs: list[Run]) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 
+import pandas
 import pytest
+from pyarrow import parquet
 
 from oracle.errors import DatasetError
 from oracle.history.dataset import (
@@ -39,7 +42,7 @@ def a_run(i: int, dataset: str = "t", **changes: object) -> Run:
     return Run.model_validate({**values, **changes})
 
 
-@pytest.mark.parametrize("name", ["d.csv", "d.csv.gz"])
+@pytest.mark.parametrize("name", ["d.csv", "d.csv.gz", "d.parquet"])
 def test_there_and_back(tmp_path: Path, name: str) -> None:
     runs = [a_run(i, censored=i == 4) for i in range(9)]
     write_dataset(tmp_path / name, runs, {"seed": 3})
@@ -165,3 +168,37 @@ def test_few_tables_are_split_by_run() -> None:
 def test_too_few_runs_are_refused() -> None:
     with pytest.raises(DatasetError, match="at least 10 usable runs"):
         split_runs([a_run(i) for i in range(9)])
+
+
+def test_parquet_holds_numbers_and_truths(tmp_path: Path) -> None:
+    runs = [a_run(i, censored=i == 1) for i in range(4)]
+    write_dataset(tmp_path / "d.parquet", runs, {})
+    table = parquet.read_table(tmp_path / "d.parquet")
+    assert table.column_names == list(COLUMNS)
+    assert table["final_mqe"].to_pylist() == [run.final_mqe for run in runs]
+    assert table["final_dead_neuron_ratio"].to_pylist() == [None, 0.2, 0.2, None]
+    assert table["censored"].to_pylist() == [False, True, False, False]
+    table.to_pandas().to_parquet(tmp_path / "again.parquet")  # NaN for None
+    assert read_dataset(tmp_path / "again.parquet") == runs
+
+
+def test_a_broken_parquet_is_told_by_row_and_column(tmp_path: Path) -> None:
+    (tmp_path / "torn.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(DatasetError, match=r"torn\.parquet.*must be a readable Parquet file"):
+        read_dataset(tmp_path / "torn.parquet")
+    frame = pandas.DataFrame({c: ["1", "x"] for c in COLUMNS} | {"training_history": "{}"})
+    frame.to_parquet(tmp_path / "bad.parquet")
+    with pytest.raises(DatasetError, match=r"bad\.parquet, row 2, column"):
+        read_dataset(tmp_path / "bad.parquet")
+    frame[["run_id"]].to_parquet(tmp_path / "few.parquet")
+    with pytest.raises(DatasetError, match="must have the columns"):
+        read_dataset(tmp_path / "few.parquet")
+
+
+def test_without_pyarrow_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(DatasetError, match="pip install pyarrow"):
+        write_dataset(tmp_path / "d.parquet", [a_run(0)], {})
+    assert not (tmp_path / "d.parquet").exists()

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from made_up import outcome_of
 
 from oracle.hook.population import Population
 from oracle.types import Outcome, Policy
+
+
+@pytest.fixture(params=["file", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Population]:
+    """A population of each kind: the rules are the same."""
+    in_file = request.param == "file"
+    made = Population(
+        tmp_path / "runs.db" if in_file else request.getfixturevalue("postgres").database()
+    )
+    yield made
+    made.close()
 
 
 def test_a_run_is_live_until_it_ends(shared: Population) -> None:
@@ -62,6 +75,15 @@ def test_the_tally_counts_what_stops_saved(shared: Population) -> None:
     shared.end("a", outcome_of("r3"), progress=0.4, left=True)
     tally = shared.tally("a")
     assert (tally.left, tally.saved) == (1, 0.25)  # what its own rule saved is not the stops'
+
+
+def test_what_converged_is_finished_and_saves_what_it_left(shared: Population) -> None:
+    shared.end("a", outcome_of("r1"), progress=1.0)
+    assert (shared.tally("a").converged, shared.tally("a").saved) == (0, 0.0)
+    shared.end("a", outcome_of("r2"), progress=0.25)
+    tally = shared.tally("a")
+    assert (tally.finished, tally.stopped, tally.converged, tally.saved) == (2, 0, 1, 0.375)
+    assert tally.others == ()
 
 
 def test_a_name_that_is_not_there_is_told_with_those_that_are(shared: Population) -> None:

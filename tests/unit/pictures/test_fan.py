@@ -49,7 +49,11 @@ def test_a_notebook_shows_it(history: History) -> None:
     assert [len(axes.collections) for axes in panels] == [2, 2, 2]  # the 50 % and 90 % bands
     for axes, metric in zip(panels, METRICS, strict=True):
         assert list(axes.lines[0].get_ydata()) == list(getattr(history, metric))
-        assert axes.get_xlim() == (0, 1)
+        assert axes.get_xlim() == (0, 1.03)
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named == ["seen", "90 %", "50 %", "forecast"]
+    assert panels[1].get_ylabel() == "share of samples"
+    assert "20.0 %" in panels[1].texts[0].get_text()
 
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
@@ -93,7 +97,7 @@ def test_before_the_first_checkpoint_the_fan_is_all_there_is() -> None:
         for axes in figure.get_axes():
             assert len(axes.lines) == 1
             assert [x for x, _, _ in edges(axes, 0)] == list(SHARES)
-            assert axes.get_xlim() == (0, 1)
+            assert axes.get_xlim() == (0, 1.03)
             assert axes.get_xlabel() == "share of the budget"
 
 
@@ -114,7 +118,26 @@ def test_a_metric_that_was_last_measured_earlier_opens_at_the_present(
 
 def test_without_a_history_there_are_the_intervals(history: History) -> None:
     for axes in draw(forecast_of(history)).get_axes():
-        assert len(axes.lines) == 1
+        assert not axes.collections  # no band from nowhere: nothing is known of the way
+        assert [set(line.get_xdata()) for line in axes.lines] == [{1.0}] * 3
+
+
+def test_a_run_that_is_over_has_no_interval(brief_history: dict[str, Any]) -> None:
+    over = History(**brief_history, total_epochs=brief_history["epochs"][-1])
+    figure = draw(forecast_of(over), over)
+    assert "90 %" not in figure.get_suptitle()
+    for axes in figure.get_axes():
+        assert not axes.collections
+        assert "90 %" not in axes.texts[0].get_text()
+
+
+def test_what_came_is_drawn_beside_the_forecast(history: History) -> None:
+    seen = history.prefix(2)
+    for axes, metric in zip(
+        draw(forecast_of(seen), seen, came=history).get_axes(), METRICS, strict=True
+    ):
+        came = next(line for line in axes.lines if line.get_label() == "what came")
+        assert list(came.get_ydata()) == list(getattr(history, metric))[1:]
 
 
 def test_unknown_budget_and_undefined_metrics(

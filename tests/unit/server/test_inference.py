@@ -147,16 +147,17 @@ WRONG: dict[str, tuple[Any, str]] = {
     ),
     "unknown output": ({**REQUEST, "outputs": [{"name": "secret"}]}, "`outputs.0.name` must be"),
     "twice": ({"inputs": [*REQUEST["inputs"], REQUEST["inputs"][1]]}, "`mqe` must be given once"),
-    "datatype": (with_input("mqe", datatype="FP32"), "`mqe` must have the datatype FP64"),
+    "datatype": (with_input("mqe", datatype="FP16"), "`mqe` must have the datatype FP64 or FP32"),
     "text for numbers": (with_input("mqe", datatype="BYTES"), "`mqe` must have the datatype FP64"),
-    "two dimensions": (with_input("mqe", shape=[1, 3]), "`mqe` must have a shape of one"),
+    "two dimensions": (with_input("mqe", shape=[1, 3]), "`mqe` must have as many dimensions as ep"),
+    "three dimensions": (with_input("mqe", shape=[1, 1, 3]), "`mqe` must have a shape of one dim"),
     "no dimension": (with_input("mqe", shape=[]), "`mqe` must have a shape of one"),
     "negative": (with_input("mqe", shape=[-3]), "inputs.1.shape"),
     "other length": (with_input("mqe", shape=[2]), "`mqe` must have as many values in data"),
     "no data": (with_input("mqe", data=None), "`mqe` must have as many values in data"),
     "shorter column": (with_input("mqe", shape=[2], data=[0.5, 0.3]), "`mqe` must be as long as"),
     "two budgets": (
-        with_input("total_epochs", shape=[2], data=[1, 2]), "`total_epochs` must have the shape [",
+        with_input("total_epochs", shape=[2], data=[1, 2]), "`total_epochs` must have the shape",
     ),
     "text in a column": (with_input("mqe", data=[0.5, "0.3", 0.2]), "`mqe.1` must be valid"),
     "a list in a column": (with_input("mqe", data=[0.5, [0.3], 0.2]), "`mqe.1` must be valid"),
@@ -217,6 +218,22 @@ def test_as_many_checkpoints_as_a_history_may_have(app: App) -> None:
         for name, data in columns.items()
     ]
     assert tensors(post(app, {"inputs": asked}))["action"]
+
+
+def test_a_version_is_the_model_s_or_its_digest(app: App) -> None:
+    active = get(app, "/v1/models/active").json()["model"]
+    digest = active["sha256"]
+    for version in (active["version"], digest, digest[:12]):
+        path = f"/v2/models/{NAME}/versions/{version}"
+        assert get(app, path).json()["versions"] == [active["version"]]
+        assert get(app, f"{path}/ready").json() == {"name": NAME, "ready": True}
+        assert tensors(post(app, REQUEST, f"{path}/infer")) == tensors(post(app, REQUEST))
+    for version in ("0.0.1", digest[:11], digest.upper()):
+        path = f"/v2/models/{NAME}/versions/{version}"
+        asked = post(app, REQUEST, f"{path}/infer")
+        for answer in (get(app, path), get(app, f"{path}/ready"), asked):
+            assert answer.status == 404
+            assert "`version` must be that of the model in use" in answer.json()["error"]
 
 
 def test_metadata_is_the_manifest_s(app: App) -> None:

@@ -1,8 +1,10 @@
 // Requests to the service. A missing or wrong key is asked for once, and everybody waits for it.
 
 import { h } from "./dom.js";
+import { sleep } from "./stream.js";
 
 const KEY = "oracle-key";
+const MOST_HELD = 8;
 let asking = null;
 
 export class Problem extends Error {
@@ -13,18 +15,37 @@ export class Problem extends Error {
   }
 }
 
+export const keyNow = () => sessionStorage.getItem(KEY) || null;
+
+export const forgetKey = () => sessionStorage.removeItem(KEY);
+
 export function headers(more = {}) {
-  const key = sessionStorage.getItem(KEY);
+  const key = keyNow();
   return key ? { ...more, Authorization: `Bearer ${key}` } : more;
 }
 
 export const get = (path) => request(path, { headers: headers() });
 
+// Ask again for what was asked before: what has not changed is not sent again, and is the very same
+// object, so that who holds it sees that nothing is to be done.
+const held = new Map();
+export async function renew(path) {
+  const known = held.get(path);
+  const sent = headers(known ? { "If-None-Match": known.tag } : {});
+  let tag = null;
+  const found = await request(path, { headers: sent, cache: "no-store" }, 4, (response) => { tag = response.headers.get("ETag"); });
+  if (found === undefined) return known.data;
+  held.delete(path);
+  if (tag) held.set(path, { tag, data: found });
+  if (held.size > MOST_HELD) held.delete(held.keys().next().value);
+  return found;
+}
+
 export const post = (path, body = {}) => request(path, {
   method: "POST", body: JSON.stringify(body), headers: headers({ "Content-Type": "application/json" }),
 }, 0);
 
-async function request(path, options, retries = 4) {
+async function request(path, options, retries = 4, told = null) {
   let response;
   try {
     response = await fetch(path, options);
@@ -33,17 +54,19 @@ async function request(path, options, retries = 4) {
   }
   if (response.status === 401) {
     await askKey(options.headers.Authorization !== undefined);
-    return request(path, { ...options, headers: headers(omit(options.headers, "Authorization")) }, retries);
+    return request(path, { ...options, headers: headers(omit(options.headers, "Authorization")) }, retries, told);
   }
   if ((response.status === 429 || response.status === 503) && retries > 0) {
     const problem = await problemOf(response);
     if (problem.code !== "no_model") {
       await sleep(1000 * Math.min(5, Number(response.headers.get("Retry-After")) || 1));
-      return request(path, options, retries - 1);
+      return request(path, options, retries - 1, told);
     }
     throw problem;
   }
+  if (response.status === 304) return undefined;
   if (!response.ok) throw await problemOf(response);
+  told?.(response);
   return response.status === 204 ? null : response.json();
 }
 
@@ -54,18 +77,6 @@ async function problemOf(response) {
   } catch {
     return new Problem(response.status, "unknown", `The service answered ${response.status}.`);
   }
-}
-
-// Open a stream; throws a Problem where it does not open.
-export async function open(path, more, signal) {
-  const sent = headers(more);
-  const response = await fetch(path, { headers: sent, signal, cache: "no-store" });
-  if (response.status === 401) {
-    await askKey(sent.Authorization !== undefined);
-    return open(path, more, signal);
-  }
-  if (!response.ok) throw await problemOf(response);
-  return response;
 }
 
 export function askKey(refused) {
@@ -93,4 +104,3 @@ export function askKey(refused) {
 }
 
 const omit = (object, name) => Object.fromEntries(Object.entries(object).filter(([key]) => key !== name));
-export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,10 +1,11 @@
 // Line charts in our style over uPlot: x is aligned, bands are fans, the reading stands above.
 
 import { colour, h } from "./dom.js";
-import { num, tick } from "./format.js";
+import { num, power, tick } from "./format.js";
 
 /* global uPlot */
 
+const MOST_DECADES = 7;
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', sans-serif";
 
 // One value a million times another's must not flatten all the others.
@@ -28,7 +29,12 @@ export class Chart {
     this.sync = sync;
     element.classList.add("chart");
     element.setAttribute("role", "img");
-    element.setAttribute("aria-label", label);
+    element.setAttribute("aria-label", `${label}. Arrow keys read it.`);
+    element.tabIndex = 0;
+    element.style.minHeight = `${height}px`; // what stands below must not move when it is drawn
+    this.read = null; // index that the keys have come to
+    element.addEventListener("keydown", (event) => this.#key(event));
+    element.addEventListener("blur", () => this.#reads(null));
     this.plot = null;
     this.width = 0;
     this.draw = () => this.redraw();
@@ -41,6 +47,22 @@ export class Chart {
       else this.redraw();
     });
     this.observer.observe(element);
+  }
+
+  #key(event) {
+    const last = (this.plot?.data[0].length ?? 0) - 1;
+    const to = { ArrowRight: (this.read ?? -1) + 1, ArrowLeft: (this.read ?? last + 1) - 1, Home: 0, End: last, Escape: null }[event.key];
+    if (to === undefined || last < 0) return;
+    event.preventDefault();
+    this.element.closest(".panel")?.querySelector(".reading")?.setAttribute("aria-live", "polite");
+    this.#reads(to === null ? null : Math.min(last, Math.max(0, to)));
+  }
+
+  #reads(i) {
+    if (i === this.read) return;
+    this.read = i;
+    const { plot } = this;
+    plot?.setCursor(i === null ? { left: -10, top: -10 } : { left: plot.valToPos(plot.data[0][i], "x"), top: 0 });
   }
 
   redraw() {
@@ -60,13 +82,15 @@ export class Chart {
     const muted = colour("muted"), line = colour("line");
     const axis = { stroke: muted, font: FONT, ticks: { show: false }, border: { show: false } };
     const scaleOf = (y) => ({ distr: y.log ? 3 : 1, range: y.range ?? ((u, low, high) => {
-      const ends = [low, high, y.log && !(y.also > 0) ? null : y.also].filter((v) => v !== null && v !== undefined);
+      // Of a forecast the middle half is in sight; one wide one must not flatten what was seen.
+      const reach = high - low, near = (y.within ?? []).filter((v) => v >= low - reach && v <= high + reach);
+      const ends = [low, high, y.also, ...near].filter((v) => v !== null && v !== undefined && !(y.log && !(v > 0)));
       const [least, most] = ends.length ? [Math.min(...ends), Math.max(...ends)] : [null, null];
       return y.log ? uPlot.rangeLog(least, most, 10, true) : around(least, most, y.floor);
     }) });
     const valueAxis = (y, scale, side, grid) => ({
-      ...axis, scale, side, grid: grid ? { stroke: line, width: 1 } : { show: false }, size: (u, values) => 14 + 6.6 * Math.max(3, ...(values ?? []).map((v) => String(v).length)), gap: 6,
-      values: (u, splits) => splits.map((v) => (v === null ? "" : (y.format ?? tick)(v, splits[1] - splits[0]))),
+      ...axis, scale, side, ...(y.log ? { splits: (u, i, low, high) => decades(low, high), filter: (u, splits) => splits } : {}), grid: grid ? { stroke: line, width: 1 } : { show: false }, size: (u, values) => 14 + 6.6 * Math.max(3, ...(values ?? []).map((v) => String(v).length)), gap: 6,
+      values: (u, splits) => splits.map((v) => (v === null ? "" : (y.format ?? (y.log ? power : tick))(v, splits[1] - splits[0]))),
     });
     const series = spec.series.map((s) => ({
       label: s.label, scale: s.scale ?? "y", stroke: s.color ? colour(s.color) : "transparent", width: s.width ?? 0, dash: s.dash,
@@ -99,6 +123,12 @@ export class Chart {
   }
 }
 
+// Powers of ten, so few that each can be read.
+function decades(low, high) {
+  const from = Math.ceil(Math.log10(low) - 1e-9), to = Math.floor(Math.log10(high) + 1e-9), step = Math.max(1, Math.ceil((to - from) / MOST_DECADES));
+  return Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, i) => 10 ** (from + i * step));
+}
+
 // Room above and below; a flat line stays in the middle, and what cannot be negative starts at 0 when near it.
 function around(low, high, floor) {
   if (low === null || high === null) return [0, 1];
@@ -106,6 +136,28 @@ function around(low, high, floor) {
   const size = high - low || Math.abs(high) * 0.2 || 1;
   const bottom = low - 0.08 * size;
   return [floor !== undefined && (bottom < floor || low < 0.35 * high) ? floor : bottom, high + 0.08 * size];
+}
+
+// Forecasts of a final value, made on the way: at each place a bar of 90 % and a thicker one of 50 %.
+// at: [{ x, q: five quantiles }]
+export function bars(u, at, name = "ours", width = 1) {
+  const { ctx, bbox } = u, ratio = devicePixelRatio;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  ctx.strokeStyle = colour(name);
+  for (const { x, q } of at) {
+    const px = u.valToPos(x, "x", true), y = q.map((v) => u.valToPos(v, "y", true));
+    for (const [from, to, thick] of [[0, 4, 1.2], [1, 3, 3.6]]) {
+      ctx.lineWidth = thick * width * ratio;
+      ctx.beginPath();
+      ctx.moveTo(px, y[from]);
+      ctx.lineTo(px, y[to]);
+      ctx.stroke();
+    }
+  }
+  ctx.restore();
 }
 
 // Draw a dashed line across the plot, with its name at the right.

@@ -3,12 +3,13 @@
 import { get } from "./api.js";
 import { Chart, spread } from "./chart.js";
 import { h, segmented, skeleton, state } from "./dom.js";
-import { count, num, percent, share } from "./format.js";
-import { MOST_COMPARED, whyNone } from "./overview.js";
+import { count, naturally, num, percent, share } from "./format.js";
+import { whyNone } from "./overview.js";
+import { MOST_COMPARED } from "./runs-panel.js";
 import { CONTEXT, METRICS, STATE, standing } from "./words.js";
 
 const AGAIN_MS = 500;
-const SHOWN_CHOICES = 300;
+const SHOWN_CHOICES = 2_000;
 
 export function compare(root, parameters, store) {
   const details = new Map();
@@ -19,13 +20,14 @@ export function compare(root, parameters, store) {
   const go = (next) => { location.hash = `#/compare?runs=${next.map(encodeURIComponent).join(",")}`; };
 
   function pick() {
-    const free = [...store.runs.keys()].filter((id) => !ids.includes(id));
+    const free = [...store.runs.keys()].filter((id) => !ids.includes(id)).sort(naturally);
     const key = JSON.stringify([ids, free.slice(0, SHOWN_CHOICES)]);
     if (key === listed || picker.contains(document.activeElement)) return;
     listed = key;
-    const add = h("select", { "aria-label": "Add a run", disabled: !free.length || ids.length >= MOST_COMPARED, onchange: () => go([...ids, add.value]) },
-      h("option", { value: "" }, "Add a run…"), free.slice(0, SHOWN_CHOICES).map((id) => h("option", { value: id }, id)));
-    picker.replaceChildren(add, ids.length ? h("button", { type: "button", onclick: () => go([]) }, "Clear") : "");
+    const full = ids.length >= MOST_COMPARED;
+    const add = h("input", { type: "search", list: "runs-there", "aria-label": "Add a run", placeholder: full ? `${MOST_COMPARED} at most` : "Add a run by its name", disabled: !free.length || full, autocomplete: "off",
+      onchange: () => { if (store.runs.has(add.value.trim()) && !ids.includes(add.value.trim())) go([...ids, add.value.trim()]); } });
+    picker.replaceChildren(add, h("datalist", { id: "runs-there" }, free.slice(0, SHOWN_CHOICES).map((id) => h("option", { value: id }))), ids.length ? h("button", { type: "button", onclick: () => go([]) }, "Clear") : "");
   }
 
   async function load() {
@@ -56,7 +58,7 @@ export function compare(root, parameters, store) {
     const box = h("div");
     body.replaceChildren(
       h("section", { class: "panel" },
-        h("header", {}, h("h2", {}, "Over progress"), h("span", { class: "muted small" }, "bars at the right: forecast of the final value, 90 % and 50 %"),
+        h("header", {}, h("h2", {}, "Over progress"), h("span", { class: "muted small" }, runs.some((r) => r.detail && !r.detail.run.total_epochs) && runs.some((r) => r.detail?.run.total_epochs) ? "bars at the right: forecast of the final value, 90 % and 50 %; a run without a budget is drawn to its last checkpoint" : "bars at the right: forecast of the final value, 90 % and 50 %"),
           h("div", { class: "end" }, segmented("Metric", METRICS.map((m) => [m.name, m.short]), metric.name, (name) => { metric = METRICS.find((m) => m.name === name); chart.redraw(); }))),
         box,
         h("div", { class: "legend" }, runs.map((r) => h("span", {}, h("i", { class: "key", style: { borderColor: `var(--${r.color})` } }), r.detail ? h("a", { href: `#/run/${encodeURIComponent(r.id)}` }, r.id) : h("s", {}, r.id),
@@ -91,8 +93,9 @@ const chosen = (parameters) => [...new Set((parameters.get("runs") ?? "").split(
 
 function plotted(runs, metric) {
   if (!runs.length) return null;
-  const known = runs.every((r) => r.detail.run.total_epochs);
-  const xs = runs.map(({ detail: { history, run } }) => history.epochs.map((e) => (known ? (100 * e) / run.total_epochs : e)));
+  // A run without a budget is drawn to its last checkpoint: in its own epochs it would squash the others.
+  const known = runs.some((r) => r.detail.run.total_epochs);
+  const xs = runs.map(({ detail: { history, run } }) => history.epochs.map((e) => (known ? (100 * e) / (run.total_epochs ?? history.epochs.at(-1)) : e)));
   const x = [...new Set(xs.flat())].sort((a, b) => a - b);
   const at = new Map(x.map((v, i) => [v, i]));
   const columns = runs.map(({ detail }, k) => {
@@ -104,12 +107,13 @@ function plotted(runs, metric) {
   const s = spread(columns.flat());
   if (s.empty) return null;
   const log = s.log && metric.name === "mqe";
-  const high = Math.max(s.high, ...fans.filter(Boolean).map((q) => q[4]));
+  const ends = fans.filter(Boolean).flatMap((q) => [q[1], q[3]]).filter((v) => !log || v > 0);
+  const high = Math.max(s.high, ...ends), low = Math.min(s.least, ...ends);
   return {
     data: [x, ...columns],
     series: runs.map((r) => ({ label: r.id, color: r.color, width: 2.2, spanGaps: true, points: xs.flat().length < 200 ? 4 : 0 })),
     x: { format: (v) => (known ? `${v} %` : String(v)), range: known ? [0, 100] : undefined },
-    y: { log, floor: 0, format: metric.name === "mqe" ? undefined : share, range: log ? undefined : [0, high * 1.06 || 1] },
+    y: { log, floor: 0, format: metric.name === "mqe" ? undefined : share, range: log ? [low / 1.3, high * 1.3] : [0, high * 1.06 || 1] },
     right: 22 + 12 * runs.length,
     marks(u) {
       const { ctx, bbox } = u, ratio = devicePixelRatio;
@@ -117,7 +121,8 @@ function plotted(runs, metric) {
         if (!q) return;
         const left = bbox.left + bbox.width + (8 + 12 * i) * ratio;
         const style = getComputedStyle(document.documentElement).getPropertyValue(`--${runs[i].color}`).trim();
-        const y = q.map((v) => u.valToPos(v, "y", true));
+        const clip = (v) => Math.min(bbox.top + bbox.height, Math.max(bbox.top, v));
+        const y = q.map((v) => (log && !(v > 0) ? bbox.top + bbox.height : clip(u.valToPos(v, "y", true))));
         ctx.save();
         ctx.strokeStyle = style;
         for (const [from, to, width] of [[0, 4, 1.4], [1, 3, 5]]) {

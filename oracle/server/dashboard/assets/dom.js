@@ -56,12 +56,19 @@ export function colour(name) {
 }
 
 let toastTimer = 0;
-export function toast(text) {
+// Say something for a while; `action` = [what a button says, what it does].
+export function toast(text, action = null, ms = 3500) {
   const element = document.getElementById("toast");
-  element.textContent = text;
+  const over = () => {
+    clearTimeout(toastTimer);
+    element.classList.remove("on");
+    element.replaceChildren();
+  };
+  element.replaceChildren(h("span", {}, text), action ? h("button", { type: "button", id: "undo", onclick: () => { over(); action[1](); } }, action[0]) : "");
   element.classList.add("on");
   clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => element.classList.remove("on"), 3500);
+  toastTimer = setTimeout(over, ms);
+  return over;
 }
 
 export function skeleton(height) {
@@ -84,10 +91,11 @@ export function segmented(label, options, chosen, choose) {
   const buttons = options.map(([value, text]) => h("button", {
     type: "button", "aria-pressed": String(value === chosen), "data-value": value,
     onclick: () => {
-      buttons.forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.value === value)));
+      group.set(value);
       choose(value);
     },
   }, text));
   group.append(...buttons);
+  group.set = (value) => buttons.forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.value === value)));
   return group;
 }

@@ -37,7 +37,29 @@ export function percent(x, digits = 0) {
 }
 
 // For axes of shares: as many digits as tell one tick from the next.
-export const share = (x, step) => percent(x, step < 0.00099 ? 2 : step < 0.0099 ? 1 : 0);
+export const share = (x, step) => percent(x, step > 0 ? Math.min(6, Math.max(0, Math.ceil(-Math.log10(100 * step) - 0.01))) : 0);
+
+// For axes in powers of ten.
+export function power(x) {
+  const to = Math.round(Math.log10(x));
+  return to >= -3 && to <= 4 ? String(10 ** to) : `10${String(to).replace(/./g, (c) => RAISED[c])}`;
+}
+
+// For a narrow column, where a number that is cut would be another one: 1.09e12.
+export function brief(x) {
+  if (!known(x)) return NONE;
+  const size = Math.abs(x);
+  return size && (size >= 1e5 || size < 1e-3) && size >= 1e-12 ? x.toExponential(2).replace("e+", "e").replace(/-/g, "−") : num(x);
+}
+
+export function ordinal(n) {
+  const tens = n % 100 >= 11 && n % 100 <= 13;
+  return `${count(n)}${(!tens && ["th", "st", "nd", "rd"][n % 10]) || "th"}`;
+}
+
+// run-2 before run-10.
+const COLLATOR = new Intl.Collator("en", { numeric: true });
+export const naturally = (a, b) => COLLATOR.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0);
 
 export function count(x) {
   if (!known(x)) return NONE;

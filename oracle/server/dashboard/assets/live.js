@@ -1,103 +1,164 @@
-// The event stream, read with fetch so that a key can be sent; it comes back by itself.
+// What happens, as it happens, by one stream for all tabs of a browser: the tab that holds a lock
+// reads it and tells the others, or a shared worker does. A tab that nobody looks at gives its place
+// back at once.
 
-import { open, sleep } from "./api.js";
+import { askKey, keyNow } from "./api.js";
+import { Hub } from "./stream.js";
 
-const SILENCE_MS = 40_000; // the service says something every 15 s
-const HIDDEN_MS = 60_000; // a tab that nobody looks at gives its connection back
-const LONGEST_PAUSE_MS = 5_000;
+const HERE_MS = 15_000;
+const CHANNEL = "oracle-events";
+const address = () => new URL("v1/events", document.baseURI).href;
 
 export class Live {
   #last = null;
-  #abort = null;
-  #wanted = true;
-  #silence = 0;
-  #turn = 0;
+  #way = null;
+  #joined = false;
+  #began = false;
+  #refusedKey = undefined;
 
   // on: { event(kind, data), gap(), status("connecting" | "live" | "lost") }
   constructor(on) {
     this.on = on;
-    let hidden = 0;
-    document.addEventListener("visibilitychange", () => {
-      clearTimeout(hidden);
-      if (document.hidden) hidden = setTimeout(() => this.#rest(), HIDDEN_MS);
-      else if (!this.#wanted) this.start();
-    });
-    // A page that is left may be kept for the way back, with its connection, and a browser opens six.
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.#rest() : this.start()));
+    // A page that is left may be kept for the way back, with its connection.
     addEventListener("pagehide", () => this.#rest());
-    addEventListener("pageshow", (event) => { if (event.persisted && !this.#wanted) this.start(); });
+    addEventListener("pageshow", (event) => { if (event.persisted) this.start(); });
+    setInterval(() => { if (this.#joined) this.#way?.here(); }, HERE_MS);
   }
 
-  async start() {
-    this.#wanted = true;
-    const turn = ++this.#turn; // one that was told to rest may not have noticed yet
-    let pause = 250, opened = false;
-    while (this.#wanted && turn === this.#turn) {
-      try {
-        await this.#once(() => {
-          // Without an id nothing tells what was missed while away.
-          if (opened && this.#last === null) this.on.gap();
-          opened = true;
-          pause = 250;
-          this.on.status("live");
-        });
-      } catch (error) {
-        if (error?.status === 422) this.#last = null;
-      }
-      if (!this.#wanted || turn !== this.#turn) break;
-      this.on.status("lost");
-      await sleep(pause * (0.75 + Math.random() / 2));
-      pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
-    }
+  start() {
+    if (this.#joined || document.hidden) return;
+    this.#joined = true;
+    // Without an id nothing tells what was missed while away.
+    if (this.#began && this.#last === null) this.on.gap();
+    this.#began = true;
+    this.#way ??= way((message) => this.#take(message));
+    this.#way.join(keyNow(), this.#last);
   }
 
   #rest() {
-    this.#wanted = false;
-    this.#abort?.abort();
+    if (!this.#joined) return;
+    this.#joined = false;
+    this.#way.leave();
     this.on.status("connecting");
   }
 
-  async #once(begun) {
-    const abort = this.#abort = new AbortController();
-    const quiet = () => {
-      clearTimeout(this.#silence);
-      this.#silence = setTimeout(() => abort.abort(), SILENCE_MS);
-    };
-    quiet();
-    try {
-      const more = this.#last === null ? {} : { "Last-Event-ID": this.#last };
-      const response = await open("v1/events", more, abort.signal);
-      begun();
-      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-      let text = "";
-      for (;;) {
-        const { value, done } = await reader.read();
-        if (done) return;
-        quiet();
-        text += value;
-        const frames = text.split("\n\n");
-        text = frames.pop();
-        frames.forEach((frame) => this.#take(frame));
-      }
-    } finally {
-      clearTimeout(this.#silence);
-      abort.abort();
-    }
-  }
-
-  #take(frame) {
-    let kind = "message", data = "";
-    for (const line of frame.split("\n")) {
-      const at = line.indexOf(":");
-      const value = line.slice(at + 1).replace(/^ /, "");
-      if (at <= 0) continue;
-      const field = line.slice(0, at);
-      if (field === "id") this.#last = value;
-      else if (field === "event") kind = value;
-      else if (field === "data") data += value;
-    }
-    if (kind === "reset") {
+  async #take({ event, id, text, gap, status, refused }) {
+    if (!this.#joined) return;
+    if (status) this.on.status(status);
+    if (gap) {
       this.#last = null;
       this.on.gap();
-    } else if (data) this.on.event(kind, JSON.parse(data));
+    }
+    if (event) {
+      if (id !== null) this.#last = id;
+      this.on.event(event, JSON.parse(text));
+    }
+    if (refused) {
+      const sent = keyNow();
+      if (this.#refusedKey === sent && sent !== null) return;
+      this.#refusedKey = sent;
+      await askKey(sent !== null);
+      this.#refusedKey = undefined;
+      if (this.#joined) this.#way.join(keyNow(), this.#last);
+    }
   }
+}
+
+// A browser opens six connections to a host, and six tabs with a stream each would leave none to ask
+// anything by. Locks are for pages of a secure origin alone; a browser freezes a shared worker whose
+// pages were all left, with its connection open, so it comes second.
+function way(take) {
+  if (navigator.locks && typeof BroadcastChannel === "function") return byLeader(take);
+  if (typeof SharedWorker === "function") {
+    try {
+      return byWorker(take);
+    } catch { /* not allowed here */ }
+  }
+  return alone(take);
+}
+
+function byWorker(take) {
+  const worker = new SharedWorker(new URL("stream-worker.js", import.meta.url), { type: "module", name: "oracle" });
+  const { port } = worker;
+  // A browser that has shared workers may not have them of modules.
+  let instead = null, wanted = null;
+  port.onmessage = ({ data }) => { if (!instead) take(data); };
+  worker.onerror = () => {
+    instead = alone(take);
+    if (wanted) instead.join(...wanted);
+  };
+  return {
+    join(key, last) {
+      wanted = [key, last];
+      if (instead) instead.join(key, last);
+      else port.postMessage({ join: { address: address(), key, last } });
+    },
+    leave() {
+      wanted = null;
+      if (instead) instead.leave();
+      else port.postMessage({ leave: true });
+    },
+    here() {
+      if (!instead) port.postMessage({ here: true });
+    },
+  };
+}
+
+function alone(take) {
+  let hub = null;
+  const listener = (message) => take(message);
+  return {
+    join(key, last) {
+      hub?.leave(listener);
+      hub = new Hub(address(), key);
+      hub.join(listener, last);
+    },
+    leave: () => hub?.leave(listener),
+    here() {},
+  };
+}
+
+// Whoever holds the lock reads the stream and tells the others; they take over when it lets go.
+function byLeader(take) {
+  let release = null, waiting = null, hub = null, channel = null, last = null;
+  const listener = (message) => {
+    take(message);
+    channel.postMessage(message);
+  };
+  const leave = () => {
+    waiting?.abort();
+    hub?.leave(listener);
+    release?.();
+    channel?.close();
+    release = waiting = hub = channel = null;
+  };
+  return {
+    join(key, known) {
+      leave();
+      last = known;
+      const name = `${CHANNEL} ${address()} ${key ?? ""}`;
+      channel = new BroadcastChannel(name);
+      channel.onmessage = ({ data }) => {
+        if (data.hello !== undefined) {
+          if (hub) channel.postMessage({ ...hub.stands, from: hub.stream.last });
+          return;
+        }
+        if (data.id) last = data.id;
+        // A newcomer does not know what was told between its lists and its first event.
+        if (data.from !== undefined && last !== null && data.from !== last) take({ gap: true });
+        take(data);
+      };
+      channel.postMessage({ hello: true });
+      waiting = new AbortController();
+      navigator.locks.request(name, { signal: waiting.signal }, () => new Promise((resolve) => {
+        waiting = null;
+        release = resolve;
+        hub = new Hub(address(), key);
+        hub.join(listener, last);
+      })).catch(() => {});
+    },
+    leave,
+    here() {},
+  };
 }

@@ -1,16 +1,21 @@
 // The frame: routes by hash, the live stream, theme, keyboard.
 
+import { forgetKey, keyNow } from "./api.js";
+import { keepScroll, leaveOverview, overviewAt, scrollKept } from "./address.js";
 import { h, state, toast } from "./dom.js";
 import { Live } from "./live.js";
 import { Store } from "./store.js";
 import { compare } from "./compare.js";
 import { model } from "./model.js";
 import { overview } from "./overview.js";
+import { personNamed } from "./overrule.js";
 import { run } from "./run.js";
+import { searches } from "./searches.js";
+import { watchAlerts } from "./alerts.js";
 
 const store = new Store();
 const root = document.getElementById("view");
-const VIEWS = { overview, run, compare, model };
+const VIEWS = { overview, run, compare, model, searches };
 let shown = null;
 
 // #/run/r-17, #/?population=x, #/compare?runs=a,b, #/model
@@ -35,6 +40,7 @@ async function show() {
   // Within one view a change of parameters is the view's own business.
   if (shown?.name === name && shown.view.navigate?.(parameters)) return;
   shown?.view.destroy?.();
+  document.querySelector('[data-view="overview"]').href = name === "overview" ? "#/" : overviewAt();
   root.replaceChildren();
   for (const link of document.querySelectorAll("[data-view]")) {
     const here = link.dataset.view === name || (link.dataset.view === "overview" && name === "run");
@@ -48,7 +54,9 @@ async function show() {
     shown = { name, view: VIEWS[name](root, parameters, store) };
   }
   document.title = `${shown.view.title ?? name[0].toUpperCase() + name.slice(1)} · SOM Oracle`;
-  window.scrollTo(0, 0);
+  const y = scrollKept(); // of an entry that was left; a new one begins at its top
+  window.scrollTo(0, y);
+  if (y) requestAnimationFrame(() => window.scrollTo(0, y));
   if (wanted !== undefined && wanted !== store.population) await store.load(wanted);
 }
 
@@ -126,14 +134,15 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => docu
 // Keyboard
 
 const KEYS = [
-  ["o", "Overview"], ["c", "Compare"], ["m", "Model"], ["/", "Filter the table"], ["↑ ↓", "Move in the table"],
-  ["Enter", "Open a run"], ["x", "Choose a run for comparison"], ["k", "Keep the open run"], ["t", "Change the theme"], ["?", "This help"],
+  ["o", "Overview"], ["g", "All searches"], ["c", "Compare"], ["a", "Alerts"], ["m", "Model"], ["/", "Filter the table"], ["↑ ↓", "Move in the table"],
+  ["Enter", "Open a run"], ["x", "Choose a run for comparison"], ["k s u", "Keep, stop the open run, give it back to its policy"], ["t", "Change the theme"], ["?", "This help"],
 ];
 function help() {
   const dialog = h("dialog", { "aria-labelledby": "help-title", onclose: () => dialog.remove() },
     h("h2", { id: "help-title" }, "Keyboard"),
+    h("p", {}, h("label", { for: "said-by" }, "Your name, told with what you say to runs"), h("input", { id: "said-by", type: "text", maxlength: 100, value: personNamed() ?? "", autocomplete: "name", onchange: (event) => personNamed(event.target.value) })),
     h("dl", { class: "keys" }, KEYS.map(([key, text]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, text)])),
-    h("form", { method: "dialog", class: "actions" }, h("button", {}, "Close")));
+    h("form", { method: "dialog", class: "actions" }, keyNow() ? h("button", { type: "button", id: "forget-key", onclick: () => { forgetKey(); location.reload(); } }, "Forget the API key") : null, h("button", { autofocus: true }, "Close")));
   document.body.append(dialog);
   dialog.showModal();
 }
@@ -145,14 +154,20 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input:not([type=checkbox]), select, textarea, dialog");
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  const go = { o: "#/", c: "#/compare", m: "#/model" }[event.key];
+  const go = { o: shown?.name === "overview" ? "#/" : overviewAt(), g: "#/searches", c: "#/compare", m: "#/model" }[event.key];
   if (go) location.hash = go;
   else if (event.key === "t") nextTheme();
   else if (event.key === "?") help();
+  else if (event.key === "a") alerts.toggle();
   else if (shown?.view.key?.(event)) event.preventDefault();
 });
 
-addEventListener("hashchange", show);
+addEventListener("hashchange", (event) => {
+  const from = new URL(event.oldURL).hash;
+  if (/^(#\/?(\?|$)|$)/.test(from)) leaveOverview(from);
+  show();
+});
+keepScroll();
 addEventListener("unhandledrejection", (event) => {
   if (event.reason?.code === undefined) return;
   event.preventDefault();
@@ -161,6 +176,7 @@ addEventListener("unhandledrejection", (event) => {
 
 theme(document.documentElement.dataset.theme ?? null);
 store.subscribe(notices);
+const alerts = watchAlerts(store);
 const { parameters } = route();
 show();
 live.start();

@@ -44,11 +44,16 @@ export function model(root, parameters, store) {
     const bins = Array(10).fill(0);
     for (const run of today) bins[Math.min(9, Math.floor(run.support * 10))] += 1;
     const most = Math.max(...bins, 1);
-    const without = today.filter((run) => run.reason === "no_support").length;
+    // Decisions are counted, not runs' last ones: these are mostly that the budget is used up.
+    let decisions = 0, without = 0;
+    for (const { decided } of today) {
+      for (const [word, n] of Object.entries(decided ?? {})) decisions += n;
+      without += decided?.no_support ?? 0;
+    }
     support.replaceChildren(h("header", {}, h("h2", {}, "Does it know today's runs?"), h("span", { class: "muted small" }, store.population ? `population ${store.population}` : "all runs")),
       ...(!today.length && store.loading ? [skeleton(96)] : today.length ? [
-        h("p", { class: "reading" }, `Support of ${plural(today.length, "run")} heard of in the last 24 hours: how much each resembles the training data. `, h("strong", {}, without ? `${plural(without, "run")} not judged for lack of it.` : "None too unlike to be judged.")),
-        h("div", { class: "bars", role: "img", "aria-label": `Support of ${today.length} runs; ${without} without`, style: { marginTop: "12px" } }, bins.flatMap((n, i) => [
+        h("p", { class: "reading" }, `Support of ${plural(today.length, "run")} heard in the last 24 hours: how much each resembles the training data. `, h("strong", {}, !decisions ? "" : without ? `Of ${plural(decisions, "decision")} about them ${percent(without / decisions)} were not made for lack of it.` : `Of ${plural(decisions, "decision")} none was left open for lack of it.`)),
+        h("div", { class: "bars", role: "img", "aria-label": `Support of ${today.length} runs; ${without} of ${decisions} decisions without enough`, style: { marginTop: "12px" } }, bins.flatMap((n, i) => [
           h("span", { class: "muted" }, `${i * 10} to ${i * 10 + 10} %`), h("i", { class: i === 0 ? "low" : "", style: { width: `${(100 * n) / most}%` } }), h("span", { class: "num" }, count(n))])),
       ] : [h("p", { class: "muted" }, "No run was heard of in the last 24 hours. Support is how much a run resembles the training data; policies abstain where it is too low.")]));
   }

@@ -2,8 +2,8 @@
 // Pareto front of what is not stopped. Drawn by hand: 2,000 whiskers are one pass over a canvas.
 
 import { colour, h } from "./dom.js";
-import { num, percent, tick } from "./format.js";
-import { METRICS, STATE, reason, standing } from "./words.js";
+import { num, percent, power, share, tick } from "./format.js";
+import { METRICS, STATE, reason, standing, toldAt, wentOn } from "./words.js";
 
 const PAD = { left: 62, right: 18, top: 14, bottom: 44 };
 const NEAR = 14;
@@ -12,7 +12,8 @@ const FEW = 12;
 export class Scatter {
   constructor(element, open) {
     this.element = element;
-    this.canvas = h("canvas", { role: "img", "aria-label": "Scatter of forecasts" });
+    this.canvas = h("canvas", { role: "application", tabindex: 0, "aria-roledescription": "scatter", "aria-label": "Scatter of forecasts" });
+    this.at = null; // the run that is pointed at
     this.tip = h("div", { class: "tip", hidden: true });
     element.classList.add("scatter");
     element.append(this.canvas, this.tip);
@@ -21,16 +22,26 @@ export class Scatter {
     this.observer = new ResizeObserver(this.draw);
     this.observer.observe(element);
     document.addEventListener("themechange", this.draw);
-    this.canvas.addEventListener("pointermove", (event) => this.#hover(event));
-    this.canvas.addEventListener("pointerleave", () => this.#hover(null));
+    this.canvas.addEventListener("pointermove", (event) => this.#point(this.#nearest(event)));
+    this.canvas.addEventListener("pointerleave", () => this.#point(null));
+    this.canvas.addEventListener("blur", () => this.#point(null));
+    this.canvas.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && this.at) open(this.at.run.run_id);
+      else if (event.key === "Escape") this.#point(null);
+      else if (event.key.startsWith("Arrow") && this.points.length) this.#step(event.key);
+      else return;
+      event.preventDefault();
+    });
     this.canvas.addEventListener("click", (event) => {
       const found = this.#nearest(event);
       if (found) open(found.run.run_id);
     });
   }
 
-  // runs: summaries; x, y: metrics of words.js; scale: mqe_of_mean or null
-  show(runs, x, y, scale) {
+  // runs: summaries; x, y: metrics of words.js; scale: mqe_of_mean or null; weights: of the quality
+  // score; score(run): its quantiles
+  show(runs, x, y, scale, weights = null, score = () => null) {
+    Object.assign(this, { scale, weights, score });
     this.axes = [x, y].map((metric) => ({
       metric, relative: metric.name === "mqe" && scale,
       label: metric.name === "mqe" ? (scale ? "Final mqe, relative to the mqe of the mean" : "Final mqe, input units") : `Final ${metric.short}, ${metric.unit}`,
@@ -41,8 +52,12 @@ export class Scatter {
       const [px, py] = this.axes.map((axis) => place(run, axis));
       if (px && py) this.points.push({ run, x: px, y: py, stopped: run.state === "stopped" });
     }
+    const third = METRICS.find((m) => m !== x && m !== y);
+    this.third = x !== y && weights && (scale || weights[0] === 0 || x.name !== "mqe") ? { metric: third, relative: third.name === "mqe" && scale, factor: third.name === "mqe" && scale ? 1 / scale : 1 } : null;
+    const others = this.third ? this.points.map((p) => place(p.run, this.third)?.[1]).filter(Number.isFinite).sort((a, b) => a - b) : [];
+    this.middle = others[Math.floor(others.length / 2)] ?? null;
     this.front = pareto(this.points.filter((p) => !p.stopped));
-    this.canvas.setAttribute("aria-label", `${this.points.length} runs by forecast of ${x.short} and ${y.short}; ${this.front.length} on the Pareto front, ${this.points.filter((p) => p.stopped).length} stopped. The table below has the same numbers.`);
+    this.canvas.setAttribute("aria-label", `${this.points.length} runs by forecast of ${x.short} and ${y.short}; ${this.front.length} on the Pareto front, ${this.points.filter((p) => p.stopped).length} stopped. Arrow keys go from run to run, Enter opens one; the table below has the same numbers.`);
     this.redraw();
   }
 
@@ -60,17 +75,18 @@ export class Scatter {
     ctx.beginPath();
     ctx.rect(PAD.left - 6, PAD.top - 6, width - PAD.left - PAD.right + 12, height - PAD.top - PAD.bottom + 12);
     ctx.clip();
+    this.#equal(ctx, width, height);
     this.#front(ctx, width);
     const many = this.points.length > 400;
     for (const p of this.points) {
       p.px = this.scaleX.at(p.x[1]);
       p.py = this.scaleY.at(p.y[1]);
     }
-    const ours = colour("ours"), good = colour("good"), faint = colour("faint"), paper = colour("surface");
+    const ours = colour("ours"), good = colour("good"), faint = colour("mark"), paper = colour("surface");
     ctx.lineWidth = 1;
     for (const stopped of [true, false]) {
       ctx.strokeStyle = stopped ? faint : ours;
-      ctx.globalAlpha = stopped ? (many ? 0.1 : 0.3) : many ? 0.25 : 0.45;
+      if (many && stopped) continue; // thousands of whiskers hide each other and all else; the tip tells each
       ctx.beginPath();
       for (const p of this.points) {
         if (p.stopped !== stopped || p.x[0] === p.x[2]) continue;
@@ -81,7 +97,6 @@ export class Scatter {
       }
       ctx.stroke();
     }
-    ctx.globalAlpha = many ? 0.8 : 1;
     ctx.strokeStyle = faint;
     ctx.lineWidth = 1.5;
     ctx.beginPath();
@@ -97,10 +112,20 @@ export class Scatter {
     ctx.strokeStyle = paper;
     for (const p of this.points) {
       if (p.stopped) continue;
-      ctx.fillStyle = p.run.state === "finished" ? good : ours;
+      const finished = p.run.state === "finished", r = many ? 3.2 : 4.6;
+      ctx.fillStyle = finished ? good : paper;
+      ctx.strokeStyle = finished ? paper : ours;
+      ctx.lineWidth = finished ? 1.2 : 2;
       ctx.beginPath();
-      ctx.arc(p.px, p.py, many ? 3.2 : 4.6, 0, 7);
+      ctx.arc(p.px, p.py, finished ? r : r - 0.6, 0, 7);
       ctx.fill();
+      ctx.stroke();
+    }
+    if (this.at) {
+      ctx.strokeStyle = colour("ink");
+      ctx.lineWidth = 2;
+      ctx.beginPath();
+      ctx.arc(this.at.px, this.at.py, 8, 0, 7);
       ctx.stroke();
     }
     ctx.restore();
@@ -119,7 +144,7 @@ export class Scatter {
     ctx.fillStyle = muted;
     ctx.textAlign = "center";
     ctx.textBaseline = "top";
-    for (const t of this.scaleX.ticks(Math.max(3, Math.floor(width / 130)))) ctx.fillText(tick(t), this.scaleX.at(t), height - PAD.bottom + 8);
+    for (const t of this.scaleX.ticks(Math.max(3, Math.floor(width / 130)))) ctx.fillText(this.scaleX.text(t), this.scaleX.at(t), height - PAD.bottom + 8);
     ctx.fillText(this.axes[0].label, (PAD.left + width - PAD.right) / 2, height - 17);
     ctx.textAlign = "right";
     ctx.textBaseline = "middle";
@@ -129,7 +154,7 @@ export class Scatter {
       ctx.moveTo(PAD.left, y);
       ctx.lineTo(width - PAD.right, y);
       ctx.stroke();
-      ctx.fillText(tick(t), PAD.left - 8, y);
+      ctx.fillText(this.scaleY.text(t), PAD.left - 8, y);
     }
     ctx.save();
     ctx.translate(11, (PAD.top + height - PAD.bottom) / 2);
@@ -156,6 +181,53 @@ export class Scatter {
     ctx.setLineDash([]);
   }
 
+  // Lines of equal quality score, the third metric at its median: what is stopped is not the front of
+  // two, and this shows by what it is ranked.
+  #equal(ctx, width, height) {
+    this.lines = [];
+    if (!this.third || this.middle === null) return;
+    const weight = (metric) => this.weights[METRICS.indexOf(metric)];
+    const [a, b] = this.axes.map((axis) => weight(axis.metric)), rest = weight(this.third.metric) * this.middle;
+    if (!(a > 0 && b > 0)) return;
+    const left = PAD.left, right = width - PAD.right, bottom = height - PAD.bottom;
+    const scores = steps(rest + a * this.scaleX.low + b * this.scaleY.low, rest + a * this.scaleX.high + b * this.scaleY.high, 7);
+    ctx.strokeStyle = colour("mark");
+    ctx.textAlign = "left";
+    ctx.font = "11px system-ui, sans-serif";
+    ctx.lineWidth = 1;
+    ctx.setLineDash([1, 4]);
+    for (const s of scores) {
+      ctx.beginPath();
+      let named = false;
+      for (let i = 0; i <= 60; i += 1) {
+        const px = left + ((right - left) * i) / 60, y = (s - rest - a * this.scaleX.of(px)) / b;
+        const py = y > 0 || !this.scaleY.log ? this.scaleY.at(y) : bottom + 99;
+        if (i) ctx.lineTo(px, py);
+        else ctx.moveTo(px, py);
+        if (!named && py > PAD.top + 6 && py < bottom - 6 && px > left + 20 && px < right - 60) {
+          named = true;
+          this.lines.push(s);
+          ctx.save();
+          ctx.fillStyle = colour("muted");
+          ctx.fillText(`score ${tick(s)}`, px + 4, py - 4);
+          ctx.restore();
+        }
+      }
+      ctx.stroke();
+    }
+    ctx.setLineDash([]);
+  }
+
+  // The next run in a direction, from the one that is pointed at.
+  #step(key) {
+    const across = key === "ArrowRight" || key === "ArrowLeft", sign = key === "ArrowRight" || key === "ArrowDown" ? 1 : -1;
+    const along = (p) => (across ? p.px : p.py) * sign;
+    const from = this.at;
+    const order = [...this.points].sort((p, q) => along(p) - along(q));
+    const next = from ? order[order.findIndex((p) => p.run.run_id === from.run.run_id) + 1] : order[0];
+    if (next) this.#point(next);
+  }
+
   #nearest(event) {
     const box = this.canvas.getBoundingClientRect();
     const x = event.clientX - box.left, y = event.clientY - box.top;
@@ -167,16 +239,22 @@ export class Scatter {
     return best;
   }
 
-  #hover(event) {
-    const found = event && this.#nearest(event);
+  #point(found) {
+    if (found !== this.at) {
+      this.at = found;
+      this.redraw();
+    }
     this.tip.hidden = !found;
     this.canvas.style.cursor = found ? "pointer" : "crosshair";
     if (!found) return;
     const { run } = found;
     const line = (axis, q) => h("div", { class: "muted" }, `${axis.metric.short}: `, h("b", {}, axis.metric.name === "mqe" ? num(q[1]) : percent(q[1], 1)),
       q[0] === q[2] ? "" : axis.metric.name === "mqe" ? ` (${num(q[0])} to ${num(q[2])})` : ` (${percent(q[0], 1)} to ${percent(q[2], 1)})`);
-    this.tip.replaceChildren(h("strong", {}, run.run_id), line(this.axes[0], found.x), line(this.axes[1], found.y),
-      h("div", { class: "muted" }, `${STATE[standing(run)]}; ${reason(run.reason)}`));
+    const third = this.third && place(run, this.third), score = this.score(run);
+    this.tip.replaceChildren(h("strong", {}, run.run_id), line(this.axes[0], found.x), line(this.axes[1], found.y), third ? line(this.third, third) : "",
+      score ? h("div", { class: "muted" }, "quality score: ", h("b", {}, num(score[2])), score[1] === score[3] ? "" : ` (${num(score[1])} to ${num(score[3])})`) : "",
+      run.p_good === null ? "" : h("div", { class: "muted" }, run.state === "finished" ? "P(good), said last: " : "P(good): ", h("b", {}, percent(run.p_good))),
+      h("div", { class: "muted" }, `${STATE[standing(run)]}; ${wentOn(run) ? toldAt(run) : reason(run.reason)}`));
     const right = found.px > this.canvas.clientWidth * 0.6;
     this.tip.style.left = right ? "" : `${found.px + 14}px`;
     this.tip.style.right = right ? `${this.canvas.clientWidth - found.px + 14}px` : "";
@@ -221,6 +299,7 @@ function scaleOf(triples, from, to, metric) {
     high = Math.log10(high) + 0.2;
     const size = high - low;
     return {
+      log: true, low: 10 ** low, high: 10 ** high, text: power, of: (px) => 10 ** (low + ((px - from) / (to - from)) * size),
       at: (v) => from + ((Math.log10(Math.max(v, 10 ** low)) - low) / size) * (to - from),
       ticks: (n) => steps(low, high, n).filter((t) => Number.isInteger(t)).map((t) => 10 ** t),
     };
@@ -228,7 +307,9 @@ function scaleOf(triples, from, to, metric) {
   const size = high - low || Math.abs(high) || 1;
   low = low >= 0 && low < 0.5 * size ? 0 : low - 0.07 * size;
   high += 0.07 * size;
+  const step = steps(low, high, 6), gap = step.length > 1 ? step[1] - step[0] : 0;
   return {
+    low, high, text: metric.name === "mqe" ? tick : (t) => share(t, gap), of: (px) => low + ((px - from) / (to - from)) * (high - low),
     at: (v) => from + ((v - low) / (high - low)) * (to - from),
     ticks: (n) => steps(low, high, n),
   };

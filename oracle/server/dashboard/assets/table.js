@@ -1,17 +1,25 @@
 // A table of thousands of rows: only those in sight exist. Sorting and filtering work on the data.
 
 import { h } from "./dom.js";
+import { naturally } from "./format.js";
 
 const ROW = 41;
 const SPARE = 4;
+const MOST_PRINTED = 1_000;
+const SETTLED_MS = 250;
 
 export class RunTable {
   // columns: { key, label, width, num, wide, value(run), cell(run) }; version(run) tells when a row is to be drawn anew
-  constructor(columns, { version, caption, sort, rowClass, choose }) {
+  constructor(columns, { version, caption, sort, rowClass, choose, sorted, scrolled }) {
     this.columns = columns;
     this.version = version;
     this.rowClass = rowClass;
     this.choose = choose;
+    this.sorted = sorted;
+    this.named = new Map();
+    this.held = null; // runs that wait to be put in order while somebody points at a row
+    this.news = h("button", { type: "button", class: "news", hidden: true, onclick: () => this.#letGo() });
+    this.wantedRow = 0; // where to stand once there are so many rows
     this.sort = sort;
     this.runs = [];
     this.rows = new Map();
@@ -25,6 +33,10 @@ export class RunTable {
       h("colgroup", {}, columns.map((c) => h("col", { class: [`col-${c.key}`, c.wide && "wide"].filter(Boolean).join(" "), style: { width: c.width ?? "" } }))),
       h("thead", {}, h("tr", {}, this.headers)), this.body);
     this.element = h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": caption }, this.table);
+    // Rows stay where they are while a pointer or the focus is among them: one could not hit them else.
+    this.body.addEventListener("pointerenter", () => { this.pointed = true; });
+    this.body.addEventListener("pointerleave", () => { this.pointed = false; this.#letGo(); });
+    this.body.addEventListener("focusout", (event) => { if (!this.body.contains(event.relatedTarget)) this.#letGo(); });
     let queued = false;
     this.element.addEventListener("scroll", () => {
       if (queued) return;
@@ -33,6 +45,8 @@ export class RunTable {
         queued = false;
         this.#render();
       });
+      clearTimeout(this.settled);
+      this.settled = setTimeout(() => scrolled?.(Math.floor(this.element.scrollTop / ROW)), SETTLED_MS);
     }, { passive: true });
     this.observer = new ResizeObserver(() => {
       // On a phone some columns are hidden, and a cell over all of them must not bring them back.
@@ -41,22 +55,71 @@ export class RunTable {
       this.#render();
     });
     this.observer.observe(this.element);
+    this.print = (event) => {
+      this.printed = event.type === "beforeprint";
+      this.#render();
+    };
+    for (const name of ["beforeprint", "afterprint"]) addEventListener(name, this.print);
     this.element.addEventListener("keydown", (event) => this.#key(event));
     this.#mark();
   }
 
-  show(runs) {
+  get #busy() {
+    return this.pointed || this.body.contains(document.activeElement);
+  }
+
+  #letGo() {
+    if (this.held && !this.#busy) this.show(this.held, true);
+  }
+
+  // anew: also where somebody points at a row
+  show(runs, anew = false) {
+    if (!anew && this.runs.length && this.#busy) {
+      this.held = runs;
+      const now = new Map(runs.map((run) => [run.run_id, run]));
+      this.runs = this.runs.filter((run) => now.has(run.run_id)).map((run) => now.get(run.run_id));
+      const more = runs.length - this.runs.length;
+      this.news.textContent = `${more} new: show`;
+      this.news.hidden = !more;
+      this.table.setAttribute("aria-rowcount", this.runs.length + 1);
+      this.#render();
+      return;
+    }
+    this.held = null;
+    this.news.hidden = true;
     const column = this.columns.find((c) => c.key === this.sort.key);
     const keyed = runs.map((run) => [column.value(run), run]);
-    const sign = this.sort.down ? -1 : 1;
+    const sign = this.sort.down ? -1 : 1, places = this.#places(runs);
     // What is unknown stands last, whichever way one sorts; equal ones keep a fixed order.
     keyed.sort(([a, x], [b, y]) => {
       const none = (a === null || a === undefined) - (b === null || b === undefined);
-      return none || (a < b ? -sign : a > b ? sign : x.run_id < y.run_id ? -1 : 1);
+      return none || (typeof a === "string" && typeof b === "string" ? sign * naturally(a, b) : a < b ? -sign : a > b ? sign : 0) || places.get(x.run_id) - places.get(y.run_id);
     });
     this.runs = keyed.map(([, run]) => run);
     this.table.setAttribute("aria-rowcount", this.runs.length + 1);
     this.#render();
+    if (this.wantedRow && this.runs.length > this.wantedRow && this.element.clientHeight) {
+      this.element.scrollTop = this.wantedRow * ROW;
+      this.wantedRow = 0;
+      this.#render();
+    }
+  }
+
+  // Stand as an address says: in which order, at which row.
+  order(sort, row = 0) {
+    if (this.columns.some((column) => column.key === sort.key && column.value)) this.sort = sort;
+    this.wantedRow = row;
+    if (!row) this.element.scrollTop = 0;
+    this.#mark();
+  }
+
+  // Places of runs by their names: comparing these anew for all that are equal would cost most.
+  #places(runs) {
+    if (runs.some((run) => !this.named.has(run.run_id))) {
+      const names = [...new Set([...this.named.keys(), ...runs.map((run) => run.run_id)])].sort(naturally);
+      this.named = new Map(names.map((name, i) => [name, i]));
+    }
+    return this.named;
   }
 
   // Draw anew what has another version: the runs are the same.
@@ -68,8 +131,9 @@ export class RunTable {
     const column = this.columns.find((c) => c.key === key);
     this.sort = { key, down: this.sort.key === key ? !this.sort.down : Boolean(column.downFirst) };
     this.#mark();
+    this.sorted?.(this.sort);
     this.element.scrollTop = 0;
-    this.show(this.runs);
+    this.show(this.held ?? this.runs, true);
   }
 
   #mark() {
@@ -81,8 +145,8 @@ export class RunTable {
 
   #render() {
     const height = this.element.clientHeight || 620;
-    const first = Math.max(0, Math.floor(this.element.scrollTop / ROW) - SPARE);
-    const last = Math.min(this.runs.length, first + Math.ceil(height / ROW) + 2 * SPARE);
+    const first = this.printed ? 0 : Math.max(0, Math.floor(this.element.scrollTop / ROW) - SPARE);
+    const last = Math.min(this.runs.length, this.printed ? MOST_PRINTED : first + Math.ceil(height / ROW) + 2 * SPARE);
     const focused = document.activeElement?.closest?.("tr[data-run]")?.dataset.run;
     const used = new Map();
     const shown = this.runs.slice(first, last).map((run, i) => {
@@ -96,7 +160,7 @@ export class RunTable {
     this.rows = used;
     [first, this.runs.length - last].forEach((n, i) => {
       this.pads[i].firstChild.style.height = `${n * ROW}px`;
-      this.pads[i].hidden = n <= 0;
+      this.pads[i].hidden = n <= 0 || this.printed;
     });
     // Rows that stay where they are cost nothing: no new layout, no lost focus.
     const wanted = [this.pads[0], ...shown, this.pads[1]];
@@ -135,6 +199,8 @@ export class RunTable {
   }
 
   destroy() {
+    for (const name of ["beforeprint", "afterprint"]) removeEventListener(name, this.print);
+    clearTimeout(this.settled);
     this.observer.disconnect();
   }
 }

@@ -1,6 +1,8 @@
 // What machines call by one word, in words for a person.
 
-export const STATE = { running: "Running", stopped: "Stopped", finished: "Finished", left: "Left", converged: "Converged", abandoned: "Abandoned?" };
+import { count, percent } from "./format.js";
+
+export const STATE = { running: "Running", stopped: "Stopped", finished: "Finished", left: "Left", converged: "Converged", silent: "Silent", abandoned: "Abandoned?" };
 
 // How a run stands, in the words of STATE: a finished one may have been left or have converged early, and
 // one that broke off tells nobody, so that long silence is all that is known of it.
@@ -8,10 +10,27 @@ export function standing(run) {
   if (run.state === "finished") return run.left ? "left" : run.reason === "converged" ? "converged" : "finished";
   if (run.state !== "running") return run.state;
   const silence = Date.now() - Date.parse(run.updated_at);
-  return silence > HOUR_MS && silence > QUIET * step(run) ? "abandoned" : "running"; // of thousands most end at the hour
+  if (silence > HOUR_MS && silence > QUIET * step(run)) return "abandoned";
+  return silence > SILENT_MS && silence > SILENT * step(run) ? "silent" : "running"; // of thousands most end here
+}
+
+// Whether a run was told to stop and went on: its caller does not look at what is answered. A person
+// may have kept it, or given it back to its policy.
+export const wentOn = (run) => run.first_stop !== null && run.first_stop !== undefined && run.epoch > run.first_stop && run.override !== "keep" && !(run.override === null && run.override_at) && !run.rewinds?.length;
+export const toldAt = (run) => `told to stop ${run.total_epochs ? `at ${percent(run.first_stop / run.total_epochs)}` : `at ${count(run.first_stop)}`}, went on`;
+
+// What a run counts its progress in: a budget that is its planned sample updates counts these.
+export const unitOf = (run, updates = run.settings?.total_updates) => (updates && updates === run.total_epochs && updates > 1 ? "updates" : "epochs");
+
+// A sentence of the service in the page's style: what stands beside it is left out.
+export function plainly(message) {
+  const text = message.replace(/^(Continue|Stop|Abstain): /, "").replaceAll("`", "").replace(/(\d)%/g, "$1 %");
+  return `${text[0].toUpperCase()}${text.slice(1)}`;
 }
 
 const QUIET = 20;
+const SILENT = 5;
+const SILENT_MS = 300_000;
 const HOUR_MS = 3_600_000;
 // From one checkpoint to the next, as it was so far; of one alone it is not known.
 const step = ({ created_at: from, updated_at: to, n_checkpoints: n }) => (n > 1 ? (Date.parse(to) - Date.parse(from)) / (n - 1) : HOUR_MS);

@@ -110,7 +110,8 @@ def test_counts_are_those_of_the_runs(store: Store, steps: list[Any]) -> None:
             whole = Standings().now(connection, found)
             assert mine.ended.outcomes == whole.ended.outcomes
             assert mine.ended.digest == whole.ended.digest
-            assert (mine.scale, mine.outcome_id) == (whole.scale, whole.outcome_id)
+            assert mine.scale == whole.scale
+            assert mine.outcome_id >= whole.outcome_id  # of a run that was deleted since
             last = moment_at(connection, owner, name, "nobody", mine.outcome_id)
             assert last.ended.digest == whole.ended.digest
             wrong = shown.wrong_stops

@@ -14,6 +14,7 @@ from storing import count, names, note, write_now
 from oracle.errors import InvalidHistory, RunConflict, StoreUnavailable
 from oracle.server.storage.database import parse_url
 from oracle.server.storage.store import READERS, Store
+from oracle.server.storage.turns import Subject
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite keeps any text
@@ -109,7 +110,9 @@ class Asker:
         async def work() -> list[Any]:
             waiting = [
                 asyncio.create_task(
-                    store.write(note) if name == "plain" else store.write(self.unit(name), name)
+                    store.write(note)
+                    if name == "plain"
+                    else store.ask(self.unit(name), Subject("", name))
                 )
                 for name in names
             ]

@@ -1,0 +1,139 @@
+"""A collection on a Ray cluster: nodes and the command itself die, and the dataset is the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray_nodes import ENVIRONMENT, ROOT, Nodes, ray_nodes
+
+from collector.collect import collect, journal_path
+from fault.kills.kill_collector import made_run
+from oracle.history.dataset import metadata_path
+
+pytestmark = pytest.mark.xdist_group("ray")
+RUNS, SLOW_MS = 150, 20
+DEADLINE_S = 240.0
+#: As `kill_collector` has it, but its runs are made by a cluster.
+DRIVER = """
+import sys
+from collector.collect import collect
+from collector.on_ray import RayEngine
+from fault.kills.kill_collector import made_run
+
+address, out, log, slow_ms = sys.argv[1:]
+told, sys.stdout = sys.stdout, sys.stderr  # as the command does: Ray writes there of dead nodes
+engine = RayEngine(address)
+settings = {"log": log, "slow_ms": int(slow_ms)}
+collect(made_run, %d, out, seed=4, settings=settings, engine=engine,
+        progress=lambda done, _: print(done, file=told, flush=True))
+print(len(engine.made), file=told)
+""" % RUNS  # fmt: skip  # noqa: UP031
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    with ray_nodes(3) as started:
+        yield started
+
+
+def drive(nodes: Nodes, out: Path, log: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", DRIVER, nodes.address, str(out), str(log), str(SLOW_MS)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, **ENVIRONMENT}
+    )
+
+
+def until(process: subprocess.Popen[str], done: int) -> int:
+    """Read the progress up to so many runs; gives the first that was told."""
+    assert process.stdout is not None
+    first = int(process.stdout.readline())
+    told = first
+    while told < done:
+        told = int(process.stdout.readline())
+    return first
+
+
+def test_a_node_and_the_command_are_killed(nodes: Nodes, tmp_path: Path) -> None:
+    out, log = tmp_path / "d.csv", tmp_path / "log"
+    with drive(nodes, out, log) as process:
+        assert until(process, 20) == 0
+        process.send_signal(signal.SIGKILL)
+    assert journal_path(out).exists()
+    with drive(nodes, out, log) as process:
+        known = until(process, 60)
+        assert known >= 20
+        nodes.kill(nodes.others[-1])
+        rest, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0
+    assert int(rest.split()[-1]) >= 3  # nodes at work
+    assert rest.split()[-2] == str(RUNS)
+    collect(made_run, RUNS, tmp_path / "whole.csv", seed=4, workers=1)
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert set(map(int, log.read_text().split())) == set(range(RUNS))
+    assert not journal_path(out).exists()
+
+
+def run_command(*args: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "oracle", "collect", "run", "--tables", "iris,linnerud"]
+    return subprocess.run(
+        [*command, *map(str, args)], capture_output=True, text=True, check=False,
+        env={**os.environ, **ENVIRONMENT, **environment}, timeout=DEADLINE_S,
+    )  # fmt: skip
+
+
+def test_the_command_makes_what_local_processes_make(nodes: Nodes, tmp_path: Path) -> None:
+    outs = tmp_path / "ray.csv", tmp_path / "local.csv"
+    on_ray = "--engine", "ray", "--address", nodes.address, "--json"
+    for out, options in zip(outs, (on_ray, ("--workers", 1)), strict=True):
+        done = run_command("--runs", 6, "--out", out, *options)
+        assert done.returncode == 0, done.stderr
+        if out == outs[0]:
+            told: dict[str, Any] = json.loads(done.stdout)
+            assert sum(told["nodes"].values()) == told["made"] == 6
+    assert outs[0].read_bytes() == outs[1].read_bytes()
+    facts = [json.loads(metadata_path(out).read_text()) for out in outs]
+    assert facts[0]["sha256"] == facts[1]["sha256"]
+
+
+def test_nodes_with_other_code_or_none_are_named(nodes: Nodes, tmp_path: Path) -> None:
+    other, without = tmp_path / "other", tmp_path / "without"
+    for package in ("collector", "oracle"):
+        shutil.copytree(ROOT / package, other / package)
+    with (other / "collector" / "space.py").open("a") as file:
+        file.write("# another version\n")
+    without.mkdir()
+    (without / "sitecustomize.py").write_text("import sys\nsys.modules['collector'] = None\n")
+    bad = [nodes.add(PYTHONPATH=str(folder)) for folder in (other, without)]
+    try:
+        # From another folder: Ray's workers look for code in that of the command first.
+        done = subprocess.run(
+            [sys.executable, "-m", "oracle", "collect", "run", "--out", str(tmp_path / "d.csv"),
+             "--engine", "ray", "--address", nodes.address],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+            env={**os.environ, **ENVIRONMENT}, timeout=DEADLINE_S,
+        )  # fmt: skip
+    finally:
+        for node in bad:
+            nodes.kill(node)
+    assert done.returncode == 2
+    told = done.stderr
+    for node, what in zip(bad, ("has other code: source ", "has no som-oracle"), strict=True):
+        assert f"/{node.node_id[:6]} {what}" in told, told
+    assert "Install the same som-oracle" in told
+    assert not (tmp_path / "d.csv").exists()
+
+
+def test_no_cluster_at_the_address(tmp_path: Path) -> None:
+    done = run_command("--out", tmp_path / "d.csv", "--engine", "ray", "--address", "127.0.0.1:1")
+    assert done.returncode == 2
+    assert "`--address` must be that of a Ray cluster, but got '127.0.0.1:1 (" in done.stderr
+    assert "Traceback" not in done.stderr

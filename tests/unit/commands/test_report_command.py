@@ -1,0 +1,110 @@
+"""`oracle report`: the same search from a service's store and a population file; bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inprocess import App
+
+from oracle.cli import main
+from oracle.hook.population import Population
+from oracle.types import About, Outcome, Policy
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as done:
+        main(["report", *map(str, args)])
+    out, err = capsys.readouterr()
+    return int(done.value.code or 0), out, err
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A search of 30 runs, every third stopped half way."""
+    shared = Population(tmp_path / "runs.db")
+    for n in range(30):
+        about = About(name=f"lr={n}", config={"lr": 0.01 * (n + 1)})
+        shared.start("wine", f"r{n}", about=about, policy=Policy(name="population"))
+        outcome = Outcome(
+            run_id=f"r{n}", final_mqe=0.5 + 0.01 * n, final_topographic_error=0.1,
+            final_dead_neuron_ratio=0.2, censored=n % 3 == 0, spread=0.05,
+        )  # fmt: skip
+        shared.end("wine", outcome, progress=0.5 if n % 3 == 0 else 1.0)
+    shared.start("iris", "live")
+    shared.close()
+    return tmp_path / "runs.db"
+
+
+def test_a_population_file(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = file.with_suffix(".html")
+    code, said, _ = run(capsys, "wine", "--from", file, "--out", out, "--json")
+    assert code == 0
+    found, html = json.loads(said), out.read_text(encoding="utf-8")
+    assert (found["stopped"], found["finished"], found["counted"]) == (10, 20, "budgets")
+    assert found["saved_share"] == pytest.approx(1 / 6)
+    assert found["best"]["run_id"] == "r1"
+    assert found["audit"] is None
+    assert "16.7\u00a0%" in html
+    assert "wrong stops not measured yet" in html
+    assert found["settings"]["settings"][0]["name"] == "lr"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("nope", "`population` must be one of"), ("iris", "a search with a run that has ended")],
+)
+def test_what_is_not_there_is_one_line(
+    file: Path, capsys: pytest.CaptureFixture[str], name: str, says: str
+) -> None:
+    code, _, err = run(capsys, name, "--from", file)
+    assert code == 2
+    assert says in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_file_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("no database at all, but words enough to be one of some size" * 20)
+    assert run(capsys, "wine", "--from", other)[0] == 2
+    assert run(capsys, "wine", "--from", tmp_path / "gone.db")[0] == 2
+    assert run(capsys, "wine", "--from", "ftp://nowhere")[0] == 2
+    assert not (tmp_path / "gone.db").exists()
+
+
+def post(app: App, run_id: str, mqe: float, finish: bool) -> None:
+    body = {
+        "epochs": [10, 50, 100], "mqe": [2 * mqe, 1.5 * mqe, mqe], "total_epochs": 100,
+        "topographic_error": [0.1] * 3, "dead_neuron_ratio": [0.2] * 3, "population": "a/b",
+        "config": {"rate": mqe},
+    }  # fmt: skip
+    path = f"/v1/runs/{run_id}"
+    app.run(app.call("POST", f"{path}/checkpoints", json.dumps(body).encode()))
+    if finish:
+        app.run(app.call("POST", f"{path}/finish", b"{}"))
+
+
+def test_the_store_of_a_service(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with App(tmp_path / "data") as app:
+        for n in range(14):
+            post(app, f"r{n}", 0.5 + 0.01 * n, finish=n < 13)
+        told: dict[str, Any] = {}
+        for what in ("", "/audit"):
+            answer = app.run(app.call("GET", f"/v1/populations/a/b{what}"))
+            assert answer.status == 200
+            told[what] = answer.json()
+    out = tmp_path / "r.html"
+    code, said, _ = run(capsys, "a/b", "--from", tmp_path / "data", "--out", out, "--json")
+    assert code == 0
+    found = json.loads(said)
+    assert (found["finished"], found["running"]) == (told[""]["finished"], told[""]["running"])
+    assert found["saved_share"] == pytest.approx(told[""]["savings"]["saved_share"])
+    for name in ("word", "runs", "coverage", "promised", "controls", "lost"):
+        assert found["audit"][name] == told["/audit"][name]
+    assert found["best"]["run_id"] == "r0"
+    best = next(o for o in told[""]["outcomes"] if o["run_id"] == "r0")
+    assert found["best"]["score"] == pytest.approx(best["quality"])
+    code, _, err = run(capsys, "gone", "--from", tmp_path / "data")
+    assert (code, "must be one of a/b" in err) == (2, True)
