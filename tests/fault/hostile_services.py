@@ -163,6 +163,25 @@ def drip_handshake(connection: socket.socket) -> None:
 HANDSHAKE_FAULTS = {"silent handshake": silent_handshake, "drips handshake": drip_handshake}
 
 
+#: Given once a process: the hook remembers which address failed, whoever listens there later.
+_PORTS: set[int] = set()
+
+
+def _unused_port() -> socket.socket:
+    """Listen on a port that no server of this process has had."""
+    refused = []
+    while True:
+        listening = socket.create_server(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        if port not in _PORTS:
+            break
+        refused.append(listening)
+    for one in refused:
+        one.close()
+    _PORTS.add(port)
+    return listening
+
+
 class FaultyServer:
     """Accept connections, read one request after the other, and do what the fault does.
 
@@ -181,7 +200,7 @@ class FaultyServer:
     ) -> None:
         self.requests = 0
         self._fault, self._tls, self._handshake = fault, tls, handshake
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = _unused_port()
         scheme = "https" if tls or handshake else "http"
         self.url = f"{scheme}://127.0.0.1:{self._socket.getsockname()[1]}"
         self._thread = threading.Thread(target=self._serve, daemon=True)

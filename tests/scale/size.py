@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from alembic import command
 from alembic.config import Config
+from compared import MOST, REPEATS, Act, Cpu, compare
 from made_up import StandIn
 from reliability import Result
 from serving import Postgres, checkpoint
@@ -35,22 +36,17 @@ from oracle.types import Policy
 from scale.filled import POPULATION, SMALL, fill
 
 FEW = 1_000
-MOST = 2.0
-#: Each is measured so often, and the least counts: what a busy machine adds is not its cost.
-REPEATS = 15
 #: Before that so often: what is read once, and PostgreSQL plans a statement anew ten times.
 FIRST = 11
 #: The version before the last one, from which a store is upgraded.
 EARLIER = "0003"
 _POLICY = Policy(name="population", control=0.0)
 
-Cpu = Callable[[], float]
-
 
 def size_sqlite(folder: Path, n: int) -> Result:
     """Compare a SQLite file with FEW runs and one with `n`."""
 
-    def measured(size: int) -> dict[str, float]:
+    def opened(size: int) -> _Store:
         file = folder / f"{size}.db"
         file.touch()
 
@@ -61,25 +57,25 @@ def size_sqlite(folder: Path, n: int) -> Result:
             ):
                 source.backup(copy)
 
-        return _measured(f"sqlite:///{file}", size, backup)
+        return _Store(f"sqlite:///{file}", size, backup)
 
-    return _compared(measured, n)
+    return _compared(opened, n)
 
 
 def size_postgres(folder: Path, n: int) -> Result:
     """Compare a PostgreSQL database with FEW runs and one with `n`."""
     with Postgres(durable=False) as server:
 
-        def measured(size: int) -> dict[str, float]:
+        def opened(size: int) -> _Store:
             url = server.database()
 
             def backup() -> None:
                 program = [server.binaries / "pg_dump", "-f", folder / f"{size}.sql", url]
                 subprocess.run(program, check=True)
 
-            return _measured(url, size, backup)
+            return _Store(url, size, backup)
 
-        return _compared(measured, n)
+        return _compared(opened, n)
 
 
 def _cpu_of(store: Store) -> Cpu:
@@ -94,50 +90,55 @@ def _cpu_of(store: Store) -> Cpu:
     return lambda: time.process_time() + sum(int(f.read_text().split()[0]) for f in files) / 1e9
 
 
-def _compared(measured: Callable[[int], dict[str, float]], n: int) -> Result:
+def _compared(opened: Callable[[int], _Store], n: int) -> Result:
     result = Result()
-    few, many = measured(FEW), measured(n)
-    for what, cost in many.items():
-        if what.endswith(", s"):  # of the whole store, told and not compared
-            result.seen[what] = f"{cost:.1f}"
-            continue
-        factor = cost / few[what]
-        result.check(factor < MOST, f"{what}: {few[what]:.2f} ms, then {cost:.2f}")
-        result.seen[what] = f"{few[what]:.2f} -> {cost:.2f} ms"
+    with opened(FEW) as few, opened(n) as many:
+        costs = compare(
+            result, few.questions(), many.questions(), (_cpu_of(few), _cpu_of(many)), first=FIRST
+        )
+        many.took("backed up", many.backup)
+    result.seen.update(many.seconds)  # of the whole store, told and not compared
     by = "decide among 10,000"
-    factor = many[by] / many["decide among 100"]
+    factor = costs[by] / costs["decide among 100"]
     result.check(factor < MOST, f"{by} costs {factor:.1f} times what it costs among {SMALL}")
     return result
 
 
-def _measured(url: str, size: int, backup: Callable[[], None]) -> dict[str, float]:
-    """Fill a store and measure every kind of question: ms of CPU, and seconds of what takes all."""
-    store = Store(url, timeout_s=3_600, answer=StandIn().answer)
-    runs, reading = Runs(_POLICY), Standings()
-    store.on_rollback = runs.references.forget_all
-    found: dict[str, float] = {}
-    try:
+class _Store(Store):
+    """A store that an EARLIER version filled with `size` runs, upgraded."""
+
+    def __init__(self, url: str, size: int, backup: Callable[[], None]) -> None:
+        super().__init__(url, timeout_s=3_600, answer=StandIn().answer)
+        self.backup = backup
+        self._url = url
+        self.seconds: dict[str, str] = {}
+        self._size, self._runs = size, Runs(_POLICY)
+        self.on_rollback = self._runs.references.forget_all
+
+    def __enter__(self) -> Self:
+        self.took("filled", self._fill)
+        self.took("upgraded", self.migrate)
+        if not self.is_sqlite:  # as a server does by itself in time
+            with psycopg.connect(self._url, autocommit=True) as connection:
+                connection.execute("VACUUM ANALYZE")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def questions(self) -> Iterator[tuple[str, Act]]:
+        return _asked(self, self._runs, Standings(), self._size)
+
+    def took(self, what: str, act: Callable[[], None]) -> None:
         began = time.monotonic()
-        with store._writing.begin() as connection:
+        act()
+        self.seconds[f"{what}, s"] = f"{time.monotonic() - began:.1f}"
+
+    def _fill(self) -> None:
+        with self._writing.begin() as connection:
             wait_for_turn(connection, [None])
             _make(connection, EARLIER)
-            fill(connection, size)
-        found["filled, s"] = time.monotonic() - began
-        began = time.monotonic()
-        store.migrate()
-        found["upgraded, s"] = time.monotonic() - began
-        if not store.is_sqlite:  # as a server does by itself in time
-            with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute("VACUUM ANALYZE")
-        cpu = _cpu_of(store)
-        for what, act in _asked(store, runs, reading, size):
-            found[what] = _least_ms(act, cpu)
-        began = time.monotonic()
-        backup()
-        found["backed up, s"] = time.monotonic() - began
-    finally:
-        store.close()
-    return found
+            fill(connection, self._size)
 
 
 def _make(connection: Any, version: str) -> None:
@@ -148,9 +149,7 @@ def _make(connection: Any, version: str) -> None:
     command.upgrade(config, version)
 
 
-def _asked(
-    store: Store, runs: Runs, reading: Standings, size: int
-) -> Iterator[tuple[str, Callable[[], object]]]:
+def _asked(store: Store, runs: Runs, reading: Standings, size: int) -> Iterator[tuple[str, Act]]:
     """Give each kind of question, to be asked often; no two appends are the same."""
     epochs = iter(range(1, 10**6))
     large = f"p{(min(size, POPULATION + SMALL) - SMALL - 1) // POPULATION}"
@@ -199,15 +198,3 @@ def _asked(
 
 def _latest_events(n: int, connection: Any) -> object:
     return events._after(connection, events._last_id(connection) - n)
-
-
-def _least_ms(act: Callable[[], object], cpu: Cpu) -> float:
-    """Give the least CPU of REPEATS calls."""
-    for _ in range(FIRST):
-        act()
-    times = []
-    for _ in range(REPEATS):
-        began = cpu()
-        act()
-        times.append(cpu() - began)
-    return 1e3 * min(times)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from compared import REPEATS, Act, compare
 from made_up import StandIn
 from reliability import Result
 from sqlalchemy import Connection, func, insert, select
@@ -21,11 +23,6 @@ from oracle.server.storage import schema
 from oracle.server.storage.store import Store
 from oracle.types import MAX_REFERENCE_RUNS, Policy, RunContext
 
-#: Beyond the outcomes that a decision ranks among, more of them must cost no more than this factor:
-#: the rest is noise of a busy machine and one more level of an index.
-MOST = 2.0
-#: Each is measured so often, and the least counts: what a busy machine adds is not its cost.
-REPEATS = 15
 #: Runs are written so many at once.
 _PAGE = 2_000
 _POLICY = Policy(name="population", control=0.0)
@@ -35,32 +32,29 @@ def growth(folder: Path, n: int) -> Result:
     """Compare the costs at a fifth of `n` runs with those at `n`."""
     result = Result()
     # In short, too, there are more outcomes than a decision ranks among.
-    with patch.multiple(standing, MAX_REFERENCE_RUNS=min(MAX_REFERENCE_RUNS, n // 10)):
-        few, many = measured(folder, (n // 5, n))
-    for what, cost_ms in many.items():
-        factor = cost_ms / few[what]
-        result.check(factor < MOST, f"{what}: {few[what]:.2f} ms, then {cost_ms:.2f}")
-        result.seen[what] = f"{few[what]:.2f} -> {cost_ms:.2f} ms"
+    with (
+        patch.multiple(standing, MAX_REFERENCE_RUNS=min(MAX_REFERENCE_RUNS, n // 10)),
+        filled(folder / "few.db", n // 5) as few,
+        filled(folder / "many.db", n) as many,
+    ):
+        compare(result, few, many, (time.thread_time, time.thread_time))
     return result
 
 
-def measured(folder: Path, sizes: tuple[int, ...]) -> list[dict[str, float]]:
-    """Measure the CPU that each kind of question costs, ms, at each number of stored runs."""
-    store = Store(f"sqlite:///{folder / 'oracle.db'}", answer=StandIn().answer)
-    runs, reading = Runs(_POLICY), Standings()
+@contextmanager
+def filled(file: Path, size: int) -> Iterator[Iterator[tuple[str, Act]]]:
+    """Open a store of `size` runs, and give what to ask it."""
+    store = Store(f"sqlite:///{file}", answer=StandIn().answer)
+    runs = Runs(_POLICY)
     store.on_rollback = runs.references.forget_all
     store.migrate()
-    found, there = [], 0
     try:
-        for size in sizes:
-            for first in range(there, size, _PAGE):
-                ids = range(first, min(size, first + _PAGE))
-                write_now(store, lambda c, ids=ids: fill(c, ids))
-            there = size
-            found.append({k: _least_ms(act) for k, act in asked(store, runs, reading, size)})
+        for first in range(0, size, _PAGE):
+            ids = range(first, min(size, first + _PAGE))
+            write_now(store, lambda c, ids=ids: fill(c, ids))
+        yield asked(store, runs, Standings(), size)
     finally:
         store.close()
-    return found
 
 
 def fill(connection: Connection, ids: range) -> None:
@@ -106,9 +100,7 @@ def fill(connection: Connection, ids: range) -> None:
     connection.exec_driver_sql(change)
 
 
-def asked(
-    store: Store, runs: Runs, reading: Standings, size: int
-) -> Iterator[tuple[str, Callable[[], object]]]:
+def asked(store: Store, runs: Runs, reading: Standings, size: int) -> Iterator[tuple[str, Act]]:
     """Give each kind of question, to be asked often; no two appends are the same."""
     n = iter(range(10**6))
 
@@ -162,14 +154,3 @@ def asked(
     yield "a page of a table", page(dataset="d2")
     yield "one run", lambda: store.read_now(lambda c: listing.detail(c, "", f"r{size // 2}"))
     yield "retirement of one", lambda: write_now(store, lambda c: runs.retire(c, 1e12, at_most=1))
-
-
-def _least_ms(act: Callable[[], object]) -> float:
-    """Give the least CPU of REPEATS calls; a call that tells its own, by that."""
-    times = []
-    for _ in range(REPEATS):
-        began = time.thread_time()
-        own = act()
-        took = time.thread_time() - began
-        times.append(own if isinstance(own, float) else took)
-    return 1e3 * min(times)
