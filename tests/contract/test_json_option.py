@@ -35,6 +35,7 @@ WORDS = {
     "check-policy": "--dataset {dataset} --population-size 12 --checks 0.3",
     "show": "{history} --png {folder}/fan.png",
     "runs": "{population}",
+    "report": "wine --from {population} --out {folder}/report.html",
     "collect simulate": "--runs 2 --out {folder}/simulated.csv",
     "collect run": "--runs 1 --shard 1/1 --tables wine --workers 1 --out {shard}",
     "collect merge": "{shard} --out {folder}/merged.csv",
