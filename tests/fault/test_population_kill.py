@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,8 +15,6 @@ from oracle.hook.population import Population
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS, WORKERS = 3, 3
-#: Processes on one database; `make scale ARGS=--long` has 64.
-DATABASE_WORKERS = 4
 
 
 def acknowledged_by_killed(place: Path | str, rounds: int, workers: int) -> set[str]:
@@ -67,15 +64,3 @@ def test_no_ended_run_is_lost_to_kill_9(tmp_path: Path) -> None:
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
-
-
-@pytest.mark.postgres
-def test_nor_in_a_database(postgres: Any) -> None:
-    url = postgres.database()
-    acknowledged = acknowledged_by_killed(url, 1, DATABASE_WORKERS)
-    shared = Population(url)
-    ended = {member.run_id for member in shared.members("t") if member.state == "finished"}
-    assert len(acknowledged) >= DATABASE_WORKERS
-    assert acknowledged <= ended
-    shared.start("t", "afterwards")  # no lock is left behind
-    shared.close()

@@ -63,4 +63,21 @@ CHECKS = (
         long=10,
         needs="postgres",
     ),
+    Check(
+        "S6",
+        "scale.populations:killed_workers",
+        "kill -9 of the workers of a search on one population in PostgreSQL; workers",
+        "no end is lost that a worker had been told of, no lock stays behind",
+        short=4,
+        long=64,
+        needs="postgres",
+    ),
+    Check(
+        "S7",
+        "scale.on_ray:killed_nodes",
+        "kill -9 of nodes of a Ray cluster that collects, and of the command; nodes",
+        "the dataset is, to the byte, that of local processes",
+        short=1,
+        long=10,
+    ),
 )
