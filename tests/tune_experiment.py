@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0")
-
 import ray
 from made_up import StandIn
 from ray import tune
-from ray_nodes import patiently
 
 from oracle.integrations.ray_tune import OracleStopper
 from oracle.types import Forecast, History
@@ -51,16 +47,9 @@ def train(config: dict[str, Any]) -> None:
             )
 
 
-def begin() -> None:
-    """Begin Ray on this machine, anew where that failed."""
-    ray.shutdown()
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
-             object_store_memory=80_000_000)  # fmt: skip
-
-
 if __name__ == "__main__":
     place = Path(sys.argv[1])
-    patiently(begin)
+    ray.init(address=sys.argv[2], log_to_driver=False, logging_level="ERROR")
     if (place / "som").exists():
         tuner = tune.Tuner.restore(str(place / "som"), train, resume_errored=True)
     else:

@@ -127,7 +127,9 @@ class OracleStopper(Stopper, Callback):  # type: ignore[misc]
         self._told, self.fitness, self._runs = state["told"], state["fitness"], {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_runs": {}}  # each is made again by what it told
+        state = dict(self.__dict__)
+        state["_runs"] = {}  # each is made again by what it told
+        return state
 
     def finished(self, results: Iterable[Any]) -> list[Any]:
         """Give the results that are of whole maps: behind a forecast stands none."""
@@ -143,7 +145,8 @@ class OracleStopper(Stopper, Callback):  # type: ignore[misc]
 
     def _begun(self, trial_id: str, told: list[dict[str, Any]]) -> WatchedRun:
         given = {name: told[0][name] for name in ("context", "config") if name in told[0]}
-        return watch(**{**self._settings, **given}, run_id=trial_id)
+        settings = self._settings | given
+        return watch(**settings, run_id=trial_id)
 
     def _report(self, run: WatchedRun, row: dict[str, Any]) -> bool:
         values = {name: row[name] for name in _REPORTED if name in row}

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from made_up import StandIn, made_outcome
+from ray_nodes import ENVIRONMENT, Nodes, ray_nodes
 from tune_experiment import EPOCHS, TRIALS
 
 from oracle.errors import OracleWarning
@@ -112,12 +114,15 @@ def test_in_doubt_the_trial_goes_on(tmp_path: Path) -> None:
     assert not alone.stop_all()
 
 
-def test_a_restored_experiment_goes_on_as_it_was(tmp_path: Path) -> None:
-    command = [sys.executable, str(TESTS / "tune_experiment.py"), str(tmp_path)]
-    environment = {
-        **os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}",
-        "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    }  # fmt: skip
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    with ray_nodes(1) as started:
+        yield started
+
+
+def test_a_restored_experiment_goes_on_as_it_was(nodes: Nodes, tmp_path: Path) -> None:
+    command = [sys.executable, str(TESTS / "tune_experiment.py"), str(tmp_path), nodes.address]
+    environment = {**os.environ, **ENVIRONMENT, "RAY_CHDIR_TO_TRIAL_DIR": "0"}
     seen = tmp_path / "seen"
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
