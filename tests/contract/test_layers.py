@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -170,6 +171,8 @@ ONLY_IN = {
 #: Modules that a person sees at once.
 MOST_IN_A_FOLDER = 18
 MOST_LINES = 400
+#: The folders of the page's modules, lowest first.
+PAGE = ("words", "data", "charts", "panels", "views")
 
 #: Loaded by no part of the library that an EA worker imports.
 HEAVY = (
@@ -293,6 +296,18 @@ def test_a_folder_is_seen_at_once() -> None:
 def test_a_file_is_read_at_once() -> None:
     lines = {file: len(file.read_text().splitlines()) for file in [*FILES.values(), *ASIDE]}
     assert {str(file): n for file, n in lines.items() if n > MOST_LINES} == {}
+
+
+def test_the_page_points_one_way() -> None:
+    assets = ROOT / "oracle/server/dashboard/assets"
+    for place, room in enumerate(PAGE):
+        files = sorted((assets / room).glob("*.js"))
+        assert 1 <= len(files) <= MOST_IN_A_FOLDER
+        for file in files:
+            text = file.read_text(encoding="utf-8")
+            assert len(text.splitlines()) <= MOST_LINES, file.name
+            used = {PAGE.index(name) for name in re.findall(r'from "\.\./(\w+)/', text)}
+            assert all(one < place for one in used), file.name
 
 
 def test_unit_tests_need_no_tensorflow() -> None:

@@ -27,9 +27,9 @@ pytestmark = [
 FIGURES = """
 const done = arguments[arguments.length - 1];
 (async () => {
-  const { figureMenu, svgText, png, csvText } = await import("./assets/figure.js");
-  const { pyplot } = await import("./assets/matplotlib.js");
-  const { svg } = await import("./assets/dom.js");
+  const { figureMenu, svgText, png, csvText } = await import("./assets/charts/figure.js");
+  const { pyplot } = await import("./assets/charts/matplotlib.js");
+  const { svg } = await import("./assets/words/dom.js");
   const drawn = svg("svg", { width: 120, height: 60, viewBox: "0 0 120 60" },
     svg("circle", { cx: 20, cy: 20, r: 9, fill: "var(--ours)", class: "dot" }),
     svg("text", { x: 2, y: 50, fill: "var(--muted)" }, "<b> & 'c'"));

@@ -1,17 +1,17 @@
 // The frame: routes by hash, the live stream, theme, keyboard.
 
-import { forgetKey, keyNow } from "./api.js";
-import { keepScroll, leaveOverview, overviewAt, scrollKept } from "./address.js";
-import { h, state, toast } from "./dom.js";
-import { Live } from "./live.js";
-import { Store } from "./store.js";
-import { compare } from "./compare.js";
-import { model } from "./model.js";
-import { overview } from "./overview.js";
-import { personNamed } from "./overrule.js";
-import { run } from "./run.js";
-import { searches } from "./searches.js";
-import { watchAlerts } from "./alerts.js";
+import { forgetKey, keyNow } from "./data/api.js";
+import { keepScroll, leaveOverview, overviewAt, scrollKept } from "./data/address.js";
+import { h, state, toast } from "./words/dom.js";
+import { Live } from "./data/live.js";
+import { Store } from "./data/store.js";
+import { compare } from "./views/compare.js";
+import { model } from "./views/model.js";
+import { overview } from "./views/overview.js";
+import { personNamed } from "./panels/overrule.js";
+import { run } from "./views/run.js";
+import { searches } from "./views/searches.js";
+import { watchAlerts } from "./panels/alerts.js";
 
 const store = new Store();
 const root = document.getElementById("view");

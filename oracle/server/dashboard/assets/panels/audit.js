@@ -1,10 +1,10 @@
 // Is the oracle right on these runs: what it said of them, against how they ended.
 
-import { colour, h, put, skeleton } from "./dom.js";
-import { Picture, axis, disc, grid, line } from "./drawing.js";
-import { figureMenu } from "./figure.js";
-import { count, num, percent, plural } from "./format.js";
-import { prose } from "./prose.js";
+import { colour, h, put, skeleton } from "../words/dom.js";
+import { Picture, axis, disc, grid, line } from "../charts/drawing.js";
+import { figureMenu } from "../charts/figure.js";
+import { count, num, percent, plural } from "../words/format.js";
+import { prose } from "../words/prose.js";
 import { WORDS, lostText } from "./strip.js";
 
 const LEVEL_COLOUR = { 0.9: "ours", 0.5: "ours-too" };

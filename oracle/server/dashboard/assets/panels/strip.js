@@ -1,9 +1,9 @@
 // The strip, always in sight: when it is over, what was found, what was saved, whether the oracle is
 // right and what the stops cost. Each opens its panel. The tab's title and icon follow.
 
-import { colour, h, put } from "./dom.js";
-import { ago, amount, count, num, percent, plural } from "./format.js";
-import { anyBeats, isQuiet, timeLeft, worked } from "./search.js";
+import { colour, h, put } from "../words/dom.js";
+import { ago, amount, count, num, percent, plural } from "../words/format.js";
+import { anyBeats, isQuiet, timeLeft, worked } from "../data/search.js";
 
 export const WORDS = { "in its promise": ["ok", "●"], "cannot say yet": ["wait", "◌"], "worse than promised": ["bad", "▲"] };
 

@@ -1,9 +1,9 @@
 // A person's word on runs: keep, stop, or back to the policy. A stop takes effect after some seconds,
 // in which it can be undone: the run that is stopped would be lost.
 
-import { headers, post } from "./api.js";
-import { toast } from "./dom.js";
-import { plural } from "./format.js";
+import { headers, post } from "../data/api.js";
+import { toast } from "../words/dom.js";
+import { plural } from "../words/format.js";
 
 const UNDO_MS = 5_000;
 const AT_ONCE = 4;

@@ -1,8 +1,8 @@
 // The charts of one run: what was seen with what was forecast on the way, and the plan.
 
-import { Chart, bars, level, quantiles, spread, upright } from "./chart.js";
-import { h, segmented } from "./dom.js";
-import { count, num, percent, share } from "./format.js";
+import { Chart, bars, level, quantiles, spread, upright } from "../charts/chart.js";
+import { h, segmented } from "../words/dom.js";
+import { count, num, percent, share } from "../words/format.js";
 
 // Progress in percent where the budget is known, the run's own epochs elsewhere.
 function clock({ run, history }) {

@@ -1,10 +1,10 @@
 // One setting against the score: the runs, their running median, and what the oracle says of it before any run.
 
-import { get, post } from "./api.js";
-import { colour, h } from "./dom.js";
-import { Picture, axis, cross, disc, grid } from "./drawing.js";
-import { num, tick } from "./format.js";
-import { running } from "./search.js";
+import { get, post } from "../data/api.js";
+import { colour, h } from "../words/dom.js";
+import { Picture, axis, cross, disc, grid } from "../charts/drawing.js";
+import { num, tick } from "../words/format.js";
+import { running } from "../data/search.js";
 
 const PLACES = 9; // of a setting at which the oracle is asked
 const FIELDS = new Set(["map_rows", "map_cols", "total_updates", "batch_size"]);

@@ -1,9 +1,9 @@
 // Where the runs are heading: two objectives over each other. The axes are in the address.
 
-import { note } from "./address.js";
-import { h } from "./dom.js";
-import { Scatter } from "./scatter.js";
-import { METRICS } from "./words.js";
+import { note } from "../data/address.js";
+import { h } from "../words/dom.js";
+import { Scatter } from "../charts/scatter.js";
+import { METRICS } from "../words/words.js";
 
 export function headingPanel(store, parameters) {
   const axes = [METRICS[0], METRICS[1]], box = h("div");

@@ -1,11 +1,11 @@
 // What is said of one run: how it stands or ended, what was decided and why, what is known of it.
 
-import { get } from "./api.js";
-import { quantiles } from "./chart.js";
-import { h } from "./dom.js";
-import { save } from "./download.js";
-import { NONE, ago, count, moment, num, ordinal, percent, tick } from "./format.js";
-import { ACTION, CONTEXT, plainly, reason, short, standing, toldAt, unitOf, wentOn } from "./words.js";
+import { get } from "../data/api.js";
+import { quantiles } from "../charts/chart.js";
+import { h } from "../words/dom.js";
+import { save } from "../charts/download.js";
+import { NONE, ago, count, moment, num, ordinal, percent, tick } from "../words/format.js";
+import { ACTION, CONTEXT, plainly, reason, short, standing, toldAt, unitOf, wentOn } from "../words/words.js";
 
 const GROUPED = 3; // so many decisions of one kind stand in one row
 

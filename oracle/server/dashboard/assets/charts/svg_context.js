@@ -1,6 +1,6 @@
 // What a canvas is painted with, written down as SVG: one `paint(context)` gives both.
 
-import { svg } from "./dom.js";
+import { svg } from "../words/dom.js";
 
 const ANCHOR = { left: "start", start: "start", center: "middle", right: "end", end: "end" };
 const BASELINE = { top: "text-before-edge", hanging: "hanging", middle: "central", bottom: "text-after-edge", alphabetic: "auto" };

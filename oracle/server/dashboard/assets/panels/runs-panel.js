@@ -1,12 +1,12 @@
 // The table of runs to work in: filter, order, choice. What it shows is in the address.
 
-import { note } from "./address.js";
-import { h, inFrames, segmented } from "./dom.js";
-import { ago, brief, count, num, percent, plural } from "./format.js";
+import { note } from "../data/address.js";
+import { h, inFrames, segmented } from "../words/dom.js";
+import { ago, brief, count, num, percent, plural } from "../words/format.js";
 import { isWaiting, overrule } from "./overrule.js";
-import { MAX_RUNS } from "./store.js";
-import { RunTable } from "./table.js";
-import { STATE, reason, short, standing, toldAt, wentOn } from "./words.js";
+import { MAX_RUNS } from "../data/store.js";
+import { RunTable } from "../charts/table.js";
+import { STATE, reason, short, standing, toldAt, wentOn } from "../words/words.js";
 
 export const MOST_COMPARED = 8;
 const FILTERS = [["", "All"], ["running", "Live"], ["stopped", "Stopped"], ["finished", "Finished"], ["kept", "Kept"], ["went-on", "Went on"]];

@@ -1,12 +1,12 @@
 // All searches: a card each, and the ones that are ticked over each other by compute.
 
-import { note } from "./address.js";
-import { get, post } from "./api.js";
-import { colour, h, put, segmented, skeleton, state, svg, toast } from "./dom.js";
-import { Picture, axis, grid } from "./drawing.js";
-import { figureMenu } from "./figure.js";
-import { ago, amount, count, num, percent, plural } from "./format.js";
-import { WORDS } from "./strip.js";
+import { note } from "../data/address.js";
+import { get, post } from "../data/api.js";
+import { colour, h, put, segmented, skeleton, state, svg, toast } from "../words/dom.js";
+import { Picture, axis, grid } from "../charts/drawing.js";
+import { figureMenu } from "../charts/figure.js";
+import { ago, amount, count, num, percent, plural } from "../words/format.js";
+import { WORDS } from "../panels/strip.js";
 
 const EVERY_MS = 20_000;
 const MOST = 8;

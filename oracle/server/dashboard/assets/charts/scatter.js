@@ -1,9 +1,9 @@
 // Runs where they are heading: two objectives, the middle half of each forecast as whiskers, the
 // Pareto front of what is not stopped. Drawn by hand: 2,000 whiskers are one pass over a canvas.
 
-import { colour, h } from "./dom.js";
-import { num, percent, power, share, tick } from "./format.js";
-import { METRICS, STATE, reason, standing, toldAt, wentOn } from "./words.js";
+import { colour, h } from "../words/dom.js";
+import { num, percent, power, share, tick } from "../words/format.js";
+import { METRICS, STATE, reason, standing, toldAt, wentOn } from "../words/words.js";
 
 const PAD = { left: 62, right: 18, top: 14, bottom: 44 };
 const NEAR = 14;

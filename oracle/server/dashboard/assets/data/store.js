@@ -3,7 +3,7 @@
 
 import { get, renew } from "./api.js";
 import { unfold } from "./columns.js";
-import { standing, wentOn } from "./words.js";
+import { standing, wentOn } from "../words/words.js";
 
 export const MAX_RUNS = 20_000;
 const POPULATION_EVERY_MS = 1_500;

@@ -1,8 +1,8 @@
 // A figure of a panel: a canvas that is drawn by one `paint(context, width, height)`, sharp on every
 // screen, anew when its size or the theme changes. The same `paint` makes its files (figure.js).
 
-import { colour, h } from "./dom.js";
-import { tick } from "./format.js";
+import { colour, h } from "../words/dom.js";
+import { tick } from "../words/format.js";
 
 export const FONT = "12px system-ui, sans-serif";
 

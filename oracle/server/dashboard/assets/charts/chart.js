@@ -1,7 +1,7 @@
 // Line charts in our style over uPlot: x is aligned, bands are fans, the reading stands above.
 
-import { colour, h } from "./dom.js";
-import { num, power, tick } from "./format.js";
+import { colour, h } from "../words/dom.js";
+import { num, power, tick } from "../words/format.js";
 
 /* global uPlot */
 

@@ -1,15 +1,15 @@
 // Which settings are good: parallel coordinates, what explains the score, one setting at a time, the range to copy.
 
-import { get } from "./api.js";
-import { note } from "./address.js";
-import { SCORE } from "./brush.js";
-import { differing } from "./columns.js";
-import { h, put, toast } from "./dom.js";
-import { figureMenu } from "./figure.js";
-import { count, num, percent, plural } from "./format.js";
-import { Parallel } from "./parallel.js";
+import { get } from "../data/api.js";
+import { note } from "../data/address.js";
+import { SCORE } from "../data/brush.js";
+import { differing } from "../data/columns.js";
+import { h, put, toast } from "../words/dom.js";
+import { figureMenu } from "../charts/figure.js";
+import { count, num, percent, plural } from "../words/format.js";
+import { Parallel } from "../charts/parallel.js";
 import { Slice } from "./slice.js";
-import { CONTEXT } from "./words.js";
+import { CONTEXT } from "../words/words.js";
 
 const MOST_AXES = 8;
 const EVERY_MS = 4_000; // importance is asked for again at most so often

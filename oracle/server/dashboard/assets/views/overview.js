@@ -1,12 +1,12 @@
 // Where the search stands: what was saved, what that cost, where each run is heading.
 
-import { h, inFrames, put, skeleton, state } from "./dom.js";
-import { ago, count, percent, plural } from "./format.js";
-import { headingPanel } from "./heading.js";
-import { searchPanels } from "./panels.js";
-import { runsPanel } from "./runs-panel.js";
-import { runSheet } from "./sheet.js";
-import { reason, wentOn } from "./words.js";
+import { h, inFrames, put, skeleton, state } from "../words/dom.js";
+import { ago, count, percent, plural } from "../words/format.js";
+import { headingPanel } from "../panels/heading.js";
+import { searchPanels } from "../panels/panels.js";
+import { runsPanel } from "../panels/runs-panel.js";
+import { runSheet } from "../panels/sheet.js";
+import { reason, wentOn } from "../words/words.js";
 
 const EXAMPLE = `from oracle import watch
 

@@ -1,11 +1,11 @@
 // The panels of a search over what they share: the course of its runs, what is brushed, its audit.
 
-import { get } from "./api.js";
+import { get } from "../data/api.js";
 import { auditPanel } from "./audit.js";
 import { bestPanel } from "./best.js";
-import { Brush, ORDER, SCORE } from "./brush.js";
-import { h, inFrames } from "./dom.js";
-import { course } from "./search.js";
+import { Brush, ORDER, SCORE } from "../data/brush.js";
+import { h, inFrames } from "../words/dom.js";
+import { course } from "../data/search.js";
 import { settingsPanel } from "./settings.js";
 import { stripOf } from "./strip.js";
 

@@ -1,9 +1,9 @@
 // Parallel coordinates: an axis a setting, a line a run. Drag on an axis to filter the page.
 
-import { SCORE } from "./brush.js";
-import { colour } from "./dom.js";
+import { SCORE } from "../data/brush.js";
+import { colour } from "../words/dom.js";
 import { Picture, axis, line } from "./drawing.js";
-import { count, num } from "./format.js";
+import { count, num } from "../words/format.js";
 
 const PAD = { left: 46, right: 46, top: 40, bottom: 26 };
 const MANY = 600;

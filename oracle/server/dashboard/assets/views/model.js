@@ -1,10 +1,10 @@
 // The model that forecasts: its card, how wrong it is by how much it has seen, and whether it knows today's runs.
 
-import { get } from "./api.js";
-import { Chart, level } from "./chart.js";
-import { h, segmented, skeleton, state } from "./dom.js";
-import { count, moment, num, percent, plural } from "./format.js";
-import { markdown } from "./markdown.js";
+import { get } from "../data/api.js";
+import { Chart, level } from "../charts/chart.js";
+import { h, segmented, skeleton, state } from "../words/dom.js";
+import { count, moment, num, percent, plural } from "../words/format.js";
+import { markdown } from "../words/markdown.js";
 
 const ERRORS = [["quality", "Quality score"], ["final_mqe", "mqe, relative"], ["final_topographic_error", "Topographic error"], ["final_dead_neuron_ratio", "Dead neurons"]];
 

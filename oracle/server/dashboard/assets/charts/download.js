@@ -1,6 +1,6 @@
 // Files of a run for other tools.
 
-import { h } from "./dom.js";
+import { h } from "../words/dom.js";
 
 export function save(name, text, type) {
   const url = URL.createObjectURL(new Blob([text], { type }));

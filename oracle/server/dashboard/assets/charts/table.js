@@ -1,7 +1,7 @@
 // A table of thousands of rows: only those in sight exist. Sorting and filtering work on the data.
 
-import { h } from "./dom.js";
-import { naturally } from "./format.js";
+import { h } from "../words/dom.js";
+import { naturally } from "../words/format.js";
 
 const ROW = 41;
 const SPARE = 4;

@@ -1,6 +1,6 @@
 // A panel's figure leaves the page: as PNG, SVG, CSV, and as matplotlib code that draws it again.
 
-import { colour, h, toast } from "./dom.js";
+import { colour, h, toast } from "../words/dom.js";
 import { save } from "./download.js";
 import { pyplot } from "./matplotlib.js";
 import { SvgContext } from "./svg_context.js";

@@ -1,13 +1,13 @@
 // Best so far: every run in the order it ended, the line of the best, and where the live ones are heading.
 
-import { note } from "./address.js";
-import { ORDER } from "./brush.js";
-import { colour, h, segmented } from "./dom.js";
-import { FONT, Picture, axis, cross, disc, grid, line } from "./drawing.js";
-import { figureMenu } from "./figure.js";
-import { amount, count, num, percent, tick } from "./format.js";
-import { withoutStops } from "./search.js";
-import { METRICS, STATE, reason, standing } from "./words.js";
+import { note } from "../data/address.js";
+import { ORDER } from "../data/brush.js";
+import { colour, h, segmented } from "../words/dom.js";
+import { FONT, Picture, axis, cross, disc, grid, line } from "../charts/drawing.js";
+import { figureMenu } from "../charts/figure.js";
+import { amount, count, num, percent, tick } from "../words/format.js";
+import { withoutStops } from "../data/search.js";
+import { METRICS, STATE, reason, standing } from "../words/words.js";
 
 const PAD = { left: 56, top: 16, bottom: 44 };
 const LIVE = 88; // pixels right of the axis, where live runs wait

@@ -1,12 +1,12 @@
 // Chosen runs over each other, and only what differs between them.
 
-import { get } from "./api.js";
-import { Chart, spread } from "./chart.js";
-import { h, segmented, skeleton, state } from "./dom.js";
-import { count, naturally, num, percent, share } from "./format.js";
+import { get } from "../data/api.js";
+import { Chart, spread } from "../charts/chart.js";
+import { h, segmented, skeleton, state } from "../words/dom.js";
+import { count, naturally, num, percent, share } from "../words/format.js";
 import { whyNone } from "./overview.js";
-import { MOST_COMPARED } from "./runs-panel.js";
-import { CONTEXT, METRICS, STATE, standing } from "./words.js";
+import { MOST_COMPARED } from "../panels/runs-panel.js";
+import { CONTEXT, METRICS, STATE, standing } from "../words/words.js";
 
 const AGAIN_MS = 500;
 const SHOWN_CHOICES = 2_000;

@@ -1,9 +1,9 @@
 // What needs somebody: the bell in the header, its list, and the browser's notifications.
 
-import { renew } from "./api.js";
-import { h, put } from "./dom.js";
-import { count, plural } from "./format.js";
-import { prose } from "./prose.js";
+import { renew } from "../data/api.js";
+import { h, put } from "../words/dom.js";
+import { count, plural } from "../words/format.js";
+import { prose } from "../words/prose.js";
 
 const EVERY_MS = 15_000;
 const HIDDEN_MS = 60_000;

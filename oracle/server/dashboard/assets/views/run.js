@@ -1,14 +1,14 @@
 // One run: what was seen, where it is heading and how sure that is, and every decision with its reason.
 
-import { get, post, renew } from "./api.js";
-import { overviewAt } from "./address.js";
-import { h, skeleton, state, toast } from "./dom.js";
-import { csv, save } from "./download.js";
-import { ago, count, percent } from "./format.js";
-import { isWaiting, overrule } from "./overrule.js";
+import { get, post, renew } from "../data/api.js";
+import { overviewAt } from "../data/address.js";
+import { h, skeleton, state, toast } from "../words/dom.js";
+import { csv, save } from "../charts/download.js";
+import { ago, count, percent } from "../words/format.js";
+import { isWaiting, overrule } from "../panels/overrule.js";
 import { chancePanel, metricPanel, movedPanel, schedulePanel } from "./run-charts.js";
 import { againstBest, basis, listed, said, saidOfIt, why } from "./run-words.js";
-import { METRICS, STATE, standing, unitOf } from "./words.js";
+import { METRICS, STATE, standing, unitOf } from "../words/words.js";
 
 const AGAIN_MS = 250;
 

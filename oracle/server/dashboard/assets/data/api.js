@@ -1,6 +1,6 @@
 // Requests to the service. A missing or wrong key is asked for once, and everybody waits for it.
 
-import { h } from "./dom.js";
+import { h } from "../words/dom.js";
 import { sleep } from "./stream.js";
 
 const KEY = "oracle-key";

@@ -1,12 +1,12 @@
 // A run at the side of the table: what it is, what was said of it, and a word to it; j and k walk on.
 
-import { note } from "./address.js";
-import { get, post } from "./api.js";
-import { h, put, toast } from "./dom.js";
-import { ago, num, percent } from "./format.js";
-import { prose } from "./prose.js";
+import { note } from "../data/address.js";
+import { get, post } from "../data/api.js";
+import { h, put, toast } from "../words/dom.js";
+import { ago, num, percent } from "../words/format.js";
+import { prose } from "../words/prose.js";
 import { label } from "./settings.js";
-import { ACTION, STATE, reason, standing } from "./words.js";
+import { ACTION, STATE, reason, standing } from "../words/words.js";
 import { isWaiting, overrule } from "./overrule.js";
 
 export const PIN = "pinned";
