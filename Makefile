@@ -36,7 +36,7 @@ bench: $(VENV)/dev  ## print the speed figures; BENCH="latency service" for some
 	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m bench.speed.$$name $(ARGS) || exit 1; done
 
 # The rest of bench/ makes pages of docs/ by hours of runs.
-BENCH ?= collect growth hook latency metrics peers service train
+BENCH ?= collect forecast growth hook latency metrics peers ray service short_runs train
 
 fuzz: $(VENV)/dev  ## the long form of the fuzzing tests
 	$(BIN)/python -m tests.fuzz $(ARGS)

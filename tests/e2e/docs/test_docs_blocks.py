@@ -5,6 +5,7 @@ Where they call the service there is one.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -44,6 +45,7 @@ def run(code: str, tmp_path: Path) -> None:
         # A library's own source may have slips that only its first import tells of.
         [sys.executable, "-W", "error", "-W", "ignore::SyntaxWarning", "-c", code],
         cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "TQDM_DISABLE": "1"},  # GEMA draws its progress on stderr
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()

@@ -113,4 +113,4 @@ def test_the_blocks_of_the_api_page(tmp_path: Path) -> None:
         assert "/v1/events" in events
         stream = run(f"{events.rstrip()} --max-time 2 || test $? = 28", server)
     kinds = re.findall(r'^data: {"kind":"(\w+)"', stream, flags=re.MULTILINE)
-    assert kinds == ["created", "finished", "about", "created", "keep", "stop"]
+    assert kinds == ["created", "finished", "about", "created", "keep", "stop", "policy"]
