@@ -38,7 +38,7 @@ class WordRoute(APIRoute):
 
 router = APIRouter(tags=["populations"], route_class=WordRoute)
 
-PopulationName = Annotated[str, OneForm, Path(**NAMED, description="Name of the population.")]
+PopulationName = Annotated[str, Path(**NAMED, description="Name of the population."), OneForm]
 Cursor = Annotated[
     str | None, Query(max_length=20, description="`next_cursor` of the answer before: older runs.")
 ]
@@ -110,7 +110,7 @@ async def show_population(
 )
 async def list_promising(
     request: Request,
-    population: Annotated[str, OneForm, OF_POPULATION],
+    population: Annotated[str, OF_POPULATION, OneForm],
     objective: Annotated[
         list[Objective] | None,
         Query(max_length=3, description="What is wanted low; left out: by the service's policy."),

@@ -36,9 +36,9 @@ router = APIRouter(tags=["runs"])
 RunName = Annotated[str, Path(pattern=RUN_ID_PATTERN, description="Name of the run.")]
 NAMED: dict[str, Any] = {"min_length": 1, "max_length": 200, "pattern": PLAIN_PATTERN}
 OF_POPULATION = Query(**NAMED, description="Name of the population.")
-OfPopulation = Annotated[str | None, OneForm, OF_POPULATION]
-OfDataset = Annotated[str | None, OneForm, Query(**NAMED, description="Name of the table.")]
-OfRun = Annotated[str | None, OneForm, Query(**NAMED, description="Name of the run.")]
+OfPopulation = Annotated[str | None, OF_POPULATION, OneForm]
+OfDataset = Annotated[str | None, Query(**NAMED, description="Name of the table."), OneForm]
+OfRun = Annotated[str | None, Query(**NAMED, description="Name of the run."), OneForm]
 EventId = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="Last event known.")]
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from oracle.audit.audit import Audit
 from oracle.audit.settings import SettingsFound
+from oracle.errors import RunNotFound
 from oracle.server.http.answers import answer, parse, read_body
 from oracle.server.http.openapi import body, described
 from oracle.server.http.wire_searches import AlertList, SearchAboutRequest, SearchList
@@ -15,7 +16,7 @@ from oracle.server.routes_populations import PopulationName, WordRoute
 from oracle.server.routes_runs import known_query
 from oracle.server.search_alerts import alerts_of, audit_of, measure_of
 from oracle.server.searches import cards
-from oracle.server.service import service_of
+from oracle.server.service import Service, service_of
 
 router = APIRouter(tags=["searches"], route_class=WordRoute)
 
@@ -88,10 +89,22 @@ async def describe_search(request: Request, name: PopulationName) -> Response:
     """Say a search's title and note, or put it away; answers with its card."""
     service = service_of(request)
     said = parse(SearchAboutRequest, await read_body(request, service.settings.max_body_bytes))
-    owner, measure = request.scope["owner"], measure_of(service)
+    owner = request.scope["owner"]
     await service.store.write(lambda c: cards.say(c, owner, name, said))
-    return answer(
-        await service.store.read(
-            lambda c: cards.cards(c, service.audits, owner, measure, names=(name,))
-        )
+    return answer(await _about(service, owner, name))
+
+
+@router.get("/v1/populations/{name:path}/about", responses=described(SearchList, 404))
+async def show_search(request: Request, name: PopulationName) -> Response:
+    """Show a search at a glance, with what was said of it: a list of its one card."""
+    return answer(await _about(service_of(request), request.scope["owner"], name))
+
+
+async def _about(service: Service, owner: str, name: str) -> SearchList:
+    measure = measure_of(service)
+    found = await service.store.read(
+        lambda c: cards.cards(c, service.audits, owner, measure, names=(name,))
     )
+    if not found.searches:
+        raise RunNotFound("There is no such population.")
+    return found

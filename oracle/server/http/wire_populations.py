@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from oracle.server.http.wire import Final
 from oracle.types import Frozen, NonNegative, Ratio, RunId
@@ -196,6 +198,10 @@ class PopulationTable(Frozen):
     next_cursor: str | None
 
 
+#: Three numbers of one kind: a tuple of three would be described as three kinds.
+Quartiles = Annotated[tuple[float, ...], Field(min_length=3, max_length=3)]
+
+
 class PopulationBand(Frozen):
     """How the latest runs of a population stood after each share of their budget.
 
@@ -209,6 +215,6 @@ class PopulationBand(Frozen):
     name: str
     progress: tuple[float, ...]
     runs: tuple[int, ...]
-    mqe: tuple[tuple[float, float, float] | None, ...]
-    topographic_error: tuple[tuple[float, float, float] | None, ...]
-    dead_neuron_ratio: tuple[tuple[float, float, float] | None, ...]
+    mqe: tuple[Quartiles | None, ...]
+    topographic_error: tuple[Quartiles | None, ...]
+    dead_neuron_ratio: tuple[Quartiles | None, ...]
