@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ os.environ.update(
     CUDA_VISIBLE_DEVICES="",
     MPLBACKEND="Agg",
 )
+# Each of the hundreds of processes that tests start would compile all its libraries anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # A developer's own settings must not decide whether the tests pass.
 for _name in [n for n in os.environ if n.startswith("ORACLE_")]:
     del os.environ[_name]
