@@ -43,6 +43,7 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give to one worker what costs much and is made once.
 
@@ -61,6 +62,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _shared(item: pytest.Item) -> str:
     """Where what a test shares is made: its folder, its file, or "" where it shares nothing."""
     known = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
+    if "ray_cluster" in known:
+        return "ray"
     scopes = {made[-1].scope for made in known.values()}
     if "package" in scopes:
         return str(item.path.parent)
@@ -79,6 +82,15 @@ def postgres() -> Iterator[Any]:
         )
     with Postgres(durable=False) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[Any]:
+    """A Ray cluster of two nodes; the tests that have it run on one worker."""
+    from ray_nodes import ray_nodes
+
+    with ray_nodes(2) as nodes:
+        yield nodes
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

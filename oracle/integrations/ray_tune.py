@@ -17,7 +17,9 @@ number of machines the trials are on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from ray.tune import Callback, Stopper
 
@@ -30,6 +32,21 @@ from oracle.hook.warn_once import Problems
 _REPORTED = ("mqe", "topographic_error", "dead_neuron_ratio", "learning_rate", "radius")
 
 
+@dataclass
+class _Experiment:
+    """What is known of an experiment: `told` of trials that live, to make their runs of again."""
+
+    told: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    runs: dict[str, WatchedRun] = field(default_factory=dict)
+    fitness: dict[str, Fitness] = field(default_factory=dict)
+    is_callback: bool = False
+    problems: Problems = field(default_factory=Problems)
+
+
+#: Tune copies the stopper and the callback, each by itself: copies of one know the same experiment.
+_EXPERIMENTS: dict[str, _Experiment] = {}
+
+
 class OracleStopper(Stopper, Callback):  # type: ignore[misc]
     """Stop the trials of an experiment that will not be among its best.
 
@@ -39,9 +56,6 @@ class OracleStopper(Stopper, Callback):  # type: ignore[misc]
         epochs: the result's own counter.
         settings: of `oracle.watch`, population first of all. A trial that has `context` in its
             first result is judged by that one.
-
-    Attributes:
-        fitness: how the trials ended, by their id; a stopped one's is its forecast.
 
     Raises:
         InvalidHistory: an objective or a setting that no run of a search can have.
@@ -55,43 +69,45 @@ class OracleStopper(Stopper, Callback):  # type: ignore[misc]
         epochs: str = "training_iteration",
         **settings: Any,
     ) -> None:
-        self.fitness: dict[str, Fitness] = {}
         self._epochs = epochs
         self._settings = settings_of(
             names_of(objectives), {"total_epochs": total_epochs, **settings}
         )
-        # Of trials that live, what each has reported: a run that is judged is made of it again.
-        self._told: dict[str, list[dict[str, Any]]] = {}
-        self._runs: dict[str, WatchedRun] = {}
-        self._is_callback = False
-        self._problems = Problems()
+        self._key = uuid4().hex
+        self._now = _EXPERIMENTS.setdefault(self._key, _Experiment())
+
+    @property
+    def fitness(self) -> dict[str, Fitness]:
+        """How the trials ended, by their id; a stopped one's is its forecast."""
+        return self._now.fitness
 
     def setup(self, *_: Any, **__: Any) -> None:
         """Take note that Tune will say how trials end."""
-        self._is_callback = True
+        self._now.is_callback = True
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
         """Judge a result; whatever fails, the trial goes on."""
-        if not self._is_callback:
+        if not self._now.is_callback:
             message = "the stopper learns how trials end as a callback: `callbacks=[...]`, too."
-            self._problems.note("no_callback", message)
+            self._now.problems.note("no_callback", message)
         try:
             return self._judged(trial_id, result)
         except Exception as error:
-            self._problems.note_error("result", f"judge a result of {trial_id}", error)
+            self._now.problems.note_error("result", f"judge a result of {trial_id}", error)
             return False
 
     def _judged(self, trial_id: str, result: Mapping[str, Any]) -> bool:
         row = {name: result[name] for name in _REPORTED if name in result}
         row["epoch"] = float(result[self._epochs])
-        told = self._told.setdefault(trial_id, [])
+        now = self._now
+        told = now.told.setdefault(trial_id, [])
         # A trial may go on from an earlier checkpoint: what came after it is of a map no more.
         known = [one for one in told if one["epoch"] < row["epoch"]]
         if not known:
             row |= {name: result[name] for name in ("context", "config") if name in result}
-        run = self._runs.get(trial_id)
+        run = now.runs.get(trial_id)
         if run is None or (told and not known):
-            run = self._runs[trial_id] = self._begun(trial_id, known or [row])
+            run = now.runs[trial_id] = self._begun(trial_id, known or [row])
             for one in known:
                 self._report(run, one)
         elif len(known) < len(told):
@@ -117,19 +133,19 @@ class OracleStopper(Stopper, Callback):  # type: ignore[misc]
 
     def get_state(self) -> dict[str, Any]:
         """Give what Tune keeps with the experiment."""
-        return {
-            "told": {trial: list(rows) for trial, rows in self._told.items()},
-            "fitness": dict(self.fitness),
-        }
+        told = {trial: list(rows) for trial, rows in self._now.told.items()}
+        return {"told": told, "fitness": dict(self._now.fitness)}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from what Tune kept."""
-        self._told, self.fitness, self._runs = state["told"], state["fitness"], {}
+        self._now.told, self._now.fitness, self._now.runs = state["told"], state["fitness"], {}
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
-        state["_runs"] = {}  # each is made again by what it told
-        return state
+        return {name: value for name, value in vars(self).items() if name != "_now"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._now = _EXPERIMENTS.setdefault(self._key, _Experiment())
 
     def finished(self, results: Iterable[Any]) -> list[Any]:
         """Give the results that are of whole maps: behind a forecast stands none."""
@@ -153,5 +169,5 @@ class OracleStopper(Stopper, Callback):  # type: ignore[misc]
         return run.report(row["epoch"], **values).stop
 
     def _forgotten(self, trial_id: str) -> WatchedRun | None:
-        self._told.pop(trial_id, None)
-        return self._runs.pop(trial_id, None)
+        self._now.told.pop(trial_id, None)
+        return self._now.runs.pop(trial_id, None)

@@ -10,23 +10,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-from ray_nodes import ENVIRONMENT, ROOT, Nodes, ray_nodes
+from ray_nodes import ENVIRONMENT, ROOT, Nodes
 
 from oracle.history.dataset import metadata_path
 
-pytestmark = pytest.mark.xdist_group("ray")
 DEADLINE_S = 240.0
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[Nodes]:
-    with ray_nodes(2) as started:
-        yield started
 
 
 def run_command(*args: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -37,9 +28,9 @@ def run_command(*args: object, **environment: str) -> subprocess.CompletedProces
     )  # fmt: skip
 
 
-def test_the_command_makes_what_local_processes_make(nodes: Nodes, tmp_path: Path) -> None:
+def test_the_command_makes_what_local_processes_make(ray_cluster: Nodes, tmp_path: Path) -> None:
     outs = tmp_path / "ray.csv", tmp_path / "local.csv"
-    on_ray = "--engine", "ray", "--address", nodes.address, "--json"
+    on_ray = "--engine", "ray", "--address", ray_cluster.address, "--json"
     for out, options in zip(outs, (on_ray, ("--workers", 1)), strict=True):
         done = run_command("--runs", 6, "--out", out, *options)
         assert done.returncode == 0, done.stderr
@@ -51,7 +42,7 @@ def test_the_command_makes_what_local_processes_make(nodes: Nodes, tmp_path: Pat
     assert facts[0]["sha256"] == facts[1]["sha256"]
 
 
-def test_nodes_with_other_code_or_none_are_named(nodes: Nodes, tmp_path: Path) -> None:
+def test_nodes_with_other_code_or_none_are_named(ray_cluster: Nodes, tmp_path: Path) -> None:
     other, without = tmp_path / "other", tmp_path / "without"
     for package in ("collector", "oracle"):
         shutil.copytree(ROOT / package, other / package)
@@ -59,18 +50,18 @@ def test_nodes_with_other_code_or_none_are_named(nodes: Nodes, tmp_path: Path) -
         file.write("# another version\n")
     without.mkdir()
     (without / "sitecustomize.py").write_text("import sys\nsys.modules['collector'] = None\n")
-    bad = [nodes.add(PYTHONPATH=str(folder)) for folder in (other, without)]
+    bad = [ray_cluster.add(PYTHONPATH=str(folder)) for folder in (other, without)]
     try:
         # From another folder: Ray's workers look for code in that of the command first.
         done = subprocess.run(
             [sys.executable, "-m", "oracle", "collect", "run", "--out", str(tmp_path / "d.csv"),
-             "--engine", "ray", "--address", nodes.address],
+             "--engine", "ray", "--address", ray_cluster.address],
             cwd=tmp_path, capture_output=True, text=True, check=False,
             env={**os.environ, **ENVIRONMENT}, timeout=DEADLINE_S,
         )  # fmt: skip
     finally:
         for node in bad:
-            nodes.kill(node)
+            ray_cluster.kill(node)
     assert done.returncode == 2
     told = done.stderr
     for node, what in zip(bad, ("has other code: source ", "has no som-oracle"), strict=True):

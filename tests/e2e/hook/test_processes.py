@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import multiprocessing
 import os
 import sqlite3
+import subprocess
+import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ray_nodes import ENVIRONMENT, Nodes
 from worker import evaluate
 
 from oracle.hook import Population
 from oracle.hook.population import population_at
+
+ON_RAY = """
+import json, sys
+import ray
+from worker import evaluate
+
+address, path = sys.argv[1:]
+ray.init(address, log_to_driver=False, configure_logging=False)
+remote = ray.remote(evaluate)
+print(json.dumps(ray.get([remote.remote(path, f"r{i}") for i in range(8)])))
+"""
 
 
 def check(path: Path, results: list[tuple[int, str, int]], runs: int) -> None:
@@ -106,27 +120,12 @@ def test_a_job_that_was_preempted_goes_on_from_its_saved_map(
     assert (tally.finished, tally.live) == (1, 0)
 
 
-def test_ray_workers_share_a_population(tmp_path: Path) -> None:
-    if importlib.util.find_spec("ray") is None:
-        pytest.skip("RAY IS NOT INSTALLED: the hook inside Ray workers is NOT tested here")
-    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_DEDUP_LOGS="0")
+def test_ray_workers_share_a_population(ray_cluster: Nodes, tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # ray's own
-        import ray
-
-        here = str(Path(__file__).resolve().parents[2])
-        ray.init(
-            num_cpus=2,
-            include_dashboard=False,
-            log_to_driver=False,
-            configure_logging=False,
-            object_store_memory=80_000_000,
-            runtime_env={"env_vars": {"PYTHONPATH": f"{here}{os.pathsep}{Path(here).parent}"}},
-        )
-        try:
-            remote = ray.remote(evaluate)
-            results = ray.get([remote.remote(path, f"r{i}") for i in range(8)], timeout=180)
-        finally:
-            ray.shutdown()
-    check(path, results, 8)
+    # In a process of its own: this one may have forked, which Ray's threads do not survive.
+    done = subprocess.run(
+        [sys.executable, "-c", ON_RAY, ray_cluster.address, str(path)],
+        env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    check(path, json.loads(done.stdout), 8)

@@ -8,21 +8,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from made_up import StandIn, made_outcome
-from ray_nodes import ENVIRONMENT, Nodes, ray_nodes
+from ray_nodes import ENVIRONMENT, Nodes
 from tune_experiment import EPOCHS, TRIALS
 
 from oracle.errors import OracleWarning
 from oracle.hook import Population
 from oracle.integrations.ray_tune import OracleStopper
-
-pytestmark = pytest.mark.xdist_group("ray")
 
 TESTS = Path(__file__).parents[2]
 DEADLINE_S = 240.0
@@ -114,14 +111,13 @@ def test_in_doubt_the_trial_goes_on(tmp_path: Path) -> None:
     assert not alone.stop_all()
 
 
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[Nodes]:
-    with ray_nodes(1) as started:
-        yield started
-
-
-def test_a_restored_experiment_goes_on_as_it_was(nodes: Nodes, tmp_path: Path) -> None:
-    command = [sys.executable, str(TESTS / "tune_experiment.py"), str(tmp_path), nodes.address]
+def test_a_restored_experiment_goes_on_as_it_was(ray_cluster: Nodes, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        str(TESTS / "tune_experiment.py"),
+        str(tmp_path),
+        ray_cluster.address,
+    ]
     environment = {**os.environ, **ENVIRONMENT, "RAY_CHDIR_TO_TRIAL_DIR": "0"}
     seen = tmp_path / "seen"
     process = subprocess.Popen(
