@@ -181,6 +181,34 @@ def test_stops_that_are_ignored_are_told(
     page.picture(PICTURES / "alerts.png", whole=False)
 
 
+def test_plans_are_suggested_for_the_table_of_the_search(
+    page: Browser, client: httpx.Client, searched: str
+) -> None:
+    opened(page)
+    page.run("document.querySelector('#suggest').click()")
+    page.there(".suggested tbody tr")
+    told = page.run(
+        "return [...document.querySelectorAll('.suggested tbody tr')]"
+        ".map((row) => [...row.children].map((cell) => cell.textContent))"
+    )
+    context = client.get(f"/v1/runs/{best_of(client)}").json()["history"]["context"]
+    known = {n: context[n] for n in ("n_samples", "n_features", "mqe_of_mean") if n in context}
+    known |= {"geometry": context["geometry"]} if context.get("geometry") else {}
+    asked = {"context": known, "n": 5, "budget": context.get("total_updates")}
+    answer = client.post("/v1/suggest", json=asked).json()
+    middle = answer["levels"].index(0.5)
+    expected = [shown(plan["expected"]["quality"][middle]) for plan in answer["plans"]]
+    assert [row[0] for row in told] == expected
+    assert "whole space" in page.of(".suggested p")
+
+
+def best_of(client: httpx.Client) -> str:
+    """The best run that went to its end."""
+    detail = client.get(f"/v1/populations/{POPULATION}").json()
+    whole = [one for one in detail["outcomes"] if not one["censored"]]
+    return str(min(whole, key=lambda one: one["quality"])["run_id"])
+
+
 def test_searches_side_by_side_renamed_and_put_away(
     page: Browser, client: httpx.Client, searched: str
 ) -> None:

@@ -164,7 +164,7 @@ function columns(store, chosen, choose, reach, ranks, changed) {
     { key: "dead", label: "Dead", title: "Dead neurons at the last checkpoint", width: "66px", num: true, wide: true, value: (run) => run.dead_neuron_ratio, cell: (run) => percent(run.dead_neuron_ratio, 1) },
     { key: "p", label: "P(good)", title: "Probability to end among the best", width: "72px", num: true, wide: true, downFirst: true, value: (run) => run.p_good, cell: (run) => percent(run.p_good) },
     { key: "reason", label: "Why", wide: true, value: (run) => short(run.reason), cell: (run) => (wentOn(run) ? h("span", { class: "warn", title: "Its caller does not look at what is answered: end the loop where decision.stop is true." }, toldAt(run)) : h("span", { class: "muted", title: run.message ?? reason(run.reason) }, run.reason === "finished" ? "" : short(run.reason))) },
-    { key: "say", label: "Say", width: "112px", wide: true,
+    { key: "say", label: "Say", width: "126px", wide: true,
       cell: (run) => (run.state === "finished" ? null : isWaiting(run.run_id) ? h("span", { class: "muted small" }, "stopping…") : h("span", { class: "say" }, run.override === null ? say(run, "keep", "Keep", "Keep") : say(run, null, "Policy", "Back to the policy"), canBeTold(run, "stop") ? say(run, "stop", "Stop", "Stop") : null)) },
     { key: "updated", label: "Last heard", width: "94px", num: true, wide: true, downFirst: true, value: (run) => run.updated_at, cell: (run) => h("span", { class: "muted" }, ago(run.updated_at)) },
   ];

@@ -9,6 +9,7 @@ import { figureMenu } from "../charts/figure.js";
 import { count, num, percent, plural } from "../words/format.js";
 import { Parallel } from "../charts/parallel.js";
 import { Slice } from "./slice.js";
+import { Suggested } from "./suggested.js";
 import { CONTEXT } from "../words/words.js";
 
 const MOST_AXES = 8;
@@ -22,13 +23,13 @@ export function settingsPanel(store, shared, parameters, open) {
     BEST.map((n) => h("option", { value: n }, `best ${n} %`)));
   const clear = h("button", { type: "button", class: "quiet small", hidden: true, onclick: () => shared.brush.clear() }, "Clear filter");
   const parallel = new Parallel(shared.brush, { pick: choose, passes: (run) => shared.passes(run), hover: (run) => shared.highlight(run?.run_id ?? null), open });
-  const slice = new Slice(store, shared);
+  const slice = new Slice(store, shared), suggested = new Suggested(store, shared, brushed, copy);
   const bars = h("div", { class: "importance" }), ranges = h("div", { class: "ranges" }), why = h("p", { class: "muted small" });
   const copies = h("div", { class: "actions copies" },
     h("button", { type: "button", onclick: () => copy(asDict(range()), "Python dict") }, "Copy as dict"),
     h("button", { type: "button", onclick: () => copy(asOptuna(range()), "Optuna space") }, "Copy as Optuna space"),
     h("button", { type: "button", title: "A command that forecasts plans in this range before any is trained", onclick: () => copy(asSuggest(range()), "oracle suggest") }, "Suggest from here"));
-  const body = h("div", { class: "settings-body" }, h("div", {}, parallel.element, ranges, slice.element), h("div", { class: "side" }, bars, copies));
+  const body = h("div", { class: "settings-body" }, h("div", {}, parallel.element, ranges, slice.element), h("div", { class: "side" }, bars, copies), suggested.element);
   const none = h("p", { class: "muted", hidden: true }, "No setting differs between runs that have ended, or none was told: give them as ", h("code", {}, "config"), " and ", h("code", {}, "context"), ".");
   const menu = figureMenu({ name: "settings", title: "Which settings are good", draw: () => parallel.picture.drawn(), rows: () => table() });
   const element = h("section", { class: "panel", id: "settings", "aria-labelledby": "settings-title" },
@@ -127,6 +128,10 @@ export function settingsPanel(store, shared, parameters, open) {
       return { name: a.name, log: a.log, whole, ends: whole ? [Math.ceil(ends[0]), Math.max(Math.ceil(ends[0]), Math.floor(ends[1]))] : ends.map((v) => Number(v.toPrecision(4))) };
     });
   }
+  // The ranges that are brushed, as a space takes them.
+  function brushed() {
+    return Object.fromEntries(range().filter((one) => shared.brush.ranges.has(one.name) || shared.brush.words.has(one.name)).map((one) => [one.name, one.words ?? one.ends]));
+  }
   const table = () => [["run_id", "state", "score", ...axes.filter((a) => !a.last).map((a) => a.name)],
     ...runs.map(({ run, score }) => [run.run_id, run.state, score, ...axes.filter((a) => !a.last).map((a) => run.settings?.[a.name] ?? null)])];
 
@@ -143,6 +148,7 @@ export function settingsPanel(store, shared, parameters, open) {
       clearTimeout(timer);
       parallel.destroy();
       slice.destroy();
+      suggested.destroy();
     },
   };
 }
