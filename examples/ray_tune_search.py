@@ -35,7 +35,9 @@ def train(config):
 
 
 if __name__ == "__main__":
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(
+        "local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+    )
     with tempfile.TemporaryDirectory() as folder:
         oracle = OracleStopper(
             UPDATES, epochs="updates", objectives=("mqe",), population=f"{folder}/runs.db",

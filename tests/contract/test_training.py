@@ -59,7 +59,7 @@ def train(
 
 
 @pytest.mark.parametrize(
-    ("architecture", "correct"), [("lite", None), ("bidirectional", "relu"), ("gru", "raw")]
+    ("architecture", "correct"), [("lite", None), ("standard", "relu"), ("gru", "raw")]
 )
 def test_it_writes_what_the_brief_promises(
     tmp_path: Path, small: Path, train: Train, architecture: str, correct: str | None

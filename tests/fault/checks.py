@@ -9,7 +9,7 @@ CHECKS = (
         "kill -9 the server while 8 clients append, SQLite",
         "after every kill no acknowledged checkpoint lost or doubled and integrity ok; "
         "every start ready within 3 s",
-        short=6,
+        short=3,
         long=2_000,
     ),
     Check(
@@ -17,7 +17,7 @@ CHECKS = (
         "fault.kills.kill_server:kill_postgres",
         "the same on PostgreSQL, the database killed every fifth time",
         "after every kill no acknowledged checkpoint lost or doubled; every start ready within 3 s",
-        short=6,
+        short=3,
         long=2_000,
         needs="postgres",
     ),
@@ -26,7 +26,7 @@ CHECKS = (
         "fault.kills.kill_collector:kill_collector",
         "kill -9 the collector",
         "the resumed dataset equals an uninterrupted one; never half a CSV",
-        short=8,
+        short=4,
         long=2_000,
     ),
     Check(
@@ -59,7 +59,7 @@ CHECKS = (
         "fault.disks.store_errors:store_errors",
         "ENOSPC and EIO at the N-th write, truncation or sync of SQLite, for every N",
         "a clear error, everything acknowledged readable, integrity ok, work goes on",
-        short=300,
+        short=150,
         long=300,
     ),
     Check(
@@ -85,7 +85,7 @@ CHECKS = (
         "fault.kills.kill_trainer:kill_trainer",
         "kill -9 oracle train, every fifth time after its last epoch",
         "every artifact in models/ whole, none before the end; --resume ends as if never killed",
-        short=5,
+        short=3,
         long=200,
         needs="tensorflow",
     ),
@@ -94,7 +94,7 @@ CHECKS = (
         "fault.bad_models:bad_models",
         "flips, truncations, missing and swapped files, broken numbers in an activated model",
         "refused, the old model answers",
-        short=2_000,
+        short=1_000,
         long=125_000,
     ),
     Check(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from browser import MARKS as BROWSER
 from fuzz import checks as fuzz
 from proxying import NGINX
 from reliability import Check, Result, rows_of_page
@@ -26,6 +27,7 @@ POSTGRES = [
 ]
 MARKS = {
     "": [],
+    "browser": BROWSER,
     "tensorflow": [pytest.mark.tensorflow(apart=True)],
     "postgres": POSTGRES,
     "nginx": [

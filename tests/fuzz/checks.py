@@ -9,7 +9,7 @@ CHECKS = (
         "bodies on every route, a third valid, nearly valid and mutated each, and paths and query "
         "strings of GET and DELETE, in process",
         "no 5xx, one error shape, 4xx at most 8 kB, no echo, no valid body refused",
-        short=10_000,
+        short=5_000,
         long=10_000_000,
     ),
     Check(
@@ -35,7 +35,7 @@ CHECKS = (
         "fuzz.names:fuzz_names",
         "traversal, CSV and log injection in every name, under an audit hook",
         "nothing opened outside data and models, no process, no pickle, one line a log record",
-        short=2_000,
+        short=1_000,
         long=5_000,
     ),
     Check(

@@ -80,4 +80,15 @@ CHECKS = (
         short=1,
         long=10,
     ),
+    Check(
+        "S8",
+        "scale.open_page:open_page",
+        "the live page in Chromium on a population of so many runs: opened, scrolled, posted to 20 "
+        "times a second, and told of as many events as it has runs",
+        "only rows in sight exist and nothing is logged; first paint within .5 s, a scroll by ten "
+        "rows costs 32 ms of CPU, a tab 20 kB/s, memory grows by 20 MB at most",
+        short=300,
+        long=20_000,
+        needs="browser",
+    ),
 )

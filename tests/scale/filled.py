@@ -67,8 +67,14 @@ FROM runs ORDER BY id DESC LIMIT {events}
 """
 
 
-def fill(connection: Connection, n: int) -> None:
-    """Make `n` runs that have ended, of an empty store, with all that belongs to them."""
+def fill(connection: Connection, n: int, population: int = POPULATION) -> None:
+    """Make `n` runs that have ended, of an empty store, with all that belongs to them.
+
+    Args:
+        connection: of a store of the earlier version.
+        n: runs in all; SMALL of them are a population of their own.
+        population: runs of each other one.
+    """
     kind = connection.dialect.name
     numbers = _NUMBERS[kind]
     sqlite = kind == "sqlite"
@@ -78,7 +84,7 @@ def fill(connection: Connection, n: int) -> None:
         "numbers": numbers.format(n=n),
         "numbers_of_k": numbers.format(n=CHECKPOINTS),
         "small": SMALL,
-        "population": POPULATION,
+        "population": population,
         "checkpoints": CHECKPOINTS,
         "false": "0" if sqlite else "false",
         "censored": "state = 'stopped'",

@@ -46,7 +46,7 @@ _POLICY = Policy(name="population", control=0.0)
 def size_sqlite(folder: Path, n: int) -> Result:
     """Compare a SQLite file with FEW runs and one with `n`."""
 
-    def opened(size: int) -> _Store:
+    def opened(size: int) -> FilledStore:
         file = folder / f"{size}.db"
         file.touch()
 
@@ -57,7 +57,7 @@ def size_sqlite(folder: Path, n: int) -> Result:
             ):
                 source.backup(copy)
 
-        return _Store(f"sqlite:///{file}", size, backup)
+        return FilledStore(f"sqlite:///{file}", size, backup)
 
     return _compared(opened, n)
 
@@ -66,14 +66,14 @@ def size_postgres(folder: Path, n: int) -> Result:
     """Compare a PostgreSQL database with FEW runs and one with `n`."""
     with Postgres(durable=False) as server:
 
-        def opened(size: int) -> _Store:
+        def opened(size: int) -> FilledStore:
             url = server.database()
 
             def backup() -> None:
                 program = [server.binaries / "pg_dump", "-f", folder / f"{size}.sql", url]
                 subprocess.run(program, check=True)
 
-            return _Store(url, size, backup)
+            return FilledStore(url, size, backup)
 
         return _compared(opened, n)
 
@@ -90,7 +90,7 @@ def _cpu_of(store: Store) -> Cpu:
     return lambda: time.process_time() + sum(int(f.read_text().split()[0]) for f in files) / 1e9
 
 
-def _compared(opened: Callable[[int], _Store], n: int) -> Result:
+def _compared(opened: Callable[[int], FilledStore], n: int) -> Result:
     result = Result()
     with opened(FEW) as few, opened(n) as many:
         costs = compare(
@@ -104,15 +104,21 @@ def _compared(opened: Callable[[int], _Store], n: int) -> Result:
     return result
 
 
-class _Store(Store):
+class FilledStore(Store):
     """A store that an EARLIER version filled with `size` runs, upgraded."""
 
-    def __init__(self, url: str, size: int, backup: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        size: int,
+        backup: Callable[[], None] = lambda: None,
+        population: int = POPULATION,
+    ) -> None:
         super().__init__(url, timeout_s=3_600, answer=StandIn().answer)
         self.backup = backup
         self._url = url
         self.seconds: dict[str, str] = {}
-        self._size, self._runs = size, Runs(_POLICY)
+        self._size, self._population, self._runs = size, population, Runs(_POLICY)
         self.on_rollback = self._runs.references.forget_all
 
     def __enter__(self) -> Self:
@@ -138,7 +144,7 @@ class _Store(Store):
         with self._writing.begin() as connection:
             wait_for_turn(connection, [None])
             _make(connection, EARLIER)
-            fill(connection, self._size)
+            fill(connection, self._size, self._population)
 
 
 def _make(connection: Any, version: str) -> None:

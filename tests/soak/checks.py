@@ -8,7 +8,7 @@ CHECKS = (
         "soak.swap:swap_models",
         "models exchanged under load",
         "no failed request, every answer from an activated model, p99 less than doubled",
-        short=20,
+        short=8,
         long=1_000,
     ),
     Check(
@@ -24,7 +24,7 @@ CHECKS = (
         "soak.slow:slow_clients",
         "silent, dripping and unreading sockets beside honest clients",
         "closed by the deadline, no honest request fails",
-        short=300,
+        short=150,
         long=1_000,
     ),
     Check(
@@ -64,7 +64,7 @@ CHECKS = (
         "soak.cycles:cycles",
         "opening and closing the application",
         "descriptors and threads flat, memory within 10 MB after the first ten",
-        short=25,
+        short=10,
         long=1_000,
     ),
     Check(

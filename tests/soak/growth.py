@@ -129,7 +129,7 @@ def asked(store: Store, runs: Runs, reading: Standings, size: int) -> Iterator[t
     live = f"live-{size}"
     append(live, 1.0)
     yield "append", lambda: append(live, 2.0 + next(n))
-    ending = [f"ending-{size}-{i}" for i in range(2 * REPEATS)]
+    ending = [f"ending-{size}-{i}" for i in range(2 * (REPEATS + 1))]
     for run_id in ending:
         append(run_id, 1.0)
     yield "finish", lambda: finish(ending.pop())

@@ -21,7 +21,7 @@ AT_MOST = 4.0
 #: asking costs, and of forty runs that went on.
 FRAME_MS, TOLD_MS = 32.0, 2_000.0
 #: Ten rows a frame, as a fast wheel scrolls.
-SCROLL_STEP, SCROLLED = 400, 20_000
+SCROLL_STEP, SCROLLED = 400, 10_000
 STREAMS = "oracle_event_streams "
 
 
@@ -85,12 +85,11 @@ def test_two_thousand_runs_scroll_and_sort_smoothly(page: Browser, client: httpx
     until(
         lambda: not page.has("[aria-busy]") and "loading" not in page.of(".head .sub"), DEADLINE_S
     )
-    for _ in range(2):
-        spent = _exercised(page)
-        frames = spent.pop("frames")
-        assert statistics.median(frames) <= FRAME_MS
-        assert max(frames) <= 2 * FRAME_MS
-        assert {act: ms for act, (ms,) in spent.items() if ms > LONG_TASK_MS} == {}
+    spent = _exercised(page)
+    frames = spent.pop("frames")
+    assert statistics.median(frames) <= FRAME_MS
+    assert max(frames) <= 2 * FRAME_MS
+    assert {act: ms for act, (ms,) in spent.items() if ms > LONG_TASK_MS} == {}
     assert _told_of_forty(page, client) <= TOLD_MS
     assert len(page.driver.find_elements("css selector", "tr[data-run]")) < 60
 
@@ -136,9 +135,7 @@ def _told_of_forty(page: Browser, client: httpx.Client) -> float:
         client.post("/v1/runs/crowd-0039/finish", json={}).raise_for_status()
         until(lambda: page.of("#count-finished") != before, DEADLINE_S, "the last of the events")
 
-    ms = page.spent_ms(told)
-    print("TOLD", ms)
-    return ms
+    return page.spent_ms(told)
 
 
 def _unfiltered(page: Browser) -> None:

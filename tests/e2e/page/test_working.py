@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import httpx
 from browser import DEADLINE_S, MARKS, POPULATION, Browser, post_run
 from selenium.webdriver import ActionChains
+from selenium.webdriver.remote.webelement import WebElement
 from serving import checkpoint, until
 
 from oracle.types import Run
@@ -84,6 +87,7 @@ def test_rows_hold_still_under_the_pointer(page: Browser, client: httpx.Client) 
     )
     until(lambda: page.run(ROWS)[0] == "still-10", DEADLINE_S, "the other order")
     row = page.driver.find_element("css selector", "tr[data-run='still-2']")
+    until(lambda: _rests(row), DEADLINE_S, "a page that moves no more")
     ActionChains(page.driver).move_to_element(row).perform()
     client.post("/v1/runs/still-30/checkpoints", json=checkpoint(1, population="still"))
     page.shows("1 new: show")
@@ -92,6 +96,12 @@ def test_rows_hold_still_under_the_pointer(page: Browser, client: httpx.Client) 
         page.driver.find_element("css selector", "h1")
     ).perform()
     until(lambda: page.run(ROWS)[0] == "still-30", DEADLINE_S, "the new one")
+
+
+def _rests(element: WebElement) -> bool:
+    before = element.rect["y"]
+    time.sleep(0.5)
+    return bool(element.rect["y"] == before)
 
 
 def test_a_stop_can_be_undone_and_taken_back(

@@ -31,7 +31,7 @@ NAME = "x"
 #: Epochs after the last kill of an epoch.
 REST = 5
 #: Every so manyth kill comes after the last epoch.
-PUBLISHING = 5
+PUBLISHING = 3
 #: How long after a sign of life the kill comes at most, seconds.
 LONGEST_S = 0.5
 #: What a resumed training may differ by: sums in another order.
