@@ -41,6 +41,26 @@ def test_the_walk_of_a_run(server: Server) -> None:
             client.run("walk-r")
 
 
+@pytest.mark.parametrize("accepted", ["gzip", "identity"])
+def test_an_event_comes_at_once_compressed_or_not(
+    server: Server, http: httpx.Client, accepted: str
+) -> None:
+    """What is compressed is not held back until there is more of it."""
+    name = f"at-once-{accepted}"
+    asked = {"Accept-Encoding": accepted}
+    url = f"{server.url}/v1/events?population={name}"
+    with httpx.stream("GET", url, headers=asked, timeout=20) as stream:
+        assert stream.headers.get("content-encoding", "identity") == accepted
+        assert "Accept-Encoding" in stream.headers["vary"]
+        lines = stream.iter_lines()
+        assert next(lines).startswith(":")
+        for epoch in (10, 20):
+            post(http, "/v1/runs/at-once/checkpoints", checkpoint(epoch, population=name))
+            told = next(line for line in lines if line.startswith("data:"))
+            assert f'"epoch":{epoch}.0' in told
+    http.delete("/v1/runs/at-once")
+
+
 def test_events_are_live_and_resumable(server: Server, http: httpx.Client) -> None:
     seen: list[dict[str, Any]] = []
 
