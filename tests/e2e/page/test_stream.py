@@ -18,8 +18,8 @@ LIVE_S = 2.0
 #: takes to open it.
 AT_MOST = 4.0
 #: CPU of the page's main thread, ms: of scrolling on by ten rows, which is two frames and what
-#: asking costs, and of forty runs that went on. Row S8 of docs/scale.md holds a scroll to 32 ms on a
-#: machine of its own; here other tests are on the same cores, which makes the same work cost more.
+#: asking costs, and of forty runs that went on. Row S8 of docs/scale.md holds a scroll to 32 ms
+#: on a quiet machine; here other tests share its cores, which makes the same work cost more.
 SCROLL_MS, TOLD_MS = 64.0, 2_000.0
 #: Ten rows a frame, as a fast wheel scrolls.
 SCROLL_STEP, SCROLLED = 400, 10_000
