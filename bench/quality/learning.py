@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import spearmanr
 from tqdm import tqdm
 
 from oracle.evaluation.recorded_runs import at_checks, by_table
@@ -58,12 +59,12 @@ def measure(
     """Forecast runs with so many others known.
 
     Returns:
-        (share, known) -> [run, 3]: error of the score's median, and whether its 90 % and its 50 %
-        interval held it.
+        (share, known) -> [run, 6]: error of the score's median, whether its 90 % and its 50 %
+        interval held it, the median, the score, and the number of its table.
     """
-    found: dict[tuple[float, int], list[tuple[float, bool, bool]]] = {}
+    found: dict[tuple[float, int], list[tuple[float, ...]]] = {}
     rng = np.random.default_rng(seed)
-    for asked, others in tqdm(list(populations(runs, rng)), unit="table"):
+    for table, (asked, others) in enumerate(tqdm(list(populations(runs, rng)), unit="table")):
         taught = [
             oracle.residuals(run.history, outcome_of_run(run)) for run in others[: max(known)]
         ]
@@ -82,24 +83,33 @@ def measure(
                         continue
                     true = float(scores_of(finals_of([run])[0], weights_of(scale)))
                     low, lower, middle, upper, high = quality.values
-                    entry = abs(middle - true), low <= true <= high, lower <= true <= upper
+                    held = low <= true <= high, lower <= true <= upper
+                    entry = abs(middle - true), *held, middle, true, table
                     found.setdefault((share, n), []).append(entry)
     return {key: np.array(value, np.float64) for key, value in found.items()}
 
 
+def rank(entries: np.ndarray) -> float:
+    """Give the mean over tables of Spearman's correlation of median and score within the table."""
+    _, _, _, middle, true, table = entries.T
+    within = [spearmanr(middle[table == one], true[table == one]).statistic for one in set(table)]
+    return float(np.nanmean(within))
+
+
 def table_of(found: dict[tuple[float, int], np.ndarray]) -> str:
-    """Give errors beside those of the same runs with none known, and what the intervals held."""
+    """Give errors and ranks beside those of the same runs with none known, and what was held."""
     lines = [
-        "| seen | known | Q MAE | none known | change | in 90 % | in 50 % |",
-        "|---|---|---|---|---|---|---|",
+        "| seen | known | Q MAE | none known | change | in 90 % | in 50 % | rank | none known |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for share, n in sorted(found):
-        error, wide, narrow = found[share, n].mean(axis=0)
+        error, wide, narrow = found[share, n].mean(axis=0)[:3]
         # Tables with fewer runs have no row of more known ones.
-        without = found[share, 0][: len(found[share, n])].mean(axis=0)[0]
+        same = found[share, 0][np.isin(found[share, 0][:, 5], found[share, n][:, 5])]
+        without = same.mean(axis=0)[0]
         lines.append(
             f"| {share:.0%} | {n} | {error:.4f} | {without:.4f} | {error / without - 1:+.1%} | "
-            f"{wide:.0%} | {narrow:.0%} |"
+            f"{wide:.0%} | {narrow:.0%} | {rank(found[share, n]):.3f} | {rank(same):.3f} |"
         )
     return "\n".join(lines)
 

@@ -30,6 +30,10 @@ class Workers(Multiprocess):
 
     def keep_subprocess_alive(self) -> None:
         """Replace workers that ended."""
+        for process in self.processes:
+            # The worker has its own of this end. With ours open, one that dies while it is asked
+            # whether it is alive would be waited for as long as one that is busy.
+            process.child_conn.close()
         super().keep_subprocess_alive()
         now = {process.pid for process in self.processes}
         for pid in self._pids - now:

@@ -26,7 +26,7 @@ CHECKS = (
         "fault.kills.kill_collector:kill_collector",
         "kill -9 the collector",
         "the resumed dataset equals an uninterrupted one; never half a CSV",
-        short=4,
+        short=3,
         long=2_000,
     ),
     Check(
@@ -34,7 +34,7 @@ CHECKS = (
         "fault.kills.kill_export:kill_export",
         "kill -9 while the CSV of real runs is written",
         "the CSV is whole or not there; the same call ends it with the same bytes",
-        short=10,
+        short=4,
         long=2_000,
     ),
     Check(
@@ -51,7 +51,7 @@ CHECKS = (
         "fault.disks.full_disk:full_disk",
         "the disk is full at the N-th page of the store",
         "a clear error, everything acknowledged readable, work goes on when there is space",
-        short=24,
+        short=12,
         long=200,
     ),
     Check(
@@ -59,7 +59,7 @@ CHECKS = (
         "fault.disks.store_errors:store_errors",
         "ENOSPC and EIO at the N-th write, truncation or sync of SQLite, for every N",
         "a clear error, everything acknowledged readable, integrity ok, work goes on",
-        short=150,
+        short=80,
         long=300,
     ),
     Check(
@@ -69,7 +69,7 @@ CHECKS = (
         "journal, for every N; oracle collect with no room",
         "the old file or the new one, nothing left over, the same call goes on; one line that "
         "names the file, exit code not 0",
-        short=100,
+        short=40,
         long=100,
     ),
     Check(
@@ -77,7 +77,7 @@ CHECKS = (
         "fault.disks.failing_artifacts:failing_artifacts",
         "ENOSPC and EIO at the N-th write, fsync, rename or new folder of an artifact, for every N",
         "that error, every artifact there whole, the old one or the new one active",
-        short=200,
+        short=80,
         long=200,
     ),
     Check(
@@ -94,7 +94,7 @@ CHECKS = (
         "fault.bad_models:bad_models",
         "flips, truncations, missing and swapped files, broken numbers in an activated model",
         "refused, the old model answers",
-        short=1_000,
+        short=400,
         long=125_000,
     ),
     Check(

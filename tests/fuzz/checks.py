@@ -9,7 +9,7 @@ CHECKS = (
         "bodies on every route, a third valid, nearly valid and mutated each, and paths and query "
         "strings of GET and DELETE, in process",
         "no 5xx, one error shape, 4xx at most 8 kB, no echo, no valid body refused",
-        short=5_000,
+        short=2_500,
         long=10_000_000,
     ),
     Check(
@@ -27,7 +27,7 @@ CHECKS = (
         "fuzz.nonsense:fuzz_nonsense",
         "histories that no map has, and real ones of unseen tables and libraries in every dress",
         "of each kind a policy abstains on at least 95 % of the former, at most 5 % of the latter",
-        short=300,
+        short=120,
         long=1_000,
     ),
     Check(
@@ -35,7 +35,7 @@ CHECKS = (
         "fuzz.names:fuzz_names",
         "traversal, CSV and log injection in every name, under an audit hook",
         "nothing opened outside data and models, no process, no pickle, one line a log record",
-        short=1_000,
+        short=400,
         long=5_000,
     ),
     Check(

@@ -16,7 +16,7 @@ from reliability import Result
 from collector.collect import collect, journal_path
 
 #: Runs that are recorded between two kills; those under way are made again.
-RUNS_A_LIFE, SLOW_MS = 60, 20
+RUNS_A_LIFE, SLOW_MS = 40, 20
 DEADLINE_S = 240.0
 #: The runs of `kill_collector`, made by a cluster.
 DRIVER = """

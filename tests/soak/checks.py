@@ -8,7 +8,7 @@ CHECKS = (
         "soak.swap:swap_models",
         "models exchanged under load",
         "no failed request, every answer from an activated model, p99 less than doubled",
-        short=8,
+        short=5,
         long=1_000,
     ),
     Check(
@@ -16,7 +16,7 @@ CHECKS = (
         "soak.overload:overload",
         "far more requests than can be answered, seconds",
         "only 200 and 503 with Retry-After, memory flat, normal within 2 s",
-        short=8,
+        short=5,
         long=1_800,
     ),
     Check(
@@ -24,7 +24,7 @@ CHECKS = (
         "soak.slow:slow_clients",
         "silent, dripping and unreading sockets beside honest clients",
         "closed by the deadline, no honest request fails",
-        short=150,
+        short=100,
         long=1_000,
     ),
     Check(
@@ -48,7 +48,7 @@ CHECKS = (
         "soak.wrong_keys:wrong_keys",
         "wrong keys and rates",
         "401 or 429, never 200; the right key gets in; no key in the log",
-        short=10_000,
+        short=3_000,
         long=1_000_000,
     ),
     Check(
@@ -56,7 +56,7 @@ CHECKS = (
         "soak.growth:growth",
         "CPU of every kind of question to the store, at a fifth of so many runs and at all of them",
         "no kind costs twice as much with five times the runs",
-        short=5_000,
+        short=3_000,
         long=100_000,
     ),
     Check(

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from pathlib import Path
 
 import httpx
 import psutil
 from serving import Server, until
+
+from oracle.server.workers import PATIENCE_S
+
+#: uvicorn asks each worker every so often whether it is alive, seconds.
+ASKED_EVERY_S = 0.5
 
 
 def workers_of(server: Server) -> list[psutil.Process]:
@@ -64,6 +70,22 @@ def test_what_a_worker_had_open_is_forgotten_with_it(tmp_path: Path) -> None:
         until(lambda: len(workers_of(server)) == 2, 60, "new workers")
         # A worker's numbers are there once it has answered.
         until(lambda: _answers(server) and streams_told(server) == 0, 60, "no stream")
+
+
+def test_a_worker_that_dies_while_it_is_asked_is_replaced_at_once(tmp_path: Path) -> None:
+    with Server(tmp_path, workers=2) as server:
+        before = {worker.pid for worker in workers_of(server)}
+        dying = workers_of(server)[0]
+        dying.suspend()
+        time.sleep(2 * ASKED_EVERY_S)  # it has been asked, and cannot answer
+        dying.kill()
+        took_s = until(lambda: _replaced(server, before), 2 * PATIENCE_S, "a new worker")
+    assert took_s < PATIENCE_S / 2
+
+
+def _replaced(server: Server, before: set[int]) -> bool:
+    now = {worker.pid for worker in workers_of(server)}
+    return len(now) == len(before) and now != before
 
 
 def _answers(server: Server) -> bool:
