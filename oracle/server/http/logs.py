@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from typing import TextIO
 
 #: What a record has by itself; the rest came with `extra` and is part of the line.
 _OWN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
@@ -28,9 +29,21 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what is stderr now: who redirected it may have closed what it was."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, stream: TextIO) -> None:
+        """Take none."""
+
+
 def configure(level: str) -> None:
     """Send the service's and uvicorn's log to stderr as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(JsonLines())
     for name in ("oracle", "uvicorn"):
         logger = logging.getLogger(name)

@@ -196,7 +196,8 @@ def test_broken_checkpoints_stop_nothing() -> None:
     assert isinstance(stop.run.report(3, mqe=1, topographic_error=0, dead_neuron_ratio=0), Decision)
 
 
-def test_parameters_that_say_nothing_still_watch() -> None:
+def test_parameters_that_say_nothing_still_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oracle.history.context._LACKING_TOLD", set())  # told once a process
     with pytest.warns(OracleWarning) as told:
         stop = early_stop({}, np.eye(10, 3), model=StandIn())
     words = " ".join(str(one.message) for one in told)
