@@ -71,7 +71,7 @@ quality: $(VENV)/dev  ## write docs/quality.md anew from the shipped oracle
 sequences: $(VENV)/dev  ## the long form of the workbench: write the results of docs/sequences.md anew
 	$(BIN)/python -m bench.sequences $(ARGS)
 
-site: $(VENV)/dev  ## docs/ as a site with search and a reference, in build/site
+site: $(VENV)/dev  ## docs/ as a site with search and a reference, in build/site/VERSION
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 docs: $(VENV)/dev  ## write the generated parts of docs/ anew

@@ -1,7 +1,8 @@
 """What `make site` does to docs/ beside MkDocs' own work: order, reference, links that leave docs/.
 
-The order is that of docs/README.md, so that it stands in one place. Files outside docs/ that a page
-links to are copied under repository/, pages among them with their own links made right.
+Each version has a folder of its own, with a menu of those that are there: sites that were built
+before stay. The order is that of docs/README.md, so that it stands in one place. Files outside docs/
+that a page links to are copied under repository/, pages among them with their own links made right.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
+from packaging.version import Version
 
 import oracle
 
@@ -60,7 +62,23 @@ def on_config(config: Any) -> Any:
     nav.append({"Reference": [{title: _page_of(title)} for title in (*_reference(), "Modules")]})
     config.nav = nav
     config.copyright = f"SOM Oracle {oracle.__version__}"
+    config.site_dir = str(Path(config.site_dir) / oracle.__version__)
     return config
+
+
+def on_post_build(config: Any) -> None:
+    """Tell the sites of other versions beside this one of it, and lead to the newest.
+
+    The form is that of mike, which Material's menu of versions reads.
+    """
+    there = Path(config.site_dir).parent
+    names = [folder.name for folder in there.iterdir() if (folder / "index.html").is_file()]
+    newest, *others = sorted(names, key=Version, reverse=True)
+    versions = [{"version": newest, "title": newest, "aliases": ["latest"]}]
+    versions += [{"version": name, "title": name, "aliases": []} for name in others]
+    (there / "versions.json").write_text(json.dumps(versions), encoding="utf-8")
+    lead = f'<!doctype html><meta http-equiv="refresh" content="0; url={newest}/index.html">'
+    (there / "index.html").write_text(f"{lead}<title>SOM Oracle {newest}</title>\n", "utf-8")
 
 
 def on_files(files: Files, config: Any) -> Files:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,19 +11,31 @@ from pathlib import Path
 
 import pytest
 
+import oracle
+
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
+    (folder / "0.0.9").mkdir()  # of a version that was built before
+    (folder / "0.0.9" / "index.html").write_text("old")
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder],
         cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+    return folder / oracle.__version__
+
+
+def test_versions_stand_beside_each_other(site: Path) -> None:
+    versions = json.loads((site.parent / "versions.json").read_text("utf-8"))
+    assert [one["version"] for one in versions] == [oracle.__version__, "0.0.9"]
+    assert versions[0]["aliases"] == ["latest"]
+    assert f"url={oracle.__version__}/index.html" in (site.parent / "index.html").read_text()
+    assert '"provider":"mike"' in (site / "index.html").read_text("utf-8").replace(" ", "")
 
 
 def test_every_page_is_there(site: Path) -> None:
@@ -35,8 +48,6 @@ def test_every_page_is_there(site: Path) -> None:
 
 
 def test_the_reference_has_every_public_name(site: Path) -> None:
-    import oracle
-
     text = "".join(page.read_text("utf-8") for page in (site / "reference").glob("*.html"))
     missing = [n for n, home in oracle._HOME.items() if f'id="{home}.{n}"' not in text]
     assert not missing
