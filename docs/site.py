@@ -1,8 +1,9 @@
 """What `make site` does to docs/ beside MkDocs' own work: order, reference, links that leave docs/.
 
 Each version has a folder of its own, with a menu of those that are there: sites that were built
-before stay. The order is that of docs/README.md, so that it stands in one place. Files outside docs/
-that a page links to are copied under repository/, pages among them with their own links made right.
+before stay. The order is that of docs/README.md, so that it stands in one place. Files outside
+docs/ that a page links to are copied under repository/, pages among them with their own links made
+right.
 """
 
 from __future__ import annotations
