@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -68,6 +69,17 @@ def _shared(item: pytest.Item) -> str:
     if "package" in scopes:
         return str(item.path.parent)
     return item.nodeid.partition("::")[0] if "module" in scopes else ""
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> None:
+    """A service in this process sends all of our log to stderr: its own tests need that alone."""
+    for name in ("oracle", "uvicorn"):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = []
+        logger.propagate = True
+        logger.setLevel(logging.NOTSET)
+    logging.getLogger("uvicorn.access").disabled = False
 
 
 @pytest.fixture(scope="session")

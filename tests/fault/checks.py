@@ -59,7 +59,7 @@ CHECKS = (
         "fault.disks.store_errors:store_errors",
         "ENOSPC and EIO at the N-th write, truncation or sync of SQLite, for every N",
         "a clear error, everything acknowledged readable, integrity ok, work goes on",
-        short=80,
+        short=150,
         long=300,
     ),
     Check(
