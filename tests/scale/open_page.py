@@ -82,7 +82,9 @@ def _measure(result: Result, page: Browser, url: str, n: int) -> None:
         time.sleep(2)
         grown = _heap_mb(page) - before
     result.check(len(page.driver.find_elements("css selector", "tr[data-run]")) < 60, "rows")
-    result.check(page.console() == [], "the console is not empty")
+    # A busy service answers 503 and the page asks again: no error of either.
+    said = [e["message"] for e in page.console() if "status of 503" not in e["message"]]
+    result.check(not said, f"the console says {said[:2]}")
     figures = {
         "first paint, ms": (paint, PAINT_MS),
         "a scroll, ms of CPU, median": (statistics.median(frames), FRAME_MS),
