@@ -52,12 +52,12 @@ def test_a_page_that_is_left_gives_its_connection_back(page: Browser, client: ht
 
     page.open()
     until(lambda: page.of("#live") == "Live", DEADLINE_S, "the stream")
-    assert float(streams()) == 1
+    until(lambda: float(streams()) == 1, 10, "one stream")
     page.driver.get("about:blank")
     until(lambda: float(streams()) == 0, 10, "no stream")
     page.driver.back()
     until(lambda: page.of("#live") == "Live", DEADLINE_S, "the stream again")
-    assert float(streams()) == 1
+    until(lambda: float(streams()) == 1, 10, "one stream")
 
 
 def test_a_run_deleted_while_open(page: Browser, client: httpx.Client) -> None:
