@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-# Where it is set every process compiles all its libraries anew: 5 s of a collector's 7.
+# Where it is set every process compiles all its libraries anew: 4 s of a collector's 7.
 unexport PYTHONDONTWRITEBYTECODE
 
 # What `make oracle` collects; oracle/training/shipped.py reads it.

@@ -73,7 +73,7 @@ def on_post_build(config: Any) -> None:
     The form is that of mike, which Material's menu of versions reads.
     """
     there = Path(config.site_dir).parent
-    names = [folder.name for folder in there.iterdir() if (folder / "index.html").is_file()]
+    names = [page.parent.name for page in there.glob("[0-9]*/index.html")]
     newest, *others = sorted(names, key=Version, reverse=True)
     versions = [{"version": newest, "title": newest, "aliases": ["latest"]}]
     versions += [{"version": name, "title": name, "aliases": []} for name in others]
