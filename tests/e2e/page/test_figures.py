@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import httpx
 import pytest
-from browser import DEADLINE_S, Browser, programs
+from browser import DEADLINE_S, PICTURES, POPULATION, Browser, programs
 from PIL import Image
 from serving import until
 
@@ -58,7 +59,7 @@ const done = arguments[arguments.length - 1];
       { title: 'Best "so far" \\\\ 😀', x: { label: "runs" }, y: { label: "score", log: true },
         levels: [{ y: 1, label: "it" }], series: [
         { label: "runs", kind: "points", x: [1, 2], y: [2, null], low: [1, 1], high: [3, 3] },
-        { label: "best", kind: "steps", x: [1, 2], y: [2, 1.5], color: "#1f4e8c" }] },
+        { label: "best", kind: "steps", x: [1, 2], y: [2, 1.5], color: "ours" }] },
       { x: { percent: true }, y: { ticks: [[0, "a"], [1, "b"]] },
         series: [{ kind: "bars", x: [0.2, 0.8], y: [0, 1] },
           { x: [0, 1], y: [0, 1], low: [0, 0], high: [1, 1], dash: true }] },
@@ -136,9 +137,166 @@ def test_the_matplotlib_code_runs(made: dict[str, Any], tmp_path: Path) -> None:
 
 def test_a_menu_offers_what_its_panel_can_give(chromium: Browser, made: dict[str, Any]) -> None:
     assert made["offered"] == ["PNG, two times", "SVG", "CSV, what is drawn"]
-    chromium.run("document.querySelector('.figure-menu > button').click()")
+    chromium.run("document.querySelector('body > .figure-menu > button').click()")
     assert chromium.run("return document.activeElement.textContent") == "PNG, two times"
-    chromium.run("document.querySelectorAll('.figure-menu > div button')[2].click()")
+    chromium.run("document.querySelectorAll('body > .figure-menu > div button')[2].click()")
     target = Path(chromium.profile) / "best.csv"
     until(target.exists, DEADLINE_S, "the file")
     assert target.read_text(encoding="utf-8").splitlines()[0] == "run,score"
+
+
+#: What each menu in sight gives: {its label: {svg, png: its size, csv, code, name of files, said}}.
+ALL_MENUS = """
+const done = arguments[arguments.length - 1];
+(async () => {
+  const found = {}, blobs = [];
+  let copied = null;
+  navigator.clipboard.writeText = async (text) => { copied = text; };
+  const [made, click] = [URL.createObjectURL, HTMLAnchorElement.prototype.click];
+  URL.createObjectURL = (blob) => { blobs.push(blob); return made.call(URL, blob); };
+  HTMLAnchorElement.prototype.click = function () {
+    if (this.download) blobs.at(-1).given = this.download;
+    else click.call(this);
+  };
+  const until = async (holds) => {
+    for (let i = 0; i < 500 && !holds(); i += 1) await new Promise((go) => setTimeout(go, 10));
+  };
+  for (const menu of document.querySelectorAll(".figure-menu")) {
+    if (!menu.offsetParent) continue;
+    const buttons = [...menu.querySelectorAll(":scope > div button")], told = {};
+    const toast = document.getElementById("toast");
+    toast.replaceChildren();
+    for (const button of buttons) {
+      const before = blobs.length;
+      copied = null;
+      button.click();
+      await until(() => copied !== null || blobs.length > before || toast.textContent);
+      if (copied !== null) told.code = copied;
+      else if (blobs.length > before) {
+        const blob = blobs.at(-1), kind = blob.given.split(".").at(-1);
+        if (kind === "png") {
+          const image = await createImageBitmap(blob);
+          told.png = [image.width, image.height];
+        } else told[kind] = await blob.text();
+        told.name = blob.given.replace(/\\.\\w+$/, "");
+      } else told.said = toast.textContent;
+      toast.replaceChildren();
+    }
+    found[menu.querySelector("button").getAttribute("aria-label")] = told;
+  }
+  [URL.createObjectURL, HTMLAnchorElement.prototype.click] = [made, click];
+  done(found);
+})().catch((error) => done({ error: String(error) }));
+"""
+
+#: View -> its route, what shows that it is drawn, its figures by the names of their files.
+FIGURES_OF = {
+    "overview": (
+        f"/?population={POPULATION}",
+        "#settings .explains button",
+        {"best-so-far", "oracle-audit", "settings", "setting", "heading"},
+    ),
+    "compare": (
+        f"/compare?runs={POPULATION}-060,{POPULATION}-059,{POPULATION}-049",
+        "#differing",
+        {"compare"},
+    ),
+    "run": (
+        "/run/{run}",
+        "#decisions-title",
+        {"{run}-mqe", "{run}-topographic_error", "{run}-dead_neuron_ratio", "{run}-chance",
+         "{run}-forecasts", "{run}-schedule"},
+    ),
+    "model": ("/model", "#coverage .u-over", {"model-error", "model-coverage"}),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def left(
+    chromium: Browser, searched: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
+    """What each view's menus give, by view; the code of all of them lies in one folder."""
+    found: dict[str, dict[str, Any]] = {}
+    for view, (route, sign, _) in FIGURES_OF.items():
+        chromium.open(route.format(run=searched))
+        chromium.there(sign)
+        waiting = ".skeleton, .chart:not(:has(canvas))"
+        until(lambda waiting=waiting: not chromium.has(waiting), DEADLINE_S, "all drawn")
+        given = chromium.driver.execute_async_script(ALL_MENUS)
+        assert "error" not in given, given
+        found[view] = {told.get("name", menu): told for menu, told in given.items()}
+        for name, told in found[view].items():
+            target = PICTURES / "figures" / f"{name}.svg"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(told.get("svg", ""), encoding="utf-8")
+    return found
+
+
+@pytest.mark.parametrize("view", FIGURES_OF)
+def test_every_chart_leaves_the_page_whole(
+    left: dict[str, dict[str, Any]], searched: str, view: str
+) -> None:
+    expected = {name.format(run=searched) for name in FIGURES_OF[view][2]}
+    assert set(left[view]) == expected
+    for name, told in left[view].items():
+        assert "said" not in told, (name, told["said"])
+        root = ElementTree.fromstring(told["svg"])
+        tags = [element.tag.rpartition("}")[2] for element in root.iter()]
+        assert "image" not in tags, f"{name}: pixels"
+        assert tags.count("path") + tags.count("rect") > 5, name
+        assert tags.count("text") > 3, f"{name}: no axis"
+        assert "NaN" not in told["svg"], name
+        width, height = float(root.attrib["width"]), float(root.attrib["height"])
+        assert told["png"] == [round(2 * width), round(2 * height)], name
+        head, *rows = csv.reader(io.StringIO(told["csv"]))
+        assert len(rows) > 2, name
+        assert {len(row) for row in rows} == {len(head)}, name
+        assert all(head), f"{name}: a column without a name"
+        assert "undefined" not in told["csv"] + told["code"], name
+
+
+def test_the_code_of_every_chart_runs(left: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    scripts = [told["code"] for given in left.values() for told in given.values()]
+    for i, code in enumerate(scripts):
+        (tmp_path / f"figure_{i:02d}.py").write_text(code.replace("dpi=200", "dpi=20"), "utf-8")
+    run_all = (
+        "import pathlib\nfor f in sorted(pathlib.Path().glob('*.py')):\n    exec(f.read_text())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", run_all],
+        cwd=tmp_path,
+        env=os.environ | {"MPLBACKEND": "agg", "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("*.png"))) == len(scripts)
+    for file in tmp_path.glob("*.png"):
+        with Image.open(file) as image:
+            assert len(image.convert("RGB").getcolors(1 << 20) or []) > 3, file.name
+
+
+def test_a_run_s_chart_gives_what_the_service_has(
+    left: dict[str, dict[str, Any]], client: httpx.Client, searched: str
+) -> None:
+    told = client.get(f"/v1/runs/{searched}").json()
+    rows = list(csv.DictReader(io.StringIO(left["run"][f"{searched}-mqe"]["csv"])))
+    seen = [float(row["mqe"]) for row in rows if row["mqe"]]
+    assert seen == [v for v in told["history"]["mqe"] if v is not None]
+    last = told["run"]["forecast"]["final_mqe"]
+    assert float(rows[-1]["progress_percent"]) == 100
+    assert [float(rows[-1][f"forecast_{q}"]) for q in ("05", "25", "50", "75", "95")] == last
+
+
+def test_a_figure_that_is_not_drawn_says_so(chromium: Browser, made: dict[str, Any]) -> None:
+    said = chromium.driver.execute_async_script(
+        "const done = arguments[0];"
+        "import('./assets/charts/figure.js').then(({ figureMenu }) => {"
+        "  const menu = figureMenu({ name: 'a', title: 'A', draw: () => null, rows: () => null });"
+        "  document.body.append(menu);"
+        "  menu.querySelector(':scope > div button').click();"
+        "  setTimeout(() => done(document.getElementById('toast').textContent), 50);"
+        "});"
+    )
+    assert said == "Nothing is drawn yet."

@@ -2,6 +2,7 @@
 
 import { colour, h } from "../words/dom.js";
 import { num, power, tick } from "../words/format.js";
+import { filesOf } from "./chart_files.js";
 
 /* global uPlot */
 
@@ -19,8 +20,11 @@ export function spread(values) {
 }
 
 // A chart that follows its element's width and the theme.
-//   make() -> { data: [x, ...columns], series: [{ label, color, width, dash, points, scale, hidden }],
-//               bands: [[upper, lower, colour name]], x: { label, format, range }, y: { label, log, range, format, also: a value that must be in sight }, y2, marks(u), read(i) }
+//   make() -> { data: [x, ...columns], series: [{ label, color, width, dash, points, scale, edge: of a band alone }],
+//               bands: [[upper, lower, colour name, label]], x: { name: of its column, label, format, range },
+//               y: { label, log, range, format, also: a value that must be in sight }, y2,
+//               marks: [what `bars`, `level` and `upright` below give], read(i) }
+// Labels are those of its files (chart_files.js).
 export class Chart {
   constructor(element, make, { height = 220, sync = null, label = "" } = {}) {
     this.element = element;
@@ -75,6 +79,7 @@ export class Chart {
       this.element.append(h("p", { class: "muted small" }, "Nothing to draw yet."));
       return;
     }
+    this.spec = spec;
     this.plot = new uPlot(this.#options(spec), spec.data, this.element);
   }
 
@@ -110,10 +115,14 @@ export class Chart {
       series: [{}, ...series],
       bands: (spec.bands ?? []).map(([upper, lower, fill]) => ({ series: [upper, lower], fill: colour(fill) })),
       hooks: {
-        draw: spec.marks ? [spec.marks] : [],
+        draw: [(u) => spec.marks?.forEach((mark) => mark.paint(u))],
         setCursor: spec.read ? [(u) => spec.read(u.cursor.idx ?? null)] : [],
       },
     };
+  }
+
+  files() {
+    return filesOf(this);
   }
 
   destroy() {
@@ -140,7 +149,9 @@ function around(low, high, floor) {
 
 // Forecasts of a final value, made on the way: at each place a bar of 90 % and a thicker one of 50 %.
 // at: [{ x, q: five quantiles }]
-export function bars(u, at, name = "ours", width = 1) {
+export const bars = (at, label, color = "ours", width = 1) => ({ at, label, color, paint: (u) => paintBars(u, at, color, width) });
+
+function paintBars(u, at, name, width) {
   const { ctx, bbox } = u, ratio = devicePixelRatio;
   ctx.save();
   ctx.beginPath();
@@ -160,8 +171,10 @@ export function bars(u, at, name = "ours", width = 1) {
   ctx.restore();
 }
 
-// Draw a dashed line across the plot, with its name at the right.
-export function level(u, value, text, name, scale = "y") {
+// A dashed line across the plot, with its name at the right.
+export const level = (value, text, color, scale = "y") => ({ value, text, scale, paint: (u) => paintLevel(u, value, text, color, scale) });
+
+function paintLevel(u, value, text, name, scale) {
   const y = u.valToPos(value, scale, true);
   const { left, top, width, height } = u.bbox;
   if (!(y >= top && y <= top + height)) return;
@@ -182,8 +195,10 @@ export function level(u, value, text, name, scale = "y") {
   ctx.restore();
 }
 
-// Draw a thin line from top to bottom, with its name beside its head; `row` keeps names apart.
-export function upright(u, value, text, name, row = 0) {
+// A thin line from top to bottom, with its name beside its head; `row` keeps names apart.
+export const upright = (value, text, color, row = 0) => ({ upright: value, text, paint: (u) => paintUpright(u, value, text, color, row) });
+
+function paintUpright(u, value, text, name, row) {
   const x = u.valToPos(value, "x", true);
   const { left, top, width, height } = u.bbox;
   if (!(x >= left && x <= left + width)) return;

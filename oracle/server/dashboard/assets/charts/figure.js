@@ -16,21 +16,23 @@ const DRAWN = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity
 //         panel's own canvas: then SVG and PNG are made of lines, not of pixels
 //   rows: () => [head, ...rows] of plain values
 //   plot: () => one axes or several, as `pyplot` of matplotlib.js takes them
-// What is left out is not offered.
+// What is left out is not offered; null of one of them says that nothing is drawn yet.
 export function figureMenu({ name, title, draw, rows, plot }) {
   const offered = [
-    draw && ["PNG, two times", async () => save(`${name}.png`, await png(draw()), "image/png")],
-    draw && ["SVG", () => save(`${name}.svg`, svgText(draw()), "image/svg+xml")],
-    rows && ["CSV, what is drawn", () => save(`${name}.csv`, csvText(rows()), "text/csv")],
-    plot && ["Matplotlib code", () => copy(pyplot(plot(), name), `${name}.py`)],
-  ].filter(Boolean);
-  const list = h("div", { hidden: true }, offered.map(([label, act]) => h("button", {
+    ["PNG, two times", draw, async (drawn) => save(`${name}.png`, await png(drawn), "image/png")],
+    ["SVG", draw, (drawn) => save(`${name}.svg`, svgText(drawn), "image/svg+xml")],
+    ["CSV, what is drawn", rows, (told) => save(`${name}.csv`, csvText(told), "text/csv")],
+    ["Matplotlib code", plot, (axes) => copy(pyplot(axes, name), `${name}.py`)],
+  ].filter(([, make]) => make);
+  const list = h("div", { hidden: true }, offered.map(([label, make, give]) => h("button", {
     type: "button",
     onclick: async () => {
       toggle(false);
       button.focus();
       try {
-        await act();
+        const made = make();
+        if (made) await give(made);
+        else toast("Nothing is drawn yet.");
       } catch {
         toast("This browser could not make the file.");
       }

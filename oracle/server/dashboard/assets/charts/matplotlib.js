@@ -1,14 +1,15 @@
 // A figure as Python: data and matplotlib calls in one script that runs as it is.
 
+import { onPaper } from "../words/dom.js";
+
 const MARKER = { points: "o", crosses: "x" };
-const INK = "#1c2530";
 
 // axes: one or a list of
 //   { title, x: { label, log, percent, range, ticks: [[at, text]] }, y: the same,
-//     series: [{ label, kind: "line" | "steps" | "points" | "crosses" | "bars", x, y, low, high, color, dash }],
+//     series: [{ label, kind: "line" | "steps" | "points" | "crosses" | "bars" | "band", x, y, low, high, color, dash }],
 //     levels: [{ y, x, label }] }
-// `low` and `high` are a band for lines and error bars for points; `color` is "#rrggbb" and may be left out.
-// Bars lie: y are their names' places, x their lengths. What is not finite becomes `nan`.
+// `low` and `high` are a band for lines and error bars for points; `color` is a name of the page's and may be left out.
+// Bars lie: y are their names' places, x their lengths; a band has no line. What is not finite becomes `nan`.
 export function pyplot(axes, name) {
   const all = Array.isArray(axes) ? axes : [axes];
   const lines = ["from math import nan", "", "from matplotlib import pyplot as plt", "",
@@ -36,8 +37,9 @@ function axesLines({ title, x = {}, y = {}, series = [], levels = [] }) {
   return lines;
 }
 
-function seriesLines({ label, kind = "line", x, y, low, high, color = INK, dash = false }) {
-  const said = `, color=${text(color)}${label ? `, label=${text(label)}` : ""}`;
+function seriesLines({ label, kind = "line", x, y, low, high, color: name = "ink", dash = false }) {
+  const color = onPaper(name), named = label ? `, label=${text(label)}` : "", said = `, color=${text(color)}${named}`;
+  if (kind === "band") return [`x, low, high = ${list(x)}, ${list(low)}, ${list(high)}`, `axes.fill_between(x, low, high, color=${text(color)}, alpha=0.15, linewidth=0${named})`];
   const lines = [`x = ${list(x)}`, `y = ${list(y)}`];
   if (kind === "bars") return [...lines, `axes.barh(y, x${said})`];
   if (low && high) lines.push(`low, high = ${list(low)}, ${list(high)}`);

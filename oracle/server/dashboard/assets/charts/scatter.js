@@ -66,8 +66,37 @@ export class Scatter {
     const ratio = devicePixelRatio, width = this.canvas.clientWidth, height = this.canvas.clientHeight;
     this.canvas.width = Math.round(width * ratio);
     this.canvas.height = Math.round(height * ratio);
-    const ctx = this.ctx = this.canvas.getContext("2d");
+    const ctx = this.canvas.getContext("2d");
     ctx.scale(ratio, ratio);
+    this.#paint(ctx, width, height);
+    if (!this.at) return;
+    ctx.strokeStyle = colour("ink");
+    ctx.lineWidth = 2;
+    ctx.beginPath();
+    ctx.arc(this.at.px, this.at.py, 8, 0, 7);
+    ctx.stroke();
+  }
+
+  // As `figureMenu` takes it; null while nothing is drawn.
+  files() {
+    const drawn = (make) => () => (this.axes && this.points.length ? make() : null);
+    const name = (axis) => `${axis.metric.final}${axis.relative ? "_relative" : ""}`, middle = (p) => [p.x[1], p.y[1]];
+    return {
+      draw: drawn(() => ({ width: this.canvas.clientWidth, height: this.canvas.clientHeight, paint: (...to) => this.#paint(...to) })),
+      rows: drawn(() => [["run_id", "state", ...this.axes.flatMap((axis) => ["25", "50", "75"].map((q) => `${name(axis)}_${q}`)), "on_front"],
+        ...this.points.map((p) => [p.run.run_id, p.run.state, ...p.x, ...p.y, String(this.front.includes(p))])]),
+      plot: drawn(() => {
+        const [x, y] = this.axes, of = (label, color, kind, points) => ({ label, color, kind, x: points.map((p) => middle(p)[0]), y: points.map((p) => middle(p)[1]), low: points.map((p) => p.y[0]), high: points.map((p) => p.y[2]) });
+        return { title: "Where the runs are heading", x: { label: x.label, log: Boolean(this.scaleX?.log) }, y: { label: y.label, log: Boolean(this.scaleY?.log) }, series: [
+          of("stopped: last forecast", "mark", "crosses", this.points.filter((p) => p.stopped)),
+          of("live: forecast", "ours", "points", this.points.filter((p) => p.run.state === "running")),
+          of("finished", "good", "points", this.points.filter((p) => p.run.state === "finished")),
+          { label: "Pareto front", color: "ours", kind: "steps", dash: true, x: this.front.map((p) => p.x[1]), y: this.front.map((p) => p.y[1]) }] };
+      }),
+    };
+  }
+
+  #paint(ctx, width, height) {
     this.scaleX = scaleOf(this.points.map((p) => p.x), PAD.left, width - PAD.right, this.axes[0].metric);
     this.scaleY = scaleOf(this.points.map((p) => p.y), height - PAD.bottom, PAD.top, this.axes[1].metric);
     this.#grid(ctx, width, height);
@@ -119,13 +148,6 @@ export class Scatter {
       ctx.beginPath();
       ctx.arc(p.px, p.py, finished ? r : r - 0.6, 0, 7);
       ctx.fill();
-      ctx.stroke();
-    }
-    if (this.at) {
-      ctx.strokeStyle = colour("ink");
-      ctx.lineWidth = 2;
-      ctx.beginPath();
-      ctx.arc(this.at.px, this.at.py, 8, 0, 7);
       ctx.stroke();
     }
     ctx.restore();

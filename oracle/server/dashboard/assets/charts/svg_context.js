@@ -5,6 +5,7 @@ import { svg } from "../words/dom.js";
 const ANCHOR = { left: "start", start: "start", center: "middle", right: "end", end: "end" };
 const BASELINE = { top: "text-before-edge", hanging: "hanging", middle: "central", bottom: "text-after-edge", alphabetic: "auto" };
 const STATE = ["fillStyle", "strokeStyle", "lineWidth", "lineCap", "lineJoin", "globalAlpha", "font", "textAlign", "textBaseline"];
+let clips = 0; // several figures may stand in one document: names are given once
 const round = (v) => Math.round(100 * v) / 100;
 
 // The part of CanvasRenderingContext2D that figures are made of: paths, arcs, rectangles, text, dashes,
@@ -12,7 +13,7 @@ const round = (v) => Math.round(100 * v) / 100;
 export class SvgContext {
   fillStyle = "#000"; strokeStyle = "#000"; lineWidth = 1; lineCap = "butt"; lineJoin = "miter"; globalAlpha = 1;
   font = "10px sans-serif"; textAlign = "start"; textBaseline = "alphabetic";
-  #dash = []; #path = ""; #transform = ""; #saved = []; #clips = 0; #ruler = document.createElement("canvas").getContext("2d");
+  #dash = []; #path = ""; #transform = ""; #saved = []; #ruler = document.createElement("canvas").getContext("2d");
 
   constructor(width, height, background = null) {
     this.root = svg("svg", { xmlns: "http://www.w3.org/2000/svg", width, height, viewBox: `0 0 ${width} ${height}` });
@@ -63,8 +64,8 @@ export class SvgContext {
   clearRect() { /* nothing lies below */ }
 
   clip() {
-    this.#clips += 1;
-    const id = `clip-${this.#clips}`;
+    clips += 1;
+    const id = `clip-${clips}`;
     this.root.append(svg("clipPath", { id }, svg("path", { d: this.#path, transform: this.#transform || null })));
     const group = svg("g", { "clip-path": `url(#${id})` });
     this.#group.append(group);

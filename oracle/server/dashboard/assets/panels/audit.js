@@ -14,7 +14,7 @@ export function auditPanel(store, shared, open) {
   const word = h("div", { class: "audit-word" }), below = h("div", { class: "audit-below" });
   const coverage = new Picture(paintCoverage, { height: 200, label: () => (found ? `Share of ends within the 90 and 50 % intervals: ${found.coverage.filter((c) => c.rate !== null).map((c) => `at ${percent(c.seen)} seen ${percent(c.rate)} of ${percent(c.level)}`).join(", ")}` : "") });
   const promised = new Picture(paintPromised, { height: 200, label: () => (found ? `Chance of a good end, said and came: ${found.promised.map((g) => `${percent(g.said)} said, ${percent(g.rate)} came`).join(", ")}` : "") });
-  const menu = figureMenu({ name: "oracle-audit", title: "Is the oracle right", draw: drawBoth, rows: () => rows(), plot: () => plot() });
+  const menu = figureMenu({ name: "oracle-audit", title: "Is the oracle right", draw: drawBoth, rows: () => rows(), plot: () => found && plot() });
   const element = h("section", { class: "panel", id: "audit", "aria-labelledby": "audit-title" },
     h("header", {}, h("h2", { id: "audit-title" }, "Is the oracle right on these runs?"), h("div", { class: "end actions" }, menu)),
     word,
@@ -79,7 +79,7 @@ export function auditPanel(store, shared, open) {
     { title: "Ends within the intervals", x: { label: "share seen", percent: true }, y: { percent: true, range: [0, 1] },
       series: [0.9, 0.5].map((level) => {
         const of = found.coverage.filter((c) => c.level === level && c.rate !== null);
-        return { label: percent(level), kind: "points", x: of.map((c) => c.seen), y: of.map((c) => c.rate), low: of.map((c) => c.low), high: of.map((c) => c.high), color: level === 0.9 ? "#1f4e8c" : "#3f8fb8" };
+        return { label: percent(level), kind: "points", x: of.map((c) => c.seen), y: of.map((c) => c.rate), low: of.map((c) => c.low), high: of.map((c) => c.high), color: level === 0.9 ? "ours" : "ours-too" };
       }), levels: [{ y: 0.9 }, { y: 0.5 }] },
     { title: "P(good)", x: { label: "said", percent: true }, y: { label: "came", percent: true, range: [0, 1] },
       series: [{ kind: "points", x: found.promised.map((g) => g.said), y: found.promised.map((g) => g.rate), low: found.promised.map((g) => g.low), high: found.promised.map((g) => g.high) }] }];

@@ -272,9 +272,9 @@ export function bestPanel(store, shared, parameters, open) {
   function plot() {
     const { points } = prepare(), stopped = points.filter((p) => !p.whole), whole = points.filter((p) => p.whole), xs = (list) => list.map((p) => p.x);
     return { title: "Best so far", x: { label: way }, y: { label: `${what}, lower is better` }, series: [
-      { label: "stopped", kind: "crosses", x: xs(stopped), y: stopped.map((p) => p.values[2]), low: stopped.map((p) => p.values[1]), high: stopped.map((p) => p.values[3]), color: "#8793a0" },
-      { label: "finished", kind: "points", x: xs(whole), y: whole.map((p) => p.values[2]), color: "#256b4c" },
-      { label: "best", kind: "steps", x: xs(points), y: points.map((p) => p.best?.values[2] ?? NaN), color: "#1f4e8c" }] };
+      { label: "stopped", kind: "crosses", x: xs(stopped), y: stopped.map((p) => p.values[2]), low: stopped.map((p) => p.values[1]), high: stopped.map((p) => p.values[3]), color: "faint" },
+      { label: "finished", kind: "points", x: xs(whole), y: whole.map((p) => p.values[2]), color: "good" },
+      { label: "best", kind: "steps", x: xs(points), y: points.map((p) => p.best?.values[2] ?? NaN), color: "ours" }] };
   }
 
   function update() {

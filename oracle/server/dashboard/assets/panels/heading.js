@@ -2,6 +2,7 @@
 
 import { note } from "../data/address.js";
 import { h } from "../words/dom.js";
+import { figureMenu } from "../charts/figure.js";
 import { Scatter } from "../charts/scatter.js";
 import { METRICS } from "../words/words.js";
 
@@ -23,7 +24,8 @@ export function headingPanel(store, parameters) {
     h("span", {}, h("i", { class: "cross" }), "stopped: last forecast"), h("span", {}, h("i", { class: "key dash" }), "Pareto front of these two"), lines);
   const element = h("section", { class: "panel", "aria-labelledby": "heading-to" },
     h("header", {}, h("h2", { id: "heading-to" }, "Where the runs are heading"),
-      h("div", { class: "end actions" }, selects[0], h("span", { class: "muted small" }, "against"), selects[1])),
+      h("div", { class: "end actions" }, selects[0], h("span", { class: "muted small" }, "against"), selects[1],
+        figureMenu({ name: "heading", title: "Where the runs are heading", ...scatter.files() }))),
     several, box, legend);
 
   function read(said) {

@@ -31,7 +31,7 @@ export function settingsPanel(store, shared, parameters, open) {
     h("button", { type: "button", title: "A command that forecasts plans in this range before any is trained", onclick: () => copy(asSuggest(range()), "oracle suggest") }, "Suggest from here"));
   const body = h("div", { class: "settings-body" }, h("div", {}, parallel.element, ranges, slice.element), h("div", { class: "side" }, bars, copies), suggested.element);
   const none = h("p", { class: "muted", hidden: true }, "No setting differs between runs that have ended, or none was told: give them as ", h("code", {}, "config"), " and ", h("code", {}, "context"), ".");
-  const menu = figureMenu({ name: "settings", title: "Which settings are good", draw: () => parallel.picture.drawn(), rows: () => table() });
+  const menu = figureMenu({ name: "settings", title: "Which settings are good", draw: () => parallel.picture.drawn(), rows: () => table(), plot: () => (axes.length > 1 ? scatters() : null) });
   const element = h("section", { class: "panel", id: "settings", "aria-labelledby": "settings-title" },
     h("header", {}, h("h2", { id: "settings-title" }, "Which settings are good?"), why, h("div", { class: "end actions" }, clear, shares, menu)), none, body);
 
@@ -134,6 +134,17 @@ export function settingsPanel(store, shared, parameters, open) {
   }
   const table = () => [["run_id", "state", "score", ...axes.filter((a) => !a.last).map((a) => a.name)],
     ...runs.map(({ run, score }) => [run.run_id, run.state, score, ...axes.filter((a) => !a.last).map((a) => run.settings?.[a.name] ?? null)])];
+
+  // As code: a picture a setting, for matplotlib knows no parallel coordinates.
+  const scatters = () => axes.filter((a) => !a.last).map((a, i) => {
+    const told = runs.filter(({ run }) => run.settings?.[a.name] !== undefined && run.settings[a.name] !== null);
+    const of = (whole, label, kind, color) => {
+      const mine = told.filter((one) => one.whole === whole), at = ({ run }) => run.settings[a.name];
+      return { label: i ? null : label, kind, color, x: mine.map((one) => (a.kind === "word" ? a.values.indexOf(String(at(one))) : at(one))), y: mine.map((one) => one.score) };
+    };
+    return { x: { label: a.label, log: a.log, ticks: a.kind === "word" ? a.values.map((word, j) => [j, word]) : undefined }, y: { label: i ? "" : "quality score" },
+      series: [of(false, "stopped: forecast", "crosses", "faint"), of(true, "to its end", "points", "good")] };
+  });
 
   function read(said) {
     share = BEST.includes(Number(said.get("best"))) ? Number(said.get("best")) : 10;

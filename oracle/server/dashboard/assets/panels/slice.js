@@ -3,6 +3,7 @@
 import { get, post } from "../data/api.js";
 import { colour, h } from "../words/dom.js";
 import { Picture, axis, cross, disc, grid } from "../charts/drawing.js";
+import { figureMenu } from "../charts/figure.js";
 import { num, tick } from "../words/format.js";
 import { running } from "../data/search.js";
 
@@ -16,14 +17,36 @@ export class Slice {
     Object.assign(this, { store, shared, setting: null, points: [], surface: null, asked: "" });
     this.picture = new Picture((...to) => this.paint(...to), { height: 200, label: () => (this.setting ? `Quality score over ${this.setting.label}, ${this.points.length} runs` : "") });
     this.note = h("p", { class: "muted small" });
-    this.element = h("div", { class: "slice" }, this.picture.element, this.note);
+    this.title = h("h3");
+    const drawn = (make) => () => (this.points.length ? make() : null);
+    const menu = figureMenu({ name: "setting", title: "The chosen setting against the score", draw: drawn(() => this.picture.drawn()), rows: drawn(() => this.rows()), plot: drawn(() => this.plot()) });
+    this.element = h("div", { class: "slice" }, h("div", { class: "slice-head" }, this.title, menu), this.picture.element, this.note);
   }
 
   show(setting, runs) {
     this.setting = setting;
     this.points = runs.map(({ run, score, whole }) => [run.settings?.[setting.name], score, whole, run]).filter(([x]) => (setting.kind === "word" ? x !== undefined && x !== null : typeof x === "number"));
+    this.title.textContent = `Score over ${setting.label}`;
     this.picture.draw();
     this.#ask();
+  }
+
+  rows() {
+    const surface = this.surface ?? [];
+    return [["what", "run_id", this.setting.name, "score", "score_25", "score_75", "to_its_end"],
+      ...this.points.map(([value, score, whole, run]) => ["run", run.run_id, value, score, null, null, String(whole)]),
+      ...surface.map((s) => ["forecast", null, s.x, s.values[2], s.values[1], s.values[3], null])];
+  }
+
+  plot() {
+    const { setting, points, surface } = this, words = setting.kind === "word";
+    const x = (value) => (words ? setting.values.indexOf(String(value)) : value);
+    const of = (whole, label, kind, color) => ({ label, kind, color, x: points.filter((p) => p[2] === whole).map((p) => x(p[0])), y: points.filter((p) => p[2] === whole).map((p) => p[1]) });
+    const middle = words ? [] : running(points);
+    return { title: setting.label, x: { label: setting.label, log: setting.log, ticks: words ? setting.values.map((word, i) => [i, word]) : undefined }, y: { label: "quality score" }, series: [
+      of(false, "stopped: forecast", "crosses", "faint"), of(true, "to its end", "points", "good"),
+      ...(middle.length ? [{ label: "running median", color: "s2", x: middle.map((p) => p.x), y: middle.map((p) => p.middle), low: middle.map((p) => p.low), high: middle.map((p) => p.high) }] : []),
+      ...(surface ? [{ label: "forecast before training", color: "ours", dash: true, x: surface.map((s) => s.x), y: surface.map((s) => s.values[2]), low: surface.map((s) => s.values[1]), high: surface.map((s) => s.values[3]) }] : [])] };
   }
 
   paint(context, width, height) {

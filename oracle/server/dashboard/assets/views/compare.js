@@ -2,7 +2,8 @@
 
 import { get } from "../data/api.js";
 import { Chart, spread } from "../charts/chart.js";
-import { h, segmented, skeleton, state } from "../words/dom.js";
+import { figureMenu } from "../charts/figure.js";
+import { colour, h, segmented, skeleton, state } from "../words/dom.js";
 import { count, naturally, num, percent, share } from "../words/format.js";
 import { whyNone } from "./overview.js";
 import { MOST_COMPARED } from "../panels/runs-panel.js";
@@ -56,16 +57,17 @@ export function compare(root, parameters, store) {
     const there = runs.filter((r) => r.detail);
     const missing = runs.filter((r) => r.detail === null);
     const box = h("div");
+    chart = new Chart(box, () => plotted(there, metric), { height: 360, label: "Chosen runs over progress" });
+    const menu = figureMenu({ name: "compare", title: "Chosen runs over progress", ...chart.files() });
     body.replaceChildren(
       h("section", { class: "panel" },
         h("header", {}, h("h2", {}, "Over progress"), h("span", { class: "muted small" }, runs.some((r) => r.detail && !r.detail.run.total_epochs) && runs.some((r) => r.detail?.run.total_epochs) ? "bars at the right: forecast of the final value, 90 % and 50 %; a run without a budget is drawn to its last checkpoint" : "bars at the right: forecast of the final value, 90 % and 50 %"),
-          h("div", { class: "end" }, segmented("Metric", METRICS.map((m) => [m.name, m.short]), metric.name, (name) => { metric = METRICS.find((m) => m.name === name); chart.redraw(); }))),
+          h("div", { class: "end actions" }, segmented("Metric", METRICS.map((m) => [m.name, m.short]), metric.name, (name) => { metric = METRICS.find((m) => m.name === name); chart.redraw(); }), menu)),
         box,
         h("div", { class: "legend" }, runs.map((r) => h("span", {}, h("i", { class: "key", style: { borderColor: `var(--${r.color})` } }), r.detail ? h("a", { href: `#/run/${encodeURIComponent(r.id)}` }, r.id) : h("s", {}, r.id),
           h("button", { type: "button", class: "quiet", style: { minHeight: "24px", padding: "0 6px" }, "aria-label": `Remove ${r.id}`, onclick: () => go(ids.filter((id) => id !== r.id)) }, "×"))))),
       missing.length ? h("p", { class: "muted" }, `Not stored any more, or of another key: ${missing.map((r) => r.id).join(", ")}.`) : "",
       there.length ? differing(there) : "");
-    chart = new Chart(box, () => plotted(there, metric), { height: 360, label: "Chosen runs over progress" });
   }
 
   const stop = store.subscribe(() => { pick(); why.replaceChildren(...whyNone(store)); });
@@ -112,31 +114,32 @@ function plotted(runs, metric) {
   return {
     data: [x, ...columns],
     series: runs.map((r) => ({ label: r.id, color: r.color, width: 2.2, spanGaps: true, points: xs.flat().length < 200 ? 4 : 0 })),
-    x: { format: (v) => (known ? `${v} %` : String(v)), range: known ? [0, 100] : undefined },
-    y: { log, floor: 0, format: metric.name === "mqe" ? undefined : share, range: log ? [low / 1.3, high * 1.3] : [0, high * 1.06 || 1] },
+    x: { name: known ? "progress_percent" : "epoch", label: known ? "share of the budget, %" : "epoch", format: (v) => (known ? `${v} %` : String(v)), range: known ? [0, 100] : undefined },
+    y: { label: metric.label, log, floor: 0, format: metric.name === "mqe" ? undefined : share, range: log ? [low / 1.3, high * 1.3] : [0, high * 1.06 || 1] },
     right: 22 + 12 * runs.length,
-    marks(u) {
-      const { ctx, bbox } = u, ratio = devicePixelRatio;
-      fans.forEach((q, i) => {
-        if (!q) return;
-        const left = bbox.left + bbox.width + (8 + 12 * i) * ratio;
-        const style = getComputedStyle(document.documentElement).getPropertyValue(`--${runs[i].color}`).trim();
-        const clip = (v) => Math.min(bbox.top + bbox.height, Math.max(bbox.top, v));
-        const y = q.map((v) => (log && !(v > 0) ? bbox.top + bbox.height : clip(u.valToPos(v, "y", true))));
-        ctx.save();
-        ctx.strokeStyle = style;
-        for (const [from, to, width] of [[0, 4, 1.4], [1, 3, 5]]) {
-          ctx.lineWidth = width * ratio;
-          ctx.beginPath();
-          ctx.moveTo(left, y[from]);
-          ctx.lineTo(left, y[to]);
-          ctx.stroke();
-        }
-        ctx.restore();
-      });
-    },
+    marks: fans.flatMap((q, i) => (q ? [beside(q, i, runs[i], known ? 100 : x.at(-1), log)] : [])),
   };
 }
+
+// The forecast of a final value, right of the plot: a place each, so that none hides another.
+const beside = (q, i, { id, color }, end, log) => ({
+  at: [{ x: end, q }], label: `${id}_forecast`, color,
+  paint({ ctx, bbox, valToPos }) {
+    const ratio = devicePixelRatio, left = bbox.left + bbox.width + (8 + 12 * i) * ratio;
+    const clip = (v) => Math.min(bbox.top + bbox.height, Math.max(bbox.top, v));
+    const y = q.map((v) => (log && !(v > 0) ? bbox.top + bbox.height : clip(valToPos(v, "y", true))));
+    ctx.save();
+    ctx.strokeStyle = colour(color);
+    for (const [from, to, width] of [[0, 4, 1.4], [1, 3, 5]]) {
+      ctx.lineWidth = width * ratio;
+      ctx.beginPath();
+      ctx.moveTo(left, y[from]);
+      ctx.lineTo(left, y[to]);
+      ctx.stroke();
+    }
+    ctx.restore();
+  },
+});
 
 function settings({ run, history: { context } }) {
   const { schedule, geometry, ...rest } = context; // the geometry is of the table, which has a name

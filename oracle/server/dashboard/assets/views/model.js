@@ -2,11 +2,13 @@
 
 import { get } from "../data/api.js";
 import { Chart, level } from "../charts/chart.js";
+import { figureMenu } from "../charts/figure.js";
 import { h, segmented, skeleton, state } from "../words/dom.js";
 import { count, moment, num, percent, plural } from "../words/format.js";
 import { markdown } from "../words/markdown.js";
 
 const ERRORS = [["quality", "Quality score"], ["final_mqe", "mqe, relative"], ["final_topographic_error", "Topographic error"], ["final_dead_neuron_ratio", "Dead neurons"]];
+const SEEN = { name: "seen_percent", label: "share of the run seen, %", format: (v) => `${v} %`, range: [0, 100] };
 
 export function model(root, parameters, store) {
   let charts = [], over = false, support = null;
@@ -99,14 +101,14 @@ function errors(score, charts) {
     const naive = target === "quality" ? keys.map((k) => score.by_progress[k].last_value ?? null) : null;
     return {
       data: [x, ours, ...(naive ? [naive] : [])],
-      series: [{ label: "model", color: "ours", width: 2.6, points: 7 }, ...(naive ? [{ label: "last value", color: "faint", width: 1.6, points: 5 }] : [])],
-      x: { format: (v) => `${v} %`, range: [0, 100] }, y: { range: [0, 1.1 * Math.max(...ours, ...(naive ?? [0]))] },
+      series: [{ label: "model", color: "ours", width: 2.6, points: 7 }, ...(naive ? [{ label: "last_value", color: "faint", width: 1.6, points: 5 }] : [])],
+      x: SEEN, y: { label: "mean absolute error", range: [0, 1.1 * Math.max(...ours, ...(naive ?? [0]))] },
       read: (i) => (i === null ? rest() : reading.replaceChildren(`After ${x[i]} %: `, h("strong", {}, num(ours[i])), naive ? `, the last value as the forecast: ${num(naive[i])}` : "")),
     };
   }, { height: 250, label: "Mean absolute error by share of the run seen" });
   charts.push(chart);
   rest();
-  section.append(h("header", {}, h("h2", {}, "Error by how much was seen")), segmented("Target", ERRORS, target, (t) => { target = t; chart.redraw(); }), reading, box,
+  section.append(h("header", {}, h("h2", {}, "Error by how much was seen"), saving("model-error", "Error by how much was seen", chart)), segmented("Target", ERRORS, target, (t) => { target = t; chart.redraw(); }), reading, box,
     h("div", { class: "legend" }, h("span", {}, h("i", { class: "key" }), "this model"), h("span", {}, h("i", { class: "key muted" }), "the last value as the forecast")));
   return section;
 }
@@ -114,7 +116,8 @@ function errors(score, charts) {
 // Coverage of the quality score's intervals: what fell inside, against what was promised.
 function covered(score, charts) {
   const keys = prefixes(score).filter((k) => Object.keys(score.by_progress[k].coverage ?? {}).length);
-  const section = h("section", { class: "panel", id: "coverage" }, h("header", {}, h("h2", {}, "Are its intervals honest?")));
+  const head = h("header", {}, h("h2", {}, "Are its intervals honest?"));
+  const section = h("section", { class: "panel", id: "coverage" }, head);
   if (!keys.length) {
     section.append(h("p", { class: "muted" }, "Intervals are calibrated on tables held out from training, by how much of a run was seen. How many outcomes then fell inside is not in this model's manifest: it was made before that was kept. Measure it:"),
       h("pre", { class: "snippet", tabindex: 0, "aria-label": "Command", style: { marginTop: "10px" } }, "oracle evaluate --dataset data/test.csv.gz"));
@@ -127,16 +130,19 @@ function covered(score, charts) {
   const rest = () => { reading.textContent = `Share of outcomes of the quality score inside each interval, over ${plural(score.runs, "run")} that it never learned from.`; };
   const chart = new Chart(box, () => ({
     data: [x, ...columns],
-    series: levels.map((l, i) => ({ label: l, color: colours[i % 2], width: 2.6, points: 7 })),
-    x: { format: (v) => `${v} %`, range: [0, 100] }, y: { range: [0, 1], format: (v) => percent(v) },
-    marks: (u) => levels.forEach((l) => level(u, Number(l), `promised: ${percent(Number(l))}`, "muted")),
+    series: levels.map((l, i) => ({ label: `inside_${Math.round(100 * l)}`, color: colours[i % 2], width: 2.6, points: 7 })),
+    x: SEEN, y: { label: "share of outcomes inside", range: [0, 1], format: (v) => percent(v) },
+    marks: levels.map((l) => level(Number(l), `promised: ${percent(Number(l))}`, "muted")),
     read: (i) => (i === null ? rest() : reading.replaceChildren(`After ${x[i]} %: `, ...levels.flatMap((l, j) => [j ? ", " : "", `of the ${percent(Number(l))} interval `, h("strong", {}, percent(columns[j][i], 1))]))),
   }), { height: 250, label: `Outcomes inside by share of the run seen: ${levels.map((l, j) => `${percent(Number(l))} interval ${columns[j].map((v) => percent(v)).join(", ")}`).join("; ")}` });
   charts.push(chart);
   rest();
+  head.append(saving("model-coverage", "Are its intervals honest?", chart));
   section.append(reading, box, h("div", { class: "legend" }, levels.map((l, i) => h("span", {}, h("i", { class: i ? "key ours-too" : "key" }), `${percent(Number(l))} interval`)), h("span", {}, h("i", { class: "key dash muted" }), "promised")));
   return section;
 }
+
+const saving = (name, title, chart) => h("div", { class: "end actions" }, figureMenu({ name, title, ...chart.files() }));
 
 function trainedOn(training) {
   const data = training.data ?? {};

@@ -1,6 +1,7 @@
 // The charts of one run: what was seen with what was forecast on the way, and the plan.
 
 import { Chart, bars, level, quantiles, spread, upright } from "../charts/chart.js";
+import { figureMenu } from "../charts/figure.js";
 import { h, segmented } from "../words/dom.js";
 import { count, num, percent, share } from "../words/format.js";
 
@@ -8,18 +9,28 @@ import { count, num, percent, share } from "../words/format.js";
 function clock({ run, history }) {
   const total = run.total_epochs;
   return { x: history.epochs.map((e) => (total ? (100 * e) / total : e)), of: (e) => (total ? (100 * e) / total : e), end: total ? 100 : null,
-    format: total ? (v) => (v === null ? "" : `${v} %`) : undefined, unit: total ? " %" : "" };
+    format: total ? (v) => (v === null ? "" : `${v} %`) : undefined, unit: total ? " %" : "", name: total ? "progress_percent" : "epoch", label: total ? "share of the budget, %" : "epoch" };
 }
+
+const axisOf = (time) => ({ name: time.name, label: time.label, format: (v) => (time.format ? time.format(v) : String(v)), range: time.end !== null ? [0, 100] : undefined });
+const QUANTILES = ["05", "25", "50", "75", "95"];
+
+// The five lines of a forecast; of the outer ones the bands are seen.
+const fiveLines = (more = {}) => QUANTILES.map((q, i) => ({ label: `forecast_${q}`, color: i === 2 ? "ours" : i % 4 ? null : "ours-too", width: i === 2 ? 2.2 : i % 4 ? 0 : 1, edge: i !== 2, ...(i === 2 ? more.middle : {}), spanGaps: more.spanGaps }));
 
 // Where the run went on from an earlier map, and as which attempt.
-function wentBack(u, { run }, time) {
-  run.rewinds.forEach(({ epoch }, i) => upright(u, time.of(epoch), `attempt ${count(i + 2)}`, "warn", i % 3));
-}
+const wentBack = ({ run }, time) => run.rewinds.map(({ epoch }, i) => upright(time.of(epoch), `attempt ${count(i + 2)}`, "warn", i % 3));
 
-function panel(title, note, extra) {
-  const chart = h("div"), reading = h("p", { class: "reading" });
-  const element = h("section", { class: "panel", "aria-label": title }, h("header", {}, h("h2", {}, title), note ? h("span", { class: "muted small" }, note) : null, extra ? h("div", { class: "end" }, extra) : null), reading, chart);
-  return { element, chart, reading };
+// A panel with one chart; `draws(make, options)` gives it, and brings its figure to the menu.
+function panel(now, name, title, note, extra = null) {
+  const box = h("div"), reading = h("p", { class: "reading" }), end = h("div", { class: "end actions" }, extra);
+  const element = h("section", { class: "panel", "aria-label": title }, h("header", {}, h("h2", {}, title), note ? h("span", { class: "muted small" }, note) : null, end), reading, box);
+  const draws = (make, label) => {
+    const chart = new Chart(box, make, { sync: "run", label });
+    end.append(figureMenu({ name: `${now().run.run_id}-${name}`, title, ...chart.files() }));
+    return chart;
+  };
+  return { element, reading, draws };
 }
 
 // What is to come, from the next look to the end: [{ x, q: five quantiles }], by the last decision's
@@ -49,7 +60,7 @@ function banded(band, metric, x) {
 }
 
 export function metricPanel(metric, now) {
-  const { element, chart, reading } = panel(metric.label, metric.unit);
+  const { element, reading, draws } = panel(now, metric.name, metric.label, metric.unit);
   const show = metric.name === "mqe" ? (v) => num(v) : (v) => percent(v, 1);
   const rest = () => {
     const { history, run } = now();
@@ -58,7 +69,7 @@ export function metricPanel(metric, now) {
     if (end !== null) reading.replaceChildren("Ended at ", h("strong", {}, show(end)));
     else reading.replaceChildren("Now ", h("strong", {}, last === null ? "not measured" : show(last)), ...(q ? [", final ", h("strong", {}, show(q[2])), `, 90 %: ${show(q[0])} to ${show(q[4])}`] : []));
   };
-  const drawn = new Chart(chart, () => {
+  const drawn = draws(() => {
     const data = now(), { history, run } = data, time = clock(data);
     const seen = history[metric.name];
     const from = seen.findLastIndex((v) => v !== null);
@@ -80,17 +91,13 @@ export function metricPanel(metric, now) {
     const outcome = endOf(run, metric);
     return {
       data: [x, ...columns],
-      series: [...(others ? [0, 1].map((i) => ({ label: `others ${i}`, color: "line-strong", width: 1, spanGaps: true })) : []),
-        { label: metric.label, color: "ink", width: 2, points: seen.length < 60 ? 5 : 0, spanGaps: true },
-        ...(fan ? [0, 1, 2, 3, 4].map((i) => ({ label: String(i), color: i === 2 ? "ours" : i % 4 ? null : "ours-too", width: i === 2 ? 2.2 : i % 4 ? 0 : 1, dash: i === 2 ? [6, 4] : undefined, spanGaps: true })) : [])],
-      bands: [...(others ? [[2, 1, "sunken"]] : []), ...(fan ? [[6 + more, 2 + more, "fan-wide"], [5 + more, 3 + more, "fan-narrow"]] : [])],
-      x: { format: (v) => (time.format ? time.format(v) : String(v)), range: time.end !== null ? [0, 100] : undefined },
-      y: { log, floor: 0, format: metric.name === "mqe" ? undefined : share, also: outcome, within: past.flatMap((p) => [p.q[1], p.q[3]]) },
-      marks: (u) => {
-        wentBack(u, data, time);
-        bars(u, past, "ours-too");
-        if (outcome !== null) level(u, outcome, `final ${show(outcome)}`, "good");
-      },
+      series: [...(others ? [0, 1].map((i) => ({ label: i ? "others_75" : "others_25", color: "line-strong", width: 1, spanGaps: true, edge: true })) : []),
+        { label: metric.name, color: "ink", width: 2, points: seen.length < 60 ? 5 : 0, spanGaps: true },
+        ...(fan ? fiveLines({ middle: { dash: [6, 4] }, spanGaps: true }) : [])],
+      bands: [...(others ? [[2, 1, "sunken", "middle half of the others"]] : []), ...(fan ? [[6 + more, 2 + more, "fan-wide", "90 %"], [5 + more, 3 + more, "fan-narrow", "50 %"]] : [])],
+      x: axisOf(time),
+      y: { label: metric.label, log, floor: 0, format: metric.name === "mqe" ? undefined : share, also: outcome, within: past.flatMap((p) => [p.q[1], p.q[3]]) },
+      marks: [...wentBack(data, time), bars(past, "forecast_of_the_end", "ours-too"), ...(outcome !== null ? [level(outcome, `final ${show(outcome)}`, "good")] : [])],
       read: (i) => {
         const to = fan && i !== null ? way[i - seen.length] : null;
         if (i === null || (to && to.x === time.end)) rest();
@@ -98,7 +105,7 @@ export function metricPanel(metric, now) {
         else reading.replaceChildren(`At ${num(x[i])}${time.unit}: `, h("strong", {}, seen[i] === null || seen[i] === undefined ? "not measured" : show(seen[i])));
       },
     };
-  }, { sync: "run", label: `${metric.label} over progress with its forecast` });
+  }, `${metric.label} over progress with its forecast`);
   const coming = [h("span", {}, h("i", { class: "key dash" }), "median"), h("span", {}, h("i", { class: "key narrow" }), "50 %"), h("span", {}, h("i", { class: "key wide" }), "90 % of what is to come")];
   const others = h("span", {}, h("i", { class: "key band" }), "middle half of the other runs");
   element.append(h("div", { class: "legend" }, h("span", {}, h("i", { class: "key ink" }), "seen"), coming, h("span", {}, h("i", { class: "key bar" }), "bars: what was forecast of the end, there"), others));
@@ -114,8 +121,8 @@ export function metricPanel(metric, now) {
 export function movedPanel(now) {
   const views = [["quality", "Quality score"], ["final_mqe", "mqe"], ["final_topographic_error", "Topographic"], ["final_dead_neuron_ratio", "Dead"]];
   let view = "quality";
-  const { element, chart, reading } = panel("How the forecast moved", null, segmented("Target", views, view, (v) => { view = v; update(); }));
-  const drawn = new Chart(chart, () => {
+  const { element, reading, draws } = panel(now, "forecasts", "How the forecast moved", null, segmented("Target", views, view, (v) => { view = v; update(); }));
+  const drawn = draws(() => {
     const data = now(), { track, run } = data, time = clock(data);
     const kept = track.epochs.map((_, i) => i).filter((i) => track[view][i] !== null);
     if (!kept.length) return null;
@@ -129,26 +136,23 @@ export function movedPanel(now) {
     const end = run.state === "finished" && run.final && !run.final.censored && view !== "quality" ? run.final[view] : null;
     return {
       data: [px, ...pc],
-      series: [0, 1, 2, 3, 4].map((i) => ({ label: String(i), color: i === 2 ? "ours" : i % 4 ? null : "ours-too", width: i === 2 ? 2.2 : i % 4 ? 0 : 1, points: i === 2 && px.length < 40 ? 5 : 0 })),
-      bands: [[5, 1, "fan-wide"], [4, 2, "fan-narrow"]],
-      x: { format: (v) => (time.format ? time.format(v) : String(v)), range: time.end !== null ? [0, 100] : undefined },
-      y: { log: s.log, floor: 0, also: end },
-      marks: (u) => {
-        wentBack(u, data, time);
-        if (px.length === 1) bars(u, [{ x: px[0], q: pc.map((column) => column[0]) }], "ours", 2);
-        if (end !== null && end !== undefined) level(u, end, `ended at ${num(end)}`, "good");
-      },
+      series: fiveLines({ middle: { points: px.length < 40 ? 5 : 0 } }),
+      bands: [[5, 1, "fan-wide", "90 %"], [4, 2, "fan-narrow", "50 %"]],
+      x: axisOf(time),
+      y: { label: `forecast of the ${views.find(([name]) => name === view)[1]}`, log: s.log, floor: 0, also: end },
+      marks: [...wentBack(data, time), ...(px.length === 1 ? [bars([{ x: px[0], q: pc.map((column) => column[0]) }], "forecast", "ours", 2)] : []),
+        ...(end !== null && end !== undefined ? [level(end, `ended at ${num(end)}`, "good")] : [])],
       read: (i) => (i === null ? rest() : reading.replaceChildren(`At ${num(px[i])}${time.unit}: `, h("strong", {}, quantiles(pc.map((c) => c[i]))))),
     };
-  }, { sync: "run", label: "Forecast of the final value at each decision" });
+  }, "Forecast of the final value at each decision");
   const rest = () => reading.replaceChildren("The forecast of the final value, as each checkpoint came. It should narrow, and settle.");
   const update = () => { rest(); drawn.redraw(); };
   return { element, update, destroy: () => drawn.destroy() };
 }
 
 export function schedulePanel(now) {
-  const { element, chart, reading } = panel("Learning rate and radius", "solid: reported, dashed: planned");
-  const drawn = new Chart(chart, () => {
+  const { element, reading, draws } = panel(now, "schedule", "Learning rate and radius", "solid: reported, dashed: planned");
+  const drawn = draws(() => {
     const data = now(), { history } = data, time = clock(data), plan = history.context.schedule;
     const has = (name) => history[name]?.some((v) => v !== null) || plan?.[name];
     if (!has("learning_rate") && !has("radius")) return null;
@@ -158,15 +162,14 @@ export function schedulePanel(now) {
     const series = [], columns = [];
     for (const [name, color, scale] of [["learning_rate", "ours", "y"], ["radius", "s2", "y2"]]) {
       columns.push(column(time.x, history[name]), column(planned, plan?.[name]));
-      series.push({ label: name, color, width: 2.2, scale, spanGaps: true, points: time.x.length < 60 ? 4 : 0 }, { label: name, color, width: 1.3, dash: [5, 4], scale, spanGaps: true });
+      series.push({ label: name, color, width: 2.2, scale, spanGaps: true, points: time.x.length < 60 ? 4 : 0 }, { label: `${name}_planned`, color, width: 1.3, dash: [5, 4], scale, spanGaps: true });
     }
     return {
       data: [x, ...columns], series,
-      x: { format: (v) => (time.format ? time.format(v) : String(v)), range: time.end !== null ? [0, 100] : undefined },
-      y: { floor: 0 }, y2: { floor: 0 },
+      x: axisOf(time), y: { label: "learning rate", floor: 0 }, y2: { label: "radius, grid units", floor: 0 },
       read: (i) => (i === null ? rest() : reading.replaceChildren(`At ${num(x[i])}${time.unit}: learning rate `, h("strong", {}, num(columns[0][i] ?? columns[1][i])), ", radius ", h("strong", {}, num(columns[2][i] ?? columns[3][i])), " grid units")),
     };
-  }, { sync: "run", label: "Learning rate and radius over progress" });
+  }, "Learning rate and radius over progress");
   const rest = () => {
     const { history } = now();
     if (!history.learning_rate && !history.radius) reading.textContent = "Neither was reported.";
@@ -178,8 +181,8 @@ export function schedulePanel(now) {
 
 // The chance to end good as it was said, against the risk below which the policy stops.
 export function chancePanel(now) {
-  const { element, chart, reading } = panel("Chance to end good", "said at each decision, against the risk that is taken");
-  const drawn = new Chart(chart, () => {
+  const { element, reading, draws } = panel(now, "chance", "Chance to end good", "said at each decision, against the risk that is taken");
+  const drawn = draws(() => {
     const data = now(), { track, decision } = data, time = clock(data), policy = decision?.policy;
     const kept = track.epochs.map((_, i) => i).filter((i) => track.p_good[i] !== null);
     if (!kept.length) return null;
@@ -190,12 +193,12 @@ export function chancePanel(now) {
     const floor = 1e-4, low = (v) => (v === null ? null : Math.max(floor, v));
     return {
       data: [x, x.map((v) => low(said.get(v) ?? null)), x.map((v) => low(risk(v)))],
-      series: [{ label: "P(good)", color: "ours", width: 2.2, points: 6, spanGaps: true }, { label: "risk", color: "bad", width: 1.6, dash: [5, 4] }],
-      x: { format: (v) => (time.format ? time.format(v) : String(v)), range: time.end !== null ? [0, 100] : undefined },
-      y: { log: true, range: [floor, 1], format: chance },
+      series: [{ label: "p_good", color: "ours", width: 2.2, points: 6, spanGaps: true }, { label: "risk", color: "bad", width: 1.6, dash: [5, 4] }],
+      x: axisOf(time),
+      y: { label: "chance to end good", log: true, range: [floor, 1], format: chance },
       read: (i) => (i === null ? rest() : reading.replaceChildren(`At ${num(x[i])}${time.unit}: `, said.has(x[i]) ? h("strong", {}, percent(said.get(x[i]), 1)) : "not asked", risk(x[i]) === null ? "" : `, risk ${percent(risk(x[i]), 2)}`)),
     };
-  }, { sync: "run", label: "Chance to end good at each decision" });
+  }, "Chance to end good at each decision");
   const rest = () => {
     const { decision } = now(), policy = decision?.policy;
     reading.textContent = policy?.risk === undefined ? "This policy asks for no chance." : `Below the dashed line the policy stops: ${percent(policy.risk, 1).replace(".0 ", " ")}${policy.ramp > 0 ? `, and before ${percent(policy.ramp)} of the budget in proportion less` : ""}.`;

@@ -18,7 +18,7 @@ export function searches(root, parameters) {
   const cards = h("div", { class: "cards" }), more = h("p", { class: "muted small" });
   const picture = new Picture(paint, { height: 300, label: () => `The best so far of ${chosen().map(nameOf).join(", ")} over ${by}` });
   const legend = h("div", { class: "legend" }), table = h("div", { class: "wide-scroll" });
-  const menu = figureMenu({ name: "searches", title: "Searches side by side", draw: () => picture.drawn(), rows: () => rows() });
+  const menu = figureMenu({ name: "searches", title: "Searches side by side", draw: () => picture.drawn(), rows: () => rows(), plot: () => plot() });
   const side = h("section", { class: "panel", id: "side-by-side", hidden: true, "aria-labelledby": "side-title" },
     h("header", {}, h("h2", { id: "side-title" }, "Side by side"), h("div", { class: "end actions" }, segmented("By", WAYS, by, (value) => { by = value; note({ by: value === "epochs" ? null : value }); picture.draw(); }), menu)),
     picture.element, legend, table);
@@ -133,6 +133,8 @@ export function searches(root, parameters) {
     });
     context.setLineDash([]);
   }
+  const plot = () => ({ title: "Best so far", x: { label: by === "epochs" ? "epochs used" : "runs ended" }, y: { label: "best quality score" },
+    series: chosen().map((one, i) => ({ label: nameOf(one), kind: "steps", color: `s${(i % 8) + 1}`, dash: i % 2 === 1, x: one.curve.map((p) => p[by === "epochs" ? 1 : 0]), y: one.curve.map((p) => p[2]) })) });
   const rows = () => [["search", "runs_ended", "epochs_used", "best"], ...chosen().flatMap((one) => one.curve.map((p) => [one.name, ...p]))];
 
   load();

@@ -55,6 +55,14 @@ export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
+// A colour as the light theme has it: what is printed stands on white paper.
+export function onPaper(name) {
+  for (const sheet of document.styleSheets) {
+    for (const rule of sheet.cssRules) if (rule.selectorText === ":root") return rule.style.getPropertyValue(`--${name}`).trim();
+  }
+  return "";
+}
+
 let toastTimer = 0;
 // Say something for a while; `action` = [what a button says, what it does].
 export function toast(text, action = null, ms = 3500) {
