@@ -20,11 +20,13 @@ if TYPE_CHECKING:
         PopulationDetail,
         PopulationTable,
     )
+    from oracle.types import Run
 
 SOURCE = (
-    "Where the runs are: a service's address, its data folder or database file, or the "
-    "population file that workers shared."
+    "Where the runs are: a service's address, its data folder or database file, the population "
+    "file that workers shared, or recorded runs (.csv, .csv.gz, .parquet), which are replayed."
 )
+POLICY = "That recorded runs are replayed by: a name, or settings as JSON (default: population)."
 
 
 class Reader(Protocol):
@@ -54,6 +56,10 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="HTML file to write (default: POPULATION.html).")
     ] = None,
+    policy: Annotated[str | None, typer.Option(help=POLICY)] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="That recorded runs are forecast by (default: the active).")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the figures of the report as JSON.")
     ] = False,
@@ -65,7 +71,7 @@ def report(
     from oracle.types.fields import one_form
 
     name = one_form(population) or population
-    search = read_search(name, source, api_key)
+    search = read_search(name, source, api_key, policy, model)
     target = out or Path(f"{_file_name(name)}.html")
     conclusion = conclude(search)
     write_report(
@@ -89,14 +95,35 @@ def _file_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_. " else "-" for c in name).strip(". ") or "search"
 
 
-def read_search(name: str, source: str, api_key: str | None = None) -> Search:
-    """Read a search from a service, from a service's store or from a population file.
+def read_search(
+    name: str,
+    source: str,
+    api_key: str | None = None,
+    policy: str | None = None,
+    model: Path | None = None,
+) -> Search:
+    """Read a search from a service, its store, a population file or recorded runs.
+
+    Args:
+        name: of the population.
+        source: where its runs are.
+        api_key: of a service.
+        policy, model: that recorded runs are replayed by; the others tell what was decided.
 
     Raises:
-        InvalidHistory: the source is none of these, there is no such population, or none of its
-            runs has ended.
+        InvalidHistory: the source is none of these, there is no such population, none of its
+            runs has ended, or `policy` or `model` came where nothing is replayed.
+        DatasetError: recorded runs that are none.
         OSError: there is no such file.
     """
+    from oracle.history.dataset import SUFFIXES
+
+    if source.endswith(SUFFIXES):
+        return _of_recorded(name, Path(source), policy, model)
+    for option, value in (("--policy", policy), ("--model", model)):
+        if value is not None:
+            rule = "left out where nothing is replayed: what was decided stands there"
+            raise InvalidHistory(must_be(option, rule, str(value)))
     if "://" in source:
         return _of_service(name, source, api_key)
     path = Path(source)
@@ -115,7 +142,7 @@ def _is_store(path: Path) -> bool:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
             names = {row[0] for row in file.execute("SELECT name FROM sqlite_master")}
     except sqlite3.DatabaseError:
-        rule = "a service's address, its data folder, or a population file"
+        rule = "a service's address, its data folder, a population file, or recorded runs"
         raise InvalidHistory(must_be("--from", rule, str(path))) from None
     return "alembic_version" in names
 
@@ -252,4 +279,39 @@ def _run_of(member: Any) -> SearchRun:
         left=left,
         began=member.started_at,
         ended=member.ended_at,
+    )
+
+
+# -- recorded runs -----------------------------------------------------------------------------
+
+
+def _of_recorded(name: str, path: Path, said: str | None, model: Path | None) -> Search:
+    from oracle.audit.audit import promise_of
+    from oracle.commands.check_policy import policy_in
+    from oracle.evaluation.followed import follow
+    from oracle.evaluation.recorded_runs import replayable
+    from oracle.forecast.forecaster import Oracle
+    from oracle.history.dataset import listed, read_dataset
+    from oracle.reports.recorded import recorded_search
+
+    policy = policy_in(said or "population")
+    there: dict[str, list[Run]] = {}
+    for run in read_dataset(path):
+        there.setdefault(run.history.population_name or run.dataset, []).append(run)
+    if name not in there:
+        raise _no_such(name, sorted(there))
+    runs, left_out = replayable(there[name])
+    if not runs:
+        rule = "runs recorded to their end, with a budget"
+        raise InvalidHistory(must_be("population", rule, listed(left_out)))
+    oracle = Oracle.load(model)
+    source = f"{path}, replayed one after another by the policy {policy.name}"
+    return recorded_search(
+        name,
+        source + (f" (left out: {listed(left_out)})" if left_out else ""),
+        follow(runs, oracle, policy),
+        policy,
+        promise=promise_of(oracle.manifest.training.get("score")),
+        model=oracle.info,
+        certificates=oracle.certificates,
     )

@@ -201,18 +201,13 @@ def by_table(runs: Iterable[Run], size: int) -> tuple[list[list[Run]], dict[str,
     Raises:
         DatasetError: where no table has enough.
     """
-    kept, excluded = usable(runs)
-    left_out = Counter(excluded)
-    tables: dict[str, list[Run]] = {}
-    for run in kept:
-        if run.history.total_epochs is None:
-            left_out["unknown total_epochs"] += 1
-        else:
-            tables.setdefault(run.history.population_name or run.dataset, []).append(run)
-    for name, members in tables.items():
-        scores = scores_among(finals_of(members).T, [scale_of(run) for run in members])
-        tables[name] = [r for r, score in zip(members, scores, strict=True) if np.isfinite(score)]
-        left_out["undefined final metric"] += int(np.isnan(scores).sum())
+    gathered: dict[str, list[Run]] = {}
+    for run in runs:
+        gathered.setdefault(run.history.population_name or run.dataset, []).append(run)
+    tables, left_out = {}, Counter[str]()
+    for name, members in gathered.items():
+        tables[name], excluded = replayable(members)
+        left_out.update(excluded)
     least = math.ceil(SMALLEST_SHARE * size)
     enough = [members for members in tables.values() if len(members) >= least]
     left_out["too few runs of the table"] += sum(
@@ -228,6 +223,18 @@ def by_table(runs: Iterable[Run], size: int) -> tuple[list[list[Run]], dict[str,
             )
         )
     return enough, dict(+left_out)
+
+
+def replayable(runs: Iterable[Run]) -> tuple[list[Run], dict[str, int]]:
+    """Leave out the runs of one table that cannot be replayed, counted by reason."""
+    kept, excluded = usable(runs)
+    planned = [run for run in kept if run.history.total_epochs is not None]
+    scores = scores_among(finals_of(planned).T, [scale_of(run) for run in planned])
+    found = [run for run, score in zip(planned, scores, strict=True) if np.isfinite(score)]
+    left_out = Counter(excluded)
+    left_out["unknown total_epochs"] += len(kept) - len(planned)
+    left_out["undefined final metric"] += len(planned) - len(found)
+    return found, dict(+left_out)
 
 
 def populations(

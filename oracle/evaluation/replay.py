@@ -31,7 +31,7 @@ from oracle.decision.ranking import p_good, p_good_jointly
 from oracle.evaluation.recorded_runs import Array, RecordedRuns, scale_of
 from oracle.forecast.residuals import TEACHERS, Residuals
 from oracle.history.quality_score import common_scale
-from oracle.types import Outcome, Policy, PopulationPolicy, Reference, Run
+from oracle.types import Decision, Outcome, Policy, PopulationPolicy, Reference, Run
 
 if TYPE_CHECKING:
     from oracle.forecast.forecaster import Oracle
@@ -157,13 +157,18 @@ def in_step(policy: PopulationPolicy) -> StopPolicy:
     return stops
 
 
-def by_decide(policy: Policy, oracle: Oracle | None = None) -> StopPolicy:
+def by_decide(
+    policy: Policy,
+    oracle: Oracle | None = None,
+    told: Callable[[int, int, Decision], object] | None = None,
+) -> StopPolicy:
     """Runs one after another, each decision by `decide` itself: for every policy there is.
 
     Args:
         policy: the rule.
         oracle: that made the forecasts and learns of the runs that have ended, as hook and
             service do where the policy lets them; None = it learns nothing.
+        told: called with each decision, its run and its check.
     """
     policy = policy.model_copy(update={"control": 0.0})
 
@@ -187,6 +192,8 @@ def by_decide(policy: Policy, oracle: Oracle | None = None) -> StopPolicy:
                 if learner is not None and known is not None:
                     forecast = learner.forecast(history, known=known)
                 decision = decide(history, forecast, reference, policy, previous=below)
+                if told is not None:
+                    told(i, c, decision)
                 below = decision.below_risk
                 if decision.stop and forecast is not None:
                     result[i], converged[i], last = c, decision.converged, history

@@ -60,6 +60,18 @@ class SearchRun(NamedTuple):
     score: float | None = None
 
 
+class LostRuns(NamedTuple):
+    """Good runs of a search whose stopped runs are recorded to their end.
+
+    Attributes:
+        stopped: good runs that were stopped.
+        good: good runs in all.
+    """
+
+    stopped: int
+    good: int
+
+
 @dataclass(frozen=True)
 class Search:
     """What is told of a search.
@@ -73,6 +85,7 @@ class Search:
         audit: whether the oracle is right on it; None where the source keeps no decisions.
         controls: what its controls say, where there is no audit.
         counted: what its budgets are counted in.
+        lost: good runs that were stopped; None = not known, they were not trained on.
         found: which settings are good.
     """
 
@@ -84,6 +97,7 @@ class Search:
     audit: Audit | None = None
     controls: str = ""
     counted: str = "epochs"
+    lost: LostRuns | None = None
     found: SettingsFound = field(kw_only=True)
 
     @property
@@ -159,6 +173,7 @@ class Search:
             "used": used,
             "saved_share": self.saved,
             "hours": None if took is None else {"used": took[0], "saved": took[1]},
+            "lost": None if self.lost is None else self.lost._asdict(),
             "best": None if best is None else {"run_id": best.run_id, "score": best.score},
             "audit": None if self.audit is None else self.audit.model_dump(mode="json"),
             "settings": self.found.model_dump(mode="json"),
@@ -175,6 +190,7 @@ def search_of(
     audit: Audit | None = None,
     controls: str = "",
     counted: str = "epochs",
+    lost: LostRuns | None = None,
 ) -> Search:
     """Put runs in order and score them.
 
@@ -198,7 +214,7 @@ def search_of(
     over_scores = scores[over]
     told_settings = [run.settings for run in scored if run.state != "running"]
     found = settings_found(told_settings, over_scores, good)
-    return Search(name, source, scored, good, weights, audit, controls, counted, found=found)
+    return Search(name, source, scored, good, weights, audit, controls, counted, lost, found=found)
 
 
 def _scored(run: SearchRun, score: float) -> SearchRun:
@@ -228,6 +244,8 @@ def conclude(search: Search) -> Conclusion:
         said += "; whether the oracle was right is not known, its decisions were not kept here"
         return Conclusion(f"Saved {percent(saved)}", "warn", f"{said}. {sentence(search.controls)}")
     lost = audit.lost
+    if search.lost is not None:
+        said += f"; {search.lost.stopped} of {search.lost.good} good runs were lost by it"
     said += (
         f"; its stops cost {lost.expected:.1f} good runs by what it said itself, "
         f"stops at random would have cost {number(lost.by_chance, 2)}"

@@ -70,6 +70,10 @@ def _numbers(search: Search) -> list[list[Any]]:
         rows.append(["Good runs lost, by what it said", f"{lost.expected:.1f}",
                      f"sum of P(good) over {lost.asked} of {lost.stops} stops; as many stops at "
                      f"random would cost {number(lost.by_chance, 2)}"])  # fmt: skip
+    if search.lost is not None:
+        rows.append(["Good runs lost", f"{search.lost.stopped} of {search.lost.good}",
+                     "how the stopped runs went on is recorded"])  # fmt: skip
+    elif audit is not None:
         measured = lost.measured
         said = "no control has ended yet" if measured.rate is None else (
             f"{span(measured.low, measured.high)}, at most {percent(lost.upper)} at every look; "
@@ -101,8 +105,10 @@ def _right(search: Search) -> Section:
     ]
     head = ["Mean error of the score", "runs", "on this search"]
     head += ["on the model's test tables"] if known else []
-    told = f"Weighted so that controls stand for the stops they were drawn from. Of {audit.looks} "
-    told += f"decisions, {audit.unlike} called their run unlike the training data."
+    told = "Weighted so that controls stand for the stops they were drawn from."
+    if search.lost is not None:
+        told = "Each run by its recorded end, also of those that are stopped here."
+    told += f" Of {audit.looks} decisions, {audit.unlike} called their run unlike what it knows."
     return Section(title, lead, body + table(head, lines) + paragraph(told) + _bands(audit)
                    + _controls(audit))  # fmt: skip
 

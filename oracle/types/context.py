@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -206,3 +207,25 @@ class RunContext(Frozen):
             if rows is not None and size >= rows and error:
                 rule = f"0: each of the {rows:g} rows is in the codebook"
                 raise ValueError(_contradicts(name, rule, error))
+
+
+#: What of a context is a setting: one value a run.
+_SETTINGS = (
+    "map_rows", "map_cols", "topology", "toroidal", "neighborhood", "n_samples", "n_features",
+    "initialization", "mqe_of_mean", "total_updates", "batch_size",
+)  # fmt: skip
+
+
+def settings_in(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the settings that a context tells, as JSON has it; a schedule by its ends.
+
+    >>> settings_in({"map_rows": 9, "schedule": {"radius": [4.0, 2.0, 1.0]}})
+    {'map_rows': 9, 'radius_start': 4.0, 'radius_end': 1.0}
+    """
+    found = {name: context[name] for name in _SETTINGS if context.get(name) is not None}
+    schedule = context.get("schedule") or {}
+    for what in ("learning_rate", "radius"):
+        if schedule.get(what):
+            found[f"{what}_start"] = schedule[what][0]
+            found[f"{what}_end"] = schedule[what][-1]
+    return found

@@ -16,6 +16,7 @@ from oracle.server.runs.listing import iso, latest_outcomes
 from oracle.server.storage.schema import MAX_ID, runs
 from oracle.types import TARGETS
 from oracle.types.about import Setting
+from oracle.types.context import settings_in
 
 #: Runs in one answer.
 MAX_ROWS = 5_000
@@ -35,10 +36,6 @@ _PLAIN = (
 )  # fmt: skip
 _TIMES = ("created_at", "updated_at", "ended_at", "override_at")
 _JSON = ("tags", "decided")
-_CONTEXT = (
-    "map_rows", "map_cols", "topology", "toroidal", "neighborhood", "n_samples", "n_features",
-    "initialization", "mqe_of_mean", "total_updates", "batch_size",
-)  # fmt: skip
 
 
 def table(
@@ -91,15 +88,8 @@ def table(
 
 def settings_of(row: Any) -> dict[str, Setting]:
     """Give the settings of a run: what its client said, and its context; a schedule by its ends."""
-    context = json.loads(row.context)
     found: dict[str, Setting] = json.loads(row.config) if row.config else {}
-    found |= {name: context[name] for name in _CONTEXT if context.get(name) is not None}
-    schedule = context.get("schedule") or {}
-    for what in ("learning_rate", "radius"):
-        if schedule.get(what):
-            found[f"{what}_start"] = schedule[what][0]
-            found[f"{what}_end"] = schedule[what][-1]
-    return found
+    return found | settings_in(json.loads(row.context))
 
 
 def _apart(settings: list[dict[str, Setting]]) -> tuple[dict[str, Setting], dict[str, Any]]:

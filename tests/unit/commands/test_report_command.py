@@ -1,4 +1,4 @@
-"""`oracle report`: the same search from a service's store and a population file; bad input."""
+"""`oracle report`: from a service's store, a population file and recorded runs; bad input."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import pytest
 from inprocess import App
 
 from oracle.cli import main
+from oracle.history.dataset import read_dataset, write_dataset
 from oracle.hook.population import Population
 from oracle.types import About, Outcome, Policy
+
+SEARCH = Path(__file__).parents[2] / "data/search.csv.gz"
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
@@ -108,3 +111,66 @@ def test_the_store_of_a_service(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert found["best"]["score"] == pytest.approx(best["quality"])
     code, _, err = run(capsys, "gone", "--from", tmp_path / "data")
     assert (code, "must be one of a/b" in err) == (2, True)
+
+
+def test_recorded_runs_are_replayed_by_the_policy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = tmp_path / "runs.csv", tmp_path / "r.html"
+    runs = read_dataset(SEARCH)[:24]
+    name = runs[0].dataset
+    write_dataset(file, [*runs[:20], runs[20].model_copy(update={"censored": True})], {})
+    code, said, _ = run(capsys, name, "--from", file, "--out", out, "--json")
+    assert code == 0
+    found, html = json.loads(said), out.read_text(encoding="utf-8")
+    capsys.readouterr()
+    replayed = ["replay", "--dataset", str(file), "--population-size", "20", "--json"]
+    with pytest.raises(SystemExit):
+        main(replayed)
+    told = json.loads(capsys.readouterr().out)["in_force"]
+    assert found["stopped"] == sum(one["stopped_at"] is not None for one in told["runs"]) > 0
+    assert found["stopped"] + found["finished"] == 20
+    budgets = {one.run_id: one.history.total_epochs or 0.0 for one in runs}  # by share there
+    used = sum(budgets[one["run_id"]] * (one["stopped_at"] or 1.0) for one in told["runs"])
+    assert found["used"] == pytest.approx(used, rel=0.03)
+    assert found["lost"] == {"stopped": told["lost_runs"], "good": told["good_runs"]}
+    assert found["audit"]["finished"] == 20  # how the stopped ones went on is recorded
+    assert found["audit"]["pooled"]["rate"] > 0.5
+    assert "replayed one after another by the policy population" in html
+    assert "1 run (censored)" in found["source"]
+    assert {s["name"] for s in found["settings"]["settings"]} >= {"map_rows", "total_updates"}
+    never = '{"name": "threshold", "threshold": 1000000.0}'
+    code, said, _ = run(capsys, name, "--from", file, "--out", out, "--policy", never, "--json")
+    assert (code, json.loads(said)["stopped"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("wine", None, "must be an existing file"),
+        ("wine", "", "runs.csv"),
+        ("wine", "a,b\n1,2\n", "final_mqe"),
+        ("other", "runs", "`population` must be one of wine-standard"),
+        ("wine-standard", "censored", "got '1 run (censored)'"),
+    ],
+)
+def test_recorded_runs_that_are_none_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: str | None, says: str
+) -> None:
+    file = tmp_path / "runs.csv"
+    if content in ("runs", "censored"):
+        one = read_dataset(SEARCH)[0]
+        write_dataset(file, [one.model_copy(update={"censored": content == "censored"})], {})
+    elif content is not None:
+        file.write_text(content, encoding="utf-8")
+    code, _, err = run(capsys, name, "--from", file)
+    assert code == 2
+    assert says in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_policy_is_for_recorded_runs_alone(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, "wine", "--from", file, "--policy", "threshold")
+    assert (code, "--policy" in err) == (2, True)
