@@ -219,13 +219,17 @@ def shipped_dir() -> Path:
 
 
 def list_artifacts() -> list[Path]:
-    """Folders of all artifacts, trained ones before shipped ones; none is verified."""
-    found: dict[Path, None] = {}
+    """Folders of all artifacts, trained ones before shipped ones; none is verified.
+
+    A name stands for one folder, the one that `resolve` finds by it: another clone's models/ may
+    hold the shipped names, too.
+    """
+    found: dict[str, Path] = {}
     for parent in (models_dir(), shipped_dir()):
         for path in sorted(parent.glob(f"*/{MANIFEST}")):
             if re.match(NAME_PATTERN, path.parent.name):
-                found.setdefault(path.parent.resolve())
-    return list(found)
+                found.setdefault(path.parent.name, path.parent.resolve())
+    return list(found.values())
 
 
 def resolve(path: str | Path | None = None) -> Path:

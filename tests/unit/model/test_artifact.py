@@ -193,6 +193,17 @@ def test_found_by_name_path_or_without_its_prefix(
     assert resolve() == shipped
 
 
+def test_a_name_is_listed_once_as_the_folder_it_stands_for(
+    models: Path, tmp_path: Path, write_stand_in: Write
+) -> None:
+    write_stand_in(tmp_path / "shipped" / "shipped-default")
+    write_stand_in(tmp_path / "shipped" / "shipped-lite")
+    clone = write_stand_in(models / "shipped-default").path  # the working folder is another clone
+    listed = list_artifacts()
+    assert [folder.name for folder in listed] == ["shipped-default", "shipped-lite"]
+    assert listed[0] == clone == resolve("shipped-default").resolve() == resolve().resolve()
+
+
 def test_an_unknown_name_is_told_with_the_known_ones(models: Path, write_stand_in: Write) -> None:
     write_stand_in(models / "mine")
     with pytest.raises(ArtifactNotFound, match="Known names: mine"):
