@@ -15,7 +15,8 @@ import json
 import threading
 from collections.abc import Callable, Hashable
 from math import inf, nextafter
-from typing import Any, TypeVar
+from operator import index
+from typing import Any, SupportsIndex, TypeVar
 from urllib.parse import quote, urlsplit
 
 from pydantic import ValidationError
@@ -33,8 +34,22 @@ from oracle.types import TARGETS, About, Decision, History, Outcome, Policy, exp
 MAX_ANSWER_BYTES = 1_000_000
 #: Deadline of one request, seconds.
 TIMEOUT_S = 2.0
+#: Runs of a search at most, as the service takes it.
+MAX_SIZE = 10_000_000
 
 T = TypeVar("T")
+
+
+def planned_size(size: object) -> int:
+    """Read how many runs a search is planned to have.
+
+    Raises:
+        InvalidHistory: it is no whole number, or none that the service takes.
+    """
+    whole = index(size) if isinstance(size, SupportsIndex) else 0  # NumPy's, too
+    if not 1 <= whole <= MAX_SIZE:
+        raise InvalidHistory(must_be("population_size", f"a whole number, 1 to {MAX_SIZE}", size))
+    return whole
 
 
 class RemoteJudge:
@@ -48,6 +63,7 @@ class RemoteJudge:
         api_key: sent as a bearer token.
         timeout_s: deadline of one request.
         about: what is said of the run.
+        size: runs the whole search is planned to have, None = open-ended.
         problems: where it is told that the run goes on from an earlier map.
     """
 
@@ -61,6 +77,7 @@ class RemoteJudge:
         api_key: str | None = None,
         timeout_s: float = TIMEOUT_S,
         about: About | None = None,
+        size: int | None = None,
         problems: Problems | None = None,
     ) -> None:
         parts = urlsplit(url)
@@ -80,7 +97,9 @@ class RemoteJudge:
         self.search: Hashable = (self._host, self._port, population)
         self._circuit = circuit_of(f"{self._host}:{self._port}")
         self._refused = Circuit()  # of this run alone
-        self._about = (about or About()).model_dump(mode="json", exclude_none=True)
+        self._said = (about or About()).model_dump(mode="json", exclude_none=True)
+        if size is not None:
+            self._said["population_size"] = planned_size(size)
         self._problems = problems or Problems()
 
     def start(self) -> None:
@@ -124,7 +143,7 @@ class RemoteJudge:
     def _append(self, history: History, read: Callable[[bytes], Decision]) -> Decision:
         body = self._checkpoint(history)
         if self._posted is None:
-            body |= self._about
+            body |= self._said
         if self._rewind_from is not None:
             body["rewind_from"] = self._rewind_from
         return self._post(f"{self._path}/checkpoints", body, read)

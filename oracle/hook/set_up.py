@@ -109,6 +109,7 @@ def watch(
                 api_key=api_key,
                 timeout_s=timeout_s,
                 about=said,
+                size=population_size,
                 problems=run.problems,
             )
         else:

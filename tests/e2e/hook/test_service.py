@@ -7,6 +7,7 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,6 +123,18 @@ def test_a_training_that_goes_back_within_a_run_says_so(server: Server) -> None:
     assert [r.epoch for r in there.run.rewinds] == [50]
     assert there.run.config == {"som.sigma": 2.0}
     assert (there.run.tags, there.run.notes) == (("own",), "went back")
+
+
+def test_the_service_is_told_how_many_runs_are_planned(server: Server) -> None:
+    known: dict[str, Any] = {"total_epochs": 100, "url": server.url, "population_name": "planned"}
+    known |= {"timeout_s": 30, "population_size": np.int64(30)}
+    run = reported(watch(run_id="planned-1", **known), range(10, 70, 10))
+    assert not run.problems.counts
+    with Client(server.url) as client:
+        assert client.table("planned").planned == 30
+    for odd in (0, 2.5, "many", 10**8):
+        unwatched = watch(run_id="odd", **known | {"population_size": odd})
+        assert "population_size" in str(unwatched.problems.messages)
 
 
 def test_what_the_service_refuses_of_one_run_is_no_failure_of_it(server: Server) -> None:
