@@ -127,12 +127,17 @@ def _threshold(
         why = "the relative scale needs `context.mqe_of_mean`"
         return Verdict(Action.ABSTAIN, Reason.TOO_UNCERTAIN, why)
     unit = forecast.mqe_of_mean or 1.0 if scale is Scale.RELATIVE else 1.0
-    weights = weights_of(unit, weights_without(without, policy.weights))
-    low, score = quantiles_of(draw_scores(forecast, weights), (LEVELS[0], 0.5))
+    counted = weights_without(without, policy.weights)
+    told = forecast.quality_on(scale)
+    if told is not None and told.weights == counted:  # the usual score is in the forecast
+        low, score = told.values[0], told.values[LEVELS.index(0.5)]
+    else:
+        scores = draw_scores(forecast, weights_of(unit, counted))
+        low, score = quantiles_of(scores, (LEVELS[0], 0.5)).tolist()
     why = f"predicted quality score {score:.3f} ({scale.value}) "
     hint = "" if forecast.mqe_of_mean is not None else SCALE_HINT
     hint += _note(without)
-    known = () if others is None else _known(scores_of(others.values, weights))
+    known = () if others is None else _known(scores_of(others.values, weights_of(unit, counted)))
     best = len(known) > 0 and bool(score < min(known))
     if score <= policy.caution:
         why += f"is good (caution from {policy.caution:g}){hint}"

@@ -5,7 +5,9 @@ The arrays are checked at once, and the types made of them without checking ever
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -46,7 +48,7 @@ def answers(
     info: ModelInfo,
     knots: Array,
     quality: Array,
-    draws: Array,
+    draws: Sequence[Array],
     support: Sequence[float],
     learned: Sequence[Learned | None],
 ) -> list[Forecast]:
@@ -57,7 +59,7 @@ def answers(
         info: of the model that answers.
         knots: [target, horizon, run, knot] calibrated quantiles, raw units.
         quality: [2, run, level] of the quality score, raw and relative.
-        draws: [target, run, draw] joint outcomes, raw units.
+        draws: of each run joint outcomes [target, draw], raw units.
         support: of each run.
         learned: of each, what runs that ended have changed.
 
@@ -66,19 +68,19 @@ def answers(
     """
     levels = shown(knots).take(_ALONG, axis=1)
     make = _valid if np.isfinite(levels).all() and np.isfinite(quality).all() else _checked
-    of_runs = levels.transpose(2, 0, 1, 3).tolist()
-    raw, relative = quality.tolist()
+    of_runs = _nested(levels.transpose(2, 0, 1, 3))
+    raw, relative = map(_nested, quality)
     mqe_knots = knots[0, 0].tolist()
     forecasts = []
     for i, history in enumerate(histories):
         mqe_of_mean = history.context.mqe_of_mean
-        along = [tuple(map(tuple, metric)) for metric in of_runs[i]]
-        scores = [_quality(make, Scale.RAW, raw[i])]
+        along = of_runs[i]
+        scores: tuple[QualityForecast, ...] = (_quality(make, Scale.RAW, raw[i]),)
         if mqe_of_mean is not None:
-            scores.append(_quality(make, Scale.RELATIVE, relative[i]))
+            scores += (_quality(make, Scale.RELATIVE, relative[i]),)
         # P(final mqe <= WORSE * best), read off the calibrated quantiles.
         not_worse = between(WORSE * min(history.mqe), mqe_knots[i], KNOTS) if history.mqe else 1.0
-        seen = np.array([history.epochs, history.mqe]).tobytes()
+        seen = array("d", history.epochs + history.mqe).tobytes()
         # Before the first checkpoint runs differ by plan and name alone.
         seed = seed_of(seen or history.model_dump_json().encode())
         forecast = make(
@@ -94,7 +96,7 @@ def answers(
                     Curve,
                     {"of_the_rest": _OF_THE_REST, **dict(zip(METRICS, along, strict=True))},
                 ),
-                "quality": tuple(scores),
+                "quality": scores,
                 "coverage": COVERAGE,
                 "support": support[i],
                 "will_worsen": 1 - not_worse,
@@ -102,8 +104,21 @@ def answers(
                 "learned": learned[i],
             },
         )
-        forecasts.append(forecast.with_draws(rotated(draws[:, i], seed).T))
+        forecasts.append(forecast.with_draws(partial(_own, draws[i], seed)))
     return forecasts
+
+
+def _nested(values: Array) -> list[Any]:
+    """Give [run, ...] as tuples in tuples, one a run."""
+    parts: list[Any] = values.ravel().tolist()
+    for size in reversed(values.shape[1:]):
+        parts = list(zip(*[iter(parts)] * size, strict=True))
+    return parts
+
+
+def _own(draws: Array, seed: int) -> Array:
+    """Give a run's draws as users have them, [draw, target]."""
+    return rotated(draws, seed).T
 
 
 def _valid(kind: type[F], fields: dict[str, Any]) -> F:
@@ -119,5 +134,5 @@ def _quality(
     scale: Scale,
     values: Sequence[float],
 ) -> QualityForecast:
-    fields = {"scale": scale, "weights": QUALITY_WEIGHTS, "values": tuple(values)}
+    fields = {"scale": scale, "weights": QUALITY_WEIGHTS, "values": values}
     return make(QualityForecast, fields)

@@ -32,7 +32,7 @@ from oracle.forecast.support import Support
 from oracle.forks import UncutLock, cached_property, uncut
 from oracle.history.columns import Array, Columns, thin
 from oracle.history.features import Float32, see
-from oracle.history.quality_score import scores_of, weights_of
+from oracle.history.quality_score import scores_of_draws, weights_of
 from oracle.history.targets import HORIZONS, decode, finals_of, last_anchors
 from oracle.model.artifact import Artifact, read_artifact, resolve
 from oracle.model.runtime import open_artifact
@@ -49,11 +49,10 @@ from oracle.types import (
     RunContext,
 )
 
-#: Runs that are encoded and run through the networks at once: what that takes stays small.
+#: Runs that are answered at once: what that takes stays small.
 AT_ONCE = 256
 #: Runs whose draws are made at once: what they need still fits into a core's cache.
 TOGETHER = 16
-_RAW = weights_of()
 
 
 class Oracle:
@@ -127,11 +126,7 @@ class Oracle:
         elif context is not None or total_epochs is not None:
             advice = "It is a member of the history."
             raise InvalidHistory(must_be("context", "left out beside a history", context, advice))
-        seen = self._see([history])
-        quantiles = self._session.run(
-            self._scaling.apply(seen.rows), seen.columns.length.astype(np.int32)
-        )
-        return self._forecasts(seen, quantiles, [known], self._support_of(seen))[0]
+        return self._forecasts([history], [known])[0]
 
     @uncut()
     def forecast_many(
@@ -147,20 +142,9 @@ class Oracle:
         """
         forecasts: list[Forecast] = []
         known = known or [None] * len(histories)
-        for first in range(0, len(histories), AT_ONCE):
-            some = histories[first : first + AT_ONCE]
-            seen = self._see(some)
-            scaled = self._scaling.apply(seen.rows)
-            quantiles = self._session.run_padded(scaled, seen.columns.length.astype(np.int32))
-            support = self._support_of(seen)
-            for at in range(0, len(some), TOGETHER):
-                part = slice(at, at + TOGETHER)
-                forecasts += self._forecasts(
-                    seen.take(part) if len(some) > TOGETHER else seen,
-                    quantiles[part],
-                    known[first + at : first + at + TOGETHER],
-                    support[part],
-                )
+        for at in range(0, len(histories), AT_ONCE):
+            part = slice(at, at + AT_ONCE)
+            forecasts += self._forecasts(histories[part], known[part])
         return forecasts
 
     @uncut()
@@ -185,9 +169,7 @@ class Oracle:
             return None
         asked = [*prefixes.values(), history]
         seen = self._see(asked)
-        scaled = self._scaling.apply(seen.rows)
-        quantiles = self._session.run_padded(scaled, seen.columns.length.astype(np.int32))
-        inputs, knots = self._placed(seen, self._knots(seen, quantiles))
+        inputs, knots = self._placed(seen, self._knots(seen))
         at = [SHARES.index(share) for share in prefixes]
         unit = np.array([scale, 1.0, 1.0])
         finals = finals_of([outcome])[0] / unit if ended else knots[:, -1, KNOTS.index(0.5)]
@@ -223,8 +205,10 @@ class Oracle:
             history.check_forecastable()
         return _Seen(list(histories), *see(histories))
 
-    def _knots(self, seen: _Seen, quantiles: Float32) -> Array:
-        """Calibrate the network's answers [run, output, level]: [output, run, knot] changes."""
+    def _knots(self, seen: _Seen) -> Array:
+        """Ask the network and calibrate its answers: [output, run, knot] changes."""
+        lengths = seen.columns.length.astype(np.int32)
+        quantiles = self._session.run_padded(self._scaling.apply(seen.rows), lengths)
         return self._calibration.knots(quantiles.astype(np.float64), seen.known)
 
     def _support_of(self, seen: _Seen) -> list[float]:
@@ -238,11 +222,10 @@ class Oracle:
             inputs [run, input], and the final values [3, run, knot] on the scale of the table.
         """
         values, floor = seen.anchors
-        unit = np.array([h.context.mqe_of_mean or 1.0 for h in seen.histories])
         knots = decode(changes[: len(TARGETS)], values, floor)
-        knots[0] /= unit[:, None]
+        knots[0] /= seen.unit[:, None]
         last = values[..., 0].T.copy()
-        last[:, 0] /= unit
+        last[:, 0] /= seen.unit
         plan = self._scaling.apply(seen.rows[:, :1])[:, 0]
         return inputs_of(plan, last, knots), knots
 
@@ -263,32 +246,47 @@ class Oracle:
         return found
 
     def _forecasts(
-        self,
-        seen: _Seen,
-        quantiles: Float32,
-        ended: Sequence[Residuals | Learned | None],
-        support: Sequence[float],
+        self, histories: Sequence[History], ended: Sequence[Residuals | Learned | None]
     ) -> list[Forecast]:
-        """Turn the network's answers [run, output, level] in change space into forecasts."""
-        values, floor = seen.anchors
-        unit = np.array([h.context.mqe_of_mean or 1.0 for h in seen.histories])
-        changes = self._knots(seen, quantiles)
+        """Forecast runs, AT_ONCE of them at most."""
+        seen = self._see(histories)
+        changes = self._knots(seen)
         learned = self._learn(seen, changes, ended)
+        values, floor = seen.anchors
         # [target, horizon, run, knot]
         by_horizon = changes.reshape(len(HORIZONS), len(TARGETS), *changes.shape[1:])
         knots = decode(by_horizon.swapaxes(0, 1), values[:, None], floor)
-        draws = decode(self._calibration.draws(changes[: len(TARGETS)]), values, floor)
-        draws, relative = self._quality.adjust(draws, unit, seen.known)
-        scores = np.stack((scores_of(draws, _RAW), relative))
+        draws, quality = self._drawn(seen, changes[: len(TARGETS)])
         return answers(
             seen.histories,
             info=self.info,
             knots=knots,
-            quality=quantiles_of(scores, LEVELS),
+            quality=quality,
             draws=draws,
-            support=support,
+            support=self._support_of(seen),
             learned=learned,
         )
+
+    def _drawn(self, seen: _Seen, changes: Array) -> tuple[list[Array], Array]:
+        """Draw the final values of runs jointly, from their changes [3, run, knot].
+
+        Returns:
+            Of each run its draws [3, draw], raw units; and quantiles of the quality score
+            [2, run, level], raw and relative.
+        """
+        values, floor = seen.anchors
+        raw, relative = weights_of(np.ones_like(seen.unit)), weights_of(seen.unit)
+        draws: list[Array] = []
+        quality: list[Array] = []
+        for at in range(0, len(seen.histories), TOGETHER):
+            part = slice(at, at + TOGETHER)
+            drawn = self._calibration.draws(changes[:, part])
+            drawn = decode(drawn, values[:, part], floor[part])
+            drawn = self._quality.adjust(drawn, seen.unit[part], seen.known[part])
+            draws.extend(drawn.swapaxes(0, 1))
+            scores = scores_of_draws(drawn, raw[:, part], relative[:, part])
+            quality.append(quantiles_of(scores, LEVELS))
+        return draws, np.concatenate(quality).swapaxes(0, 1)
 
 
 @dataclass(frozen=True)
@@ -312,13 +310,14 @@ class _Seen:
         return knowledge.weights_of(self.rows[run, last], [h.progress for h in self.histories])
 
     @cached_property
+    def unit(self) -> Array:
+        """[run] of mqe inside the quality score: mqe_of_mean, or 1 where it is unknown."""
+        return np.array([h.context.mqe_of_mean or 1.0 for h in self.histories])
+
+    @cached_property
     def anchors(self) -> tuple[Array, Array]:
         """What each run's forecast is a change from: values [3, run, 1], floor [run, 1]."""
         return last_anchors(self.columns)
-
-    def take(self, runs: slice) -> _Seen:
-        """Select runs."""
-        return _Seen(self.histories[runs], self.columns.take(runs), self.rows[runs])
 
 
 _travelled: dict[tuple[str, str], Oracle] = {}

@@ -36,18 +36,17 @@ ENOUGH_OF_A_WAY = 100
 
 _AT = {name: i for i, name in enumerate(FEATURES)}
 _RATIOS = [_AT["topographic_error_known"], _AT["dead_neuron_ratio_known"]]
+_FLAGS = [_AT[flag] for flag in ("progress_known", "index", "radius_planned", "mqe_known_scale")]
 _PER_TOLD = 1 + len(STRETCHES)
 
 
 def told_by(last: Float32) -> npt.NDArray[np.int64]:
     """Tell what each run's last row [run, feature] knows: an index of TOLD, -1 = no progress."""
-    scale = last[:, _AT["mqe_known_scale"]] > 0
-    plan = last[:, _AT["radius_planned"]] > 0
-    begun = last[:, _AT["index"]] > 0
-    ratios = (last[:, _RATIOS] == 1.0).all(axis=1) | ~begun
-    told = np.where(plan, np.where(scale, 0, 1), np.where(scale, 2, 3))
-    told = np.where(ratios, told, 4)
-    return np.where(last[:, _AT["progress_known"]] > 0, told, -1)
+    progress, begun, plan, scale = last[:, _FLAGS].T > 0
+    told: npt.NDArray[np.int64] = 3 - 2 * plan - scale
+    told[begun & (last[:, _RATIOS] != 1.0).any(axis=1)] = TOLD.index("no ratios")
+    told[~progress] = -1
+    return told
 
 
 def weights_of(last: Float32, progress: Sequence[float | None]) -> Array:

@@ -19,7 +19,7 @@ from oracle.forecast.calibration import KNOTS, offsets_of
 from oracle.forecast.knowledge import KNOWLEDGE, learn_by_knowledge
 from oracle.forecast.quantiles import quantiles_of
 from oracle.history.columns import Array
-from oracle.history.quality_score import scores_of, weights_of
+from oracle.history.quality_score import scores_of, scores_of_draws, weights_of
 
 #: Smallest spread of the score, in its own units.
 MIN_SPREAD = 0.002
@@ -47,7 +47,7 @@ class QualityCalibration:
 
     offsets: Array
 
-    def adjust(self, draws: Array, unit: Array, knowledge: Array) -> tuple[Array, Array]:
+    def adjust(self, draws: Array, unit: Array, knowledge: Array) -> Array:
         """Move joint draws so that their quality score is calibrated.
 
         Each draw moves along the metrics in proportion to how much they vary, so that a metric
@@ -60,10 +60,10 @@ class QualityCalibration:
             knowledge: [run, len(KNOWLEDGE)] from `oracle.forecast.knowledge.weights_of`.
 
         Returns:
-            The draws [3, run, draw] and their scores [run, draw].
+            The draws [3, run, draw].
         """
         weights = weights_of(unit)
-        score = scores_of(draws, weights[..., None])
+        score = scores_of_draws(draws, weights)[:, 0]
         base, spread = score_knots(score)
         change = knowledge @ self.offsets
         change *= spread
@@ -76,15 +76,12 @@ class QualityCalibration:
         total = (weights * share).sum(axis=0)
         share /= np.where(total > 0, total, 1.0)  # all 0 where nothing varies
         moved = share[:, :, None] * score
-        moved += draws
-        np.maximum(moved, 0.0, out=moved)
         ratios, now = draws[1:], moved[1:]
-        np.minimum(now, 1.0, out=now)
-        at_bound = ratios <= 0.0
-        at_bound |= ratios >= 1.0
-        if at_bound.any():
-            np.copyto(now, ratios, where=at_bound)
-        return moved, scores_of(moved, weights[..., None])
+        now *= (ratios > 0.0) & (ratios < 1.0)
+        moved += draws
+        np.maximum(moved[0], 0.0, out=moved[0])
+        now.clip(0.0, 1.0, out=now)
+        return moved
 
     def to_json(self) -> dict[str, Any]:
         """As plain numbers."""
@@ -129,5 +126,5 @@ def fit_quality(
 def _surprise(draws: Array, outcome: Array, unit: Array) -> Array:
     """(outcome - quantile) / spread of the scores, at KNOTS: [run, knot]."""
     weights = weights_of(unit)
-    base, spread = score_knots(scores_of(draws, weights[..., None]))
+    base, spread = score_knots(scores_of_draws(draws, weights)[:, 0])
     return np.asarray((scores_of(outcome, weights)[:, None] - base) / spread)

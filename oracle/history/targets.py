@@ -106,14 +106,14 @@ def decode(change: Array, values: Array, floor: float | Array) -> Array:
     """
     final = np.empty_like(change, dtype=np.float64)
     grown = final[0, ...]
-    np.maximum(change[0], -MAX_LOG, out=grown)
-    np.minimum(grown, MAX_LOG, out=grown)
+    change[0].clip(-MAX_LOG, MAX_LOG, out=grown)
     np.exp(grown, out=grown)
     grown *= values[0] + floor
     grown -= floor
-    np.add(change[1:].T, values[1:].T, out=final[1:].T)
-    np.maximum(final, 0.0, out=final)
-    np.minimum(final[1:], 1.0, out=final[1:])
+    np.maximum(grown, 0.0, out=grown)
+    ratios = final[1:]
+    np.add(change[1:].T, values[1:].T, out=ratios.T)
+    ratios.clip(0.0, 1.0, out=ratios)
     return final
 
 

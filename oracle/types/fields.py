@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import cache
 from typing import Annotated, Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from oracle.types.described import Described
 
@@ -68,6 +69,12 @@ Many = Annotated[tuple[T, ...], Field(fail_fast=True)]
 UNION_TAG = "is:"
 
 
+@cache
+def _names_of(kind: type[BaseModel]) -> set[str]:
+    """Every field of a type: one set for all that are whole, since none of them changes."""
+    return set(kind.model_fields)
+
+
 class Frozen(Described):
     """Immutable, strict about unknown fields, silent about nothing."""
 
@@ -83,7 +90,7 @@ class Frozen(Described):
         made = cls.__new__(cls)
         put = object.__setattr__
         put(made, "__dict__", fields)
-        put(made, "__pydantic_fields_set__", set(fields))
+        put(made, "__pydantic_fields_set__", _names_of(cls))
         put(made, "__pydantic_extra__", None)
         private = cls.__private_attributes__
         put(made, "__pydantic_private__", {n: p.default for n, p in private.items()} or None)

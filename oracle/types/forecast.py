@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Self
 
@@ -121,7 +122,7 @@ class Forecast(Frozen):
     will_worsen: Ratio
     mqe_of_mean: float | None = None
     learned: Learned | None = None
-    _draws: FloatArray | None = PrivateAttr(default=None)
+    _draws: FloatArray | Callable[[], FloatArray] | None = PrivateAttr(default=None)
 
     def __eq__(self, other: object) -> bool:
         # The draws follow from the rest, and arrays do not compare to one truth value.
@@ -131,10 +132,15 @@ class Forecast(Frozen):
     def draws(self) -> FloatArray | None:
         """Joint outcomes [draw, target], raw units; None after a trip over the wire."""
         private = self.__pydantic_private__  # past pydantic's search for it, 10 us a decision
-        return private["_draws"] if private else None
+        if not private:
+            return None
+        if callable(private["_draws"]):
+            private["_draws"] = private["_draws"]()
+        draws: FloatArray | None = private["_draws"]
+        return draws
 
-    def with_draws(self, draws: FloatArray) -> Self:
-        """Attach the joint draws (kept out of the wire format)."""
+    def with_draws(self, draws: FloatArray | Callable[[], FloatArray]) -> Self:
+        """Attach the joint draws (kept out of the wire format), or what makes them when asked."""
         private = {"_draws": draws}  # its only one, at a fraction of the time of setting it
         object.__setattr__(self, "__pydantic_private__", private)
         return self

@@ -10,7 +10,16 @@ from oracle.decision.hypervolume import gains, hypervolume
 from oracle.decision.ranking import JointRanking, p_good
 from oracle.decision.rules import RULES, Generation, Others, Verdict
 from oracle.errors import InvalidHistory
-from oracle.types import Action, Forecast, Outcome, Policy, Reason, Reference, Scale
+from oracle.types import (
+    QUALITY_WEIGHTS,
+    Action,
+    Forecast,
+    Outcome,
+    Policy,
+    Reason,
+    Reference,
+    Scale,
+)
 
 THRESHOLD = Policy(threshold=1.0, caution=0.5)
 POPULATION = Policy(name="population", startup_runs=3, ramp=0.3, risk=0.1)
@@ -85,10 +94,19 @@ def test_a_threshold_weighs_as_asked_without_what_nobody_has() -> None:
 
 def test_a_forecast_without_draws_is_refused() -> None:
     gone = Forecast.model_validate_json(drawn(0.5).model_dump_json())
-    with pytest.raises(
-        InvalidHistory, match=r"^`forecast.draws` must be there.*\. Forecast in process\.$"
-    ):
-        threshold(gone)
+    for weights in ((2.0, 1.0, 0.0), (1.0, 1.0, 0.4)):
+        with pytest.raises(
+            InvalidHistory, match=r"^`forecast.draws` must be there.*\. Forecast in process\.$"
+        ):
+            threshold(gone, None, Policy(threshold=1.0, caution=0.5, weights=weights))
+
+
+def test_the_usual_score_is_read_off_the_forecast_as_its_draws_tell_it() -> None:
+    policy = Policy(threshold=1.0, caution=0.5, weights=QUALITY_WEIGHTS)
+    forecast = drawn(0.3, 0.7, 0.9, error=0.1, dead=0.2)
+    assert threshold(forecast, None, policy) == threshold(
+        forecast.model_copy(update={"quality": ()}), None, policy
+    )
 
 
 def population(forecast: Forecast, others: Others | None, policy: Policy = POPULATION) -> Verdict:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -31,7 +33,7 @@ def made(bad: float | None = None) -> list[Forecast]:
         info=ModelInfo(name="n", version="1", sha256="0" * 64),
         knots=knots,
         quality=np.sort(rng.random((2, len(SOME), len(LEVELS)))),
-        draws=rng.random((len(TARGETS), len(SOME), DRAWS)),
+        draws=list(rng.random((len(SOME), len(TARGETS), DRAWS))),
         support=[0.0, 0.5, 1.0],
         learned=[None] * len(SOME),
     )
@@ -59,3 +61,10 @@ def test_each_run_has_its_own_draws() -> None:
     first, second, plan = (np.asarray(f.draws) for f in made())
     assert first.shape == second.shape == plan.shape == (DRAWS, len(TARGETS))
     assert not np.shares_memory(first, second)
+
+
+def test_draws_are_made_once_and_travel() -> None:
+    forecast = made()[0]
+    there = pickle.loads(pickle.dumps(forecast))  # noqa: S301 (our own)
+    assert forecast.draws is forecast.draws
+    np.testing.assert_array_equal(there.draws, forecast.draws)

@@ -16,6 +16,7 @@ from oracle.history.quality_score import (
     same_scale,
     scores_among,
     scores_of,
+    scores_of_draws,
     weights_of,
     weights_without,
 )
@@ -34,6 +35,14 @@ def test_the_score_weighs_three_values() -> None:
 def test_each_run_may_have_a_unit_of_its_own() -> None:
     weights = weights_of(np.array([1.0, 2.0, 4.0]), (1.0, 0.0, 2.0))
     assert scores_of(VALUES, weights) == pytest.approx([0.8, 0.35, 1.0])
+
+
+def test_draws_are_weighed_as_values_are() -> None:
+    draws = np.random.default_rng(0).random((3, 4, 50))
+    raw, relative = weights_of(np.ones(4)), weights_of(np.linspace(0.5, 2, 4))
+    scores = scores_of_draws(draws, raw, relative)
+    for way, weights in enumerate((raw, relative)):
+        np.testing.assert_allclose(scores[:, way], scores_of(draws, weights[..., None]), rtol=1e-12)
 
 
 def test_a_weight_of_0_never_asks_for_its_metric() -> None:
