@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import time
+from pathlib import Path
 
 import httpx
 from browser import DEADLINE_S, MARKS, POPULATION, Browser, post_run
 from selenium.webdriver import ActionChains
-from selenium.webdriver.remote.webelement import WebElement
 from serving import checkpoint, until
 
 from oracle.types import Run
@@ -86,9 +87,11 @@ def test_rows_hold_still_under_the_pointer(page: Browser, client: httpx.Client) 
         "[...document.querySelectorAll('th button')].find((b) => b.textContent === 'Run').click()"
     )
     until(lambda: page.run(ROWS)[0] == "still-10", DEADLINE_S, "the other order")
-    row = page.driver.find_element("css selector", "tr[data-run='still-2']")
-    until(lambda: _rests(row), DEADLINE_S, "a page that moves no more")
-    ActionChains(page.driver).move_to_element(row).perform()
+    row = "tr[data-run='still-2']"
+    until(lambda: _rests(page, row), DEADLINE_S, "a page that moves no more")
+    ActionChains(page.driver).move_to_element(
+        page.driver.find_element("css selector", row)
+    ).perform()
     client.post("/v1/runs/still-30/checkpoints", json=checkpoint(1, population="still"))
     page.shows("1 new: show")
     assert page.run(ROWS) == ["still-10", "still-2", "still-1"]
@@ -98,10 +101,12 @@ def test_rows_hold_still_under_the_pointer(page: Browser, client: httpx.Client) 
     until(lambda: page.run(ROWS)[0] == "still-30", DEADLINE_S, "the new one")
 
 
-def _rests(element: WebElement) -> bool:
-    before = element.rect["y"]
+def _rests(page: Browser, selector: str) -> bool:
+    """Whether it stays where it is; by its selector, for a row is drawn anew as time goes by."""
+    top = "return document.querySelector(arguments[0]).getBoundingClientRect().top"
+    before = page.run(top, selector)
     time.sleep(0.5)
-    return bool(element.rect["y"] == before)
+    return bool(page.run(top, selector) == before)
 
 
 def test_a_stop_can_be_undone_and_taken_back(
@@ -196,3 +201,44 @@ def test_a_run_that_ended_says_how_and_what_was_forecast(
         page.open(f"/run/{controls[0]['run_id']}")
         verdict = "wrong" if controls[0]["good"] else "right"
         page.shows(f"the stop would have been {verdict}")
+
+
+def test_settings_are_columns_and_the_list_is_a_file(
+    page: Browser, client: httpx.Client, searched: str
+) -> None:
+    heads = "return [...document.querySelectorAll('.runs th')].map((th) => th.innerText.trim())"
+    page.open(f"/?population={POPULATION}&state=stopped")
+    page.there("tr[data-run]")
+    page.there("#settings .explains button")
+    assert "map rows" not in page.run(heads)
+    page.click(".bar [data-value='settings']")
+    until(lambda: len(page.run(heads)) == 14, DEADLINE_S, "six settings")
+    explains = "return document.querySelector('#settings .explains button').dataset.setting"
+    assert page.run(heads)[7].replace(" ", "_") in (page.run(explains), "planned_updates")
+    label = page.run(heads)[7]
+    page.run(
+        "[...document.querySelectorAll('th button')].find("
+        "(b) => b.innerText.trim() === arguments[0]).click()",
+        label,
+    )
+    assert "cols=settings" in page.run("return location.hash")
+    before = page.run(ROWS)
+    page.driver.refresh()
+    page.there("tr[data-run]")
+    until(lambda: page.run(ROWS) == before, DEADLINE_S, "the same order after a reload")
+    page.click("#runs-csv")
+    file = Path(page.profile) / f"{POPULATION}.csv"
+    until(file.exists, DEADLINE_S, "the file")
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert [row["run_id"] for row in rows][: len(before)] == before
+    detail = client.get(f"/v1/populations/{POPULATION}").json()
+    assert len(rows) == detail["stopped"]
+    assert {row["state"] for row in rows} == {"stopped"}
+    context = client.get(f"/v1/runs/{before[0]}").json()["history"]["context"]
+    assert float(rows[0]["map_rows"]) == context["map_rows"]
+    assert float(rows[0]["radius_end"]) == context["schedule"]["radius"][-1]
+    page.click(".bar [data-value='metrics']")
+    until(lambda: "mqe now" in page.run(heads), DEADLINE_S, "the metrics again")
+    assert "cols=" not in page.run("return location.hash")
+    assert page.serious() == []

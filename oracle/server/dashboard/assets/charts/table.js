@@ -9,9 +9,8 @@ const MOST_PRINTED = 1_000;
 const SETTLED_MS = 250;
 
 export class RunTable {
-  // columns: { key, label, width, num, wide, value(run), cell(run) }; version(run) tells when a row is to be drawn anew
+  // columns: { key, label, width, num, wide, narrow: its label may be cut, value(run), cell(run) }; version(run) tells when a row is to be drawn anew
   constructor(columns, { version, caption, sort, rowClass, choose, sorted, scrolled }) {
-    this.columns = columns;
     this.version = version;
     this.rowClass = rowClass;
     this.choose = choose;
@@ -26,12 +25,10 @@ export class RunTable {
     this.fresh = new Map();
     this.pads = [0, 1].map(() => h("tr", { "aria-hidden": "true" }, h("td", { class: "pad" })));
     this.body = h("tbody");
-    this.headers = columns.map((column) => h("th", { scope: "col", class: [column.num && "num", column.wide && "wide"].filter(Boolean).join(" ") },
-      column.value ? h("button", { type: "button", title: column.title, onclick: () => this.#sortBy(column.key) }, column.label, h("span", { class: "sort", "aria-hidden": "true" }))
-        : h("span", { class: "visually-hidden" }, column.label)));
-    this.table = h("table", { class: "runs" }, h("caption", { class: "visually-hidden" }, caption),
-      h("colgroup", {}, columns.map((c) => h("col", { class: [`col-${c.key}`, c.wide && "wide"].filter(Boolean).join(" "), style: { width: c.width ?? "" } }))),
-      h("thead", {}, h("tr", {}, this.headers)), this.body);
+    this.heads = h("tr");
+    this.widths = h("colgroup");
+    this.table = h("table", { class: "runs" }, h("caption", { class: "visually-hidden" }, caption), this.widths, h("thead", {}, this.heads), this.body);
+    this.#head(columns);
     this.element = h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": caption }, this.table);
     // Rows stay where they are while a pointer or the focus is among them: one could not hit them else.
     this.body.addEventListener("pointerenter", () => { this.pointed = true; });
@@ -49,9 +46,7 @@ export class RunTable {
       this.settled = setTimeout(() => scrolled?.(Math.floor(this.element.scrollTop / ROW)), SETTLED_MS);
     }, { passive: true });
     this.observer = new ResizeObserver(() => {
-      // On a phone some columns are hidden, and a cell over all of them must not bring them back.
-      const visible = this.headers.filter((th) => getComputedStyle(th).display !== "none").length;
-      for (const pad of this.pads) pad.firstChild.colSpan = visible;
+      this.#span();
       this.#render();
     });
     this.observer.observe(this.element);
@@ -62,6 +57,29 @@ export class RunTable {
     for (const name of ["beforeprint", "afterprint"]) addEventListener(name, this.print);
     this.element.addEventListener("keydown", (event) => this.#key(event));
     this.#mark();
+  }
+
+  #head(columns) {
+    this.columns = columns;
+    this.headers = columns.map((column) => h("th", { scope: "col", class: [column.num && "num", column.wide && "wide", column.narrow && "narrow"].filter(Boolean).join(" ") },
+      column.value ? h("button", { type: "button", title: column.title, onclick: () => this.#sortBy(column.key) }, h("span", { class: "label" }, column.label), h("span", { class: "sort", "aria-hidden": "true" }))
+        : h("span", { class: "visually-hidden" }, column.label)));
+    this.heads.replaceChildren(...this.headers);
+    this.widths.replaceChildren(...columns.map((c) => h("col", { class: [`col-${c.key}`, c.wide && "wide"].filter(Boolean).join(" "), style: { width: c.width ?? "" } })));
+    this.rows.clear();
+  }
+
+  // Other columns for the same runs.
+  fields(columns) {
+    this.#head(columns);
+    this.#mark();
+    this.#span();
+  }
+
+  // On a phone some columns are hidden, and a cell over all of them must not bring them back.
+  #span() {
+    const visible = this.headers.filter((th) => getComputedStyle(th).display !== "none").length;
+    for (const pad of this.pads) pad.firstChild.colSpan = visible;
   }
 
   get #busy() {
@@ -87,7 +105,7 @@ export class RunTable {
     }
     this.held = null;
     this.news.hidden = true;
-    const column = this.columns.find((c) => c.key === this.sort.key);
+    const column = this.columns.find((c) => c.key === this.sort.key) ?? this.columns.find((c) => c.value);
     const keyed = runs.map((run) => [column.value(run), run]);
     const sign = this.sort.down ? -1 : 1, places = this.#places(runs);
     // What is unknown stands last, whichever way one sorts; equal ones keep a fixed order.

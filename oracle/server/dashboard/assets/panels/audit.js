@@ -47,7 +47,7 @@ export function auditPanel(store, shared, open) {
 
   function paintPromised(context, width, height) {
     if (!found) return;
-    const box = { left: 46, right: width - 12, top: 8, bottom: height - 40 };
+    const box = { left: 46, right: width - 22, top: 8, bottom: height - 40 };
     const x = axis(0, 1, box.left + 4, box.right), y = axis(0, 1, box.bottom, box.top);
     grid(context, box, { ticks: () => [0, 0.5, 1], at: x.at }, { ticks: () => [0, 0.5, 1], at: y.at }, { xText: (v) => percent(v), yText: (v) => percent(v), xLabel: "P(good) said" });
     context.strokeStyle = colour("line-strong");

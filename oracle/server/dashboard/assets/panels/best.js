@@ -77,8 +77,9 @@ export function bestPanel(store, shared, parameters, open) {
   function paint(context, width, height) {
     const state = prepare(), right = width - (state.waiting.length ? LIVE : 16);
     const box = { left: PAD.left, right, top: PAD.top, bottom: height - PAD.bottom };
-    const x = axis(...state.seen, box.left + 6, box.right - 4), y = axis(state.low, state.high, box.bottom, box.top);
+    const across = axis(...state.seen, box.left + 6, box.right - 4), y = axis(state.low, state.high, box.bottom, box.top);
     const span = state.seen[1] - state.seen[0];
+    const x = way === "run" || way === "generation" ? { ...across, ticks: (n) => across.ticks(n).filter(Number.isInteger) } : across; // no half runs
     grid(context, box, x, y, {
       xTicks: Math.max(2, Math.floor((right - box.left) / 110)), yTicks: 5,
       xText: way === "time" ? (t) => clock(t, span) : way === "epochs" ? amount : tick,

@@ -15,9 +15,16 @@ const CALM_MS = 1_000;
 
 // open(run_id): shows a run
 export function searchPanels(store, parameters, open) {
-  const brush = new Brush(parameters);
+  const brush = new Brush(parameters), listeners = new Set();
   const shared = {
-    brush, audit: null, highlighted: null, course: course([], () => null),
+    brush, audit: null, highlighted: null,
+    settings: [], // names of those that differ, those first that explain most
+    course: course([], () => null),
+    name(settings) {
+      if (settings.join("\n") === shared.settings.join("\n")) return;
+      shared.settings = settings;
+      listeners.forEach((listener) => listener());
+    },
     passes: (run) => !brush.any || brush.of(run, valueOf),
     highlight(id) {
       if (shared.highlighted === id) return;
@@ -38,7 +45,6 @@ export function searchPanels(store, parameters, open) {
   const strip = stripOf(store, shared), best = bestPanel(store, shared, parameters, open);
   const audit = auditPanel(store, shared, open), settings = settingsPanel(store, shared, parameters, open);
   const element = h("div", { class: "panels" }, h("div", { class: "pair" }, best.element, audit.element), settings.element);
-  const listeners = new Set();
   brush.onChange(() => {
     all.ask();
     listeners.forEach((listener) => listener());

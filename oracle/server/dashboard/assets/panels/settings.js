@@ -47,6 +47,7 @@ export function settingsPanel(store, shared, parameters, open) {
     const told = new Map((found?.settings ?? []).map((s) => [s.name, s]));
     const names = differing(runs.map((one) => one.run)).filter((name) => !PLACED.has(name));
     names.sort((a, b) => (told.get(b)?.share ?? -1) - (told.get(a)?.share ?? -1));
+    shared.name(names);
     const shown = names.slice(0, MOST_AXES);
     for (const name of [...shared.brush.ranges.keys(), ...shared.brush.words.keys(), picked]) if (name && names.includes(name) && !shown.includes(name)) shown.push(name);
     axes = shown.map((name) => axisOf(name, runs.map((one) => one.run.settings?.[name]), told.get(name)));
