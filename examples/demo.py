@@ -54,9 +54,9 @@ Matrix = npt.NDArray[np.float64]
 
 
 def evaluate(
-    data: Matrix, genes: Genes, number: int, url: str, population: str, updates: int
+    data: Matrix, genes: Genes, number: int, url: str, population: str, updates: int, runs: int
 ) -> float:
-    """Train one configuration under watch; returns its quality score, lower is better."""
+    """Train one of `runs` configurations under watch; returns its score, lower is better."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the search ends its workers itself
     rows, cols = 4 + int(genes[0] * 9.99), 4 + int(genes[1] * 9.99)
     with warnings.catch_warnings():
@@ -83,6 +83,8 @@ def evaluate(
             run_id=f"{population}-{number:03d}",
             dataset=TABLE,
             population_name=population,
+            population_size=runs,
+            tags="suggested" if number <= FIRST else None,
             url=url,
             policy=policy_for(("score",)),
             timeout_s=20.0,
@@ -107,7 +109,7 @@ def search(data: Matrix, url: str, population: str, runs: int, workers: int, upd
             while begun < runs and len(waiting) < workers:
                 genes = first[begun] if begun < len(first) else child(rng, found)
                 begun += 1
-                work = pool.submit(evaluate, data, genes, begun, url, population, updates)
+                work = pool.submit(evaluate, data, genes, begun, url, population, updates, runs)
                 waiting[work] = genes
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for work in done:

@@ -138,7 +138,7 @@ export function runsPanel(store, parameters, shared) {
 }
 
 // Of a long name its end tells it from others: the middle is what is cut.
-const TAIL = 8, WHOLE = 17;
+const TAIL = 8, WHOLE = 13;
 const named = (id) => (id.length > WHOLE ? { class: "cut", "aria-label": id } : {});
 const ends = (id) => (id.length > WHOLE ? [h("span", {}, id.slice(0, -TAIL)), h("span", {}, id.slice(-TAIL))] : [id]);
 
