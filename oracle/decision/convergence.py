@@ -58,8 +58,11 @@ def converged(
         without: metrics that no run of the population has.
         mqe_of_mean: scale of the population, where known.
     """
-    draws, progress = forecast.draws, history.progress
-    if policy.converged == 0.0 or draws is None or progress is None or not history.epochs:
+    progress = history.progress
+    if policy.converged == 0.0 or progress is None or not history.epochs:
+        return None
+    draws = forecast.draws
+    if draws is None:
         return None
     if any(name not in METRICS for name in getattr(policy, "objectives", ())):
         return None  # what the oracle does not forecast may yet gain

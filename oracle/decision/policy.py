@@ -12,8 +12,6 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from oracle.decision.convergence import converged
 from oracle.decision.rules import RULES, Generation, Others, Verdict, spread_of_score
 from oracle.errors import InvalidHistory, must_be
@@ -228,8 +226,7 @@ def doubt(
     if progress is not None and progress < policy.min_progress:
         why = f"progress {progress:.0%} is before the first check at {policy.min_progress:.0%}"
         return Verdict(Action.ABSTAIN, Reason.TOO_EARLY, why)
-    draws = forecast.draws
-    if draws is None or not np.isfinite(draws).all():
+    if not forecast.is_drawn:
         why = "the forecast came without finite joint draws"
         return Verdict(Action.ABSTAIN, Reason.TOO_UNCERTAIN, why)
     return None

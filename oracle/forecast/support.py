@@ -132,6 +132,8 @@ def describe_each(encoded: Sequence[Float32]) -> Float32:
     for i, rows in enumerate(encoded):
         of_length.setdefault(len(rows), []).append(i)
     groups = list(of_length.values())
+    if len(groups) == 1:
+        return describe(np.stack(encoded))
     described = np.concatenate([describe(np.stack([encoded[i] for i in same])) for same in groups])
     out: Float32 = np.empty_like(described)
     out[np.concatenate(groups)] = described
@@ -231,7 +233,7 @@ class Support:
 
     def answer(self, inputs: Float32) -> Float32:
         """The network's logit of being real for [..., input] descriptions."""
-        inside = np.minimum(np.maximum(inputs, self.low), self.high)
+        inside = inputs.clip(self.low, self.high)
         beyond = np.abs(inputs - inside) * self.scale
         beyond -= _SLACK
         np.maximum(beyond, 0, out=beyond)

@@ -31,7 +31,8 @@ Weights = tuple[float, float, float]
 
 def weights_of(unit: float | FloatArray = 1.0, weights: Weights = QUALITY_WEIGHTS) -> FloatArray:
     """Give what raw values are weighed by, [3, ...], where mqe is measured in `unit` [...]."""
-    raw: FloatArray = np.multiply.outer(np.array(weights), np.ones_like(unit))
+    raw = np.empty((len(weights), *np.shape(unit)))
+    raw.T[...] = weights
     raw[0] /= unit
     return raw
 

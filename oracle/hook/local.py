@@ -11,8 +11,6 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
-import numpy as np
-
 from oracle.decision.log_writer import DecisionLog
 from oracle.decision.policy import decide, outcome_of
 from oracle.decision.rules import spreads_of
@@ -210,9 +208,8 @@ class LocalJudge:
             model = loaded(self._model)
             forecast = self._learned(model, history) or model.forecast(history)
             # A model of the caller's own may answer anything.
-            draws = forecast.draws
-            if draws is None or not np.isfinite(draws).all():
-                raise InvalidHistory(must_be("forecast.draws", "finite numbers", draws))
+            if not forecast.is_drawn:
+                raise InvalidHistory(must_be("forecast.draws", "finite numbers", forecast.draws))
             check_forecast(forecast)
             return forecast
         except Exception as error:

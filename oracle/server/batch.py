@@ -194,17 +194,17 @@ def _results(
         service.telemetry.decision(decision)
     made = iter(decisions)
     return [
-        _json("decision", next(made))
+        _json(b"decision", next(made))
         if isinstance(h, History)
-        else _json("error", Problem(code="invalid", message=str(h), field=h.field))
+        else _json(b"error", Problem(code="invalid", message=str(h), field=h.field))
         for h in read
     ]
 
 
-def _json(which: str, result: Decision | Problem) -> bytes:
+def _json(which: bytes, result: Decision | Problem) -> bytes:
     """Render a BatchResult without its absent half; a decision is whole, as it is alone."""
-    alone = result.model_dump_json(exclude_none=isinstance(result, Problem))
-    return f'{{"{which}":{alone}}}'.encode()
+    render = result.__pydantic_serializer__.to_json
+    return b'{"%b":%b}' % (which, render(result, exclude_none=isinstance(result, Problem)))
 
 
 _WITH_REFERENCE, _ALONE = Policy(name="population"), Policy(name="threshold")

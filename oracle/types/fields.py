@@ -70,9 +70,10 @@ UNION_TAG = "is:"
 
 
 @cache
-def _names_of(kind: type[BaseModel]) -> set[str]:
-    """Every field of a type: one set for all that are whole, since none of them changes."""
-    return set(kind.model_fields)
+def _whole(kind: type[BaseModel]) -> tuple[set[str], dict[str, Any]]:
+    """Every field of a type, one set for all that have them, and its private attributes."""
+    private = {name: part.default for name, part in kind.__private_attributes__.items()}
+    return set(kind.model_fields), private
 
 
 class Frozen(Described):
@@ -90,8 +91,8 @@ class Frozen(Described):
         made = cls.__new__(cls)
         put = object.__setattr__
         put(made, "__dict__", fields)
-        put(made, "__pydantic_fields_set__", _names_of(cls))
+        names, private = _whole(cls)
+        put(made, "__pydantic_fields_set__", names)
         put(made, "__pydantic_extra__", None)
-        private = cls.__private_attributes__
-        put(made, "__pydantic_private__", {n: p.default for n, p in private.items()} or None)
+        put(made, "__pydantic_private__", {**private} or None)
         return made

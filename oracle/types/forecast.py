@@ -6,6 +6,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Self
 
+import numpy as np
 from pydantic import Field, PrivateAttr
 
 from oracle.errors import InvalidHistory, must_be
@@ -138,6 +139,15 @@ class Forecast(Frozen):
             private["_draws"] = private["_draws"]()
         draws: FloatArray | None = private["_draws"]
         return draws
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether its joint draws are there, and finite.
+
+        Those that an oracle has still to make are as finite as the quantiles, which are checked.
+        """
+        draws = (self.__pydantic_private__ or {}).get("_draws")
+        return callable(draws) or (draws is not None and bool(np.isfinite(draws).all()))
 
     def with_draws(self, draws: FloatArray | Callable[[], FloatArray]) -> Self:
         """Attach the joint draws (kept out of the wire format), or what makes them when asked."""

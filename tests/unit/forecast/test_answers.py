@@ -65,6 +65,16 @@ def test_each_run_has_its_own_draws() -> None:
 
 def test_draws_are_made_once_and_travel() -> None:
     forecast = made()[0]
+    assert forecast.is_drawn
     there = pickle.loads(pickle.dumps(forecast))  # noqa: S301 (our own)
     assert forecast.draws is forecast.draws
     np.testing.assert_array_equal(there.draws, forecast.draws)
+
+
+def test_who_brings_draws_is_asked_whether_they_are_numbers() -> None:
+    forecast = made()[0]
+    draws = np.ones((DRAWS, len(TARGETS)))
+    assert forecast.model_copy().with_draws(draws).is_drawn
+    draws[3, 1] = np.nan
+    assert not forecast.model_copy().with_draws(draws).is_drawn
+    assert not Forecast.model_validate_json(forecast.model_dump_json()).is_drawn
