@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -58,6 +59,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.xdist_group("tensorflow"))
         elif not item.get_closest_marker("xdist_group") and (group := _shared(item)):
             item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what thousands of items hold out of every later garbage collection."""
+    gc.freeze()
 
 
 def _shared(item: pytest.Item) -> str:
