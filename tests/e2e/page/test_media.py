@@ -1,4 +1,4 @@
-"""The page where colours are forced, on paper, and at twice its size."""
+"""The page where colours are forced, on paper, at twice its size, and while it is drawn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from browser import MARKS, PICTURES, POPULATION, Browser
+from browser import DEADLINE_S, MARKS, PICTURES, POPULATION, Browser
+from serving import until
 
 pytestmark = MARKS
 WHOLE = f"/?population={POPULATION}"
@@ -100,3 +101,30 @@ def test_at_twice_its_size_nothing_is_cut_off(page: Browser, searched: str, rout
     width, window = page.run("return [document.documentElement.scrollWidth, innerWidth]")
     assert width <= window
     keep(page, f"twice-{route.strip('/').partition('?')[0] or 'overview'}")
+
+
+#: How far what was drawn has moved without anybody's doing, as browsers score it.
+MOVED = """
+const done = arguments[0];
+let sum = 0;
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value;
+}).observe({ type: "layout-shift", buffered: true });
+setTimeout(() => done(sum), 100);
+"""
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_what_is_drawn_stays_where_it_is(page: Browser, searched: str, width: int) -> None:
+    page.size(width, 844)
+    compared = f"/compare?runs={searched},{POPULATION}-001"
+    for route, sign in (
+        (WHOLE, "#settings .explains button"),
+        (f"/run/{searched}", "#decisions-title"),
+        (compared, "#differing"),
+    ):
+        page.open(route)
+        page.there(sign)
+        until(lambda: not page.has(".skeleton"), DEADLINE_S, "all loaded")
+        moved = page.driver.execute_async_script(MOVED)
+        assert moved < 0.1, (route, moved)

@@ -12,7 +12,7 @@ import pytest
 from browser import DEADLINE_S, PICTURES, POPULATION, Browser, programs
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
-from serving import until
+from serving import checkpoint, until
 
 pytestmark = [
     pytest.mark.browser,
@@ -236,3 +236,16 @@ def test_searches_side_by_side_renamed_and_put_away(
     page.run(f'document.querySelector("{card} .actions").lastElementChild.click()')
     until(lambda: client.get("/v1/searches").json()["archived"] == 0, DEADLINE_S, "it is back")
     client.post(names, json={"title": None}).raise_for_status()
+
+
+def test_the_page_begins_with_the_cards_where_there_are_several_searches(
+    page: Browser, client: httpx.Client, searched: str
+) -> None:
+    begun = checkpoint(1, population="another")
+    client.post("/v1/runs/another-1/checkpoints", json=begun).raise_for_status()
+    page.driver.get("about:blank")
+    page.driver.get(page.url)
+    page.there("[data-name='another']")
+    assert page.run("return location.hash") == "#/searches"
+    page.driver.back()  # no entry of its own: it is where one began
+    assert page.run("return location.href") == "about:blank"

@@ -1,6 +1,6 @@
 // The frame: routes by hash, the live stream, theme, keyboard.
 
-import { forgetKey, keyNow } from "./data/api.js";
+import { forgetKey, get, keyNow } from "./data/api.js";
 import { keepScroll, leaveOverview, overviewAt, scrollKept } from "./data/address.js";
 import { h, state, toast } from "./words/dom.js";
 import { Live } from "./data/live.js";
@@ -177,6 +177,12 @@ addEventListener("unhandledrejection", (event) => {
 theme(document.documentElement.dataset.theme ?? null);
 store.subscribe(notices);
 const alerts = watchAlerts(store);
+// Without a word where to go: the cards of the searches, where there are several.
+if (!location.hash) {
+  try {
+    if ((await get("v1/populations")).populations.length > 1) history.replaceState(history.state, "", "#/searches");
+  } catch { /* the view says what is amiss */ }
+}
 const { parameters } = route();
 show();
 live.start();

@@ -23,6 +23,7 @@ export class Store {
   loading = true;
   complete = true;
   problem = null;
+  version = 0; // counts what changed: what is drawn of the same one is drawn already
   #listeners = new Set();
   #telling = 0;
   #toldAt = -Infinity;
@@ -40,6 +41,7 @@ export class Store {
   }
 
   #tell() {
+    this.version += 1;
     const due = this.#toldAt + (this.loading && this.runs.size > PAGE ? TELL_LOADING_EVERY_MS : TELL_EVERY_MS);
     clearTimeout(this.#telling);
     this.#telling = setTimeout(() => {

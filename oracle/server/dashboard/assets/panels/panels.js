@@ -73,12 +73,14 @@ export function searchPanels(store, parameters, open) {
     get(`v1/populations/${encodeURIComponent(name)}/audit`).then((found) => {
       if (name !== store.population) return;
       shared.audit = found;
-      all.ask();
+      audits.ask();
     }).catch((problem) => { if (problem.code === undefined) throw problem; });
   }
+  const audits = inFrames(strip.update, audit.update);
   const all = inFrames(derive, strip.update, best.update, audit.update, settings.update);
   return {
     strip: strip.element, element, shared, onBrush: (listener) => listeners.add(listener),
+    pass: strip.update, // nothing but time has passed
     update() {
       const wait = store.runs.size < CALM_FROM || !shared.course.ended.length ? 0 : drawnAt + CALM_MS - performance.now();
       clearTimeout(later);
@@ -92,6 +94,7 @@ export function searchPanels(store, parameters, open) {
     },
     destroy() {
       all.stop();
+      audits.stop();
       clearTimeout(timer);
       clearTimeout(later);
       for (const one of [strip, best, audit, settings]) one.destroy();

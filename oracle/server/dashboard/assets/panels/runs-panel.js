@@ -67,7 +67,7 @@ export function runsPanel(store, parameters, shared) {
     if (key === worn || (kind === "metrics" && !worn)) return;
     worn = kind === "metrics" ? "" : key;
     const at = plain.findIndex((column) => column.key === "say");
-    table.fields(kind === "metrics" ? all : [...plain.slice(0, at), ...names.map(setting(store)), ...plain.slice(at)]);
+    table.fields(kind === "metrics" ? all : [...plain.slice(0, at), ...names.map((name) => setting(store, name)), ...plain.slice(at)]);
     if (wished) table.order(wished);
     if (!table.columns.some((column) => column.key === table.sort.key)) {
       wished = null;
@@ -129,7 +129,7 @@ export function runsPanel(store, parameters, shared) {
   const list = inFrames(rows);
   read(parameters);
   return {
-    element, read, rows, stretch, search, order: () => table.runs.map((run) => run.run_id),
+    element, read, rows, stretch, search, pass: () => table.refresh(), order: () => table.runs.map((run) => run.run_id),
     destroy() {
       list.stop();
       table.destroy();
@@ -142,12 +142,15 @@ const TAIL = 8, WHOLE = 13;
 const named = (id) => (id.length > WHOLE ? { class: "cut", "aria-label": id } : {});
 const ends = (id) => (id.length > WHOLE ? [h("span", {}, id.slice(0, -TAIL)), h("span", {}, id.slice(-TAIL))] : [id]);
 
-const setting = (store) => (name) => ({
-  key: `set:${name}`, label: CONTEXT[name] ?? name.replaceAll("_", " "), title: name, wide: true, narrow: true,
-  num: [...store.runs.values()].some((run) => typeof run.settings?.[name] === "number"),
-  value: (run) => run.settings?.[name] ?? null,
-  cell: (run) => { const v = run.settings?.[name]; return typeof v === "number" ? (Number.isInteger(v) ? count(v) : brief(v)) : h("span", { title: v === undefined ? "" : String(v) }, v === undefined || v === null ? "–" : String(v)); },
-});
+// A setting that is sometimes a number is a word everywhere: there is one order of all its values.
+function setting(store, name) {
+  const all = [...store.runs.values()].map((run) => run.settings?.[name]), num = all.every((v) => v === undefined || v === null || typeof v === "number");
+  const said = (v) => (v === undefined || v === null ? null : num ? v : String(v));
+  return {
+    key: `set:${name}`, label: CONTEXT[name] ?? name.replaceAll("_", " "), title: name, wide: true, narrow: true, num, value: (run) => said(run.settings?.[name]),
+    cell: (run) => { const v = said(run.settings?.[name]); return num ? (Number.isInteger(v) ? count(v) : brief(v)) : h("span", { title: v ?? "" }, v ?? "–"); },
+  };
+}
 
 // The table as a file: what is listed, in its order.
 function listed(store, runs, ranks) {

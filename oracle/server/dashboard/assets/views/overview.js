@@ -19,10 +19,16 @@ with watch(total_epochs=1000, dataset="iris", url="${new URL(".", document.baseU
         if decision.stop:
             break`;
 
+const CLOCK_MS = 20_000;
+
 export function overview(root, parameters, store) {
   let parts = null, said = parameters;
 
+  let drawn = -1;
+  // Times and silence are told anew where nothing else has changed.
+  const pass = () => (parts && store.version === drawn ? parts.pass() : render());
   const render = () => {
+    drawn = store.version;
     if (store.problem && !store.runs.size) {
       parts?.destroy();
       parts = null;
@@ -75,12 +81,16 @@ export function overview(root, parameters, store) {
       put(why, ...whyNone(store));
     }
     sheet.read(said);
+    summary(); // what stands above must not push down what is drawn below
+    panels.pass();
     const all = inFrames(summary, runs.stretch, runs.rows, heading.update, sheet.update);
+    const passing = inFrames(panels.pass, summary, runs.pass);
     return {
       update() {
         panels.update();
         all.ask();
       },
+      pass: passing.ask,
       search: runs.search,
       key: (event) => sheet.key(event),
       read() {
@@ -92,6 +102,7 @@ export function overview(root, parameters, store) {
       },
       destroy() {
         all.stop();
+        passing.stop();
         panels.destroy();
         sheet.destroy();
         heading.destroy();
@@ -101,7 +112,7 @@ export function overview(root, parameters, store) {
   }
 
   const stop = store.subscribe(render);
-  const clock = setInterval(render, 20_000);
+  const clock = setInterval(pass, CLOCK_MS);
   render();
   return {
     title: "Overview",
