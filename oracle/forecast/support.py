@@ -107,11 +107,11 @@ def describe(rows: Float32) -> Float32:
     least = np.minimum.reduce(block[..., 9:14], axis=1)
     first = size[:, 1 if time > 1 else 0]
     last = rows[:, -1]
-    shape = since[:, [time // 4, time // 2, time * 3 // 4]].reshape(runs, -1)
+    shape = (since[:, at] for at in (time // 4, time // 2, time * 3 // 4))
     out = np.concatenate(
         (
             *(mean[:, :9], most[:, :9], first, np.abs(since[:, -1])),
-            *(mean[:, 9:], most[:, 9:], least, shape, last),
+            *(mean[:, 9:], most[:, 9:], least, *shape, last),
         ),
         axis=1,
     )

@@ -253,12 +253,11 @@ def encode(history: History) -> Float32:
 
 def _finish(features: Array, logs: npt.NDArray[np.int64], floors: Array) -> None:
     """Take the logarithms of [feature, ...], clip and fill it, in place."""
-    taken = features[logs]
+    taken = features.take(logs, axis=0)
     np.maximum(taken, 0.0, out=taken)
     taken += floors
     features[logs] = np.log(taken, out=taken)
-    np.minimum(features, MAX_FEATURE, out=features)
-    np.maximum(features, -MAX_FEATURE, out=features)
+    features.clip(-MAX_FEATURE, MAX_FEATURE, out=features)
     np.copyto(features, 0.0, where=features != features)
 
 

@@ -55,7 +55,7 @@ def scores_of_draws(draws: FloatArray, *weights: FloatArray) -> FloatArray:
     Returns:
         [run, way, draw], each as `scores_of` gives it but for rounding, in a third of its time.
     """
-    return np.asarray(np.stack(weights).transpose(2, 0, 1) @ draws.swapaxes(0, 1))
+    return np.asarray(np.array(weights).transpose(2, 0, 1) @ draws.swapaxes(0, 1))
 
 
 def lacking(values: FloatArray, weights: Weights = QUALITY_WEIGHTS) -> tuple[str, ...]:

@@ -44,8 +44,7 @@ class Scaling(Frozen):
         mean, std = self._arrays
         scaled: Float32 = rows - mean
         scaled /= std
-        np.minimum(scaled, CLIP, out=scaled)
-        return np.maximum(scaled, -CLIP, out=scaled)
+        return scaled.clip(-CLIP, CLIP, out=scaled)
 
     @cached_property
     def _arrays(self) -> tuple[Float32, Float32]:

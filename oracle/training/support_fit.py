@@ -116,7 +116,7 @@ def _describe_columns(c: Columns) -> tuple[Float32, list[int], list[int]]:
         ]
         described.append(describe_each(encoded))
         groups += map(group_of, encoded)
-        told += told_by(np.stack([rows[-1] for rows in encoded])).tolist()
+        told += told_by(np.stack([rows[-1] for rows in encoded]))
     return np.concatenate(described), groups, told
 
 
