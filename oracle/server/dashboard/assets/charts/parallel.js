@@ -3,7 +3,7 @@
 import { SCORE } from "../data/brush.js";
 import { colour } from "../words/dom.js";
 import { Picture, axis, line } from "./drawing.js";
-import { count, num } from "../words/format.js";
+import { count, num, setTo } from "../words/format.js";
 
 const PAD = { left: 46, right: 46, top: 40, bottom: 26 };
 const MANY = 600;
@@ -114,9 +114,9 @@ export class Parallel {
       });
     } else {
       context.textBaseline = "alphabetic";
-      context.fillText(num(a.high), a.x, top - 8);
+      context.fillText(setTo(a.high), a.x, top - 8);
       context.textBaseline = "top";
-      context.fillText(num(a.low), a.x, bottom + MISSING + 4);
+      context.fillText(setTo(a.low), a.x, bottom + MISSING + 4);
     }
     const range = this.ranging?.name === a.name ? this.ranging.range : this.brush.ranges.get(a.name);
     if (!a.scale) return;

@@ -6,7 +6,7 @@ import { SCORE } from "../data/brush.js";
 import { differing } from "../data/columns.js";
 import { h, put, toast } from "../words/dom.js";
 import { figureMenu } from "../charts/figure.js";
-import { count, num, percent, plural } from "../words/format.js";
+import { count, percent, plural, setTo } from "../words/format.js";
 import { Parallel } from "../charts/parallel.js";
 import { Slice } from "./slice.js";
 import { Suggested } from "./suggested.js";
@@ -96,7 +96,7 @@ export function settingsPanel(store, shared, parameters, open) {
       return;
     }
     const now = shared.brush.ranges.get(a.name);
-    const field = (i, text) => h("label", { class: "field" }, text, h("input", { type: "number", step: "any", value: now ? Number(now[i].toPrecision(4)) : "", placeholder: num([a.low, a.high][i]), onchange: (event) => {
+    const field = (i, text) => h("label", { class: "field" }, text, h("input", { type: "number", step: "any", value: now ? Number(now[i].toPrecision(4)) : "", placeholder: setTo([a.low, a.high][i]), onchange: (event) => {
       const range = [...(shared.brush.ranges.get(a.name) ?? [a.low, a.high])], value = event.target.value === "" ? [a.low, a.high][i] : Number(event.target.value);
       if (Number.isFinite(value)) shared.brush.range(a.name, Object.assign(range, { [i]: value }));
     } }));

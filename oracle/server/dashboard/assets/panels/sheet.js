@@ -3,7 +3,7 @@
 import { note } from "../data/address.js";
 import { get, post } from "../data/api.js";
 import { h, put, toast } from "../words/dom.js";
-import { ago, num, percent } from "../words/format.js";
+import { ago, num, percent, setTo } from "../words/format.js";
 import { prose } from "../words/prose.js";
 import { label } from "./settings.js";
 import { ACTION, STATE, reason, standing } from "../words/words.js";
@@ -95,7 +95,7 @@ export function runSheet(store, shared, order) {
         h("button", { type: "button", class: "small", "aria-pressed": String(isPinned(run)), title: "p", onclick: pin }, isPinned(run) ? "Pinned" : "Pin")),
       h("h3", {}, best && best !== run ? "What differs from the best" : "Settings"),
       names.length ? h("table", { class: "plain small" }, h("thead", { class: best && best !== run ? "" : "visually-hidden" }, h("tr", {}, h("th", { scope: "col" }, "Setting"), h("th", { scope: "col" }, "here"), best && best !== run ? h("th", { scope: "col" }, "best") : null)),
-        h("tbody", {}, names.slice(0, 60).map((name) => h("tr", {}, h("th", { scope: "row" }, label(name)), h("td", {}, told(named(name))), best && best !== run ? h("td", { class: "muted" }, told(best.settings?.[name])) : null)))) : h("p", { class: "muted small" }, "None is known."),
+        h("tbody", {}, names.slice(0, 60).map((name) => h("tr", {}, h("th", { scope: "row" }, label(name)), h("td", {}, setTo(named(name))), best && best !== run ? h("td", { class: "muted" }, setTo(best.settings?.[name])) : null)))) : h("p", { class: "muted small" }, "None is known."),
       h("h3", {}, "Tags"),
       h("div", { class: "tags" }, tags.map((tag) => h("span", { class: "tag" }, tag, h("button", { type: "button", class: "link", "aria-label": `Remove tag ${tag}`, onclick: () => about({ tags: (run.tags ?? []).filter((t) => t !== tag) }) }, "×"))),
         h("form", { class: "inline", onsubmit: (event) => { event.preventDefault(); const word = event.target.elements[0].value.trim(); if (word) about({ tags: [...new Set([...(run.tags ?? []), word])] }); event.target.elements[0].blur(); writing = false; } },
@@ -146,5 +146,3 @@ export function runSheet(store, shared, order) {
     destroy() { element.remove(); },
   };
 }
-
-const told = (value) => (value === null || value === undefined ? "–" : typeof value === "number" ? num(value) : String(value));

@@ -1,7 +1,7 @@
 // Plans that the oracle would train next: forecast for the table of the best run, before any training.
 
 import { get, post } from "../data/api.js";
-import { amount, brief, num, percent } from "../words/format.js";
+import { amount, brief, num, percent, setTo } from "../words/format.js";
 import { h, put } from "../words/dom.js";
 
 const LIBRARIES = ["minisom", "nexussom", "xpysom", "susi"];
@@ -47,12 +47,11 @@ export class Suggested {
     if (!plans.length) return this.#say(`None of ${brief(candidates)} plans could be judged: they are unlike any training.`);
     const names = Object.keys(plans[0].parameters).filter((name) => plans.some((plan) => plan.parameters[name] !== plans[0].parameters[name]));
     const at = (plan, level) => plan.expected.quality[levels.findIndex((one) => Math.abs(one - level) < 1e-9)];
-    const text = (value) => (typeof value === "number" && !Number.isInteger(value) ? num(value) : String(value));
     put(this.found,
       h("table", { class: "plain" }, h("caption", { class: "visually-hidden" }, "Plans that are suggested"),
         h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "num" }, "Quality"), h("th", { scope: "col", class: "num" }, "90 %"), ...names.map((name) => h("th", { scope: "col" }, name)), h("th", { scope: "col", class: "num", title: "Samples x neurons x features that its updates go through" }, "Cost"), h("th", { scope: "col" }, h("span", { class: "visually-hidden" }, "Copy")))),
         h("tbody", {}, plans.map((plan) => h("tr", {}, h("td", { class: "num" }, num(at(plan, 0.5))), h("td", { class: "num muted" }, `${num(at(plan, 0.05))} to ${num(at(plan, 0.95))}`),
-          ...names.map((name) => h("td", {}, text(plan.parameters[name]))), h("td", { class: "num" }, amount(plan.cost)),
+          ...names.map((name) => h("td", {}, setTo(plan.parameters[name]))), h("td", { class: "num" }, amount(plan.cost)),
           h("td", {}, h("button", { type: "button", class: "quiet small", title: "Copy the lines that make and train it", onclick: () => this.copy(plan.code, "Code") }, "Copy")))))),
       h("p", { class: "muted small" }, `The best of ${brief(candidates)} plans of ${library} by their forecast; ${percent(refused / candidates)} were unlike any training. `,
         held.length ? `Within the filter on ${held.join(", ")}.` : "Over the library's whole space: drag on an axis to narrow it."));

@@ -4,7 +4,7 @@ import { get } from "../data/api.js";
 import { Chart, spread } from "../charts/chart.js";
 import { figureMenu } from "../charts/figure.js";
 import { colour, h, segmented, skeleton, state } from "../words/dom.js";
-import { count, naturally, num, percent, share } from "../words/format.js";
+import { naturally, num, percent, setTo, share } from "../words/format.js";
 import { whyNone } from "./overview.js";
 import { MOST_COMPARED } from "../panels/runs-panel.js";
 import { CONTEXT, METRICS, STATE, standing } from "../words/words.js";
@@ -152,7 +152,6 @@ function settings({ run, history: { context } }) {
 function differing(runs) {
   const all = runs.map((r) => settings(r.detail));
   const names = [...new Set(all.flatMap(Object.keys))].filter((name) => new Set(all.map((s) => JSON.stringify(s[name] ?? null))).size > 1);
-  const show = (v) => (v === null || v === undefined ? "–" : typeof v === "number" ? (Number.isInteger(v) ? count(v) : num(v)) : String(v));
   const outcome = ({ run }) => (run.final ? run.final.final_mqe : run.forecast?.final_mqe[2]);
   const results = [
     ["state", (d) => `${STATE[standing(d.run)]}${d.run.progress === null ? "" : `, ${percent(d.run.progress)}`}`], ["mqe, final or forecast", (d) => num(outcome(d))],
@@ -161,6 +160,6 @@ function differing(runs) {
   return h("section", { class: "panel", id: "differing" }, h("header", {}, h("h2", {}, "What differs"), h("span", { class: "muted small" }, names.length ? "settings that are the same everywhere are left out" : "all known settings are the same")),
     h("div", { class: "wide-scroll", tabindex: 0, role: "region", "aria-label": "What differs" }, h("table", { class: "plain" },
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Setting"), runs.map((r) => h("th", { scope: "col", class: "num" }, h("i", { class: "dot", style: { background: `var(--${r.color})`, marginRight: "6px" } }), r.id)))),
-      h("tbody", {}, [...names.map((name) => [CONTEXT[name] ?? name, (_, i) => show(all[i][name])]), ...results].map(([label, cell]) =>
+      h("tbody", {}, [...names.map((name) => [CONTEXT[name] ?? name, (_, i) => setTo(all[i][name])]), ...results].map(([label, cell]) =>
         h("tr", {}, h("th", { scope: "row" }, label), runs.map((r, i) => h("td", { class: "num" }, cell(r.detail, i)))))))));
 }

@@ -52,6 +52,12 @@ export function brief(x) {
   return size && (size >= 1e5 || size < 1e-3) && size >= 1e-12 ? x.toExponential(2).replace("e+", "e").replace(/-/g, "−") : num(x);
 }
 
+// What a setting is set to: whole numbers stay whole.
+export function setTo(value) {
+  if (value === null || value === undefined) return NONE;
+  return typeof value !== "number" ? String(value) : Number.isInteger(value) ? count(value) : num(value);
+}
+
 export function ordinal(n) {
   const tens = n % 100 >= 11 && n % 100 <= 13;
   return `${count(n)}${(!tens && ["th", "st", "nd", "rd"][n % 10]) || "th"}`;
