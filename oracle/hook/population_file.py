@@ -290,7 +290,7 @@ class PopulationFile:
 
     def _explain(self, error: sqlite3.Error) -> str:
         advice = f"Name a file in a folder that every worker can write to, not {self.path}."
-        if "locked" in str(error) or "busy" in str(error):
+        if "locked" in str(error):
             advice = f"Another program holds {self.path}; nothing was written."
         elif "not a database" in str(error):
             advice = f"{self.path} is no population file and was left as it is: name another file."

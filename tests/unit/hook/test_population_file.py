@@ -48,7 +48,11 @@ def test_another_programs_database_is_refused_and_left_as_it_is(tmp_path: Path) 
         db.execute("CREATE TABLE precious (x)")
     db.close()
     before = path.read_bytes()
-    with pytest.raises(StoreUnavailable, match=r"another program's database.*name another file"):
+    said = (
+        r"`population` must be a file made by SOM Oracle, or none yet, but got 'another'\."
+        r".*theirs\.db is another program's database.*name another file"
+    )
+    with pytest.raises(StoreUnavailable, match=said):
         Population(path).start("a", "r1")
     assert path.read_bytes() == before
 
@@ -59,7 +63,8 @@ def test_another_programs_database_is_refused_and_left_as_it_is(tmp_path: Path) 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
-    with pytest.raises(StoreUnavailable, match=r"notes.txt"):
+    said = r"got 'file is not a database'\..*notes\.txt is no population file and was left as it is"
+    with pytest.raises(StoreUnavailable, match=said):
         Population(path).start("a", "r1")
     assert path.read_bytes() == content
 
@@ -70,12 +75,14 @@ def test_a_later_format_is_refused(shared: Population) -> None:
     with sqlite3.connect(shared.path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(StoreUnavailable, match=r"of format 5 or older.*99"):
+    said = r"`population` must be of format 5 or older, but got 99\. Name a new file, or update"
+    with pytest.raises(StoreUnavailable, match=said):
         Population(shared.path).reference("a")
 
 
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match=r"unable to open.*folder"):
+    said = r"`population` must be a population .*'unable to open .*Name a file in a folder that"
+    with pytest.raises(StoreUnavailable, match=said):
         Population(tmp_path / "no" / "runs.db").start("a", "r1")
 
 
@@ -88,9 +95,44 @@ def test_a_locked_file_is_waited_for_and_then_told(shared: Population) -> None:
             hasty.start("a", "r2")
         assert hasty.reference("a").live == 1  # reading goes on beside a writer
         other.execute("ROLLBACK")
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     other.close()
+    with hasty._file.reading() as db:
+        assert db.execute("PRAGMA busy_timeout").fetchone() == (50,)
     hasty.start("a", "r2")
     assert shared.reference("a").live == 2
+
+
+@pytest.mark.parametrize("lets_go", [True, False])
+def test_the_switch_to_wal_waits_until_nobody_reads(
+    shared: Population, monkeypatch: pytest.MonkeyPatch, lets_go: bool
+) -> None:
+    shared.start("a", "r1")
+    shared.close()
+    reader = sqlite3.connect(shared.path, isolation_level=None)
+    reader.execute("PRAGMA journal_mode = DELETE")
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM run").fetchall()
+    now, waits = 100.0, []
+
+    def sleep(duration: float) -> None:
+        nonlocal now
+        now += duration
+        waits.append(duration)
+        if lets_go and len(waits) == 2:
+            reader.execute("COMMIT")
+
+    clock = SimpleNamespace(monotonic=lambda: now, sleep=sleep)
+    monkeypatch.setattr(population_file, "time", clock)
+    hasty = Population(shared.path, timeout_s=0.01)
+    if lets_go:
+        with hasty._file.reading() as db:
+            assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    else:
+        with pytest.raises(StoreUnavailable, match=r"locked.*nothing was written"):
+            hasty.names()
+        assert 0.01 <= sum(waits) < 0.02
+    reader.close()
 
 
 def test_another_worker_may_make_the_file_at_any_moment(
@@ -214,9 +256,12 @@ def test_a_relative_name_in_a_folder_a_job_is_told(
     assert word is not None
     assert f"is new, and there is {folders[0] / 'runs.db'} beside" in word
     assert stray(folders[1] / "runs.db") is None
+    assert stray("no/such/runs.db") is None
+    monkeypatch.setattr(population_file, "_NEIGHBOURS", 0)
+    assert stray("runs.db") is None  # what is beside is not looked through for ever
 
 
-@pytest.mark.parametrize("how", ["removed", "replaced"])
+@pytest.mark.parametrize("how", ["removed", "removed but for its log", "replaced"])
 def test_a_file_that_goes_while_runs_live_is_healed(tmp_path: Path, how: str) -> None:
     path = tmp_path / "runs.db"
     workers = [Population(path) for _ in range(2)]
@@ -225,6 +270,8 @@ def test_a_file_that_goes_while_runs_live_is_healed(tmp_path: Path, how: str) ->
     workers[1].start("a", "r2")
     assert len(workers[0].reference("a").outcomes) == 1
     path.unlink()
+    if how == "removed but for its log":
+        path.with_name("runs.db-shm").unlink()
     if how == "replaced":
         other = Population(tmp_path / "other.db")
         other.start("a", "r0")
@@ -239,12 +286,35 @@ def test_a_file_that_goes_while_runs_live_is_healed(tmp_path: Path, how: str) ->
     for worker in (*workers, Population(path)):
         assert {o.run_id for o in worker.reference("a").outcomes} == expected
         assert worker.tally("a").live == 0
-    for worker in workers:
+    for worker, n in zip(workers, (0, 2), strict=True):  # the second one came first
         assert worker.healed is not None
-        assert "removed or replaced" in worker.healed
+        assert f"removed or replaced while its runs lived: {n} of them" in worker.healed
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
+
+
+def test_who_lives_goes_on_in_the_new_file_and_who_ends_there_is_seen(shared: Population) -> None:
+    for run_id in ("r1", "r2", "r3"):
+        shared.start("a", run_id)
+    for run_id in ("r1", "r2"):
+        shared.end("a", outcome_of(run_id))
+    Path(shared.path).unlink()
+    reference = shared.reference("a")
+    assert [o.run_id for o in reference.outcomes] == ["r1", "r2"]
+    assert reference.live == 1
+    Population(shared.path).end("a", outcome_of("r3"))
+    assert [o.run_id for o in shared.reference("a").outcomes] == ["r1", "r2", "r3"]
+
+
+def test_a_log_that_came_with_the_new_file_is_part_of_it(tmp_path: Path) -> None:
+    population, other = Population(tmp_path / "runs.db"), Population(tmp_path / "other.db")
+    population.start("a", "r1")
+    other.end("a", outcome_of("r0"))
+    for end in ("", "-wal", "-shm"):  # `other` holds it open: what it wrote stands in its log
+        (tmp_path / f"other.db{end}").rename(tmp_path / f"runs.db{end}")
+    population.end("a", outcome_of("r1"))
+    assert [o.run_id for o in population.reference("a").outcomes] == ["r0", "r1"]
 
 
 def test_what_another_program_puts_in_its_place_is_told_and_left(tmp_path: Path) -> None:
@@ -264,9 +334,28 @@ def test_what_another_program_puts_in_its_place_is_told_and_left(tmp_path: Path)
 
 def test_closing_is_not_the_end(shared: Population) -> None:
     shared.start("a", "r1")
+    assert shared._file.openings == 1
     shared.close()
     shared.close()
     assert shared.reference("a").live == 1
+    assert shared._file.openings == 2
+
+
+def test_a_forked_child_leaves_the_parents_connection_open(
+    shared: Population, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Any] = []
+    monkeypatch.setattr(population_file, "_inherited", kept)
+    shared._file.renew()
+    assert kept == []
+    shared.start("a", "r1")
+    parents: Any = shared._file._connection
+    shared._file.renew()  # as in a child
+    assert shared.reference("a").live == 1
+    assert kept == [parents]
+    assert shared._file._connection is not parents
+    assert parents.execute("SELECT count(*) FROM run").fetchone() == (1,)
+    parents.close()
 
 
 def test_a_process_shares_one_connection_a_file_and_keeps_few_open(tmp_path: Path) -> None:
