@@ -85,7 +85,7 @@ CHECKS = (
         "fault.kills.kill_trainer:kill_trainer",
         "kill -9 oracle train, every fifth time after its last epoch",
         "every artifact in models/ whole, none before the end; --resume ends as if never killed",
-        short=3,
+        short=2,
         long=200,
         needs="tensorflow",
     ),

@@ -30,7 +30,7 @@ RUNS = 80
 NAME = "x"
 #: Epochs after the last kill of an epoch.
 REST = 5
-#: Every so manyth kill comes after the last epoch.
+#: Every so manyth kill comes after the last epoch, and the last one of fewer.
 PUBLISHING = 3
 #: How long after a sign of life the kill comes at most, seconds.
 LONGEST_S = 0.5
@@ -44,7 +44,7 @@ def kill_trainer(folder: Path, n: int) -> Result:
     result, rng = Result(), random.Random(n)
     data = folder / "small.csv"
     write_dataset(data, read_dataset(SAMPLE)[:RUNS], {})
-    late = n // PUBLISHING
+    late = max(1, n // PUBLISHING)
     epochs = n - late + REST
     whole, broken = folder / "whole", folder / "broken"
     whole.mkdir()
