@@ -8,7 +8,7 @@ import pytest
 from made_up import made_outcome
 
 from oracle.hook.population import Population
-from oracle.types import Policy
+from oracle.types import About, Policy
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def end(
     shared: Population,
     name: str,
     mqe: float,
-    te: float = 0.1,
+    te: float | None = 0.1,
     *,
     policy: Policy | None = None,
     stopped: bool = False,
@@ -54,10 +54,25 @@ def test_the_best_is_what_the_search_minimises(shared: Population) -> None:
     assert "best topographic error 0.05 (r1, whole)" in shared.summary("t")
 
 
+def test_the_best_is_one_that_can_be_compared(shared: Population) -> None:
+    shared.end("t", made_outcome(0.6, run_id="r0"))  # by what is no search's policy, either
+    end(shared, "t", 0.1, te=None)
+    assert "best quality score 0.5 (r0, whole)" in shared.summary("t")
+    end(shared, "t", 0.4)
+    assert "best quality score 0.4 (r2, whole)" in shared.summary("t")
+    shared.abandon("t", "r2")  # what was given up is no result, whatever it had
+    assert "best quality score 0.5 (r0, whole)" in shared.summary("t")
+    shared.abandon("t", "r0")
+    lacking = {"final_dead_neuron_ratio": None}
+    shared.end("t", made_outcome(0.2, run_id="r3").model_copy(update=lacking))
+    assert "; no run has a quality score" in shared.summary("t")
+
+
 def test_a_front_says_how_much_of_it_is_forecast(shared: Population) -> None:
     several = Policy(name="pareto", objectives=("mqe", "topographic_error"))
     end(shared, "t", 0.1, te=0.3, policy=several)
     end(shared, "t", 0.3, te=0.1, policy=several)
+    assert "2 runs on the Pareto front, all of them whole" in shared.summary("t")
     end(shared, "t", 0.5, te=0.5, policy=several)
     end(shared, "t", 0.2, te=0.2, policy=several, stopped=True)
     assert "3 runs on the Pareto front, 2 of them whole, 1 forecast" in shared.summary("t")
@@ -68,9 +83,10 @@ def test_a_front_says_how_much_of_it_is_forecast(shared: Population) -> None:
 
 
 def test_nothing_stopped_has_its_most_frequent_reason(shared: Population) -> None:
-    for reason in ("promising: P is 9 %", "too_few_runs: 0 of 3", "too_few_runs: 1 of 3"):
+    few = ("too_few_runs: 0 of 3: wait", "too_few_runs: 1 of 3: wait")
+    for reason in ("promising: P is 9 %", *few, "promising: P is 8 %", few[1]):
         end(shared, "t", 0.5, reason=reason)
-    assert shared.summary().endswith("; nothing was stopped, mostly because 1 of 3")
+    assert shared.summary().endswith("; nothing was stopped, mostly because 1 of 3: wait")
     end(shared, "t", 0.5, stopped=True)
     assert "nothing was stopped" not in shared.summary()
 
@@ -85,3 +101,30 @@ def test_a_line_each_and_what_is_not_there(shared: Population) -> None:
     first, second = shared.summary().splitlines()
     assert first.startswith("a: 0 of 1 runs stopped, 0% of all epochs saved; best quality score")
     assert second == ("b: 0 of 0 runs stopped, 0% of all epochs saved, 1 still live, 1 abandoned")
+
+
+def test_a_member_as_json_has_what_is_known_and_what_was_said(shared: Population) -> None:
+    policy = Policy(name="population", risk=0.03)
+    about = About(name="lr=0.1", config={"lr": 0.1}, tags=("a",))
+    shared.start("t", "r0", about=about, policy=policy)
+    spreads = (0.1, 0.2, 0.3)
+    shared.end("t", made_outcome(run_id="r0", censored=True), progress=0.25, spreads=spreads)
+    shared.end("t", made_outcome(run_id="r1"))
+    told, bare = (member.as_json() for member in shared.members("t"))
+    assert told.pop("policy") == policy.model_dump(mode="json")
+    times = [told.pop("started_at"), told.pop("ended_at"), bare.pop("ended_at")]
+    assert times == sorted(times)
+    values = {"final_mqe": 0.5, "final_topographic_error": 0.1, "final_dead_neuron_ratio": 0.2}
+    assert told == values | {
+        "run_id": "r0",
+        "name": "lr=0.1",
+        "state": "stopped",
+        "progress": 0.25,
+        "config": {"lr": 0.1},
+        "tags": ["a"],
+        "spread": 0.03,
+        "spreads": [0.1, 0.2, 0.3],
+    }
+    assert bare == values | {"run_id": "r1", "state": "finished", "spread": 0.0}
+    first, second = shared.members("t")
+    assert (first.config, second.config) == ({"lr": 0.1}, {})
