@@ -75,6 +75,37 @@ def test_a_ratio_drawn_at_a_bound_stays_there(world: tuple) -> None:
     assert (moved[1, 0, 1::3] != draws[1, 0, 1::3]).any()
 
 
+def moved_by(offsets: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Draws of one run as offsets [knot] move them, whatever is known."""
+    every = QualityCalibration(np.tile(offsets, (len(KNOWLEDGE), 1)))
+    return every.adjust(draws, np.ones(1), known("all at 0.2"))
+
+
+@pytest.mark.parametrize("offset", [-1.0, 1.0])
+def test_whichever_way_it_moves_a_bound_holds(offset: float) -> None:
+    draws = np.random.default_rng(1).uniform(0.01, 0.99, (3, 1, 512))
+    draws[1, 0, ::3], draws[2, 0, ::5] = 0.0, 1.0
+    moved = moved_by(np.full(len(KNOTS), offset), draws)
+    np.testing.assert_array_equal(moved[1, 0, ::3], 0.0)
+    np.testing.assert_array_equal(moved[2, 0, ::5], 1.0)
+    assert (np.sign(moved[1, 0, 1::3] - draws[1, 0, 1::3]) == offset).all()
+    assert moved[0].min() >= 0.0
+    assert (moved[1:].min(), moved[1:].max()) == (0.0, 1.0)
+
+
+def test_no_draw_overtakes_another() -> None:
+    """Offsets of one knot alone would lift the draws beside it over those above."""
+    draws = np.random.default_rng(1).uniform(0.4, 0.5, (3, 1, 512))
+    offsets = np.zeros(len(KNOTS))
+    offsets[KNOTS.index(0.5)] = 1.0
+    before, after = (
+        np.einsum("k,kij->j", QUALITY_WEIGHTS, d) for d in (draws, moved_by(offsets, draws))
+    )
+    assert (np.diff(after[np.argsort(before)]) >= -1e-9).all()
+    assert after.max() - before.max() == pytest.approx(0.0, abs=0.01)
+    assert np.median(after) > np.median(before) + 0.02
+
+
 def test_runs_together_are_moved_as_each_alone(world: tuple) -> None:
     fitted = fit_quality(*world)
     draws = world[0][0][0][:, :5]
@@ -116,3 +147,19 @@ def test_each_class_is_moved_by_what_it_was_wrong_by(world: tuple) -> None:
     moved = fitted.adjust(draws, np.ones(2), known("all at 0.3", "no scale at 0.3"))
     shift = np.median(np.einsum("k,kij->ij", QUALITY_WEIGHTS, moved - draws), axis=1)
     assert shift[1] - shift[0] == pytest.approx(0.1 * sum(QUALITY_WEIGHTS), abs=0.03)
+
+
+def test_what_does_not_tell_how_it_was_trained_leans_to_the_widest_way(world: tuple) -> None:
+    examples = [
+        (draws, outcome + 0.1 * (i % 2), unit)
+        for i, (draws, outcome, unit) in enumerate(world[0][:10])
+    ]
+    told = known(*["no plan at 0.3"] * 1000)
+    plain, wide = (
+        fit_quality(examples, told, ways).offsets[KNOWLEDGE.index("no plan at 0.3")]
+        for ways in (None, np.repeat(np.arange(10) % 2, 100))
+    )
+    low, high = KNOTS.index(0.05), KNOTS.index(0.95)
+    assert wide[low] < plain[low]
+    assert wide[high] > plain[high]
+    assert wide[KNOTS.index(0.5)] == plain[KNOTS.index(0.5)]
