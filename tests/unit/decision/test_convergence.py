@@ -129,6 +129,9 @@ def test_the_best_run_is_ended_and_the_bad_one_is_stopped() -> None:
     far = OTHERS.model_copy(update={"outcomes": OTHERS.outcomes[-3:]})
     best = decide(HISTORY, ending(0.0), far, policy("population"))
     assert best.converged
+    unasked = decide(HISTORY, ending(0.0), far, policy("population", converged=0.0))
+    assert best.p_good == unasked.p_good
+    assert best.p_good is not None
     awful = reference_of(*[0.01] * len(OTHERS.outcomes))
     bad = decide(HISTORY, ending(0.0), awful, policy("population"))
     assert (bad.reason, bad.converged) == (Reason.UNLIKELY_GOOD, False)

@@ -100,6 +100,9 @@ def test_patience_counts_consecutive_checks() -> None:
     patient = POPULATION.model_copy(update={"patience": 2})
     first = decide(history_of(), forecast(1.5), MANY, patient)
     assert (first.action, first.reason, first.below_risk) == (Action.CONTINUE, Reason.WAITING, 1)
+    stopped = decide(history_of(), forecast(1.5), MANY, POPULATION)
+    why = stopped.message.removeprefix("Stop: ").removesuffix(".")
+    assert first.message == f"Continue: {why}, for 1 of 2 checks."
     second = decide(history_of(), forecast(1.5), MANY, patient, previous=first.below_risk)
     assert second.stop
     relieved = decide(history_of(), forecast(0.31), MANY, patient, previous=first.below_risk)
@@ -118,6 +121,8 @@ def test_the_expected_best_is_never_stopped() -> None:
     bad = reference_of(5.0, 6.0, 7.0)
     decision = decide(history_of(), forecast(1.5), bad, Policy(control=0.0))
     assert (decision.action, decision.reason) == (Action.CONTINUE, Reason.BEST)
+    said = "Continue: it is expected to be the best run so far, although predicted quality score"
+    assert decision.message.startswith(said)
 
 
 def test_controls_run_on_and_say_so() -> None:
@@ -144,8 +149,15 @@ def test_the_control_share_is_drawn_once_a_run() -> None:
         runs = {i: history_of(run_id=f"r-{i}", **named) for i in range(103)}
         assert [i for i, run in runs.items() if is_control(run, 0.05)] == held
     assert not is_control(history_of(run_id="r-1", population="\ud800"), 0.05)
-    nameless = history_of(run_id=None)
-    assert is_control(nameless, 0.5) == is_control(nameless.prefix(1), 0.5)
+
+
+def test_a_run_without_a_name_is_drawn_by_its_first_checkpoint_or_its_plan() -> None:
+    begun = [history_of((1.0 + i / 100, 0.5), run_id=None) for i in range(100)]
+    drawn = [is_control(history, 0.5) for history in begun]
+    assert drawn == [is_control(history.prefix(1), 0.5) for history in begun]
+    assert 30 < sum(drawn) < 70
+    plans = [history_of((), run_id=None, context={"n_samples": 100.0 + i}) for i in range(100)]
+    assert 30 < sum(is_control(plan, 0.5) for plan in plans) < 70
 
 
 def test_pareto_stops_what_adds_nothing_to_the_front() -> None:
@@ -256,9 +268,11 @@ def test_a_generation_is_weighed_on_the_scale_that_its_members_share() -> None:
 
 
 def test_a_stopped_run_is_remembered_by_its_forecast() -> None:
-    told = forecast(0.6)
-    outcome = outcome_of(history_of(), told, POPULATION)
+    history = history_of(context={"mqe_of_mean": SCALE})
+    told = forecast(0.6, history=history)
+    outcome = outcome_of(history, told, POPULATION)
     assert outcome.censored
+    assert outcome.run_id == history.run_id == "r-1"
     assert outcome.final_mqe == told.median("final_mqe")
     # Half the central 50 % of mqe / 2, topographic error and half the dead neurons together.
     wanted = 0.6745 * 0.05 * np.sqrt(0.25 + 1 + 0.25)
