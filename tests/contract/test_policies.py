@@ -39,6 +39,7 @@ def hopeless(**changes: object) -> Forecast:
 def abstains(decision: Decision, reason: Reason) -> None:
     assert (decision.action, decision.reason) == (Action.ABSTAIN, reason)
     assert not decision.stop
+    assert decision.below_risk == 0
 
 
 def test_a_hopeless_run_is_stopped(name: str) -> None:
@@ -56,12 +57,18 @@ def test_no_model(name: str) -> None:
 
 def test_too_few_checkpoints(name: str) -> None:
     short = HISTORY.prefix(1)
-    abstains(decide(short, hopeless(), REFERENCE, policy(name)), Reason.TOO_FEW_CHECKPOINTS)
+    rule = policy(name, min_checkpoints=3)
+    decision = decide(short, hopeless(), REFERENCE, rule, previous=1)
+    abstains(decision, Reason.TOO_FEW_CHECKPOINTS)
+    assert "1 of the 3 checkpoints needed are there" in decision.message
+    assert decide(HISTORY.prefix(3), hopeless(), REFERENCE, rule).stop
 
 
 def test_too_early(name: str) -> None:
     late = policy(name, min_progress=0.9)
     abstains(decide(HISTORY, hopeless(), REFERENCE, late), Reason.TOO_EARLY)
+    now = policy(name, min_progress=HISTORY.progress)
+    assert decide(HISTORY, hopeless(), REFERENCE, now).stop
 
 
 def without(history: History, metric: str, where: str) -> History:
@@ -89,6 +96,8 @@ def test_a_metric_that_is_asked_for_and_not_known_now(name: str, where: str, met
     decision = decide(without(HISTORY, metric, where), hopeless(), REFERENCE, policy(name))
     abstains(decision, Reason.NOT_MEASURED)
     assert f"`{metric}` is not known at the last checkpoint" in decision.message
+    remedy = "leave it out of `objectives`" if name == "pareto" else "give it the weight 0"
+    assert decision.message.endswith(f"asks for it: report it, or {remedy}.")
     alone = decide(without(HISTORY, metric, where), hopeless(), None, policy(name))
     abstains(alone, Reason.NOT_MEASURED)
 
@@ -153,7 +162,20 @@ def test_nothing_that_is_asked_for_was_ever_measured(name: str) -> None:
     seen = without(without(HISTORY, RATIOS[0], "throughout"), RATIOS[1], "throughout")
     decision = decide(seen, hopeless(), reference_without(*RATIOS), policy(name, **asked))
     abstains(decision, Reason.NOT_MEASURED)
-    assert "all that the policy asks for" in decision.message
+    both = " and ".join(f"`{metric}`" for metric in RATIOS)
+    assert f"no run of the population has {both}, all that the policy asks for" in decision.message
+
+
+def test_a_plan_lacks_nothing_yet(name: str) -> None:
+    plan = HISTORY.prefix(0)
+    rule = policy(name, min_checkpoints=0, min_progress=0.0)
+    assert decide(plan, hopeless(), REFERENCE, rule).stop
+    decision = decide(plan, hopeless(), Reference(), rule)
+    if name == "threshold":
+        assert decision.stop
+    else:
+        abstains(decision, Reason.TOO_FEW_RUNS)
+    assert "without" not in decision.message
 
 
 def test_a_member_that_lacks_a_metric_neither_stops_nor_competes(name: str) -> None:
@@ -178,7 +200,8 @@ def test_a_scale_that_is_not_the_populations(name: str, factor: float) -> None:
     seen = HISTORY.model_copy(update={"context": context})
     decision = decide(seen, hopeless(mqe_of_mean=SCALE * factor), REFERENCE, policy(name))
     abstains(decision, Reason.OTHER_SCALE)
-    assert "`context.mqe_of_mean` is" in decision.message
+    assert f"`context.mqe_of_mean` is {SCALE * factor:.4g}, that of its" in decision.message
+    assert f"population {SCALE:.4g}: runs of one table are compared, on data" in decision.message
 
 
 def test_folds_of_one_table_differ_a_little(name: str) -> None:
@@ -190,6 +213,8 @@ def test_folds_of_one_table_differ_a_little(name: str) -> None:
 
 def test_no_support(name: str) -> None:
     abstains(decide(HISTORY, hopeless(support=0.0), REFERENCE, policy(name)), Reason.NO_SUPPORT)
+    just = policy(name, min_support=0.25)
+    assert decide(HISTORY, hopeless(support=0.25), REFERENCE, just).stop
 
 
 def test_no_draws(name: str) -> None:
@@ -204,6 +229,7 @@ def test_unknown_progress(name: str) -> None:
         assert decision.stop  # the brief's rule knows no budget
     else:
         abstains(decision, Reason.NO_PROGRESS)
+        assert f"`total_epochs` is unknown, and the {name} rule needs the" in decision.message
 
 
 def test_no_population(name: str) -> None:
@@ -219,6 +245,7 @@ def test_no_population(name: str) -> None:
 def test_a_finished_run_goes_on(name: str) -> None:
     decision = decide(RUNS[0].history, hopeless(), REFERENCE, policy(name))
     assert (decision.action, decision.reason) == (Action.CONTINUE, Reason.FINISHED)
+    assert decision.message == "Continue: the run has used 100% of its budget."
 
 
 def test_decisions_are_pure(name: str) -> None:
