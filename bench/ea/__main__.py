@@ -5,7 +5,8 @@
     python -m bench.ea --quick         # one table, one seed, to see it work
 
 Searches run in worker processes, one a core (`--workers`); an interrupted bench goes on where it
-stopped, from its journal in build/bench/.
+stopped, from its journal in build/bench/. With the page the searches are kept in docs/savings/, so
+that a later bench runs what they lack: more seeds or tables, what another model or policy changes.
 
 Every search has the same budget of epochs, on tables that no oracle was trained on. Single
 objective: DEAP's (mu + lambda) on the quality score, with nothing, the oracle, Optuna's median
@@ -20,14 +21,15 @@ forecasts and the population file.
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # Before NumPy is imported, here and in the workers.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -44,7 +46,18 @@ from oracle.hook import policy_for
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 JOURNAL = ROOT / "build" / "bench" / "ea.journal"
-Key = tuple[str, str, str, int]  # kind of search, judge, table, seed
+KEPT = DOCS / "savings" / "searches.jsonl.gz"
+
+
+class Key(NamedTuple):
+    """Which search."""
+
+    kind: str
+    judge: str
+    table: str
+    seed: int
+
+
 TABLES = (
     *("wine-standard", "macrodata-standard", "friedman1-minmax"),
     *("breast_cancer-standard", "modechoice-minmax", "grunfeld-standard"),
@@ -96,7 +109,7 @@ def run_missing(
         Journal(journal, {"bench": "ea"}) as kept,
         ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
     ):
-        entries = {name: json.loads(text) for name, text in kept.read() if name in names}
+        entries = {name: entry for name, entry in _before(kept) if name in names}
         done = {
             names[name]: entry
             for name, entry in entries.items()
@@ -114,6 +127,23 @@ def run_missing(
                 name, seconds = " ".join(map(str, key)), done[key]["cpu_s"][-1]
                 print(f"{i + 1}/{len(missing)} {name}: {seconds:.1f} s", flush=True)
     return [done[key] for key in wanted]
+
+
+def _before(journal: Journal) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give name and entry of the searches that were run before, the latest last."""
+    if KEPT.exists():
+        with gzip.open(KEPT, "rt", encoding="utf-8") as lines:
+            for entry in map(json.loads, lines):
+                yield json.dumps([entry[part] for part in Key._fields]), entry
+    for name, text in journal.read():
+        yield name, json.loads(text)
+
+
+def _keep(entries: Sequence[Mapping[str, Any]]) -> None:
+    """Write the searches of the page, the same bytes for the same searches."""
+    KEPT.parent.mkdir(exist_ok=True)
+    lines = "".join(json.dumps(entry) + "\n" for entry in entries)
+    KEPT.write_bytes(gzip.compress(lines.encode("utf-8"), mtime=0))
 
 
 def main() -> None:
@@ -140,7 +170,7 @@ def main() -> None:
     if options.quick:
         tables, seeds, budget = tables[:1], range(1), 24
     keys: list[Key] = [
-        (kind, judge, table, seed)
+        Key(kind, judge, table, seed)
         for seed in seeds
         for kind in SEARCHES
         for judge in JUDGES[kind]
@@ -153,6 +183,7 @@ def main() -> None:
     rows = figures(entries)
     print(json.dumps(rows, indent=1) if options.json else table_of(rows))
     if options.write_docs:
+        _keep(entries)
         picture(entries, DOCS / "img" / "savings.png")
         about = {
             "model": f"{info.name} {info.version} ({info.sha256[:12]})",
