@@ -66,7 +66,9 @@ def test_too_few_checkpoints(name: str) -> None:
 
 def test_too_early(name: str) -> None:
     late = policy(name, min_progress=0.9)
-    abstains(decide(HISTORY, hopeless(), REFERENCE, late), Reason.TOO_EARLY)
+    decision = decide(HISTORY, hopeless(), REFERENCE, late)
+    abstains(decision, Reason.TOO_EARLY)
+    assert decision.message == "No verdict: progress 45% is before the first check at 90%."
     now = policy(name, min_progress=HISTORY.progress)
     assert decide(HISTORY, hopeless(), REFERENCE, now).stop
 
@@ -219,7 +221,9 @@ def test_no_support(name: str) -> None:
 
 def test_no_draws(name: str) -> None:
     on_the_wire = Forecast.model_validate_json(hopeless().model_dump_json())
-    abstains(decide(HISTORY, on_the_wire, REFERENCE, policy(name)), Reason.TOO_UNCERTAIN)
+    decision = decide(HISTORY, on_the_wire, REFERENCE, policy(name))
+    abstains(decision, Reason.TOO_UNCERTAIN)
+    assert "the forecast came without finite joint draws" in decision.message
 
 
 def test_unknown_progress(name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_up import SCALE, forecast_of, history_of, reference_of
+from made_up import SCALE, forecast_of, history_of, make_runs, reference_of
 
 from oracle.decision.policy import decide, decide_population, is_control, outcome_of
 from oracle.errors import InvalidHistory
@@ -181,6 +181,34 @@ def test_pareto_counts_finished_runs_only() -> None:
 def test_a_map_that_will_get_worse_is_worth_keeping() -> None:
     decision = decide(history_of(), forecast(0.1, will_worsen=0.8))
     assert any("Keep the best map" in sentence for sentence in decision.advice)
+    assert decide(history_of(), forecast(0.1, will_worsen=0.5)).advice == ()
+
+
+@pytest.mark.parametrize(
+    ("epoch", "first", "following"),
+    [
+        (0.0, 0.0, 0.05),
+        (0.0, 0.2, 0.2),
+        (10.0, 0.2, 0.2),
+        (20.0, 0.2, 0.3),
+        (50.0, 0.2, 0.75),
+        (70.0, 0.2, 0.9),
+        (90.0, 0.2, None),
+    ],
+)
+def test_the_next_look_is_half_as_far_again(
+    epoch: float, first: float, following: float | None
+) -> None:
+    policy = Policy(name="population", min_progress=first)
+    plan = make_runs(1)[0].history.prefix(0)
+    history = history_of((1.0,), epochs=(epoch,)) if epoch else plan
+    decision = decide(history, forecast(0.31), MANY, policy)
+    assert not decision.stop
+    assert decision.next_check == (following and pytest.approx(following))
+
+
+def test_without_a_budget_no_next_look_is_named() -> None:
+    assert decide(history_of(total_epochs=None), forecast(0.31), MANY).next_check is None
 
 
 def test_a_generation_in_step_drops_its_clear_losers() -> None:
