@@ -6,10 +6,15 @@ from collections.abc import Callable, Iterator
 
 from reliability import Result
 
-#: An act to be measured; one that answers a float has measured itself, in seconds of CPU.
+#: An act to be measured; one that answers `Spent` has measured itself.
 Act = Callable[[], object]
 #: The CPU so far, seconds.
 Cpu = Callable[[], float]
+
+
+class Spent(float):
+    """CPU that an act took by its own measure, seconds."""
+
 
 #: With more in the store a question must cost less than this factor: the rest is noise of a busy
 #: machine and one more level of an index.
@@ -38,7 +43,7 @@ def compare(
             for act, so_far, took in zip((small, large), cpu, times, strict=True):
                 began = so_far()
                 own = act()
-                spent = own if isinstance(own, float) else so_far() - began
+                spent = own if isinstance(own, Spent) else so_far() - began
                 if n >= first:
                     took.append(spent)
         before, after = (1e3 * min(one) for one in times)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
+from oracle.server.runs.populations import MAX_POPULATIONS
 from oracle.types import Action, Decision, Policy, Reason
 
 CHECKPOINTS = 20
@@ -60,6 +61,13 @@ SELECT '', population, max(updated_at), 0, 0, sum(CASE WHEN state = 'stopped' TH
   sum(CASE WHEN state = 'stopped' THEN 1 ELSE 0 END), 0, 0, 0, 0, count(*), sum(total_epochs),
   sum(epoch) FROM runs GROUP BY population
 """
+# With these any store's list of populations is as long as an answer gets.
+_FORGOTTEN = """
+INSERT INTO populations (owner, name, updated_at, forgotten, running, stopped, finished, stops,
+  held, waiting, controls, wrong, known_runs, planned_epochs, used_epochs)
+{numbers_of_populations}
+SELECT '', 'once' || i, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0 FROM one
+"""
 _EVENTS = """
 INSERT INTO events (owner, population, run_id, body)
 SELECT owner, population, run_id, '{{"kind":"finished","run":{{"run_id":"' || run_id || '"}}}}'
@@ -83,6 +91,7 @@ def fill(connection: Connection, n: int, population: int = POPULATION) -> None:
     values = {
         "numbers": numbers.format(n=n),
         "numbers_of_k": numbers.format(n=CHECKPOINTS),
+        "numbers_of_populations": numbers.format(n=MAX_POPULATIONS),
         "small": SMALL,
         "population": population,
         "checkpoints": CHECKPOINTS,
@@ -91,7 +100,8 @@ def fill(connection: Connection, n: int, population: int = POPULATION) -> None:
         "decision": DECISION,
         "events": EVENTS,
     }
-    for statement in (_RUNS, _CHECKPOINTS, _OUTCOMES, _DECISIONS, _POPULATIONS, _EVENTS):
+    everything = _RUNS, _CHECKPOINTS, _OUTCOMES, _DECISIONS, _POPULATIONS, _FORGOTTEN, _EVENTS
+    for statement in everything:
         whole = statement.format(**values)
         # PostgreSQL's driver takes a single % for a parameter.
         connection.exec_driver_sql(whole if sqlite else whole.replace("%", "%%"))

@@ -158,7 +158,7 @@ def _make(connection: Any, version: str) -> None:
 def _asked(store: Store, runs: Runs, reading: Standings, size: int) -> Iterator[tuple[str, Act]]:
     """Give each kind of question, to be asked often; no two appends are the same."""
     epochs = iter(range(1, 10**6))
-    large = f"p{(min(size, POPULATION + SMALL) - SMALL - 1) // POPULATION}"
+    large = "p0"
 
     def append(run_id: str, population: str) -> None:
         told = checkpoint(

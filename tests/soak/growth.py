@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from compared import REPEATS, Act, compare
+from compared import REPEATS, Act, Spent, compare
 from made_up import StandIn
 from reliability import Result
 from sqlalchemy import Connection, func, insert, select
@@ -134,11 +134,11 @@ def asked(store: Store, runs: Runs, reading: Standings, size: int) -> Iterator[t
         append(run_id, 1.0)
     yield "finish", lambda: finish(ending.pop())
 
-    def append_after_finish() -> float:
+    def append_after_finish() -> Spent:
         finish(ending.pop())
         began = time.thread_time()
         append(live, 2.0 + next(n))
-        return time.thread_time() - began
+        return Spent(time.thread_time() - began)
 
     yield "append after a finish", append_after_finish
     yield (
