@@ -213,3 +213,39 @@ def test_runs_of_an_earlier_search_are_noticed_once(
     assert late.earlier_search("a", mine) is None  # said once
     late.start("a", "r2", policy=mine)
     assert Population(shared.path).earlier_search("a", mine) is None  # the search goes on
+
+
+def test_how_long_nobody_touched_it_is_told_from_an_hour_on(
+    shared: Population, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, policy = 1e9, Policy(name="population")
+    monkeypatch.setattr(time, "time", lambda: now)
+    shared.start("a", "r1", policy=policy)
+    for hours, ago in ((0.99, None), (1, "1 hours"), (47.51, "48 hours"), (48, "2 days"),
+                       (1440, "60 days")):  # fmt: skip
+        now = 1e9 + hours * 3600
+        word = Population(shared.path).earlier_search("a", policy)
+        assert (word is None) == (ago is None)
+        assert ago is None or f"an earlier search, the last touched {ago} ago, and" in str(word)
+
+
+def test_a_search_that_finishes_some_stopped_runs_is_no_other(shared: Population) -> None:
+    shared.start("a", "r1", policy=Policy(name="population"))
+    changes: tuple[tuple[str, object, bool], ...] = (
+        ("control", 0.5, True),
+        ("min_progress", 0.4, True),
+        ("learn", False, True),
+        ("risk", 0.5, False),
+    )
+    for setting, value, same in changes:
+        policy = Policy.model_validate({"name": "population", setting: value})
+        assert (Population(shared.path).earlier_search("a", policy) is None) == same
+
+
+def test_a_control_is_held_where_it_would_first_have_been_stopped(shared: Population) -> None:
+    for run_id in ("r1", "r2"):
+        shared.start("a", run_id)
+    for progress in (0.25, 0.5):
+        shared.hold("a", "r1", progress)
+    shared.hold("a", "r2", None)
+    assert [member.held_at for member in shared.members("a")] == [0.25, 0.0]

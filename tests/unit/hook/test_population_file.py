@@ -17,6 +17,7 @@ from oracle.errors import InvalidHistory, StoreUnavailable
 from oracle.hook import population_file
 from oracle.hook.population import KEPT_OPEN, Population, population_at
 from oracle.hook.population_file import stray
+from oracle.types import Policy
 
 
 def test_it_goes_to_other_processes_by_its_path(shared: Population) -> None:
@@ -178,6 +179,9 @@ def test_a_file_of_the_first_format_is_brought_up_to_date(tmp_path: Path) -> Non
         db.executescript(FORMAT_1)
     db.close()
     shared = Population(path)
+    word = shared.earlier_search("a", Policy(name="population"))
+    assert word is not None
+    assert "holds 3 runs of a search by another policy, and this run" in word  # when: who knows
     tally = shared.tally("a")
     assert (tally.finished, tally.stopped, tally.live, tally.saved) == (1, 1, 1, 0.375)
     shared.end("a", outcome_of("r4"), left=True)
@@ -362,8 +366,10 @@ def test_a_process_shares_one_connection_a_file_and_keeps_few_open(tmp_path: Pat
     first = population_at(tmp_path / "0.db")
     assert population_at(tmp_path / "0.db") is first
     first.start("a", "r1")
-    for i in range(1, KEPT_OPEN + 1):
+    for i in range(1, KEPT_OPEN):
         population_at(tmp_path / f"{i}.db").start("a", "r1")
+    assert first._file._connection is not None
+    population_at(tmp_path / "last.db").start("a", "r1")
     assert first._file._connection is None
     assert first.reference("a").live == 1  # a closed one opens again where it is still in use
     first.close()

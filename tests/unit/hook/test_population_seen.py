@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_up import outcome_of
 
 from oracle.forecast.residuals import TEACHERS, Residuals
+from oracle.hook.population import Population
 from oracle.hook.population_seen import Seen
 
 
@@ -88,3 +90,31 @@ def test_the_latest_outcomes_count(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(seen.outcomes) == ["r1", "r2", "r3"]
     assert list(doubts(seen.teaches("m", None))) == [1.0, 2.0, 3.0]
     assert seen.reference(None, 45).population_size == 45
+
+
+def test_a_population_gives_what_its_runs_teach(shared: Population) -> None:
+    for i, model in enumerate(("m", "m", "other")):
+        shared.end("a", outcome_of(f"r{i}"), mqe_of_mean=2.0, teaches=(model, lesson(float(i))))
+    assert list(doubts(shared.known("a", "m"))) == [0.0, 1.0]
+    assert list(doubts(shared.known("a", "m", without="r0"))) == [1.0]
+    assert list(doubts(shared.known("a", "other"))) == [2.0]
+    assert shared.known("b", "m") is None
+
+
+def test_one_small_question_while_nobody_else_wrote(shared: Population) -> None:
+    other = Population(shared.path)
+    other.end("a", outcome_of("r1"))
+    shared.reference("a")
+    asked: list[str] = []
+    with shared._file.reading() as db:
+        db.set_trace_callback(asked.append)
+    assert len(shared.reference("a").outcomes) == 1
+    assert asked == ["PRAGMA data_version"]
+    other.end("a", outcome_of("r2"))
+    assert len(shared.reference("a").outcomes) == 2
+    assert len(asked) > 2
+    asked.clear()
+    assert len(shared.reference("a").outcomes) == 2
+    assert asked == ["PRAGMA data_version"]
+    shared.close()
+    other.close()
