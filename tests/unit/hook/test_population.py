@@ -10,7 +10,7 @@ import pytest
 from made_up import outcome_of
 
 from oracle.hook.population import Population
-from oracle.types import Outcome, Policy
+from oracle.types import About, Outcome, Policy
 
 
 @pytest.fixture(params=["file", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -249,3 +249,14 @@ def test_a_control_is_held_where_it_would_first_have_been_stopped(shared: Popula
         shared.hold("a", "r1", progress)
     shared.hold("a", "r2", None)
     assert [member.held_at for member in shared.members("a")] == [0.25, 0.0]
+
+
+def test_a_name_is_kept_once_and_nothing_said_is_nothing_kept(shared: Population) -> None:
+    for run_id, about in (
+        ("r1", About(name="n", tags=("t",))),
+        ("r2", About(name="m")),
+        ("r3", None),
+    ):
+        shared.start("a", run_id, about=about)
+    kept = [(member.name, member.about) for member in shared.members("a")]
+    assert kept == [("n", '{"tags":["t"]}'), ("m", None), (None, None)]
