@@ -65,6 +65,8 @@ _MARK = (
 #: Folders beside one's own that are looked into for a file of the same name.
 _NEIGHBOURS = 1000
 
+_Row = tuple[str | float | bytes | None, ...]
+
 # Connections opened before a fork: SQLite forbids their use in the child, closing included.
 _inherited: list[sqlite3.Connection] = []
 # Where each relative name led first in this process.
@@ -187,6 +189,8 @@ class PopulationFile:
         if before is not None:
             if _mark(self.path) == self._mark:
                 return before
+            # Before SQLite meets the new file: the two may come to share the index of a log.
+            lost = _runs(before)
             self._part_from_log()
         if (kind := network_file_system(self.path)) is not None:
             raise StoreUnavailable(
@@ -205,7 +209,7 @@ class PopulationFile:
         try:
             self._prepare(db)
             if before is not None:
-                self._carry_over(before, db)
+                self._carry_over(*lost, db)
         except BaseException:
             db.close()
             raise
@@ -221,15 +225,13 @@ class PopulationFile:
             for end in ("-wal", "-shm"):
                 self.path.with_name(self.path.name + end).unlink(missing_ok=True)
 
-    def _carry_over(self, before: sqlite3.Connection, db: sqlite3.Connection) -> None:
+    def _carry_over(self, names: list[str], rows: list[_Row], db: sqlite3.Connection) -> None:
         """Enter the runs of a file that is gone from its place; those that are there stay."""
-        rows = before.execute("SELECT * FROM run ORDER BY ended")
-        names = [column[0] for column in rows.description]
         ended, places = names.index("ended"), ", ".join("?" * len(names))
         with _transaction(db):
             clock = db.execute("SELECT n FROM clock").fetchone()[0]
             n = 0
-            for row in rows.fetchall():
+            for row in rows:
                 # As if it ended now: what others have read reaches up to the clock.
                 at = None if row[ended] is None else clock + 1
                 values = [*row[:ended], at, *row[ended + 1 :]]
@@ -257,6 +259,7 @@ class PopulationFile:
                     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         _journal(db, self.timeout_s)
         db.execute("PRAGMA synchronous = NORMAL")
+        db.execute(_MARK)  # a first look makes the log where there was none: `_open` marks it
 
     def _format(self, db: sqlite3.Connection) -> int | None:
         """Read the schema version; None for an empty file.
@@ -295,6 +298,12 @@ class PopulationFile:
         elif "not a database" in str(error):
             advice = f"{self.path} is no population file and was left as it is: name another file."
         return must_be("population", "a population file that answers", str(error), advice)
+
+
+def _runs(db: sqlite3.Connection) -> tuple[list[str], list[_Row]]:
+    """Read all runs of a file, in the order of their ends, after the names of their columns."""
+    rows = db.execute("SELECT * FROM run ORDER BY ended")
+    return [column[0] for column in rows.description], rows.fetchall()
 
 
 def _mark(path: Path) -> tuple[int, int] | None:

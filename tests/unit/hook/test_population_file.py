@@ -218,8 +218,10 @@ PRAGMA user_version = 1;
 
 @pytest.mark.parametrize("path", [":memory:", "file:x?mode=memory", ""])
 def test_what_is_no_file_cannot_be_shared(path: str) -> None:
-    with pytest.raises(InvalidHistory, match="`population` must be the path of a file"):
+    with pytest.raises(InvalidHistory) as error:
         Population(path)
+    said = f"`population` must be the path of a file, but got {path!r}. "
+    assert str(error.value) == said + "The workers of a search meet in a file."
 
 
 def test_the_home_folder_has_its_short_name(
@@ -309,6 +311,20 @@ def test_who_lives_goes_on_in_the_new_file_and_who_ends_there_is_seen(shared: Po
     assert reference.live == 1
     Population(shared.path).end("a", outcome_of("r3"))
     assert [o.run_id for o in shared.reference("a").outcomes] == ["r1", "r2", "r3"]
+
+
+def test_who_made_a_file_harms_none_that_takes_its_place(tmp_path: Path) -> None:
+    population, other = Population(tmp_path / "runs.db"), Population(tmp_path / "other.db")
+    population.end("a", outcome_of("r1"))  # stands in the log of a file that was empty before
+    for i in range(9):
+        other.end("a", outcome_of(f"other-{i}"))
+    other.close()
+    (tmp_path / "other.db").rename(tmp_path / "runs.db")
+    population.end("a", outcome_of("r2"))
+    found = [o.run_id for o in population.reference("a").outcomes]
+    assert found == [*(f"other-{i}" for i in range(9)), "r1", "r2"]
+    with population._file.reading() as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_a_log_that_came_with_the_new_file_is_part_of_it(tmp_path: Path) -> None:

@@ -44,7 +44,11 @@ def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_a_file_on_a_network_file_system_is_refused_with_what_to_do(mounted: Path) -> None:
     shared = Population(mounted / "runs.db")
-    with pytest.raises(StoreUnavailable, match=r"nfs4, a file system .*postgresql://.*url=") as e:
+    said = (
+        r"^`population` must be on a disk of this machine, but got 'nfs4, a file system of the "
+        r"network'\..*left alone\. Workers .*postgresql://.* or at a service, url='http:"
+    )
+    with pytest.raises(StoreUnavailable, match=said) as e:
         shared.start("t", "r1")
     assert str(mounted / "runs.db") in str(e.value)
     assert list(mounted.iterdir()) == []
@@ -91,6 +95,16 @@ def test_an_address_that_is_none(bad: str) -> None:
     with pytest.raises(InvalidHistory, match="postgresql://USER@HOST/DATABASE") as error:
         place_of(bad)
     assert "s3cret" not in str(error.value)
+
+
+def test_a_service_is_no_place_of_a_file() -> None:
+    said = (
+        "`population` must be the path of a file, or postgresql://USER@HOST/DATABASE, "
+        "but got 'http://...'. A service is given as `url=`."
+    )
+    with pytest.raises(InvalidHistory) as error:
+        place_of("http://127.0.0.1:8000/?next=http://elsewhere")
+    assert str(error.value) == said
 
 
 def test_no_server_there_and_no_word_of_the_password() -> None:
