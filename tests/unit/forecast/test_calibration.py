@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -10,10 +11,14 @@ import pytest
 from oracle.forecast.calibration import (
     DRAWS,
     KNOTS,
+    LARGEST_OFFSET,
     Calibration,
+    array_of,
     fit_calibration,
+    offsets_of,
     pit,
     rotated,
+    seed_of,
     shown,
 )
 from oracle.forecast.knowledge import KNOWLEDGE, weights_of
@@ -175,6 +180,37 @@ def test_json_there_and_back(fitted: Calibration) -> None:
             Calibration.from_json({**numbers, "ranks": ranks})
 
 
+@pytest.mark.parametrize(
+    "held", [{}, {"x": None}, {"x": ["one", 1]}, {"x": [[1], [1, 2]]}, {"x": [10**400, 1]},
+             {"x": [float("nan"), 1]}, {"x": [1]}]
+)  # fmt: skip
+def test_what_is_no_array_of_finite_numbers_is_told(held: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"^`x` must hold 2 finite numbers$"):
+        array_of(held, "x", 2)
+    with pytest.raises(ValueError, match=r"^`x` must hold 2 x 3 finite numbers$"):
+        array_of(held, "x", 2, 3)
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_what_is_missing_is_of_no_shape(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"^`x` must hold 1 finite numbers$"):
+        array_of({}, "x", *shape)
+
+
+def test_no_offset_is_beyond_what_can_be_learned() -> None:
+    assert offsets_of({"offsets": [LARGEST_OFFSET]}, 1)[0] == LARGEST_OFFSET
+    for beyond in (1.01, -1.01):
+        with pytest.raises(ValueError, match=r"^`offsets` must be within 1e\+06 spreads$"):
+            offsets_of({"offsets": [beyond * LARGEST_OFFSET]}, 1)
+
+
+def test_draws_of_any_number_of_axes_are_rotated_by_the_history_alone() -> None:
+    draws = np.arange(24.0).reshape(2, 3, 4)
+    np.testing.assert_array_equal(rotated(draws, 5)[1, 2], [21.0, 22.0, 23.0, 20.0])
+    np.testing.assert_array_equal(rotated(draws[1, 2], 5), [21.0, 22.0, 23.0, 20.0])
+    assert (seed_of(b""), seed_of(b"history")) == (634351890, 2751657698)  # in every version
+
+
 def test_pit_is_uniform_for_atoms() -> None:
     rng = np.random.default_rng(1)
     knots = np.array([0.0, 0.0, 0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9])
@@ -198,4 +234,24 @@ def test_a_target_without_outcomes_is_drawn_by_itself() -> None:
     assert not made.offsets[:, 1].any()
     assert made.offsets[:, 0].any()
     assert np.isfinite(made.ranks).all()
+    again = fit_calibration(quantiles, outcomes, told, np.ones(n, bool), unbounded(outcomes))
+    np.testing.assert_array_equal(again.ranks, made.ranks)
     assert abs(np.corrcoef(made.ranks[:, 1], made.ranks[:, 0])[0, 1]) < 0.15
+
+
+def test_what_does_not_tell_how_it_was_trained_leans_to_the_widest_way() -> None:
+    rng = np.random.default_rng(0)
+    n = 400
+    normal = [NormalDist().inv_cdf(level) for level in HEAD_LEVELS]
+    quantiles = np.tile(normal, (n, OUTPUTS, 1))
+    ways = np.arange(n) % 2
+    outcomes = rng.normal(size=(n, OUTPUTS)) * (1 + ways[:, None])
+    at = KNOWLEDGE.index("no plan at 0.3")
+    told = np.eye(len(KNOWLEDGE))[[at] * n]
+    plain, wide = (
+        fit_calibration(quantiles, outcomes, told, np.ones(n, bool), unbounded(outcomes), w)
+        for w in (None, ways)
+    )
+    low, high = KNOTS.index(0.05), KNOTS.index(0.95)
+    assert (wide.offsets[at, :, low] < plain.offsets[at, :, low]).all()
+    assert (wide.offsets[at, :, high] > plain.offsets[at, :, high]).all()
