@@ -8,6 +8,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from oracle.forecast import calibration
 from oracle.forecast.calibration import (
     DRAWS,
     KNOTS,
@@ -126,6 +127,33 @@ def test_outcomes_at_a_bound_bend_no_interval(overconfident: tuple[np.ndarray, .
 
     assert inside((low, np.full_like(low, np.inf))) == pytest.approx([0.5, 0.9], abs=0.01)
     assert inside(unbounded(low)) != pytest.approx([0.5, 0.9], abs=0.01)
+
+
+def test_an_outcome_at_a_bound_is_drawn_beyond_it_where_the_forecast_goes_on() -> None:
+    """Forecasts whose quantiles are their levels, and outcomes at the lower and the upper bound."""
+    below, above = [0.001, 0.3, -1.0], [0.7, 0.999, 2.0]
+    outcomes = np.tile([*below, *above, 0.5, np.nan], (1000, 1))
+    knots = np.tile(KNOTS, (outcomes.shape[1], 1000, 1))
+    at_bound = [np.zeros(outcomes.shape, bool) for _ in range(2)]
+    at_bound[0][:, :3] = at_bound[1][:, 3:6] = True
+    rng = np.random.default_rng(0)
+    drawn = calibration._drawn_beyond(outcomes, at_bound, knots, rng)
+    # What no forecast reaches, and what is at no bound, stays.
+    np.testing.assert_array_equal(drawn[:, [2, 5, 6, 7]], outcomes[:, [2, 5, 6, 7]])
+    for k, low, high in ((0, KNOTS[0], 0.001), (1, KNOTS[0], 0.3),
+                         (3, 0.7, KNOTS[-1]), (4, 0.999, KNOTS[-1])):  # fmt: skip
+        assert low <= drawn[:, k].min() < drawn[:, k].max() <= high
+        assert drawn[:, k].mean() == pytest.approx((low + high) / 2, rel=0.2)
+    assert drawn[:, 1].mean() == pytest.approx(0.15, abs=0.01)
+    assert drawn[:, 3].mean() == pytest.approx(0.85, abs=0.01)
+
+
+def test_no_example_is_drawn_twice_where_there_are_enough() -> None:
+    rng = np.random.default_rng(0)
+    together = np.tile(rng.random((DRAWS, 1)), len(TARGETS))
+    ranks = calibration._copula(together, rng)
+    np.testing.assert_array_equal(ranks, ranks[:, [0, 0, 0]])
+    np.testing.assert_allclose(np.sort(ranks[:, 0]), (np.arange(DRAWS) + 0.5) / DRAWS)
 
 
 def test_knots_never_cross_and_the_network_is_far_off_without(
@@ -255,3 +283,17 @@ def test_what_does_not_tell_how_it_was_trained_leans_to_the_widest_way() -> None
     low, high = KNOTS.index(0.05), KNOTS.index(0.95)
     assert (wide.offsets[at, :, low] < plain.offsets[at, :, low]).all()
     assert (wide.offsets[at, :, high] > plain.offsets[at, :, high]).all()
+
+
+def test_dependence_is_learned_of_early_examples_with_every_outcome() -> None:
+    rng = np.random.default_rng(0)
+    n = 600
+    normal = [NormalDist().inv_cdf(level) for level in HEAD_LEVELS]
+    early = np.arange(n) % 2 == 0
+    outcomes = np.repeat(rng.normal(size=(n, 1)), OUTPUTS, axis=1)
+    outcomes[~early, 1] *= -1
+    outcomes[::4, 2] = np.nan
+    told = along([0.3] * n)
+    quantiles = np.tile(normal, (n, OUTPUTS, 1))
+    made = fit_calibration(quantiles, outcomes, told, early, unbounded(outcomes))
+    assert np.corrcoef(made.ranks.T).min() > 0.98
