@@ -251,6 +251,29 @@ def test_pit_is_uniform_for_atoms() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("knots", "outcome", "low", "high"),
+    [
+        ((0, 1, 2, 3, 4), 0.5, 0.2, 0.2),
+        ((0, 1, 2, 3, 4), 2, 0.5, 0.5),
+        ((0, 1, 2, 3, 4), -1, 0.0, 0.1),
+        ((0, 1, 2, 3, 4), 5, 0.9, 1.0),
+        ((0, 0, 1, 2, 2), 0, 0.0, 0.3),
+        ((0, 0, 1, 2, 2), 2, 0.7, 1.0),
+        ((0, 1, 1, 2, 3), 1, 0.3, 0.5),
+    ],
+)
+def test_a_transform_spans_what_its_outcome_may_be(
+    knots: tuple[float, ...], outcome: float, low: float, high: float
+) -> None:
+    rng = np.random.default_rng(0)
+    levels = (0.1, 0.3, 0.5, 0.7, 0.9)
+    pits = [pit(outcome, np.array(knots, float), levels, rng) for _ in range(300)]
+    assert low <= min(pits) + 1e-9
+    assert max(pits) <= high + 1e-9
+    assert (min(pits), max(pits)) == pytest.approx((low, high), abs=0.01)
+
+
 def test_a_target_without_outcomes_is_drawn_by_itself() -> None:
     rng = np.random.default_rng(0)
     n = 400
