@@ -320,7 +320,10 @@ def test_who_made_a_file_harms_none_that_takes_its_place(tmp_path: Path) -> None
         other.end("a", outcome_of(f"other-{i}"))
     other.close()
     (tmp_path / "other.db").rename(tmp_path / "runs.db")
+    index = tmp_path / "runs.db-shm"
+    of_the_first = index.stat().st_ino
     population.end("a", outcome_of("r2"))
+    assert index.stat().st_ino != of_the_first  # nor do the two share what tells pages of a log
     found = [o.run_id for o in population.reference("a").outcomes]
     assert found == [*(f"other-{i}" for i in range(9)), "r1", "r2"]
     with population._file.reading() as db:
