@@ -249,3 +249,20 @@ def test_the_page_begins_with_the_cards_where_there_are_several_searches(
     assert page.run("return location.hash") == "#/searches"
     page.driver.back()  # no entry of its own: it is where one began
     assert page.run("return location.href") == "about:blank"
+
+
+def test_two_that_are_ticked_stand_side_by_side_at_once(
+    page: Browser, client: httpx.Client, searched: str
+) -> None:
+    begun = checkpoint(1, population="another")
+    client.post("/v1/runs/another-1/checkpoints", json=begun).raise_for_status()
+    page.open("/searches")
+    page.there("[data-name='another']")
+    for name in (POPULATION, "another"):  # the focus stays on what was clicked
+        page.click(f"[data-name='{name}'] input")
+    shows = "return !document.querySelector('#side-by-side').hidden"
+    assert page.run(shows)
+    focused = "return document.activeElement.closest('.card-search')?.dataset.name"
+    assert page.run(focused) == "another"
+    page.click("[data-name='another'] input")
+    assert not page.run(shows)

@@ -50,8 +50,7 @@ export function searches(root, parameters) {
       if (problem) root.replaceChildren(state("The searches cannot be loaded", problem.message, h("div", { class: "actions" }, h("button", { class: "primary", onclick: () => location.reload() }, "Try again"))));
       return;
     }
-    if (document.activeElement?.closest(".cards input, .cards textarea")) return; // somebody writes
-    put(cards, ...found.searches.map(card));
+    if (!document.activeElement?.closest(".cards form")) anew(); // in a form somebody writes
     more.textContent = [found.searches.length ? "" : "No search is stored yet: it begins with the first checkpoint.", found.more ? "The latest are shown; there are more." : "", found.archived && !archived ? `${plural(found.archived, "search", "searches")} put away.` : ""].filter(Boolean).join(" ");
     const two = chosen();
     side.hidden = two.length < 2;
@@ -61,6 +60,13 @@ export function searches(root, parameters) {
       h("tbody", {}, two.map((one) => h("tr", {}, h("th", { scope: "row" }, nameOf(one)), h("td", { class: "num" }, count(one.running + one.stopped + one.finished)), h("td", { class: "num" }, num(one.best)), h("td", { class: "num" }, percent(one.saved_share)), h("td", {}, one.word))))));
     if (!two.every((one) => one.relative === two[0].relative)) table.append(h("p", { class: "muted small" }, "Some of these tell no mqe_of_mean: their scores are in units of their own and do not compare."));
     picture.draw();
+  }
+
+  // The cards drawn again; the focus stays on what it was on.
+  function anew() {
+    const parts = (one) => [...(one?.querySelectorAll("a, button, input") ?? [])], was = document.activeElement?.closest(".card-search"), at = parts(was).indexOf(document.activeElement);
+    put(cards, ...found.searches.map(card));
+    if (was && at >= 0) parts([...cards.children].find((one) => one.dataset.name === was.dataset.name))[at]?.focus({ preventScroll: true });
   }
 
   function card(one) {
@@ -84,7 +90,7 @@ export function searches(root, parameters) {
     const box = event.target.closest(".actions");
     const input = field === "note" ? h("textarea", { rows: 3, maxlength: 10_000, "aria-label": what }) : h("input", { type: "text", maxlength: 200, "aria-label": what, placeholder: one.name });
     input.value = one[field] ?? "";
-    const form = h("form", { class: "inline", onsubmit: (sent) => { sent.preventDefault(); input.blur(); say(one, { [field]: input.value.trim() || null }); } }, input, h("button", { class: "small primary" }, "Save"), h("button", { type: "button", class: "small", onclick: () => { input.blur(); show(); put(cards, ...found.searches.map(card)); } }, "Cancel"));
+    const form = h("form", { class: "inline", onsubmit: (sent) => { sent.preventDefault(); input.blur(); say(one, { [field]: input.value.trim() || null }); } }, input, h("button", { class: "small primary" }, "Save"), h("button", { type: "button", class: "small", onclick: () => { input.blur(); anew(); } }, "Cancel"));
     box.replaceChildren(form);
     input.focus();
   }
