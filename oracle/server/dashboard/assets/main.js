@@ -15,7 +15,7 @@ import { watchAlerts } from "./panels/alerts.js";
 
 const store = new Store();
 const root = document.getElementById("view");
-const VIEWS = { overview, run, compare, model, searches };
+const VIEWS = { __proto__: null, overview, run, compare, model, searches };
 let shown = null;
 
 // #/run/r-17, #/?population=x, #/compare?runs=a,b, #/model

@@ -12,7 +12,7 @@ export function unfold(table, weights = null) {
       censored: c.censored[i], spread: c.spread[i],
     };
     const forecast = c.forecast_final_mqe[i] === null ? null : Object.fromEntries(FINALS.map((name) => [name, c[`forecast_${name}`][i]]));
-    const settings = { ...table.same };
+    const settings = told(table.same);
     for (const name of names) if (table.settings[name][i] !== null) settings[name] = table.settings[name][i];
     const total = c.total_epochs[i], epoch = c.epoch[i];
     return {
@@ -26,6 +26,21 @@ export function unfold(table, weights = null) {
       stops: c.stops[i], first_stop: c.first_stop[i], decided: c.decided[i], tags: c.tags[i], notes: c.notes[i], settings,
     };
   });
+}
+
+// Settings by the names that users gave them: an object that has these and no others, whatever they are called.
+export const told = (...parts) => Object.assign(Object.create(null), ...parts);
+
+// Heads of a file's columns: what it tells of every run, then settings, of which one that is called as an
+// earlier head is told from it by its front.
+export function heads(fixed, names) {
+  const found = [...fixed];
+  for (const name of names) {
+    let head = name;
+    while (found.includes(head)) head = `config.${head}`;
+    found.push(head);
+  }
+  return found;
 }
 
 // Names of the settings that differ between runs, those that most runs have first.

@@ -2,7 +2,7 @@
 // views are told a few times a second at most, rarely while thousands of runs come in.
 
 import { get, renew } from "./api.js";
-import { unfold } from "./columns.js";
+import { told, unfold } from "./columns.js";
 import { standing, wentOn } from "../words/words.js";
 
 export const MAX_RUNS = 20_000;
@@ -175,7 +175,7 @@ export class Store {
       return;
     }
     // An event tells a run without its context, a table without its sentences.
-    if (!run.settings) run.settings = held?.settings ? { ...held.settings, ...run.config } : null;
+    if (!run.settings) run.settings = held?.settings ? told(held.settings, run.config) : null;
     if (held && run.message === null && held.updated_at === run.updated_at) run.message = held.message;
     this.runs.set(run.run_id, run);
   }

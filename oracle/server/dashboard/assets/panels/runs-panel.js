@@ -1,7 +1,7 @@
 // The table of runs to work in: filter, order, choice. What it shows is in the address.
 
 import { note } from "../data/address.js";
-import { differing } from "../data/columns.js";
+import { differing, heads } from "../data/columns.js";
 import { csvText } from "../charts/figure.js";
 import { save } from "../charts/download.js";
 import { h, inFrames, segmented } from "../words/dom.js";
@@ -9,7 +9,7 @@ import { ago, brief, count, num, percent, plural } from "../words/format.js";
 import { isWaiting, overrule } from "./overrule.js";
 import { MAX_RUNS } from "../data/store.js";
 import { RunTable } from "../charts/table.js";
-import { CONTEXT, STATE, reason, short, standing, toldAt, wentOn } from "../words/words.js";
+import { STATE, label, reason, short, standing, toldAt, wentOn } from "../words/words.js";
 
 export const MOST_COMPARED = 8;
 const FILTERS = [["", "All"], ["running", "Live"], ["stopped", "Stopped"], ["finished", "Finished"], ["kept", "Kept"], ["went-on", "Went on"]];
@@ -147,7 +147,7 @@ function setting(store, name) {
   const all = [...store.runs.values()].map((run) => run.settings?.[name]), num = all.every((v) => v === undefined || v === null || typeof v === "number");
   const said = (v) => (v === undefined || v === null ? null : num ? v : String(v));
   return {
-    key: `set:${name}`, label: CONTEXT[name] ?? name.replaceAll("_", " "), title: name, wide: true, narrow: true, num, value: (run) => said(run.settings?.[name]),
+    key: `set:${name}`, label: label(name), title: name, wide: true, narrow: true, num, value: (run) => said(run.settings?.[name]),
     cell: (run) => { const v = said(run.settings?.[name]); return num ? (Number.isInteger(v) ? count(v) : brief(v)) : h("span", { title: v ?? "" }, v ?? "–"); },
   };
 }
@@ -156,8 +156,8 @@ function setting(store, name) {
 function listed(store, runs, ranks) {
   const names = [...new Set(runs.flatMap((run) => Object.keys(run.settings ?? {})))];
   const finals = ["final_mqe", "final_topographic_error", "final_dead_neuron_ratio"];
-  const head = ["run_id", "name", "state", "rank", "progress", "epoch", "total_epochs", ...["05", "25", "50", "75", "95"].map((q) => `score_${q}`), "mqe", "topographic_error", "dead_neuron_ratio", ...finals, "p_good", "reason", "control", "tags", "notes", ...names];
-  return [head, ...runs.map((run) => [run.run_id, run.name, standing(run), ranks.get(run.run_id), run.progress, run.epoch, run.total_epochs, ...(store.qualityOf(run) ?? Array(5).fill(null)), run.mqe, run.topographic_error, run.dead_neuron_ratio,
+  const head = ["run_id", "name", "state", "rank", "progress", "epoch", "total_epochs", ...["05", "25", "50", "75", "95"].map((q) => `score_${q}`), "mqe", "topographic_error", "dead_neuron_ratio", ...finals, "p_good", "reason", "control", "tags", "notes"];
+  return [heads(head, names), ...runs.map((run) => [run.run_id, run.name, standing(run), ranks.get(run.run_id), run.progress, run.epoch, run.total_epochs, ...(store.qualityOf(run) ?? Array(5).fill(null)), run.mqe, run.topographic_error, run.dead_neuron_ratio,
     ...finals.map((name) => (run.final?.censored ? null : run.final?.[name])), run.p_good, run.reason, String(Boolean(run.control)), (run.tags ?? []).join(" "), run.notes, ...names.map((name) => { const v = run.settings?.[name]; return typeof v === "number" ? v : v === undefined || v === null ? null : String(v); })])];
 }
 

@@ -3,14 +3,14 @@
 import { get } from "../data/api.js";
 import { note } from "../data/address.js";
 import { SCORE } from "../data/brush.js";
-import { differing } from "../data/columns.js";
+import { differing, heads } from "../data/columns.js";
 import { h, put, toast } from "../words/dom.js";
 import { figureMenu } from "../charts/figure.js";
 import { count, percent, plural, setTo } from "../words/format.js";
 import { Parallel } from "../charts/parallel.js";
 import { Slice } from "./slice.js";
 import { Suggested } from "./suggested.js";
-import { CONTEXT } from "../words/words.js";
+import { label } from "../words/words.js";
 
 const MOST_AXES = 8;
 const EVERY_MS = 4_000; // importance is asked for again at most so often
@@ -133,7 +133,7 @@ export function settingsPanel(store, shared, parameters, open) {
   function brushed() {
     return Object.fromEntries(range().filter((one) => shared.brush.ranges.has(one.name) || shared.brush.words.has(one.name)).map((one) => [one.name, one.words ?? one.ends]));
   }
-  const table = () => [["run_id", "state", "score", ...axes.filter((a) => !a.last).map((a) => a.name)],
+  const table = () => [heads(["run_id", "state", "score"], axes.filter((a) => !a.last).map((a) => a.name)),
     ...runs.map(({ run, score }) => [run.run_id, run.state, score, ...axes.filter((a) => !a.last).map((a) => run.settings?.[a.name] ?? null)])];
 
   // As code: a picture a setting, for matplotlib knows no parallel coordinates.
@@ -164,8 +164,6 @@ export function settingsPanel(store, shared, parameters, open) {
     },
   };
 }
-
-export const label = (name) => CONTEXT[name] ?? name.replaceAll("_", " ");
 
 function axisOf(name, values, told) {
   const known = values.filter((v) => v !== null && v !== undefined);

@@ -5,8 +5,7 @@ import { get, post } from "../data/api.js";
 import { h, put, toast } from "../words/dom.js";
 import { ago, num, percent, setTo } from "../words/format.js";
 import { prose } from "../words/prose.js";
-import { label } from "./settings.js";
-import { ACTION, STATE, reason, standing } from "../words/words.js";
+import { ACTION, STATE, label, reason, standing } from "../words/words.js";
 import { isWaiting, overrule } from "./overrule.js";
 
 export const PIN = "pinned";

@@ -5,6 +5,7 @@ import { colour, h } from "../words/dom.js";
 import { Picture, axis, cross, disc, grid } from "../charts/drawing.js";
 import { figureMenu } from "../charts/figure.js";
 import { num, tick } from "../words/format.js";
+import { heads } from "../data/columns.js";
 import { running } from "../data/search.js";
 
 const PLACES = 9; // of a setting at which the oracle is asked
@@ -33,9 +34,9 @@ export class Slice {
 
   rows() {
     const surface = this.surface ?? [];
-    return [["what", "run_id", this.setting.name, "score", "score_25", "score_75", "to_its_end"],
-      ...this.points.map(([value, score, whole, run]) => ["run", run.run_id, value, score, null, null, String(whole)]),
-      ...surface.map((s) => ["forecast", null, s.x, s.values[2], s.values[1], s.values[3], null])];
+    return [heads(["what", "run_id", "score", "score_25", "score_75", "to_its_end"], [this.setting.name]),
+      ...this.points.map(([value, score, whole, run]) => ["run", run.run_id, score, null, null, String(whole), value]),
+      ...surface.map((s) => ["forecast", null, s.values[2], s.values[1], s.values[3], null, s.x])];
   }
 
   plot() {

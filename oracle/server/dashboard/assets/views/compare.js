@@ -7,7 +7,7 @@ import { colour, h, segmented, skeleton, state } from "../words/dom.js";
 import { naturally, num, percent, setTo, share } from "../words/format.js";
 import { whyNone } from "./overview.js";
 import { MOST_COMPARED } from "../panels/runs-panel.js";
-import { CONTEXT, METRICS, STATE, standing } from "../words/words.js";
+import { METRICS, STATE, label, standing } from "../words/words.js";
 
 const AGAIN_MS = 500;
 const SHOWN_CHOICES = 2_000;
@@ -144,7 +144,7 @@ const beside = (q, i, { id, color }, end, log) => ({
 function settings({ run, history: { context } }) {
   const { schedule, geometry, ...rest } = context; // the geometry is of the table, which has a name
   return {
-    ...run.config, dataset: run.dataset, total_epochs: run.total_epochs, ...rest,
+    __proto__: null, ...run.config, dataset: run.dataset, total_epochs: run.total_epochs, ...rest,
     learning_rate_start: schedule?.learning_rate?.[0], learning_rate_end: schedule?.learning_rate?.at(-1), radius_start: schedule?.radius?.[0], radius_end: schedule?.radius?.at(-1),
   };
 }
@@ -160,6 +160,6 @@ function differing(runs) {
   return h("section", { class: "panel", id: "differing" }, h("header", {}, h("h2", {}, "What differs"), h("span", { class: "muted small" }, names.length ? "settings that are the same everywhere are left out" : "all known settings are the same")),
     h("div", { class: "wide-scroll", tabindex: 0, role: "region", "aria-label": "What differs" }, h("table", { class: "plain" },
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Setting"), runs.map((r) => h("th", { scope: "col", class: "num" }, h("i", { class: "dot", style: { background: `var(--${r.color})`, marginRight: "6px" } }), r.id)))),
-      h("tbody", {}, [...names.map((name) => [CONTEXT[name] ?? name, (_, i) => setTo(all[i][name])]), ...results].map(([label, cell]) =>
-        h("tr", {}, h("th", { scope: "row" }, label), runs.map((r, i) => h("td", { class: "num" }, cell(r.detail, i)))))))));
+      h("tbody", {}, [...names.map((name) => [label(name), (_, i) => setTo(all[i][name])]), ...results].map(([said, cell]) =>
+        h("tr", {}, h("th", { scope: "row" }, said), runs.map((r, i) => h("td", { class: "num" }, cell(r.detail, i)))))))));
 }

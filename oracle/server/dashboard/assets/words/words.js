@@ -1,8 +1,9 @@
-// What machines call by one word, in words for a person.
+// What machines call by one word, in words for a person. No list here has a prototype: a user may call
+// a setting `constructor`, and a policy a reason `toString`.
 
 import { count, percent } from "./format.js";
 
-export const STATE = { running: "Running", stopped: "Stopped", finished: "Finished", left: "Left", converged: "Converged", silent: "Silent", abandoned: "Abandoned?" };
+export const STATE = { __proto__: null, running: "Running", stopped: "Stopped", finished: "Finished", left: "Left", converged: "Converged", silent: "Silent", abandoned: "Abandoned?" };
 
 // How a run stands, in the words of STATE: a finished one may have been left or have converged early, and
 // one that broke off tells nobody, so that long silence is all that is known of it.
@@ -34,9 +35,10 @@ const SILENT_MS = 300_000;
 const HOUR_MS = 3_600_000;
 // From one checkpoint to the next, as it was so far; of one alone it is not known.
 const step = ({ created_at: from, updated_at: to, n_checkpoints: n }) => (n > 1 ? (Date.parse(to) - Date.parse(from)) / (n - 1) : HOUR_MS);
-export const ACTION = { continue: "Continue", stop: "Stop", abstain: "Cannot tell" };
+export const ACTION = { __proto__: null, continue: "Continue", stop: "Stop", abstain: "Cannot tell" };
 
 export const REASON = {
+  __proto__: null,
   good: "forecast well inside what is wanted",
   caution: "forecast between the caution and the stop threshold",
   promising: "still has a fair chance to end among the best",
@@ -65,6 +67,7 @@ export const REASON = {
 
 // For a column of a table.
 const SHORT = {
+  __proto__: null,
   good: "forecast good", caution: "between the thresholds", promising: "fair chance to be good", above_threshold: "beyond the threshold",
   unlikely_good: "unlikely to end good", unlikely_gain: "unlikely to add to the front", converged: "converged", waiting: "patience not used up", best: "best so far",
   control: "a control",
@@ -82,10 +85,13 @@ export const METRICS = [
   { name: "dead_neuron_ratio", final: "final_dead_neuron_ratio", label: "Dead neurons", short: "dead neurons", unit: "share of neurons" },
 ];
 
-export const CONTEXT = {
+const CONTEXT = {
+  __proto__: null,
   map_rows: "map rows", map_cols: "map columns", topology: "topology", toroidal: "without borders", neighborhood: "neighbourhood",
   n_samples: "samples", n_features: "features", initialization: "initialization", mqe_of_mean: "mqe of the mean",
   total_updates: "planned updates", batch_size: "batch size", total_epochs: "budget (epochs)", dataset: "dataset",
   learning_rate_start: "learning rate, start", learning_rate_end: "learning rate, end",
   radius_start: "radius, start", radius_end: "radius, end",
 };
+// A setting as a person reads it.
+export const label = (name) => CONTEXT[name] ?? name.replace(/(?<=[^_])_+(?=[^_])/g, " ");

@@ -1,0 +1,78 @@
+"""Settings, runs and values that users named as nobody would: each is shown, none is lost."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from browser import DEADLINE_S, MARKS, Browser
+from serving import until
+
+pytestmark = MARKS
+
+ODD = "odd-names"
+LONG = "the_learning_rate_of_the_second_phase_of_training"
+LONG_VALUE = "x" * 196
+
+
+def config(i: int) -> str:
+    """Settings of the i-th run as JSON, `__proto__` among them."""
+    named = {"constructor": i, "run_id": f"mine-{i}", "mqe": i / 2, f"{LONG}_start": i * i}
+    named |= {f"{LONG}_end": i % 3, "note": LONG_VALUE if i == 1 else "short"}
+    return json.dumps({"__proto__": i % 5 + 1, **named})
+
+
+@pytest.fixture(scope="module")
+def odd(client: httpx.Client) -> str:
+    """A search of fourteen ended runs whose settings have such names."""
+    for i in range(14):
+        fixed = json.dumps({
+            "population": ODD, "total_epochs": 3, "epochs": [1, 2, 3],
+            "mqe": [0.9, 0.7, 0.5 + i / 100], "topographic_error": [0.2, 0.1, 0.1],
+            "dead_neuron_ratio": [0.1, 0.1, 0.1],
+        })  # fmt: skip
+        body = f'{fixed[:-1]}, "config": {config(i)}}}'
+        told = {"Content-Type": "application/json"}
+        path = f"/v1/runs/odd-{i:02d}"
+        client.post(f"{path}/checkpoints", content=body, headers=told).raise_for_status()
+        client.post(f"{path}/finish", json={}).raise_for_status()
+    return ODD
+
+
+def test_settings_named_as_what_every_object_has(page: Browser, odd: str) -> None:
+    page.open(f"/?population={odd}&cols=settings")
+    page.there("#settings .explains button")
+    axes = page.run("return document.querySelector('.parallel canvas').ariaLabel")
+    assert "constructor" in axes
+    assert "__proto__" in axes
+    heads = page.run("return [...document.querySelectorAll('.runs th button')].map((b) => b.title)")
+    assert {"constructor", "__proto__"} <= set(heads)
+    for name in ("constructor", "__proto__"):
+        page.click(f"[data-setting='{name}']")
+    page.click("#runs-csv")
+    file = Path(page.profile) / f"{odd}.csv"
+    until(file.exists, DEADLINE_S, "the file")
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = {row["run_id"]: row for row in csv.DictReader(lines)}
+    assert rows["odd-03"]["constructor"] == "3"
+    assert rows["odd-03"]["__proto__"] == "4"
+    assert rows["odd-03"]["mqe"] == "0.53"  # the run's own, and then its settings
+    assert rows["odd-03"]["config.mqe"] == "1.5"
+    assert rows["odd-03"]["config.run_id"] == "mine-3"
+
+
+def test_compare_names_such_settings(page: Browser, client: httpx.Client, odd: str) -> None:
+    page.open("/compare?runs=odd-03,odd-04")
+    page.there("#differing tbody tr")
+    said = {
+        row[0]: row[1:]
+        for row in page.run(
+            "return [...document.querySelectorAll('#differing tbody tr')]"
+            ".map((row) => [...row.cells].map((cell) => cell.innerText))"
+        )
+    }
+    assert said["constructor"] == ["3", "4"]
+    assert said["__proto__"] == ["4", "5"]
