@@ -259,9 +259,12 @@ def _of_population_file(name: str, path: Path) -> Search:
 
 def _run_of(member: Any) -> SearchRun:
     from oracle.reports.search import SearchRun
+    from oracle.types import Reason
 
     state = {"live": "running", "stopped": "stopped"}.get(member.state, "finished")
     left, seen = member.state == "left", member.progress
+    converged = state == "finished" and not left and seen is not None and seen < 1.0
+    why = (member.reason or "").partition(": ")[0] or None
     return SearchRun(
         run_id=member.run_id,
         name=member.name or member.run_id,
@@ -273,9 +276,9 @@ def _run_of(member: Any) -> SearchRun:
         mqe_of_mean=member.mqe_of_mean,
         spread=member.spread,
         settings=member.config,
-        reason=(member.reason or "").partition(": ")[0] or None,
+        reason=Reason.CONVERGED.value if converged else why,
         held=member.held_at is not None,
-        converged=state == "finished" and not left and seen is not None and seen < 1.0,
+        converged=converged,
         left=left,
         began=member.started_at,
         ended=member.ended_at,

@@ -181,7 +181,7 @@ class LocalJudge:
                     progress=progress,
                     mqe_of_mean=scale,
                     left=state == "left",
-                    reason=verdicts.told,
+                    reason=verdicts.told(outcome.censored),
                     spreads=spreads,
                     teaches=teaches,
                 ),

@@ -161,7 +161,7 @@ class Population:
             progress: share of the budget used; a finished run that used less has converged.
             mqe_of_mean: scale of the table, where known.
             left: it was ended by a rule of its own before its budget.
-            reason: why it was not stopped at most of its checks, "word: sentence".
+            reason: why it was stopped, or why not at most of its checks, "word: sentence".
             spreads: of a stopped run, half the width of the central 50 % interval of each value.
             teaches: what it teaches other forecasts, `Residuals.to_bytes`, and of which model.
         """

@@ -43,7 +43,7 @@ CREATE TABLE run (
     policy TEXT,              -- JSON
     started_at REAL,          -- unix time, seconds
     ended_at REAL,
-    reason TEXT,              -- why it was not stopped at most of its checks: a word, a sentence
+    reason TEXT,              -- why stopped, or why not at most of its checks: "word: sentence"
     about TEXT,               -- JSON: its config, tags and notes, as the caller gave them
     spreads TEXT,             -- JSON: of a stopped run, as `spread`, of each of the final values
     teaches BLOB,             -- what it teaches the forecast of others (oracle.forecast.residuals)

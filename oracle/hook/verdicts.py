@@ -21,10 +21,13 @@ class Verdicts:
     def __init__(self) -> None:
         self.counts: Counter[tuple[Action, Reason]] = Counter()
         self._why: dict[Reason, str] = {}
+        self._stop: Reason | None = None
 
     def add(self, decision: Decision) -> None:
         """Count a decision."""
         self.counts[decision.action, decision.reason] += 1
+        if decision.stop:
+            self._stop = decision.reason
         self._why[decision.reason] = decision.message.partition(": ")[2] or decision.message
 
     @property
@@ -49,10 +52,14 @@ class Verdicts:
         """The last sentence that gave `reason`."""
         return self._why.get(self.reason, "").rstrip(".") if self.reason is not None else ""
 
-    @property
-    def told(self) -> str | None:
-        """Reason and sentence, as a population file keeps them."""
-        return f"{self.reason.value}: {self.why}" if self.reason is not None else None
+    def told(self, stopped: bool) -> str | None:
+        """Why the run was stopped, or was not: word and sentence, as a population file keeps them.
+
+        Args:
+            stopped: whether it was.
+        """
+        reason = self._stop if stopped else self.reason
+        return None if reason is None else f"{reason.value}: {self._why[reason].rstrip('.')}"
 
     def __str__(self) -> str:
         by_action: dict[str, list[str]] = {}

@@ -27,6 +27,7 @@ from oracle.reports.search_figures import (
     slices,
 )
 from oracle.reports.words import NONE, number, percent, plain, setting, span
+from oracle.types.reason import STOPS
 
 #: Rows of the table of runs, and its columns of settings.
 MAX_RUNS, COLUMNS = 300, 6
@@ -203,6 +204,12 @@ def _listed(search: Search) -> list[SearchRun]:
     return [*sorted(scored, key=lambda run: run.score or 0.0), *rest][:MAX_RUNS]
 
 
+def _why(run: SearchRun, how: str) -> str:
+    """Say why it was stopped, or was not; of a stopped one files once told why it was not."""
+    known = run.reason is not None and (run.state != "stopped" or run.reason in STOPS)
+    return str(run.reason).replace("_", " ") if known and run.reason != how else ""
+
+
 def _runs(search: Search, listed: list[SearchRun]) -> Section:
     names = [one.name for one in search.found.settings[:COLUMNS]]
     if not names:
@@ -218,7 +225,7 @@ def _runs(search: Search, listed: list[SearchRun]) -> Section:
         lines.append([
             Cell(run.name, "" if run.name == run.run_id else run.run_id, name=anchor(run.run_id)),
             str(places.get(run.run_id, NONE)),
-            Cell(how, "" if run.reason in (None, how) else str(run.reason).replace("_", " ")),
+            Cell(how, _why(run, how)),
             Cell(number(score), bar),
             percent(run.seen),
             *(setting(run.settings.get(name)) for name in names),

@@ -151,3 +151,9 @@ class Reason(StrEnum):
         "what was reported cannot be used, or the check failed",
         "Read the warning, the log or `run.problems.messages`; the training goes on.",
     )
+
+
+#: Why a run can have been stopped.
+STOPS = frozenset(
+    {Reason.ABOVE_THRESHOLD, Reason.UNLIKELY_GOOD, Reason.UNLIKELY_GAIN, Reason.OVERRULED}
+)

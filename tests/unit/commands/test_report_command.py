@@ -35,7 +35,8 @@ def file(tmp_path: Path) -> Path:
             run_id=f"r{n}", final_mqe=0.5 + 0.01 * n, final_topographic_error=0.1,
             final_dead_neuron_ratio=0.2, censored=n % 3 == 0, spread=0.05,
         )  # fmt: skip
-        shared.end("wine", outcome, progress=0.5 if n % 3 == 0 else 1.0)
+        why = {0: "unlikely_good: P(good) 1 %", 3: "promising: P(good) 8 %"}.get(n)
+        shared.end("wine", outcome, progress=0.5 if n % 3 == 0 else 1.0, reason=why)
     shared.start("iris", "live")
     shared.close()
     return tmp_path / "runs.db"
@@ -53,6 +54,9 @@ def test_a_population_file(file: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "16.7\u00a0%" in html
     assert "wrong stops not measured yet" in html
     assert found["settings"]["settings"][0]["name"] == "lr"
+    # Why it was stopped; a file written before that was kept tells why it was not.
+    assert html.count("unlikely good") == 1
+    assert "promising" not in html
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ def test_runs_of_a_population_are_ranked_and_marked(filled: Population) -> None:
     assert last.run_id == "hopeless"
     assert last.censored
     assert last.spread > 0
+    assert str(filled.members("table")[-1].reason).startswith("unlikely_good: ")
     assert filled.tally("table").saved == pytest.approx(0.8 / 9)
 
 
