@@ -136,12 +136,21 @@ class Oracle:
     ) -> list[Forecast]:
         """Forecast many runs at once: the same answers as one by one, several times faster.
 
+        `support` is the same to the last bit; a number of the rest may differ in its last digits
+        (relative 1e-12), because sums of many are added up in another order.
+
         Args:
             histories: the runs.
-            known: of each what `forecast` takes; None = nothing of any.
+            known: of each what `forecast` takes, as many as histories; None = nothing of any.
+
+        Raises:
+            InvalidHistory: as `forecast`, or `known` has another length.
         """
         forecasts: list[Forecast] = []
-        known = known or [None] * len(histories)
+        known = [None] * len(histories) if known is None else known
+        if len(known) != len(histories):
+            rule = f"as long as histories ({len(histories)})"
+            raise InvalidHistory(must_be("known", rule, len(known), "Give None where none is."))
         for at in range(0, len(histories), AT_ONCE):
             part = slice(at, at + AT_ONCE)
             forecasts += self._forecasts(histories[part], known[part])
@@ -283,7 +292,8 @@ class Oracle:
             drawn = self._calibration.draws(changes[:, part])
             drawn = decode(drawn, values[:, part], floor[part])
             drawn = self._quality.adjust(drawn, seen.unit[part], seen.known[part])
-            draws.extend(drawn.swapaxes(0, 1))
+            # A copy each: whoever keeps one forecast would keep the draws of all made with it.
+            draws.extend(run.copy() for run in drawn.swapaxes(0, 1))
             scores = scores_of_draws(drawn, raw[:, part], relative[:, part])
             quality.append(quantiles_of(scores, LEVELS))
         return draws, np.concatenate(quality).swapaxes(0, 1)

@@ -232,17 +232,22 @@ class Support:
         return cls(**arrays, out_bias=float(array_of(numbers, "out_bias")), knots=knots)
 
     def answer(self, inputs: Float32) -> Float32:
-        """The network's logit of being real for [..., input] descriptions."""
+        """The network's logit of being real for [run, input] descriptions.
+
+        A run's answer is the one that it gets alone, to the last bit.
+        """
         inside = inputs.clip(self.low, self.high)
         beyond = np.abs(inputs - inside) * self.scale
         beyond -= _SLACK
         np.maximum(beyond, 0, out=beyond)
         inside -= self.mean
         inside *= self.scale
-        h = inside @ self.hidden
+        # One product a run: how one of all would add its float32 up depends on how many they are.
+        h = np.matmul(inside[:, None], self.hidden)
         h += self.hidden_bias
         np.maximum(h, 0, out=h)
-        logit: Float32 = h @ self.out + self.out_bias - _OUTSIDE * beyond.sum(axis=-1)
+        summed = np.matmul(h, self.out)[:, 0]
+        logit: Float32 = summed + self.out_bias - _OUTSIDE * beyond.sum(axis=-1)
         return logit
 
     def score(

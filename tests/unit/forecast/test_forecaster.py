@@ -33,6 +33,11 @@ def values(forecast: Forecast) -> np.ndarray:
     return np.array([forecast.final[target] for target in TARGETS])
 
 
+def referenced(forecast: Forecast) -> np.ndarray:
+    """What a forecast holds until its draws are asked for."""
+    return forecast._draws.args[0]  # type: ignore[union-attr]
+
+
 def test_one_and_many_agree(oracle: Oracle, runs: list[Run]) -> None:
     histories = [run.history.prefix(i % len(run.history)) for i, run in enumerate(runs)]
     assert not len(histories[0])
@@ -40,8 +45,26 @@ def test_one_and_many_agree(oracle: Oracle, runs: list[Run]) -> None:
     for history, forecast in zip(histories, together, strict=True):
         alone = oracle.forecast(history)
         np.testing.assert_allclose(values(alone), values(forecast), atol=2e-6)
-        assert alone.run_id == forecast.run_id
+        assert (alone.run_id, alone.support) == (forecast.run_id, forecast.support)
+        kept = referenced(forecast)
+        assert kept.base is None, "it keeps the draws of others"
+        assert kept.nbytes == np.asarray(forecast.draws).nbytes
     assert oracle.forecast_many([]) == []
+
+
+@pytest.mark.parametrize("n", [2, AT_ONCE + 1])
+@pytest.mark.parametrize("told", [0, 1, 3])
+def test_what_is_known_is_told_of_each(oracle: Oracle, runs: list[Run], n: int, told: int) -> None:
+    asked = [runs[0].history] * n
+    says = rf"`known` must be as long as histories \({n}\), but got {told}"
+    with pytest.raises(InvalidHistory, match=says):
+        oracle.forecast_many(asked, known=[None] * told)
+
+
+def test_what_is_known_may_be_an_array(oracle: Oracle, runs: list[Run]) -> None:
+    asked = [run.history for run in runs[:2]]
+    known = np.array([oracle.residuals(run.history) for run in runs[:2]], object)
+    assert oracle.forecast_many(asked, known) == oracle.forecast_many(asked, list(known))
 
 
 def test_more_than_are_encoded_at_once_agree(oracle: Oracle, runs: list[Run]) -> None:
@@ -53,7 +76,7 @@ def test_more_than_are_encoded_at_once_agree(oracle: Oracle, runs: list[Run]) ->
     for i, history in enumerate(asked):
         alone = oracle.forecast(history)
         for together in many[i :: len(asked)]:
-            assert together.support == pytest.approx(alone.support, abs=1e-4)
+            assert together.support == alone.support
             for target, values in alone.final.items():
                 np.testing.assert_allclose(together.final[target], values, rtol=1e-5, atol=1e-7)
 
