@@ -36,7 +36,7 @@ def odd(client: httpx.Client) -> str:
         })  # fmt: skip
         body = f'{fixed[:-1]}, "config": {config(i)}}}'
         told = {"Content-Type": "application/json"}
-        path = f"/v1/runs/odd-{i:02d}"
+        path = f"/v1/runs/odd-number-of-{i:02d}"
         client.post(f"{path}/checkpoints", content=body, headers=told).raise_for_status()
         client.post(f"{path}/finish", json={}).raise_for_status()
     return ODD
@@ -57,15 +57,15 @@ def test_settings_named_as_what_every_object_has(page: Browser, odd: str) -> Non
     until(file.exists, DEADLINE_S, "the file")
     with file.open(encoding="utf-8", newline="") as lines:
         rows = {row["run_id"]: row for row in csv.DictReader(lines)}
-    assert rows["odd-03"]["constructor"] == "3"
-    assert rows["odd-03"]["__proto__"] == "4"
-    assert rows["odd-03"]["mqe"] == "0.53"  # the run's own, and then its settings
-    assert rows["odd-03"]["config.mqe"] == "1.5"
-    assert rows["odd-03"]["config.run_id"] == "mine-3"
+    assert rows["odd-number-of-03"]["constructor"] == "3"
+    assert rows["odd-number-of-03"]["__proto__"] == "4"
+    assert rows["odd-number-of-03"]["mqe"] == "0.53"  # the run's own, and then its settings
+    assert rows["odd-number-of-03"]["config.mqe"] == "1.5"
+    assert rows["odd-number-of-03"]["config.run_id"] == "mine-3"
 
 
 def test_compare_names_such_settings(page: Browser, client: httpx.Client, odd: str) -> None:
-    page.open("/compare?runs=odd-03,odd-04")
+    page.open("/compare?runs=odd-number-of-03,odd-number-of-04")
     page.there("#differing tbody tr")
     said = {
         row[0]: row[1:]
@@ -76,3 +76,39 @@ def test_compare_names_such_settings(page: Browser, client: httpx.Client, odd: s
     }
     assert said["constructor"] == ["3", "4"]
     assert said["__proto__"] == ["4", "5"]
+    run = client.get("/v1/runs/odd-number-of-03").json()["run"]
+    weights = client.get(f"/v1/populations/{odd}").json()["weights"]
+    ended = sum(w * v for w, v in zip(weights, (run["mqe"], 0.1, 0.1), strict=True))
+    assert float(said["quality score, final or forecast"][0]) == pytest.approx(ended, abs=6e-3)
+
+
+def test_long_names_and_values_keep_to_their_place(page: Browser, odd: str) -> None:
+    page.open("/compare?runs=odd-number-of-01,odd-number-of-02")
+    page.there("#differing tbody tr")
+    assert page.run("return document.querySelector('#differing table').offsetWidth") < 1440
+    assert page.has(f"#differing td [title='{LONG_VALUE}']")
+    page.open(f"/?population={odd}&cols=settings")
+    page.there(f"th [title='{LONG}_start']")
+    labels = "return [...document.querySelectorAll('.runs th.narrow .label')].map((one) => {text})"
+    assert len(set(page.run(labels.format(text="one.textContent")))) == 6  # none as another
+    out = "one.scrollWidth - one.clientWidth + Math.max(0, one.offsetHeight - 38)"
+    assert page.run(labels.format(text=out)) == [0] * 6
+    parts = "return [...document.querySelectorAll('.runs a.cut span')]"
+    cut = f"{parts}.filter((one) => one.scrollWidth > one.clientWidth).length"
+    assert page.run(cut) == 0  # there is room for names of sixteen characters
+    assert "posted whole" in page.of("#why-none")
+
+
+def test_a_phone_shows_settings_and_every_view(page: Browser, odd: str) -> None:
+    page.size(390)
+    page.open(f"/?population={odd}&cols=settings")
+    page.there(f"th [title='{LONG}_start']")
+    width = "return document.querySelector('td:nth-child(8)').offsetWidth"
+    assert page.run(width) > 40
+    out = page.run(
+        "const inner = (box) => box.scrollWidth - box.clientWidth;"
+        "return [document.querySelector('.top nav'), ...document.querySelectorAll("
+        "'.strip strong, .strip .note')].map((e) => inner(e) + e.scrollHeight - e.clientHeight)"
+    )
+    assert max(out) <= 1
+    assert page.cut() == ""

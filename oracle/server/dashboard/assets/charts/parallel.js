@@ -3,7 +3,7 @@
 import { SCORE } from "../data/brush.js";
 import { colour } from "../words/dom.js";
 import { Picture, axis, line } from "./drawing.js";
-import { count, num, setTo } from "../words/format.js";
+import { count, cut, num, setTo } from "../words/format.js";
 
 const PAD = { left: 46, right: 46, top: 40, bottom: 26 };
 const MANY = 600;
@@ -231,7 +231,7 @@ const said = ({ run, score }) => [Object.assign(document.createElement("strong")
 
 export function fit(context, text, width) {
   if (context.measureText(text).width <= width) return text;
-  let end = text.length;
-  while (end > 1 && context.measureText(`${text.slice(0, end)}…`).width > width) end -= 1;
-  return `${text.slice(0, end)}…`;
+  let most = text.length - 1;
+  while (most > 3 && context.measureText(cut(text, most)).width > width) most -= 1;
+  return cut(text, most);
 }

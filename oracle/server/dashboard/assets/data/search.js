@@ -10,6 +10,14 @@ const FEW = 4;
 export const isEnded = (run) => run.state !== "running" && run.ended_at !== null;
 export const secondsOf = (iso) => Date.parse(iso) / 1000;
 
+// Quality score of a run that went to its end, by its own values; null = it did not, or cannot be told.
+export function endScore({ state, final, quality }, mqeOfMean, weights) {
+  const scale = quality?.scale === "relative" ? mqeOfMean : 1;
+  if (state !== "finished" || !final || final.censored || !weights || !scale) return null;
+  const { final_mqe: mqe, final_topographic_error: te, final_dead_neuron_ratio: dead } = final;
+  return te === null || dead === null ? null : (weights[0] * mqe) / scale + weights[1] * te + weights[2] * dead;
+}
+
 // P(value < at) of a forecast at LEVELS, straight between them; beyond them a tail as long as the next stretch.
 export function below(values, at) {
   if (!values) return null;

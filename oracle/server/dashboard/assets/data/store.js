@@ -3,6 +3,7 @@
 
 import { get, renew } from "./api.js";
 import { told, unfold } from "./columns.js";
+import { endScore } from "./search.js";
 import { standing, wentOn } from "../words/words.js";
 
 export const MAX_RUNS = 20_000;
@@ -227,15 +228,7 @@ export class Store {
 
   // Quality score of a run as far as known: [5 quantiles], or one value five times once it has ended.
   qualityOf(run) {
-    if (run.state === "finished" && run.final && !run.final.censored) {
-      const scale = run.quality?.scale === "relative" ? this.detail?.mqe_of_mean : 1;
-      const { final_mqe: mqe, final_topographic_error: te, final_dead_neuron_ratio: dead } = run.final;
-      const w = this.detail?.weights ?? run.quality?.weights;
-      if (w && scale && te !== null && dead !== null) {
-        const value = (w[0] * mqe) / scale + w[1] * te + w[2] * dead;
-        return [value, value, value, value, value];
-      }
-    }
-    return run.quality?.values ?? null;
+    const value = endScore(run, this.detail?.mqe_of_mean, this.detail?.weights ?? run.quality?.weights);
+    return value === null ? run.quality?.values ?? null : Array(5).fill(value);
   }
 }

@@ -5,7 +5,7 @@ import { ORDER } from "../data/brush.js";
 import { colour, h, segmented } from "../words/dom.js";
 import { FONT, Picture, axis, cross, disc, grid, line } from "../charts/drawing.js";
 import { figureMenu } from "../charts/figure.js";
-import { amount, count, num, percent, tick } from "../words/format.js";
+import { amount, count, cut, num, percent, tick } from "../words/format.js";
 import { withoutStops } from "../data/search.js";
 import { METRICS, STATE, reason, standing } from "../words/words.js";
 
@@ -171,7 +171,7 @@ export function bestPanel(store, shared, parameters, open) {
       context.fillStyle = colour("ours");
       context.textAlign = "right";
       context.textBaseline = "top";
-      context.fillText(`${num(best.values[2])}  ${cutName(best.run.run_id)}`, box.right - 4, Math.min(upTo(best.values[2]) + 5, box.bottom - 14));
+      context.fillText(`${num(best.values[2])}  ${cut(best.run.run_id)}`, box.right - 4, Math.min(upTo(best.values[2]) + 5, box.bottom - 14));
       context.font = FONT;
     }
     const found = shared.highlighted ? [...points, ...waiting].find((p) => p.run.run_id === shared.highlighted && p.px !== undefined) : null;
@@ -311,8 +311,6 @@ function steps(context, points, box, stroke, width, dash) {
   context.stroke();
   context.setLineDash([]);
 }
-
-const cutName = (id) => (id.length > 24 ? `${id.slice(0, 10)}…${id.slice(-10)}` : id);
 
 function clock(at, span) {
   const date = new Date(at);

@@ -5,7 +5,7 @@ import { differing, heads } from "../data/columns.js";
 import { csvText } from "../charts/figure.js";
 import { save } from "../charts/download.js";
 import { h, inFrames, segmented } from "../words/dom.js";
-import { ago, brief, count, num, percent, plural } from "../words/format.js";
+import { ago, brief, count, cut, num, percent, plural } from "../words/format.js";
 import { isWaiting, overrule } from "./overrule.js";
 import { MAX_RUNS } from "../data/store.js";
 import { RunTable } from "../charts/table.js";
@@ -138,7 +138,7 @@ export function runsPanel(store, parameters, shared) {
 }
 
 // Of a long name its end tells it from others: the middle is what is cut.
-const TAIL = 8, WHOLE = 13;
+const TAIL = 8, WHOLE = 13, HEAD = 26;
 const named = (id) => (id.length > WHOLE ? { class: "cut", "aria-label": id } : {});
 const ends = (id) => (id.length > WHOLE ? [h("span", {}, id.slice(0, -TAIL)), h("span", {}, id.slice(-TAIL))] : [id]);
 
@@ -147,7 +147,7 @@ function setting(store, name) {
   const all = [...store.runs.values()].map((run) => run.settings?.[name]), num = all.every((v) => v === undefined || v === null || typeof v === "number");
   const said = (v) => (v === undefined || v === null ? null : num ? v : String(v));
   return {
-    key: `set:${name}`, label: label(name), title: name, wide: true, narrow: true, num, value: (run) => said(run.settings?.[name]),
+    key: `set:${name}`, label: cut(label(name), HEAD), title: name, narrow: true, num, value: (run) => said(run.settings?.[name]),
     cell: (run) => { const v = said(run.settings?.[name]); return num ? (Number.isInteger(v) ? count(v) : brief(v)) : h("span", { title: v ?? "" }, v ?? "–"); },
   };
 }
@@ -203,7 +203,7 @@ function columns(store, chosen, choose, reach, ranks, changed) {
     { key: "choose", label: "Compare", width: "38px",
       cell: (run) => h("input", { type: "checkbox", "aria-label": `Compare ${run.run_id}`, checked: chosen.has(run.run_id), onchange: (event) => choose(run.run_id, event.target.checked) }) },
     { key: "rank", label: "#", title: "Place among those that have finished; live ones stand first", width: "48px", num: true, wide: true, value: (run) => order(store, ranks, run), cell: (run) => h("span", { class: "muted" }, ranks.has(run.run_id) ? count(ranks.get(run.run_id)) : "") },
-    { key: "run", label: "Run", width: "150px", value: (run) => run.run_id, cell: (run) => h("a", { href: link(run.run_id), title: run.name ?? run.run_id, ...named(run.run_id) }, ...ends(run.run_id)) },
+    { key: "run", label: "Run", width: "172px", value: (run) => run.run_id, cell: (run) => h("a", { href: link(run.run_id), title: run.name ?? run.run_id, ...named(run.run_id) }, ...ends(run.run_id)) },
     { key: "state", label: "State", width: "158px", value: (run) => `${standing(run)}${run.override ?? ""}`,
       cell: (run) => h("span", { class: "chip", title: run.ending }, h("i", { class: `dot ${standing(run)}` }), STATE[standing(run)], run.override === "keep" ? h("span", { class: "tag kept" }, "kept") : (run.override === "stop" && run.state === "running") || isWaiting(run.run_id) ? h("span", { class: "tag stop" }, "stopping") : wentOn(run) ? h("span", { class: "tag stop", title: toldAt(run) }, "went on") : run.control ? h("span", { class: "tag" }, "control") : null) },
     { key: "progress", label: "Progress", width: "96px", num: true, downFirst: true, value: (run) => run.progress,

@@ -4,7 +4,7 @@ import { get, post } from "../data/api.js";
 import { colour, h } from "../words/dom.js";
 import { Picture, axis, cross, disc, grid } from "../charts/drawing.js";
 import { figureMenu } from "../charts/figure.js";
-import { num, tick } from "../words/format.js";
+import { cut, num, tick } from "../words/format.js";
 import { heads } from "../data/columns.js";
 import { running } from "../data/search.js";
 
@@ -81,7 +81,7 @@ export class Slice {
       context.textBaseline = "top";
       setting.values.forEach((word) => {
         const mine = points.filter((p) => String(p[0]) === word).map((p) => p[1]).sort((a, b) => a - b);
-        context.fillText(word.slice(0, 14), x.at(word), box.bottom + 7);
+        context.fillText(cut(word, 14), x.at(word), box.bottom + 7);
         if (!mine.length) return;
         context.strokeStyle = colour("s2");
         context.lineWidth = 2;

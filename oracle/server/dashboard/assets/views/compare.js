@@ -1,9 +1,10 @@
 // Chosen runs over each other, and only what differs between them.
 
 import { get } from "../data/api.js";
+import { endScore } from "../data/search.js";
 import { Chart, spread } from "../charts/chart.js";
 import { figureMenu } from "../charts/figure.js";
-import { colour, h, segmented, skeleton, state } from "../words/dom.js";
+import { colour, h, segmented, skeleton, state, within } from "../words/dom.js";
 import { naturally, num, percent, setTo, share } from "../words/format.js";
 import { whyNone } from "./overview.js";
 import { MOST_COMPARED } from "../panels/runs-panel.js";
@@ -67,7 +68,7 @@ export function compare(root, parameters, store) {
         h("div", { class: "legend" }, runs.map((r) => h("span", {}, h("i", { class: "key", style: { borderColor: `var(--${r.color})` } }), r.detail ? h("a", { href: `#/run/${encodeURIComponent(r.id)}` }, r.id) : h("s", {}, r.id),
           h("button", { type: "button", class: "quiet", style: { minHeight: "24px", padding: "0 6px" }, "aria-label": `Remove ${r.id}`, onclick: () => go(ids.filter((id) => id !== r.id)) }, "×"))))),
       missing.length ? h("p", { class: "muted" }, `Not stored any more, or of another key: ${missing.map((r) => r.id).join(", ")}.`) : "",
-      there.length ? differing(there) : "");
+      there.length ? differing(there, store) : "");
   }
 
   const stop = store.subscribe(() => { pick(); why.replaceChildren(...whyNone(store)); });
@@ -149,17 +150,18 @@ function settings({ run, history: { context } }) {
   };
 }
 
-function differing(runs) {
+function differing(runs, store) {
   const all = runs.map((r) => settings(r.detail));
   const names = [...new Set(all.flatMap(Object.keys))].filter((name) => new Set(all.map((s) => JSON.stringify(s[name] ?? null))).size > 1);
   const outcome = ({ run }) => (run.final ? run.final.final_mqe : run.forecast?.final_mqe[2]);
+  const score = ({ run, history }) => endScore(run, history.context.mqe_of_mean, run.quality?.weights ?? store.detail?.weights) ?? run.quality?.values[2];
   const results = [
     ["state", (d) => `${STATE[standing(d.run)]}${d.run.progress === null ? "" : `, ${percent(d.run.progress)}`}`], ["mqe, final or forecast", (d) => num(outcome(d))],
-    ["quality score, forecast", (d) => num(d.run.quality?.values[2])], ["P(good)", (d) => percent(d.run.p_good)],
+    ["quality score, final or forecast", (d) => num(score(d))], ["P(good)", (d) => percent(d.run.p_good)],
   ];
   return h("section", { class: "panel", id: "differing" }, h("header", {}, h("h2", {}, "What differs"), h("span", { class: "muted small" }, names.length ? "settings that are the same everywhere are left out" : "all known settings are the same")),
     h("div", { class: "wide-scroll", tabindex: 0, role: "region", "aria-label": "What differs" }, h("table", { class: "plain" },
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Setting"), runs.map((r) => h("th", { scope: "col", class: "num" }, h("i", { class: "dot", style: { background: `var(--${r.color})`, marginRight: "6px" } }), r.id)))),
-      h("tbody", {}, [...names.map((name) => [label(name), (_, i) => setTo(all[i][name])]), ...results].map(([said, cell]) =>
-        h("tr", {}, h("th", { scope: "row" }, said), runs.map((r, i) => h("td", { class: "num" }, cell(r.detail, i)))))))));
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Setting"), runs.map((r) => h("th", { scope: "col", class: "num" }, h("i", { class: "dot", style: { background: `var(--${r.color})`, marginRight: "6px" } }), within(r.id))))),
+      h("tbody", {}, [...names.map((name) => [label(name), (_, i) => within(setTo(all[i][name]))]), ...results].map(([said, cell]) =>
+        h("tr", {}, h("th", { scope: "row" }, within(said)), runs.map((r, i) => h("td", { class: "num" }, cell(r.detail, i)))))))));
 }

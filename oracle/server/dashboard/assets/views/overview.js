@@ -165,8 +165,10 @@ export function whyNone(store) {
       decisions += n;
     }
   }
+  const title = told ? "Stops that were not obeyed" : "Why nothing has been stopped";
+  if (!decisions) return [panel(title, told, told ? null : h("p", { class: "muted small" }, `No decision was asked for while one of ${plural(runs.length, "run")} could still be stopped: they were posted whole. A loop that posts as it trains is answered after each checkpoint.`))];
   const ordered = [...reasons].sort((x, y) => y[1] - x[1]).slice(0, 5);
-  return [panel(told ? "Stops that were not obeyed" : "Why nothing has been stopped", told, told ? null : h("p", { class: "muted small" }, `Of ${plural(decisions, "decision")} about ${plural(runs.length, "run")}:`),
+  return [panel(title, told, told ? null : h("p", { class: "muted small" }, `Of ${plural(decisions, "decision")} about ${plural(runs.length, "run")}:`),
     h("ul", {}, ordered.map(([word, n]) => h("li", {}, `${percent(n / decisions)} ${reason(word)} (${count(n)})`))))];
 }
 

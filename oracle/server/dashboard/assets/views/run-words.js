@@ -2,7 +2,7 @@
 
 import { get } from "../data/api.js";
 import { quantiles } from "../charts/chart.js";
-import { h } from "../words/dom.js";
+import { h, within } from "../words/dom.js";
 import { save } from "../charts/download.js";
 import { NONE, ago, count, moment, num, ordinal, percent, tick } from "../words/format.js";
 import { ACTION, label, plainly, reason, short, standing, toldAt, unitOf, wentOn } from "../words/words.js";
@@ -175,7 +175,7 @@ export function againstBest(run, store) {
   if (best.run_id === run.run_id) return [h("h2", {}, "Against the best run"), h("p", { class: "muted" }, "This is the best run of its search so far.")];
   const show = (v) => (v === undefined || v === null ? "–" : typeof v === "number" ? (Number.isInteger(v) ? count(v) : tick(Number(v.toPrecision(4)))) : String(v));
   const names = [...new Set([...Object.keys(mine), ...Object.keys(best.settings)])].filter((name) => mine[name] !== best.settings[name]);
-  const rows = names.map((name) => h("tr", {}, h("th", { scope: "row" }, label(name)), h("td", { class: "num" }, show(mine[name])), h("td", { class: "num" }, show(best.settings[name]))));
+  const rows = names.map((name) => h("tr", {}, h("th", { scope: "row" }, within(label(name))), h("td", { class: "num" }, within(show(mine[name]))), h("td", { class: "num" }, within(show(best.settings[name])))));
   return [h("header", {}, h("h2", {}, "Against the best run"), h("span", { class: "muted small" }, "settings that differ")),
     names.length ? h("div", { class: "wide-scroll", tabindex: 0, role: "region", "aria-label": "Against the best run" }, h("table", { class: "plain" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Setting"), h("th", { scope: "col", class: "num" }, "this run"), h("th", { scope: "col", class: "num" }, h("a", { href: `#/run/${encodeURIComponent(best.run_id)}` }, best.run_id), `, ${num(least)}`))), h("tbody", {}, rows)))
       : h("p", { class: "muted" }, "None of the settings that were told differs from those of ", h("a", { href: `#/run/${encodeURIComponent(best.run_id)}` }, best.run_id), ".")];

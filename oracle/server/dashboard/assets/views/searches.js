@@ -7,6 +7,7 @@ import { Picture, axis, grid } from "../charts/drawing.js";
 import { figureMenu } from "../charts/figure.js";
 import { ago, amount, count, num, percent, plural } from "../words/format.js";
 import { WORDS } from "../panels/strip.js";
+import { SILENT_MS } from "../words/words.js";
 
 const EVERY_MS = 20_000;
 const MOST = 8;
@@ -55,7 +56,7 @@ export function searches(root, parameters) {
     const two = chosen();
     side.hidden = two.length < 2;
     if (two.length < 2) return;
-    put(legend, ...two.map((one, i) => h("span", {}, h("i", { class: "key", style: { borderColor: `var(--s${i + 1})` } }), nameOf(one))));
+    put(legend, ...two.map((one, i) => h("span", {}, h("i", { class: `key${i % 2 ? " dash" : ""}`, style: { borderColor: `var(--s${i + 1})` } }), nameOf(one))));
     put(table, h("table", { class: "plain small" }, h("thead", {}, h("tr", {}, ["Search", "Runs", "Best", "Saved", "Oracle"].map((text, i) => h("th", { scope: "col", class: i && i < 4 ? "num" : "" }, text)))),
       h("tbody", {}, two.map((one) => h("tr", {}, h("th", { scope: "row" }, nameOf(one)), h("td", { class: "num" }, count(one.running + one.stopped + one.finished)), h("td", { class: "num" }, num(one.best)), h("td", { class: "num" }, percent(one.saved_share)), h("td", {}, one.word))))));
     if (!two.every((one) => one.relative === two[0].relative)) table.append(h("p", { class: "muted small" }, "Some of these tell no mqe_of_mean: their scores are in units of their own and do not compare."));
@@ -74,7 +75,7 @@ export function searches(root, parameters) {
     const link = `#/?population=${encodeURIComponent(one.name)}`;
     return h("section", { class: `panel card-search${one.archived ? " away" : ""}`, "data-name": one.name, "aria-label": nameOf(one) },
       h("header", {}, h("input", { type: "checkbox", "aria-label": `Put ${nameOf(one)} beside others`, checked: ticked.has(one.name), onchange: (event) => tick(one.name, event.target) }),
-        h("h2", {}, h("a", { href: link }, nameOf(one))), h("span", { class: "end muted small" }, one.running ? h("span", { class: "chip" }, h("i", { class: "dot" }), `${count(one.running)} live`) : "ended", `, ${ago(one.updated_at)}`)),
+        h("h2", {}, h("a", { href: link }, nameOf(one))), h("span", { class: "end muted small" }, ...life(one))),
       one.title ? h("p", { class: "muted small" }, one.name) : null,
       spark(one),
       h("dl", { class: "facts" }, fact("Best", num(one.best)), fact("Saved", percent(one.saved_share)), fact("Runs", one.planned ? `${count(runs)} of ${count(one.planned)}` : count(runs)), h("div", {}, h("dt", {}, "Oracle"), h("dd", { class: `word ${tone}` }, `${sign} ${one.word}`))),
@@ -83,6 +84,12 @@ export function searches(root, parameters) {
         h("button", { type: "button", class: "quiet small", onclick: (event) => edit(event, one, "title", "Name that people read") }, "Rename"),
         h("button", { type: "button", class: "quiet small", onclick: (event) => edit(event, one, "note", "Note") }, one.note ? "Edit note" : "Add note"),
         h("button", { type: "button", class: "quiet small", onclick: () => say(one, { archived: !one.archived }) }, one.archived ? "Bring back" : "Put away")));
+  }
+  // Which of the runs are silent only they tell; that none was heard is known here.
+  function life({ running, updated_at: at }) {
+    if (!running) return ["ended, ", ago(at)];
+    const quiet = Date.now() - Date.parse(at) > SILENT_MS;
+    return [h("span", { class: "chip" }, h("i", { class: `dot${quiet ? " silent" : ""}` }), quiet ? `${count(running)} not ended, last heard ` : `${count(running)} live, `), ago(at)];
   }
   const fact = (name, text) => h("div", {}, h("dt", {}, name), h("dd", {}, text));
 
@@ -124,8 +131,9 @@ export function searches(root, parameters) {
     const low = scores[0], high = Math.max(scores[Math.floor(0.9 * (scores.length - 1))], low + 1e-9), size = high - low;
     const x = axis(0, Math.max(...two.map((one) => one.curve.at(-1)[at])), box.left, box.right), y = axis(low - 0.06 * size, high + 0.06 * size, box.bottom, box.top);
     grid(context, box, x, y, { xText: by === "epochs" ? amount : undefined, xTicks: Math.max(2, Math.floor(width / 140)), xLabel: by === "epochs" ? "epochs used by the runs that ended" : "runs ended", yLabel: "best quality score" });
-    two.forEach((one, i) => {
-      context.strokeStyle = colour(`s${(chosen().indexOf(one) % 8) + 1}`);
+    two.forEach((one) => {
+      const i = chosen().indexOf(one); // as the legend counts them
+      context.strokeStyle = colour(`s${(i % 8) + 1}`);
       context.lineWidth = 2;
       context.setLineDash(i % 2 ? [7, 3] : []);
       context.beginPath();

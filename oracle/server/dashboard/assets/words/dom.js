@@ -1,5 +1,7 @@
 // Elements in one call. Text is always set as text, never parsed: ids and messages are data.
 
+import { cut } from "./format.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 export function h(tag, attributes = {}, ...children) {
@@ -20,6 +22,9 @@ function fill(element, attributes, children) {
   element.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false));
   return element;
 }
+
+// A text of any length in a cell: without its middle where it is long, whole in its title.
+export const within = (text, most = 40) => (text.length > most ? h("span", { title: text }, cut(text, most)) : text);
 
 // Put nodes into a box, unless they are what it holds: what is selected or pointed at stays so.
 export function put(box, ...nodes) {

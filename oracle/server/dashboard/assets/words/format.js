@@ -100,3 +100,10 @@ export function moment(iso) {
 }
 
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
+
+// A long word without its middle: of names and settings the ends tell one from another.
+export function cut(text, most = 24) {
+  if (text.length <= most) return text;
+  const tail = Math.floor((most - 1) / 2);
+  return `${text.slice(0, most - 1 - tail)}…${text.slice(-tail)}`;
+}

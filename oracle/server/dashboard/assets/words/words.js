@@ -31,7 +31,7 @@ export function plainly(message) {
 
 const QUIET = 20;
 const SILENT = 5;
-const SILENT_MS = 300_000;
+export const SILENT_MS = 300_000;
 const HOUR_MS = 3_600_000;
 // From one checkpoint to the next, as it was so far; of one alone it is not known.
 const step = ({ created_at: from, updated_at: to, n_checkpoints: n }) => (n > 1 ? (Date.parse(to) - Date.parse(from)) / (n - 1) : HOUR_MS);
