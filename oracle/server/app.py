@@ -29,7 +29,7 @@ from oracle.server import (
     routes_stateless,
 )
 from oracle.server.http import openapi
-from oracle.server.http.answers import Invalid, error_answer, status_error
+from oracle.server.http.answers import Invalid, broken_rule, error_answer, status_error
 from oracle.server.http.fast_path import FastPath
 from oracle.server.http.guards import Cors, Guard
 from oracle.server.http.head import NO_HEAD, HeadAsGet
@@ -137,9 +137,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @app.exception_handler(RequestValidationError)
     async def on_parameter(request: Request, error: RequestValidationError) -> Response:
         problem = error.errors()[0]
-        field = str(problem["loc"][-1])
-        rule = problem["msg"][:1].lower() + problem["msg"][1:]
-        told = Invalid(f"`{field}` must be valid: {rule}.", field)
+        field, message = broken_rule(problem | {"loc": problem["loc"][1:]})
+        told = Invalid(message, field)
         return error_answer(told, request.scope, settings.retry_after_s)
 
     return app

@@ -48,12 +48,7 @@ from oracle.types.fields import (
     T,
 )
 from oracle.types.forecast import Curve, Forecast, Learned, ModelInfo, QualityForecast, Scale
-from oracle.types.history import (
-    History,
-    Run,
-    explain,
-    path_of,
-)
+from oracle.types.history import History, Run
 from oracle.types.policy import (
     GOOD,
     MAX_REFERENCE_RUNS,
@@ -64,6 +59,7 @@ from oracle.types.policy import (
     PopulationPolicy,
     ThresholdPolicy,
 )
+from oracle.types.problems import explain, path_of, rule_of
 from oracle.types.reason import Reason
 from oracle.types.run_names import run_id_of
 from oracle.types.suggestion import HowLong, Plane, Suggestion, Suggestions
@@ -129,5 +125,6 @@ __all__ = [
     "about",
     "explain",
     "path_of",
+    "rule_of",
     "run_id_of",
 ]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from oracle.types.fields import Frozen
+from oracle.types.problems import OneRule
 
 MAX_SETTINGS, MAX_TAGS, MAX_NOTES = 200, 50, 10_000
 _LONGEST = 200
@@ -18,13 +19,17 @@ _PLAIN = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
 Text = Annotated[str, Field(max_length=_LONGEST, pattern=_PLAIN)]
 Word = Annotated[str, Field(min_length=1, max_length=_LONGEST, pattern=_PLAIN)]
 #: A free setting; strict, so that 1 stays a number and true a truth.
-Setting = (
+Setting = Annotated[
     Annotated[bool, Field(strict=True)]
     | Annotated[int, Field(strict=True, ge=-(2**53), le=2**53)]
     | Annotated[float, Field(strict=True, allow_inf_nan=False)]
     | Text
-    | None
-)
+    | None,
+    OneRule(
+        f"a finite number, a text of at most {_LONGEST} characters (none of them a control "
+        "character), true, false or null"
+    ),
+]
 
 
 class About(Frozen):

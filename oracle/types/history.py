@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any, ClassVar, Self
 
 from pydantic import AliasChoices, ConfigDict, Field, ValidationError, model_validator
@@ -15,8 +14,6 @@ from oracle.types.fields import (
     CHECKPOINT,
     MAX_CHECKPOINTS,
     METRICS,
-    NULLABLE,
-    UNION_TAG,
     Frozen,
     Many,
     Mqe,
@@ -26,6 +23,7 @@ from oracle.types.fields import (
     Ratio,
     RunId,
 )
+from oracle.types.problems import explain
 
 #: What a checkpoint must tell, each under all its names.
 _COLUMNS = (
@@ -224,49 +222,6 @@ class History(Frozen):
             return cls.model_validate_json(raw)
         except ValidationError as error:
             raise InvalidHistory(explain(error)) from None
-
-
-def path_of(location: tuple[int | str, ...]) -> str:
-    """Spell where in a body a problem is."""
-    parts = (str(part) for part in location)
-    return ".".join(part for part in parts if not part.startswith(UNION_TAG))
-
-
-def explain(error: ValidationError) -> str:
-    """Turn pydantic's error into our message form, at most five problems."""
-    items = error.errors(include_url=False)
-    problems = []
-    for item in items[:5]:
-        field = path_of(item["loc"])
-        rule = item["msg"][0].lower() + item["msg"][1:]
-        if item["type"] == "value_error":
-            problems.append(str(item["ctx"]["error"]))
-        elif item["type"] == "extra_forbidden":
-            problems.append(_unknown(str(item["loc"][-1]), field))
-        elif item["type"] == "missing":
-            problems.append(_missing(field))
-        elif item["type"] == "json_invalid":
-            problems.append(f"The text must be valid JSON: {item['msg']}.")
-        elif item["type"] == "finite_number" and item["loc"][0] in NULLABLE:
-            advice = "Write null where it is undefined or unknown."
-            problems.append(must_be(field, f"valid ({rule})", item["input"], advice))
-        else:
-            problems.append(must_be(field or "history", f"valid ({rule})", item["input"]))
-    more = len(items) - len(problems)
-    return " ".join(problems) + (f" ({more} more.)" if more > 0 else "")
-
-
-def _missing(field: str) -> str:
-    advice = " Give [null, ...] where it is unknown." if field in NULLABLE else ""
-    return f"`{field}` must be given, but is missing.{advice}"
-
-
-def _unknown(name: str, field: str) -> str:
-    """Say that a field is unknown, and which column is perhaps meant by it."""
-    advice = "Remove it or correct its name."
-    if near := get_close_matches(name, CHECKPOINT, 1):
-        advice = f"If `{near[0]}` is meant, name it so."
-    return must_be(field, "a known field", field, advice)
 
 
 class Run(Frozen):

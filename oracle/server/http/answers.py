@@ -26,8 +26,9 @@ from oracle.errors import (
     RunConflict,
     RunNotFound,
     StoreUnavailable,
+    must_be,
 )
-from oracle.types import NULLABLE, POLICIES, UNION_TAG, path_of
+from oracle.types import NULLABLE, POLICIES, UNION_TAG, path_of, rule_of
 
 JSON_TYPE = "application/json"
 #: Longest message of an error, characters.
@@ -38,7 +39,6 @@ BUSY = "The service is busy. Try again soon."
 NO_JSON = "The body must be valid JSON in UTF-8."
 #: What to send where a metric has no value.
 UNKNOWN = " Send [null, ...] where it is unknown."
-UNDEFINED = " Send null where it is undefined."
 
 _CODES: tuple[tuple[type[OracleError], str], ...] = (
     (InvalidHistory, "invalid"),
@@ -136,12 +136,15 @@ def _tell(problem: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
             return message.field, message.without_value
     if kind == "json_invalid":
         return "", f"{NO_JSON.rstrip('.')}: {problem['ctx']['error']}."
-    may_be_null = bool(loc) and loc[0] in NULLABLE
     if kind == "missing":
-        return field, f"`{field}` must be given." + (UNKNOWN if may_be_null else "")
-    rule = problem["msg"][:1].lower() + problem["msg"][1:]
-    hint = UNDEFINED if kind == "finite_number" and may_be_null else ""
-    return field, f"`{field or 'body'}` must be valid: {rule}.{hint}"
+        return field, f"`{field}` must be given." + (UNKNOWN if field in NULLABLE else "")
+    return broken_rule(problem)
+
+
+def broken_rule(problem: ErrorDetails) -> tuple[str, str]:
+    """Tell the field, and the rule that its value breaks, in our form."""
+    field, rule, advice = rule_of(problem)
+    return field, must_be(field or "body", rule, None, advice).without_value
 
 
 def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

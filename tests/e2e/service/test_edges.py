@@ -123,9 +123,9 @@ def test_a_byte_order_mark_is_no_error(app: App) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"topographic_error": [float("nan")] * 3}, "Send null where it is undefined."),
-        ({"learning_rate": [float("nan")] * 3}, "Send null where it is undefined."),
-        ({"mqe": [float("nan")] * 3}, "`mqe.0` must be valid: input should be a finite number."),
+        ({"topographic_error": [float("nan")] * 3}, "Write null where it is undefined or unknown."),
+        ({"learning_rate": [float("nan")] * 3}, "Write null where it is undefined or unknown."),
+        ({"mqe": [float("nan")] * 3}, "`mqe.0` must be valid (input should be a finite number)."),
         ({"dead_neuron_ratio": None}, "`dead_neuron_ratio` must be valid"),
         ({"dead_neuron_ratio": ...}, "must be given. Send [null, ...] where it is unknown."),
         ({"mqe": ...}, "`mqe` must be given."),
