@@ -25,13 +25,11 @@ Out = Annotated[Path, typer.Option(help="Dataset to write, .csv, .csv.gz or .par
 Seed = Annotated[int, typer.Option(min=0, help="Seed: the same one gives the same dataset.")]
 Header = Annotated[
     bool | None,
-    typer.Option(
-        "--header/--no-header", help="Whether the first line of --table names its columns."
-    ),
+    typer.Option("--header/--no-header", help="Whether the table's first line names its columns."),
 ]
 Without = Annotated[
     str | None,
-    typer.Option(metavar="NAMES", help="Columns of --table to leave out, separated by commas."),
+    typer.Option(metavar="NAMES", help="Columns of the table to leave out, separated by commas."),
 ]
 Columns = Annotated[
     list[str] | None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
-from oracle.errors import InvalidHistory, RunNotFound, must_be
+from oracle.errors import DatasetError, InvalidHistory, RunNotFound, must_be
 
 if TYPE_CHECKING:
     from oracle.audit.audit import Audit
@@ -129,8 +129,15 @@ def read_search(
     path = Path(source)
     if path.is_dir():
         path = path / "oracle.db"
+        if not path.exists():
+            raise _no_source(source, "a folder without a service's oracle.db")
     path.stat()  # asking makes no file
     return _of_store(name, path) if _is_store(path) else _of_population_file(name, path)
+
+
+def _no_source(source: str, what: str) -> InvalidHistory:
+    rule = "a service's address, its data folder, a population file, or recorded runs (.csv, ...)"
+    return InvalidHistory(must_be("--from", f"{rule}, not {what}", source))
 
 
 def _is_store(path: Path) -> bool:
@@ -142,8 +149,9 @@ def _is_store(path: Path) -> bool:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
             names = {row[0] for row in file.execute("SELECT name FROM sqlite_master")}
     except sqlite3.DatabaseError:
-        rule = "a service's address, its data folder, a population file, or recorded runs"
-        raise InvalidHistory(must_be("--from", rule, str(path))) from None
+        raise _no_source(str(path), "something else") from None
+    if not names:
+        raise _no_source(str(path), "an empty file")
     return "alembic_version" in names
 
 
@@ -301,6 +309,10 @@ def _of_recorded(name: str, path: Path, said: str | None, model: Path | None) ->
     there: dict[str, list[Run]] = {}
     for run in read_dataset(path):
         there.setdefault(run.history.population_name or run.dataset, []).append(run)
+    if not there:
+        raise DatasetError(
+            "must hold recorded runs, but has no row below its header.", file=str(path)
+        )
     if name not in there:
         raise _no_such(name, sorted(there))
     runs, left_out = replayable(there[name])

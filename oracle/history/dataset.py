@@ -27,7 +27,7 @@ from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from oracle.errors import DatasetError, must_be
 from oracle.history import parquet
-from oracle.history.files import Line, csv_lines, not_a_number
+from oracle.history.files import Line, check_file, csv_lines, not_a_number
 from oracle.history.tables import role_of
 from oracle.types import TARGETS, History, Run, explain
 
@@ -44,8 +44,7 @@ def iter_dataset(path: str | Path) -> Iterator[Run]:
         DatasetError: names file, row (1 = header) and column, the rule and what came.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DatasetError("must be an existing file, but there is none.", file=str(path))
+    check_file(path)
     packed = path.suffix == parquet.SUFFIX
     yield from _rows(parquet.parquet_lines(path) if packed else csv_lines(path), str(path))
 

@@ -87,6 +87,22 @@ def open_text(path: str | Path, kind: str = "CSV") -> Iterator[TextIO]:
             raise DatasetError(f"must be a readable {kind}, but: {error}.", file=file) from None
 
 
+def check_file(path: Path) -> None:
+    """Refuse what has nothing to read.
+
+    Raises:
+        DatasetError: there is no such file, it is a folder, or it is empty.
+    """
+    came = "there is none"
+    if path.is_file():
+        if path.stat().st_size:
+            return
+        came = "it is empty"
+    elif path.is_dir():
+        came = "it is a folder"
+    raise DatasetError(f"must be an existing file with rows, but {came}.", file=str(path))
+
+
 def read_text(path: str | Path, kind: str = "JSON", most: int | None = None) -> str:
     """Read a whole text file of `most` characters, None = any number; see `open_text`."""
     with open_text(path, kind) as text:

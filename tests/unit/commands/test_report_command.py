@@ -10,7 +10,7 @@ import pytest
 from inprocess import App
 
 from oracle.cli import main
-from oracle.history.dataset import read_dataset, write_dataset
+from oracle.history.dataset import COLUMNS, read_dataset, write_dataset
 from oracle.hook.population import Population
 from oracle.types import About, Outcome, Policy
 
@@ -76,6 +76,14 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     other = tmp_path / "other.txt"
     other.write_text("no database at all, but words enough to be one of some size" * 20)
     assert run(capsys, "wine", "--from", other)[0] == 2
+    for name, what in (("empty.db", "an empty file"), ("folder", "a folder without a service's")):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        (tmp_path / "empty.db").touch()
+        code, _, err = run(capsys, "wine", "--from", tmp_path / name)
+        assert (code, what in err) == (2, True), err
+    (tmp_path / "folder.csv").mkdir()
+    code, _, err = run(capsys, "wine", "--from", tmp_path / "folder.csv")
+    assert (code, "but it is a folder" in err) == (2, True), err
     assert run(capsys, "wine", "--from", tmp_path / "gone.db")[0] == 2
     assert run(capsys, "wine", "--from", "ftp://nowhere")[0] == 2
     assert not (tmp_path / "gone.db").exists()
@@ -152,7 +160,8 @@ def test_recorded_runs_are_replayed_by_the_policy(
     ("name", "content", "says"),
     [
         ("wine", None, "must be an existing file"),
-        ("wine", "", "runs.csv"),
+        ("wine", "", "runs.csv: must be an existing file with rows, but it is empty"),
+        ("wine", f"{','.join(COLUMNS)}\n", "runs.csv: must hold recorded runs, but has no row"),
         ("wine", "a,b\n1,2\n", "final_mqe"),
         ("other", "runs", "`population` must be one of wine-standard"),
         ("wine-standard", "censored", "got '1 run (censored)'"),
