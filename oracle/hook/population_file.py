@@ -8,6 +8,7 @@ run; a power failure may cost the last rows.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -99,7 +100,9 @@ def place_of(path: str | os.PathLike[str] | Database) -> Path | Database:
 def stray(path: str | os.PathLike[str]) -> str | None:
     """Say where a relative name may not lead to the one file that is meant by all.
 
-    Ray, Hydra and others give each job a folder of its own, and so each a file of its own.
+    Ray, Hydra and others give each job a folder of its own, and so each a file of its own. Such
+    folders are numbered alike, and the jobs of a search run at once: any other file of this name
+    beside, of somebody else or of last year, is no sign of it.
     """
     place = place_of(path)
     if isinstance(place, Database):
@@ -112,12 +115,32 @@ def stray(path: str | os.PathLike[str]) -> str | None:
     if first != place:
         return f"the population {named} was {first} before, and is {place} in this folder. {where}"
     with suppress(OSError):
-        if not place.exists():
+        own = _numbered(place.parent)
+        if own is not None and not place.exists():
             for folder in islice(place.parent.parent.iterdir(), _NEIGHBOURS):
-                if folder != place.parent and (folder / place.name).is_file():
-                    other = folder / place.name
+                other = folder / place.name
+                if folder != place.parent and _numbered(folder) == own and _is_in_use(other):
                     return f"the population {place} is new, and there is {other} beside. {where}"
     return None
+
+
+def _numbered(folder: Path) -> str | None:
+    """Give what stands before the number of a folder's name; None where it has none.
+
+    >>> _numbered(Path("job12")), _numbered(Path("train_a_00001_lr=0.1")), _numbered(Path("wine"))
+    ('job', 'train_a_', None)
+    """
+    found = re.match(r"(\D*)\d", folder.name)
+    return found and found[1]
+
+
+def _is_in_use(file: Path) -> bool:
+    """Whether a process has this SQLite file open: the last that closes it removes its log."""
+    return file.is_file() and _log_of(file).is_file()
+
+
+def _log_of(file: Path) -> Path:
+    return file.with_name(f"{file.name}-wal")
 
 
 class PopulationFile:
@@ -138,7 +161,7 @@ class PopulationFile:
         self.openings = 0
         self.healed: str | None = None
         self._mark: tuple[int, int] | None = None
-        self._log = path.with_name(f"{path.name}-wal")
+        self._log = _log_of(path)
         self._log_mark: tuple[int, int] | None = None
         self.lock = UncutLock()
         self._connection: sqlite3.Connection | None = None

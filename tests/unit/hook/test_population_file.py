@@ -16,7 +16,6 @@ from made_up import outcome_of
 from oracle.errors import InvalidHistory, StoreUnavailable
 from oracle.hook import population_file
 from oracle.hook.population import KEPT_OPEN, Population, population_at
-from oracle.hook.population_file import stray
 from oracle.types import Policy
 
 
@@ -222,49 +221,6 @@ def test_what_is_no_file_cannot_be_shared(path: str) -> None:
         Population(path)
     said = f"`population` must be the path of a file, but got {path!r}. "
     assert str(error.value) == said + "The workers of a search meet in a file."
-
-
-def test_the_home_folder_has_its_short_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home, beside = tmp_path / "home", tmp_path / "beside"
-    for folder in (home, beside):
-        folder.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("USERPROFILE", str(home))
-    Population("~/runs.db").start("a", "r1")
-    assert (home / "runs.db").is_file()
-    # Whoever names the home folder means that one, whatever lies beside it.
-    Population(beside / "other.db").start("a", "r1")
-    assert stray("~/runs.db") is stray("~/other.db") is None
-
-
-def test_a_relative_name_in_a_folder_a_job_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(population_file, "_first_meant", {})
-    folders = [tmp_path / name for name in ("a", "b")]
-    for folder in folders:
-        folder.mkdir()
-    monkeypatch.chdir(folders[0])
-    assert stray("runs.db") is None
-    Population("runs.db").start("t", "r1")
-    assert stray("runs.db") is None
-    monkeypatch.chdir(folders[1])
-    word = stray("runs.db")
-    assert word is not None
-    assert f"was {folders[0] / 'runs.db'} before, and is {folders[1] / 'runs.db'}" in word
-    assert word.endswith("Name it by its whole path where these runs are of one search.")
-    assert stray("of-another-search.db") is None  # each name has a place of its own
-    # A process of its own knows nothing of the first folder, but sees it.
-    monkeypatch.setattr(population_file, "_first_meant", {})
-    word = stray("runs.db")
-    assert word is not None
-    assert f"is new, and there is {folders[0] / 'runs.db'} beside" in word
-    assert stray(folders[1] / "runs.db") is None
-    assert stray("no/such/runs.db") is None
-    monkeypatch.setattr(population_file, "_NEIGHBOURS", 0)
-    assert stray("runs.db") is None  # what is beside is not looked through for ever
 
 
 @pytest.mark.parametrize("how", ["removed", "removed but for its log", "replaced"])
