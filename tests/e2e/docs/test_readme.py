@@ -32,11 +32,12 @@ CURL = [body for body in SHELL if body.startswith("curl")]
 SHOWN = [body for language, body in BLOCKS if language == "text"]
 #: These would start a server or the tests; CI runs them by itself.
 MAKE = [body for body in SHELL if body.startswith("make")]
+ACTIVATE = [body for body in SHELL if body.startswith("source")]
 
 
 def test_every_block_is_of_a_kind_that_is_run() -> None:
     assert (len(PYTHON), len(CURL), len(SHOWN), len(MAKE)) == (3, 1, 1, 1)
-    assert [body for body in SHELL if body not in (*CURL, *MAKE)] == []
+    assert [body for body in SHELL if body not in (*CURL, *MAKE, *ACTIVATE)] == []
     assert {language for language, _ in BLOCKS} == {"python", "sh", "text"}
 
 
@@ -60,13 +61,20 @@ def test_python_block(body: str, tmp_path: Path) -> None:
         assert fits(lines[-1], last)
 
 
+def test_what_runs_until_it_is_ended_stands_last_in_its_block() -> None:
+    """Whoever pastes a block would never reach what comes after."""
+    for body in SHELL:
+        assert "make serve" not in "".join(body.rstrip("\n").splitlines(keepends=True)[:-1])
+
+
 def fits(line: str, shown: str) -> bool:
     """Whether a line is what is shown, where `...` stands for anything."""
     return re.fullmatch(".*".join(map(re.escape, shown.split("..."))), line) is not None
 
 
 def test_the_environment_that_is_named_is_the_one_that_make_makes() -> None:
-    assert "source .venv/bin/activate" in MAKE[0]
+    assert len(ACTIVATE) == 1
+    assert ACTIVATE[0].startswith("source .venv/bin/activate ")
     assert "VENV   := .venv" in (ROOT / "Makefile").read_text("utf-8")
 
 
