@@ -277,6 +277,44 @@ def test_the_code_of_every_chart_runs(left: dict[str, dict[str, Any]], tmp_path:
             assert len(image.convert("RGB").getcolors(1 << 20) or []) > 3, file.name
 
 
+def test_a_figure_says_what_it_is_and_what_its_marks_mean(
+    left: dict[str, dict[str, Any]],
+) -> None:
+    said = {
+        "best-so-far": ["Best so far", "finished", "live: bars hold 50 and 90 %", "best"],
+        "oracle-audit": ["Is the oracle right", "90 % interval, bars 95 %"],
+        "settings": ["Which settings are good", "the best 10 %", "the others"],
+        "setting": ["to its end", "running median"],
+        "heading": ["Where the runs are heading", "Pareto front", "finished"],
+    }
+    for name, words in said.items():
+        assert set(words) <= set(texts_of(left["overview"][name])), name
+    assert any(text.startswith("Score over ") for text in texts_of(left["overview"]["setting"]))
+
+
+def texts_of(told: dict[str, Any]) -> list[str]:
+    return [element.text or "" for element in ElementTree.fromstring(told["svg"]).iter()]
+
+
+def test_files_hold_all_that_is_drawn(
+    left: dict[str, dict[str, Any]], client: httpx.Client
+) -> None:
+    overview = left["overview"]
+    best = list(csv.DictReader(io.StringIO(overview["best-so-far"]["csv"])))
+    listed = client.get("/v1/runs", params={"population": POPULATION, "state": "running"}).json()
+    live = {run["run_id"] for run in listed["runs"] if run["quality"]}
+    assert {row["run_id"] for row in best if row["state"] == "running"} == live
+    code = overview["best-so-far"]["code"]
+    assert "best at the same compute without stopping" in code
+    assert "live: bars hold 50 and 90 %" in code
+    assert "x = [0, 1]\ny = [0, 1]" in overview["oracle-audit"]["code"]  # as said, so it came
+    assert "equal quality score" in overview["heading"]["code"]
+    inches = float(overview["settings"]["code"].split("figsize=(")[1].split(",")[0])
+    assert inches <= 16
+    bars = left["compare"]["compare"]["code"]
+    assert float(bars.split("set_xlim(0, ")[1].split(")")[0]) > 100  # room for the forecasts
+
+
 def test_a_run_s_chart_gives_what_the_service_has(
     left: dict[str, dict[str, Any]], client: httpx.Client, searched: str
 ) -> None:

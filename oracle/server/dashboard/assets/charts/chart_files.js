@@ -1,21 +1,24 @@
 // What a line chart gives to files: its lines painted anew on any context, its rows, its figure as code.
 
 import { colour } from "../words/dom.js";
+import { keysOf } from "./framed.js";
 
 const LEVELS = ["05", "25", "50", "75", "95"];
 const FONT = "12px system-ui, sans-serif";
+const ASIDE = 0.015; // of the axis across: from the end, and from one to the next, of what stands right of a plot
 const LINE = 18; // a line of text: what stands around a chart on the page is not in its file
 
 // Of a Chart of chart.js, as `figureMenu` takes them; each gives null while nothing is drawn.
 export function filesOf(chart) {
   const drawn = (make) => () => (chart.plot ? make(chart.plot, chart.spec) : null);
   return {
-    draw: drawn((plot, spec) => ({ width: plot.width, height: plot.height + 3 * LINE, paint: (context) => whole(plot, spec, context) })),
+    draw: drawn((plot, spec) => ({ width: plot.width, height: plot.height + 2 * LINE, paint: (context) => whole(plot, spec, context) })),
     rows: drawn(rowsOf), plot: drawn(axesOf),
+    keys: () => keysOf(drawn(axesOf)() ?? []).map((one) => ({ ...one, label: one.label.replaceAll("_", " ") })),
   };
 }
 
-// The chart with the names of its axes, and of its lines where there are several.
+// The chart with the names of its axes.
 function whole(plot, spec, context) {
   const { width, height } = plot, ratio = devicePixelRatio || 1, left = plot.bbox.left / ratio, right = left + plot.bbox.width / ratio;
   const say = (text, x, y, align) => {
@@ -28,22 +31,6 @@ function whole(plot, spec, context) {
   say(spec.y.label ?? "", 4, 4, "left");
   if (spec.y2) say(spec.y2.label ?? "", width - 4, 4, "right");
   say(spec.x.label ?? "", (left + right) / 2, height + LINE, "center");
-  const lines = spec.series.filter((one) => one.color && !one.edge);
-  let x = left;
-  for (const { label, color, dash } of lines.length > 1 ? lines : []) {
-    const text = label.replaceAll("_", " "), y = height + 2 * LINE + 4, wide = context.measureText(text).width;
-    if (x + wide + 24 > width) break;
-    context.strokeStyle = colour(color);
-    context.lineWidth = 2;
-    context.setLineDash(dash ?? []);
-    context.beginPath();
-    context.moveTo(x, y + 6);
-    context.lineTo(x + 18, y + 6);
-    context.stroke();
-    context.setLineDash([]);
-    say(text, x + 24, y, "left");
-    x += wide + 44;
-  }
   context.translate(0, LINE);
   paint(plot, spec, context);
 }
@@ -146,9 +133,11 @@ function rowsOf(plot, { data, series, x, marks = [] }) {
 // Axes a scale, for matplotlib's have one.
 function axesOf(plot, { data, series, bands = [], x, y, y2, marks = [] }) {
   return [["y", y], ["y2", y2]].filter(([, axis]) => axis).map(([name, axis]) => {
-    const mine = (one) => (one.scale ?? "y") === name, bars = marks.filter((mark) => mark.at && name === "y");
+    const mine = (one) => (one.scale ?? "y") === name, bars = marks.filter((mark) => mark.at?.length && name === "y");
+    const end = x.range?.[1], aside = bars.filter((mark) => mark.beside), step = (ASIDE * (end ?? data[0].at(-1))) || 1;
+    const placeOf = (mark, at) => at + (mark.beside ? step * (aside.indexOf(mark) + 1) : 0), far = Math.max(...bars.flatMap((mark) => mark.at.map((p) => placeOf(mark, p.x))), -Infinity);
     return {
-      x: { label: x.label, range: x.range }, y: { label: axis.label, log: Boolean(axis.log) },
+      x: { label: x.label, range: x.range && far >= end ? [x.range[0], far + step] : x.range }, y: { label: axis.label, log: Boolean(axis.log) },
       series: [
         ...bands.filter(([upper]) => mine(series[upper - 1])).map(([upper, lower, , label]) => {
           const both = placesOf(data, upper, lower);
@@ -158,7 +147,10 @@ function axesOf(plot, { data, series, bands = [], x, y, y2, marks = [] }) {
           const seen = data[0].map((at, i) => [at, column[i] ?? null]).filter(([, v]) => v !== null);
           return { label: one.label, kind: one.width ? "line" : "points", x: seen.map((p) => p[0]), y: seen.map((p) => p[1]), color: one.color, dash: Boolean(one.dash) };
         }).filter((one) => one.x.length),
-        ...bars.filter((mark) => mark.at.length).map(({ label, at, color }) => ({ label, kind: "points", x: at.map((p) => p.x), y: at.map((p) => p.q[2]), low: at.map((p) => p.q[0]), high: at.map((p) => p.q[4]), color })),
+        ...bars.map((mark) => {
+          const { label, at, color } = mark, of = (i) => at.map((p) => p.q[i]);
+          return { label, kind: "points", x: at.map((p) => placeOf(mark, p.x)), y: of(2), low: of(0), high: of(4), near: [of(1), of(3)], color };
+        }),
       ],
       levels: marks.filter((mark) => mark.scale === name || (mark.scale === undefined && name === "y")).flatMap((mark) => ("value" in mark ? [{ y: mark.value, label: mark.text }] : "upright" in mark ? [{ x: mark.upright, label: mark.text }] : [])),
     };

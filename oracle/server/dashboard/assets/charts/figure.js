@@ -2,6 +2,7 @@
 
 import { colour, h, toast } from "../words/dom.js";
 import { save } from "./download.js";
+import { framed, keysOf } from "./framed.js";
 import { pyplot } from "./matplotlib.js";
 import { SvgContext } from "./svg_context.js";
 
@@ -11,16 +12,21 @@ const DRAWN = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity
 
 // The menu of one figure, for the panel's header.
 //   name: of the files, without an ending
-//   title: what the menu belongs to, for people who do not see the panel
+//   title: what the menu belongs to, for people who do not see the panel, and over a painted figure; `title` of what `draw` gives is told in its place
 //   draw: () => an SVG element, a canvas, or { width, height, paint(context) } where `paint` is what paints the
 //         panel's own canvas: then SVG and PNG are made of lines, not of pixels
 //   rows: () => [head, ...rows] of plain values
 //   plot: () => one axes or several, as `pyplot` of matplotlib.js takes them
+//   keys: () => what the marks of a painted figure mean (framed.js); by default as the code's series say
 // What is left out is not offered; null of one of them says that nothing is drawn yet.
-export function figureMenu({ name, title, draw, rows, plot }) {
+export function figureMenu({ name, title, draw, rows, plot, keys = () => keysOf(plot?.() ?? []) }) {
+  const whole = draw && (() => {
+    const drawn = draw();
+    return drawn?.paint ? framed(drawn, drawn.title ?? title, keys()) : drawn;
+  });
   const offered = [
-    ["PNG, two times", draw, async (drawn) => save(`${name}.png`, await png(drawn), "image/png")],
-    ["SVG", draw, (drawn) => save(`${name}.svg`, svgText(drawn), "image/svg+xml")],
+    ["PNG, two times", whole, async (drawn) => save(`${name}.png`, await png(drawn), "image/png")],
+    ["SVG", whole, (drawn) => save(`${name}.svg`, svgText(drawn), "image/svg+xml")],
     ["CSV, what is drawn", rows, (told) => save(`${name}.csv`, csvText(told), "text/csv")],
     ["Matplotlib code", plot, (axes) => copy(pyplot(axes, name), `${name}.py`)],
   ].filter(([, make]) => make);

@@ -86,12 +86,13 @@ export class Scatter {
       rows: drawn(() => [["run_id", "state", ...this.axes.flatMap((axis) => ["25", "50", "75"].map((q) => `${name(axis)}_${q}`)), "on_front"],
         ...this.points.map((p) => [p.run.run_id, p.run.state, ...p.x, ...p.y, String(this.front.includes(p))])]),
       plot: drawn(() => {
-        const [x, y] = this.axes, of = (label, color, kind, points) => ({ label, color, kind, x: points.map((p) => middle(p)[0]), y: points.map((p) => middle(p)[1]), low: points.map((p) => p.y[0]), high: points.map((p) => p.y[2]) });
-        return { title: "Where the runs are heading", x: { label: x.label, log: Boolean(this.scaleX?.log) }, y: { label: y.label, log: Boolean(this.scaleY?.log) }, series: [
+        const [x, y] = this.axes, of = (label, color, kind, points) => ({ label, color, kind, x: points.map((p) => middle(p)[0]), y: points.map((p) => middle(p)[1]), low: points.map((p) => p.y[0]), high: points.map((p) => p.y[2]), sides: [points.map((p) => p.x[0]), points.map((p) => p.x[2])] });
+        return { title: "Where the runs are heading", x: { label: x.label, log: Boolean(this.scaleX?.log), range: [this.scaleX.low, this.scaleX.high] }, y: { label: y.label, log: Boolean(this.scaleY?.log), range: [this.scaleY.low, this.scaleY.high] }, series: [
           of("stopped: last forecast", "mark", "crosses", this.points.filter((p) => p.stopped)),
-          of("live: forecast", "ours", "points", this.points.filter((p) => p.run.state === "running")),
+          of("live: forecast, whiskers hold 50 %", "ours", "rings", this.points.filter((p) => p.run.state === "running")),
           of("finished", "good", "points", this.points.filter((p) => p.run.state === "finished")),
-          { label: "Pareto front", color: "ours", kind: "steps", dash: true, x: this.front.map((p) => p.x[1]), y: this.front.map((p) => p.y[1]) }] };
+          { label: "Pareto front", color: "ours", kind: "steps", dash: true, x: this.front.map((p) => p.x[1]), y: this.front.map((p) => p.y[1]) },
+          ...this.lines.map(({ score, at }, i) => ({ label: i ? null : "equal quality score", name: `score ${tick(score)}`, color: "mark", kind: "line", dots: true, x: at.map((p) => p[0]), y: at.map((p) => p[1]) }))].filter((one) => one.x.length) };
       }),
     };
   }
@@ -220,15 +221,17 @@ export class Scatter {
     ctx.setLineDash([1, 4]);
     for (const s of scores) {
       ctx.beginPath();
+      const at = []; // in sight
       let named = false;
       for (let i = 0; i <= 60; i += 1) {
         const px = left + ((right - left) * i) / 60, y = (s - rest - a * this.scaleX.of(px)) / b;
         const py = y > 0 || !this.scaleY.log ? this.scaleY.at(y) : bottom + 99;
         if (i) ctx.lineTo(px, py);
         else ctx.moveTo(px, py);
+        if (y >= this.scaleY.low && y <= this.scaleY.high) at.push([this.scaleX.of(px), y]);
         if (!named && py > PAD.top + 6 && py < bottom - 6 && px > left + 20 && px < right - 60) {
           named = true;
-          this.lines.push(s);
+          this.lines.push({ score: s, at });
           ctx.save();
           ctx.fillStyle = colour("muted");
           ctx.fillText(`score ${tick(s)}`, px + 4, py - 4);

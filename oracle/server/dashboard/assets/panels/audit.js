@@ -7,6 +7,8 @@ import { count, num, percent, plural } from "../words/format.js";
 import { prose } from "../words/prose.js";
 import { WORDS, lostText } from "./strip.js";
 
+const COVERED = "Ends within its intervals", PROMISED = "P(good): said, and came";
+const CAPTION = 20; // pixels
 const LEVEL_COLOUR = { 0.9: "ours", 0.5: "ours-too" };
 
 export function auditPanel(store, shared, open) {
@@ -60,9 +62,16 @@ export function auditPanel(store, shared, open) {
   function drawBoth() {
     const one = coverage.size, other = promised.size;
     return {
-      width: one.width + other.width + 20, height: Math.max(one.height, other.height),
+      width: one.width + other.width + 20, height: CAPTION + Math.max(one.height, other.height),
       paint(context) {
         context.font = "12px system-ui, sans-serif";
+        [COVERED, PROMISED].forEach((text, i) => {
+          context.fillStyle = colour("muted");
+          context.textAlign = "left";
+          context.textBaseline = "top";
+          context.fillText(text, i * (one.width + 20) + 6, 2);
+        });
+        context.translate(0, CAPTION);
         paintCoverage(context, one.width, one.height);
         context.save();
         context.translate(one.width + 20, 0);
@@ -76,13 +85,13 @@ export function auditPanel(store, shared, open) {
     ...(found?.promised ?? []).map((g) => ["p_good", g.said, null, g.rate, g.low, g.high, g.n, g.n_effective]),
     ...(found?.mistakes ?? []).map((m) => ["error", m.seen, null, m.error, null, m.promised, m.n, null])];
   const plot = () => [
-    { title: "Ends within the intervals", x: { label: "share seen", percent: true }, y: { percent: true, range: [0, 1] },
+    { title: COVERED, x: { label: "share seen", percent: true }, y: { percent: true, range: [-0.02, 1.02] },
       series: [0.9, 0.5].map((level) => {
         const of = found.coverage.filter((c) => c.level === level && c.rate !== null);
-        return { label: percent(level), kind: "points", x: of.map((c) => c.seen), y: of.map((c) => c.rate), low: of.map((c) => c.low), high: of.map((c) => c.high), color: level === 0.9 ? "ours" : "ours-too" };
+        return { label: `${percent(level)} interval, bars 95 %`, kind: "points", x: of.map((c) => c.seen), y: of.map((c) => c.rate), low: of.map((c) => c.low), high: of.map((c) => c.high), color: level === 0.9 ? "ours" : "ours-too" };
       }), levels: [{ y: 0.9 }, { y: 0.5 }] },
-    { title: "P(good)", x: { label: "said", percent: true }, y: { label: "came", percent: true, range: [0, 1] },
-      series: [{ kind: "points", x: found.promised.map((g) => g.said), y: found.promised.map((g) => g.rate), low: found.promised.map((g) => g.low), high: found.promised.map((g) => g.high) }] }];
+    { title: PROMISED, x: { label: "P(good) said", percent: true, range: [-0.02, 1.02] }, y: { label: "came", percent: true, range: [-0.02, 1.02] },
+      series: [{ kind: "line", dash: true, color: "line-strong", x: [0, 1], y: [0, 1] }, { kind: "points", color: "ours", x: found.promised.map((g) => g.said), y: found.promised.map((g) => g.rate), low: found.promised.map((g) => g.low), high: found.promised.map((g) => g.high) }] }];
 
   function update() {
     if (found === shared.audit && found !== null) return;

@@ -12,6 +12,9 @@ import { METRICS, STATE, reason, standing } from "../words/words.js";
 const PAD = { left: 56, top: 16, bottom: 44 };
 const LIVE = 88; // pixels right of the axis, where live runs wait
 const CLIPPED = 0.8; // share of the runs whose values the vertical axis reaches
+const SHOWN_LIVE = 8;
+const ASIDE = 0.025; // of the axis across, from one live run to the next in the code
+const HOUR_MS = 3_600_000;
 const MANY = 500;
 const NEAR = 16;
 const WAYS = [["run", "Run"], ["time", "Time"], ["epochs", "Epochs"], ["generation", "Generation"]];
@@ -68,7 +71,7 @@ export function bestPanel(store, shared, parameters, open) {
     const medians = inside.map((p) => p.values[2]).sort((a, b) => a - b);
     const waiting = live.map((one) => ({ ...one, values: valuesOf(one.run, one.values) })).filter((one) => one.values);
     const least = Math.min(medians[0] ?? Infinity, ...waiting.map((one) => one.values[0]));
-    const most = Math.max(medians[Math.min(medians.length - 1, Math.floor(CLIPPED * medians.length))] ?? 1, best?.values[2] ?? -Infinity, ...waiting.slice(0, 8).map((one) => one.values[3]));
+    const most = Math.max(medians[Math.min(medians.length - 1, Math.floor(CLIPPED * medians.length))] ?? 1, best?.values[2] ?? -Infinity, ...waiting.slice(0, SHOWN_LIVE).map((one) => one.values[3]));
     const size = most - least || Math.abs(most) || 1;
     const counterfactual = what === "score" ? withoutStops(shared.course) : [];
     return { points, inside, waiting, seen, best, low: Math.max(0, least - 0.06 * size), high: most + 0.06 * size, counterfactual };
@@ -142,7 +145,7 @@ export function bestPanel(store, shared, parameters, open) {
 
   function waitingRuns(context, { waiting }, box, width, y, upTo) {
     if (!waiting.length) return;
-    const ours = colour("ours"), shown = waiting.slice(0, 8), step = (width - box.right - 14) / shown.length;
+    const ours = colour("ours"), shown = waiting.slice(0, SHOWN_LIVE), step = (width - box.right - 14) / shown.length;
     context.fillStyle = colour("muted");
     context.textAlign = "right";
     context.textBaseline = "bottom";
@@ -266,16 +269,22 @@ export function bestPanel(store, shared, parameters, open) {
 
   // Files
   function rows() {
-    const { points, counterfactual } = prepare();
+    const { points, counterfactual, waiting } = prepare();
     return [["run_id", "state", way, `${what}_05`, `${what}_25`, `${what}_50`, `${what}_75`, `${what}_95`, "best", "best_without_stops"],
-      ...points.map((p) => [p.run.run_id, p.run.state, way === "time" ? p.run.ended_at : p.x, ...p.values, p.best?.values[2] ?? null, counterfactual[p.i]?.value ?? null])];
+      ...points.map((p) => [p.run.run_id, p.run.state, way === "time" ? p.run.ended_at : p.x, ...p.values, p.best?.values[2] ?? null, counterfactual[p.i]?.value ?? null]),
+      ...waiting.map((one) => [one.run.run_id, one.run.state, null, ...one.values, null, null])];
   }
   function plot() {
-    const { points } = prepare(), stopped = points.filter((p) => !p.whole), whole = points.filter((p) => p.whole), xs = (list) => list.map((p) => p.x);
-    return { title: "Best so far", x: { label: way }, y: { label: `${what}, lower is better` }, series: [
-      { label: "stopped", kind: "crosses", x: xs(stopped), y: stopped.map((p) => p.values[2]), low: stopped.map((p) => p.values[1]), high: stopped.map((p) => p.values[3]), color: "faint" },
-      { label: "finished", kind: "points", x: xs(whole), y: whole.map((p) => p.values[2]), color: "good" },
-      { label: "best", kind: "steps", x: xs(points), y: points.map((p) => p.best?.values[2] ?? NaN), color: "ours" }] };
+    const { points, counterfactual, waiting } = prepare(), stopped = points.filter((p) => !p.whole), whole = points.filter((p) => p.whole);
+    const first = way === "time" ? points[0]?.x ?? 0 : 0, across = (p) => (way === "time" ? (p.x - first) / HOUR_MS : p.x), xs = (list) => list.map(across);
+    const ends = xs(points), last = Math.max(...ends, 0), step = ASIDE * (last - Math.min(...ends, last) || 1), of = (list, i) => list.map((p) => p.values[i]);
+    const without = points.filter((p) => counterfactual[p.i]?.value != null), live = waiting.slice(0, SHOWN_LIVE);
+    return { title: "Best so far", x: { label: { run: "runs, in the order they ended", time: "hours since the first end", epochs: "epochs spent until then", generation: "generation" }[way] }, y: { label: `${metric()?.short ?? "quality score"}, lower is better` }, series: [
+      { label: "stopped: its forecast, bar holds 50 %", kind: "crosses", x: xs(stopped), y: of(stopped, 2), low: of(stopped, 1), high: of(stopped, 3), color: "faint" },
+      { label: "finished", kind: "points", x: xs(whole), y: of(whole, 2), color: "good" },
+      { label: "best", kind: "steps", x: ends, y: points.map((p) => p.best?.values[2] ?? NaN), color: "ours" },
+      { label: "best at the same compute without stopping", kind: "steps", dash: true, x: xs(without), y: without.map((p) => counterfactual[p.i].value), color: "s2" },
+      { label: "live: bars hold 50 and 90 %", kind: "rings", x: live.map((_, i) => last + step * (i + 1)), y: of(live, 2), low: of(live, 0), high: of(live, 4), near: [of(live, 1), of(live, 3)], color: "ours" }].filter((one) => one.x.length) };
   }
 
   function update() {

@@ -31,7 +31,8 @@ export function settingsPanel(store, shared, parameters, open) {
     h("button", { type: "button", title: "A command that forecasts plans in this range before any is trained", onclick: () => copy(asSuggest(range()), "oracle suggest") }, "Suggest from here"));
   const body = h("div", { class: "settings-body" }, h("div", {}, parallel.element, ranges, slice.element), h("div", { class: "side" }, bars, copies), suggested.element);
   const none = h("p", { class: "muted", hidden: true }, "No setting differs between runs that have ended, or none was told: give them as ", h("code", {}, "config"), " and ", h("code", {}, "context"), ".");
-  const menu = figureMenu({ name: "settings", title: "Which settings are good", draw: () => parallel.picture.drawn(), rows: () => table(), plot: () => (axes.length > 1 ? scatters() : null) });
+  const menu = figureMenu({ name: "settings", title: "Which settings are good", draw: () => parallel.picture.drawn(), rows: () => table(), plot: () => (axes.length > 1 ? scatters() : null),
+    keys: () => [{ label: `the best ${share} %`, color: "ours" }, { label: "the others", color: "faint" }, { label: "middle 80 % of the best", kind: "band", color: "ours" }] });
   const element = h("section", { class: "panel", id: "settings", "aria-labelledby": "settings-title" },
     h("header", {}, h("h2", { id: "settings-title" }, "Which settings are good?"), why, h("div", { class: "end actions" }, clear, shares, menu)), none, body);
 

@@ -20,7 +20,7 @@ export class Slice {
     this.note = h("p", { class: "muted small" });
     this.title = h("h3");
     const drawn = (make) => () => (this.points.length ? make() : null);
-    const menu = figureMenu({ name: "setting", title: "The chosen setting against the score", draw: drawn(() => this.picture.drawn()), rows: drawn(() => this.rows()), plot: drawn(() => this.plot()) });
+    const menu = figureMenu({ name: "setting", title: "The chosen setting against the score", draw: drawn(() => ({ ...this.picture.drawn(), title: `Score over ${this.setting.label}` })), rows: drawn(() => this.rows()), plot: drawn(() => this.plot()) });
     this.element = h("div", { class: "slice" }, h("div", { class: "slice-head" }, this.title, menu), this.picture.element, this.note);
   }
 

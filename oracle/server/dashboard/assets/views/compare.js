@@ -124,7 +124,7 @@ function plotted(runs, metric) {
 
 // The forecast of a final value, right of the plot: a place each, so that none hides another.
 const beside = (q, i, { id, color }, end, log) => ({
-  at: [{ x: end, q }], label: `${id}_forecast`, color,
+  at: [{ x: end, q }], label: `${id}_forecast`, color, beside: true,
   paint({ ctx, bbox, valToPos }) {
     const ratio = devicePixelRatio, left = bbox.left + bbox.width + (8 + 12 * i) * ratio;
     const clip = (v) => Math.min(bbox.top + bbox.height, Math.max(bbox.top, v));
