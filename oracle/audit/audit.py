@@ -330,7 +330,7 @@ def _verdict(
         high = wilson(pooled.rate or 0.0, pooled.n_effective, SURE)[1]
         if high < 0.9:
             return "worse than promised", held, _RETRAIN
-        advice = _UNLIKE if often_unlike else "Nothing: what it says can be relied on here."
+        advice = _UNLIKE if often_unlike else _FINE
         return "in its promise", held, advice
     missing = f"{pooled.n} of {ENOUGH} runs that it takes have gone to their end"
     if pooled.n >= ENOUGH:
@@ -349,6 +349,7 @@ _RETRAIN = (
     "Give the full context (docs/hook.md), lower the policy's `risk` meanwhile, "
     "and train an oracle on runs of this search (`oracle train --from`, docs/training.md)."
 )
+_FINE = "Nothing to do: what it says of these runs can be relied on."
 _UNLIKE = (
     "More than a fifth of its decisions say that these runs are unlike its training data: give "
     "what the context lacks, or train an oracle on your runs (docs/training.md)."

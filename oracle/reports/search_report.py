@@ -26,7 +26,7 @@ from oracle.reports.search_figures import (
     promised,
     slices,
 )
-from oracle.reports.words import NONE, number, percent, plain, setting, span
+from oracle.reports.words import NONE, count, number, percent, plain, setting, span
 from oracle.types.reason import STOPS
 
 #: Rows of the table of runs, and its columns of settings.
@@ -55,7 +55,7 @@ def _numbers(search: Search) -> list[list[Any]]:
         ["Runs", f"{len(search.runs)}", f"{counts['finished']} finished, {counts['stopped']} "
          f"stopped, {counts['running']} still training"],
         [f"{plain(search.counted)} saved", percent(search.saved, 1),
-         f"{number(planned - used, 4)} of {number(planned, 4)} planned, of ended runs whose budget "
+         f"{count(planned - used)} of {count(planned)} planned, of ended runs whose budget "
          "is known"],
     ]  # fmt: skip
     if search.hours:

@@ -29,6 +29,15 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{max(0, digits - 1 - power)}f}".replace("-", "−")
 
 
+def count(value: float) -> str:
+    """Write how many there are, whole from a thousand on, so that two of them compare.
+
+    >>> count(81355.0), count(177400.0), count(12.5), count(0.0)
+    ('81,355', '177,400', '12.5', '0')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1_000 else short(value)
+
+
 def short(value: float) -> str:
     """Write a number without zeros at its end, as ticks are.
 

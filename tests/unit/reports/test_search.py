@@ -76,6 +76,12 @@ def test_what_a_search_saved_and_its_best(whole: Search, tmp_path: Path) -> None
     assert html.index(conclude(whole).word) < html.index("<section>")
 
 
+def test_counts_of_one_row_are_written_alike(tmp_path: Path) -> None:
+    many = [run_of(i, total_epochs=40_000, epoch=10_000) for i in range(6)]
+    html = html_of(searched(many), tmp_path / "r.html")
+    assert "90,000 of 240,000 planned" in html
+
+
 def test_the_audit_is_told_in_full(whole: Search, tmp_path: Path) -> None:
     assert whole.audit is not None
     html, told = html_of(whole, tmp_path / "r.html"), whole.audit

@@ -49,11 +49,11 @@ export class Suggested {
     const at = (plan, level) => plan.expected.quality[levels.findIndex((one) => Math.abs(one - level) < 1e-9)];
     put(this.found,
       h("table", { class: "plain" }, h("caption", { class: "visually-hidden" }, "Plans that are suggested"),
-        h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "num" }, "Quality"), h("th", { scope: "col", class: "num" }, "90 %"), ...names.map((name) => h("th", { scope: "col" }, name)), h("th", { scope: "col", class: "num", title: "Samples x neurons x features that its updates go through" }, "Cost"), h("th", { scope: "col" }, h("span", { class: "visually-hidden" }, "Copy")))),
+        h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "num" }, "Quality"), h("th", { scope: "col", class: "num" }, "90 %"), ...names.map((name) => h("th", { scope: "col" }, name)), h("th", { scope: "col", class: "num", title: "Multiplications of its training: sample updates × neurons × features" }, "Cost, multiplications"), h("th", { scope: "col" }, h("span", { class: "visually-hidden" }, "Copy")))),
         h("tbody", {}, plans.map((plan) => h("tr", {}, h("td", { class: "num" }, num(at(plan, 0.5))), h("td", { class: "num muted" }, `${num(at(plan, 0.05))} to ${num(at(plan, 0.95))}`),
           ...names.map((name) => h("td", {}, setTo(plan.parameters[name]))), h("td", { class: "num" }, amount(plan.cost)),
           h("td", {}, h("button", { type: "button", class: "quiet small", title: "Copy the lines that make and train it", onclick: () => this.copy(plan.code, "Code") }, "Copy")))))),
-      h("p", { class: "muted small" }, `The best of ${brief(candidates)} plans of ${library} by their forecast; ${percent(refused / candidates)} were unlike any training. `,
+      h("p", { class: "muted small" }, `The best of ${brief(candidates)} plans of ${library} by their forecast; ${percent(refused / candidates)} were unlike any training. In the order of what three in four of their outcomes are below, so that a sure plan stands before a lucky one; the first are unlike each other. `,
         held.length ? `Within the filter on ${held.join(", ")}.` : "Over the library's whole space: drag on an axis to narrow it."));
   }
 
