@@ -62,6 +62,11 @@ def test_settings_named_as_what_every_object_has(page: Browser, odd: str) -> Non
     assert rows["odd-number-of-03"]["mqe"] == "0.53"  # the run's own, and then its settings
     assert rows["odd-number-of-03"]["config.mqe"] == "1.5"
     assert rows["odd-number-of-03"]["config.run_id"] == "mine-3"
+    page.go("/run/odd-number-of-03")  # beside the best, which has others
+    page.there("#decisions-title")
+    against = "[aria-label='Against the best run'] table"
+    until(lambda: page.has(against), DEADLINE_S, "what differs from the best")
+    assert {"constructor", "__proto__"} <= set(page.of(against).split())
 
 
 def test_compare_names_such_settings(page: Browser, client: httpx.Client, odd: str) -> None:
