@@ -20,7 +20,13 @@ LONG_VALUE = "x" * 196
 
 def config(i: int) -> str:
     """Settings of the i-th run as JSON, `__proto__` among them."""
-    named = {"constructor": i, "run_id": f"mine-{i}", "mqe": i / 2, f"{LONG}_start": i * i}
+    named = {
+        "constructor": i,
+        "run_id": f"mine-{i}",
+        "mqe": i / 2,
+        "score": i,
+        f"{LONG}_start": i * i,
+    }
     named |= {f"{LONG}_end": i % 3, "note": LONG_VALUE if i == 1 else "short"}
     return json.dumps({"__proto__": i % 5 + 1, **named})
 
@@ -52,6 +58,10 @@ def test_settings_named_as_what_every_object_has(page: Browser, odd: str) -> Non
     assert {"constructor", "__proto__"} <= set(heads)
     for name in ("constructor", "__proto__"):
         page.click(f"[data-setting='{name}']")
+    page.go(f"/?population={odd}&cols=settings&brush=score:2..4")  # theirs, not the quality score
+    until(lambda: page.of("#runs-title + span") == "3 of 14 runs", DEADLINE_S, "the filter")
+    page.go(f"/?population={odd}&cols=settings")
+    until(lambda: page.of("#runs-title + span") == "14 runs", DEADLINE_S, "no filter")
     page.click("#runs-csv")
     file = Path(page.profile) / f"{odd}.csv"
     until(file.exists, DEADLINE_S, "the file")

@@ -3,8 +3,8 @@
 
 import { note } from "./address.js";
 
-// Names of brushes that are no setting; a setting of such a name is not brushed apart.
-export const SCORE = "score", ORDER = "ended";
+// Names of brushes that are no setting: in brackets, for a setting may well be called `score`.
+export const SCORE = "(score)", ORDER = "(ended)";
 
 export class Brush {
   #listeners = new Set();
