@@ -54,8 +54,9 @@ def test_settings_named_as_what_every_object_has(page: Browser, odd: str) -> Non
     axes = page.run("return document.querySelector('.parallel canvas').ariaLabel")
     assert "constructor" in axes
     assert "__proto__" in axes
-    heads = page.run("return [...document.querySelectorAll('.runs th button')].map((b) => b.title)")
-    assert {"constructor", "__proto__"} <= set(heads)
+    heads = "return [...document.querySelectorAll('.runs th button')].map((b) => b.title)"
+    named = {"constructor", "__proto__"}
+    until(lambda: named <= set(page.run(heads)), DEADLINE_S, "their columns")
     for name in ("constructor", "__proto__"):
         page.click(f"[data-setting='{name}']")
     page.go(f"/?population={odd}&cols=settings&brush=score:2..4")  # theirs, not the quality score

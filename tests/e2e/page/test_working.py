@@ -150,7 +150,8 @@ def test_stops_that_nobody_obeys_are_told(page: Browser, client: httpx.Client) -
     assert client.get("/v1/runs/unheard-1").json()["run"]["stops"] >= 2
     page.open("/?population=unheard")
     page.shows("1 run was told to stop and went on")
-    assert "went on" in page.of("tr[data-run='unheard-1']")
+    row = "tr[data-run='unheard-1']"
+    until(lambda: page.has(row) and "went on" in page.of(row), DEADLINE_S, "its row")
     page.open("/run/unheard-1")
     page.shows("its caller does not look at what is answered")
 

@@ -11,10 +11,11 @@ const ERRORS = [["quality", "Quality score"], ["final_mqe", "mqe, relative"], ["
 const SEEN = { name: "seen_percent", label: "share of the run seen, %", format: (v) => `${v} %`, range: [0, 100] };
 
 export function model(root, parameters, store) {
-  let charts = [], over = false, support = null;
+  let charts = [], over = false, support = null, loading = false, shown;
   root.replaceChildren(h("div", { class: "stack", "aria-busy": "true" }, skeleton(64), skeleton(320), skeleton(320)));
 
   async function load() {
+    loading = true;
     try {
       const found = await get("v1/models/active");
       if (!over) build(found);
@@ -24,6 +25,8 @@ export function model(root, parameters, store) {
         ? state("No model is loaded", store.models?.failure?.message ?? "The service records runs, and every decision abstains. Train a model or activate one; the page notices by itself.",
           h("pre", { class: "snippet", tabindex: 0, "aria-label": "Commands" }, "oracle models list\noracle models activate NAME\noracle train --help"))
         : state("The model cannot be shown", problem.message, h("div", { class: "actions" }, h("button", { class: "primary", onclick: load }, "Try again"))));
+    } finally {
+      loading = false;
     }
   }
 
@@ -31,6 +34,7 @@ export function model(root, parameters, store) {
     charts.forEach((c) => c.destroy());
     charts = [];
     const { training, model: info } = found;
+    shown = info.sha256;
     support = h("section", { class: "panel" });
     root.replaceChildren(
       h("div", { class: "head" }, h("div", { class: "grow" }, h("h1", {}, `${info.name} ${info.version}`), h("p", { class: "sub" }, `${found.architecture}, made ${moment(found.created)}, loaded ${moment(info.loaded_at)}`),
@@ -62,13 +66,14 @@ export function model(root, parameters, store) {
 
   const stop = store.subscribe(showSupport);
   load();
-  let shown = store.models?.active?.sha256;
+  let heard = store.models?.active?.sha256;
   const stopModel = store.subscribe(() => {
     const now = store.models?.active?.sha256;
-    if (now !== shown) {
-      shown = now;
-      load();
-    }
+    if (now === heard) return;
+    const first = heard === undefined;
+    heard = now;
+    // What is heard first is mostly the model that is here, or on its way, already.
+    if (!(first && (loading || now === shown))) load();
   });
   return {
     title: "Model",
