@@ -101,8 +101,8 @@ def stray(path: str | os.PathLike[str]) -> str | None:
     """Say where a relative name may not lead to the one file that is meant by all.
 
     Ray, Hydra and others give each job a folder of its own, and so each a file of its own. Such
-    folders are numbered alike, and the jobs of a search run at once: any other file of this name
-    beside, of somebody else or of last year, is no sign of it.
+    folders are numbered alike, and their jobs run at once or in turn: a file of this name in a
+    folder of another kind beside, of somebody else, is no sign of it.
     """
     place = place_of(path)
     if isinstance(place, Database):
@@ -119,7 +119,7 @@ def stray(path: str | os.PathLike[str]) -> str | None:
         if own is not None and not place.exists():
             for folder in islice(place.parent.parent.iterdir(), _NEIGHBOURS):
                 other = folder / place.name
-                if folder != place.parent and _numbered(folder) == own and _is_in_use(other):
+                if folder != place.parent and _numbered(folder) == own and other.is_file():
                     return f"the population {place} is new, and there is {other} beside. {where}"
     return None
 
@@ -127,20 +127,15 @@ def stray(path: str | os.PathLike[str]) -> str | None:
 def _numbered(folder: Path) -> str | None:
     """Give what stands before the number of a folder's name; None where it has none.
 
-    >>> _numbered(Path("job12")), _numbered(Path("train_a_00001_lr=0.1")), _numbered(Path("wine"))
-    ('job', 'train_a_', None)
+    A digit in a word, as temporary folders have it, is no number.
+
+    >>> _numbered(Path("job12")), _numbered(Path("train_a_00001_lr=0.1"))
+    ('job', 'train_a_')
+    >>> _numbered(Path("wine")), _numbered(Path("tmp6wkvxrqo"))
+    (None, None)
     """
-    found = re.match(r"(\D*)\d", folder.name)
+    found = re.match(r"(\D*)\d+(?![^\W_])", folder.name)
     return found and found[1]
-
-
-def _is_in_use(file: Path) -> bool:
-    """Whether a process has this SQLite file open: the last that closes it removes its log."""
-    return file.is_file() and _log_of(file).is_file()
-
-
-def _log_of(file: Path) -> Path:
-    return file.with_name(f"{file.name}-wal")
 
 
 class PopulationFile:
@@ -161,7 +156,7 @@ class PopulationFile:
         self.openings = 0
         self.healed: str | None = None
         self._mark: tuple[int, int] | None = None
-        self._log = _log_of(path)
+        self._log = path.with_name(f"{path.name}-wal")
         self._log_mark: tuple[int, int] | None = None
         self.lock = UncutLock()
         self._connection: sqlite3.Connection | None = None

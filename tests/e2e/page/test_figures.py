@@ -119,18 +119,23 @@ def test_a_csv_holds_text_as_text(made: dict[str, Any]) -> None:
     assert rows == [["run", "score"], ["'=cmd()", "0.5"], ['a "b", c', ""], ["é", ""]]
 
 
-def test_the_matplotlib_code_runs(made: dict[str, Any], tmp_path: Path) -> None:
-    script = tmp_path / "figure.py"
-    script.write_text(made["code"], encoding="utf-8")
+def run_python(folder: Path, *arguments: str) -> None:
+    """Run a Python of its own in a folder, with no window to draw in."""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", script.name],
-        cwd=tmp_path,
+        [sys.executable, "-W", "ignore", *arguments],
+        cwd=folder,
         env=os.environ | {"MPLBACKEND": "agg", "PYTHONUTF8": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_matplotlib_code_runs(made: dict[str, Any], tmp_path: Path) -> None:
+    script = tmp_path / "figure.py"
+    script.write_text(made["code"], encoding="utf-8")
+    run_python(tmp_path, script.name)
     with Image.open(tmp_path / "best.png") as image:
         assert image.size[0] > 1000
 
@@ -262,15 +267,7 @@ def test_the_code_of_every_chart_runs(left: dict[str, dict[str, Any]], tmp_path:
     run_all = (
         "import pathlib\nfor f in sorted(pathlib.Path().glob('*.py')):\n    exec(f.read_text())"
     )
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", run_all],
-        cwd=tmp_path,
-        env=os.environ | {"MPLBACKEND": "agg", "PYTHONUTF8": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_python(tmp_path, "-c", run_all)
     assert len(list(tmp_path.glob("*.png"))) == len(scripts)
     for file in tmp_path.glob("*.png"):
         with Image.open(file) as image:
