@@ -33,7 +33,8 @@ export class RunTable {
     // Rows stay where they are while a pointer or the focus is among them: one could not hit them else.
     this.body.addEventListener("pointerenter", () => { this.pointed = true; });
     this.body.addEventListener("pointerleave", () => { this.pointed = false; this.#letGo(); });
-    this.body.addEventListener("focusout", (event) => { if (!this.body.contains(event.relatedTarget)) this.#letGo(); });
+    // Only after what is being drawn: taking a row out that has the focus says so at once, in the midst of it.
+    this.body.addEventListener("focusout", (event) => { if (!this.body.contains(event.relatedTarget)) queueMicrotask(() => this.#letGo()); });
     let queued = false;
     this.element.addEventListener("scroll", () => {
       if (queued) return;
