@@ -2,6 +2,7 @@
 
     python -m bench.ea                 # run what is missing in the journal, then print the table
     python -m bench.ea --write-docs    # ... and write docs/savings.md with its picture
+    python -m bench.ea --libraries xpysom      # ... of one library's maps alone
     python -m bench.ea --quick         # one table, one seed, to see it work
 
 Searches run in worker processes, one a core (`--workers`); an interrupted bench goes on where it
@@ -35,8 +36,9 @@ from typing import Any, NamedTuple
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from bench.ea.algorithms import SCREENED, run
-from bench.ea.report import JUDGES, figures, page, picture, table_of
-from bench.ea.search import LOOKS, RUNS, SEARCHES, UPDATES
+from bench.ea.libraries import LIBRARIES, LOOKS
+from bench.ea.report import JUDGES, figures, page, picture, picture_name, table_of
+from bench.ea.search import RUNS, SEARCHES
 from bench.second_look import BEGIN, SAVINGS
 from collector.journal import Journal
 from oracle.forecast.forecaster import Oracle
@@ -56,8 +58,11 @@ class Key(NamedTuple):
     judge: str
     table: str
     seed: int
+    library: str
 
 
+#: Of entries that were written before there were several.
+FIRST_LIBRARY = "minisom"
 TABLES = (
     *("wine-standard", "macrodata-standard", "friedman1-minmax"),
     *("breast_cancer-standard", "modechoice-minmax", "grunfeld-standard"),
@@ -75,8 +80,8 @@ def conditions(
     key: Key, budget: int, model: str, settings: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """What an entry of the journal holds for; a search without the oracle: for every model."""
-    kind, judge, _, _ = key
-    about: dict[str, Any] = {"budget": budget, "updates": UPDATES, "looks": list(LOOKS)}
+    kind, judge, library = key.kind, key.judge, LIBRARIES[key.library]
+    about: dict[str, Any] = {"budget": budget, "updates": library.updates, "looks": list(LOOKS)}
     if "screened" in judge:
         about["screened"] = list(SCREENED)
     if "screened" in judge or "oracle" in judge:
@@ -117,7 +122,8 @@ def run_missing(
         }
         missing = [key for key in wanted if key not in done]
         running = {
-            pool.submit(run, *key, wanted[key]["budget"], settings[key[0]]): key for key in missing
+            pool.submit(run, key.library, *key[:-1], wanted[key]["budget"], settings[key.kind]): key
+            for key in missing
         }
         for i, future in enumerate(as_completed(running)):
             key = running[future]
@@ -131,18 +137,27 @@ def run_missing(
 
 def _before(journal: Journal) -> Iterator[tuple[str, dict[str, Any]]]:
     """Give name and entry of the searches that were run before, the latest last."""
+    yield from _kept()
+    for _, text in journal.read():
+        yield _named(text)
+
+
+def _kept() -> Iterator[tuple[str, dict[str, Any]]]:
     if KEPT.exists():
         with gzip.open(KEPT, "rt", encoding="utf-8") as lines:
-            for entry in map(json.loads, lines):
-                yield json.dumps([entry[part] for part in Key._fields]), entry
-    for name, text in journal.read():
-        yield name, json.loads(text)
+            yield from map(_named, lines)
+
+
+def _named(text: str) -> tuple[str, dict[str, Any]]:
+    entry = {"library": FIRST_LIBRARY, **json.loads(text)}
+    return json.dumps([entry[part] for part in Key._fields]), entry
 
 
 def _keep(entries: Sequence[Mapping[str, Any]]) -> None:
-    """Write the searches of the page, the same bytes for the same searches."""
+    """Write the searches of the page and those kept before, the same bytes for the same ones."""
     KEPT.parent.mkdir(exist_ok=True)
-    lines = "".join(json.dumps(entry) + "\n" for entry in entries)
+    texts = dict(_kept()) | dict(_named(json.dumps(entry)) for entry in entries)
+    lines = "".join(json.dumps(texts[name]) + "\n" for name in sorted(texts))
     KEPT.write_bytes(gzip.compress(lines.encode("utf-8"), mtime=0))
 
 
@@ -155,6 +170,7 @@ def main() -> None:
     )
     parser.add_argument("--journal", type=Path, default=JOURNAL)
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help="searches of each kind")
+    parser.add_argument("--libraries", default=",".join(LIBRARIES), help="by comma")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="searches at a time")
     parser.add_argument("--quick", action="store_true", help="one table, one seed, 24 runs")
     parser.add_argument("--tables", help="other datasets, by comma, to choose the policy on")
@@ -169,9 +185,13 @@ def main() -> None:
     seeds, budget = range(options.seeds), RUNS
     if options.quick:
         tables, seeds, budget = tables[:1], range(1), 24
-    keys: list[Key] = [
-        Key(kind, judge, table, seed)
+    libraries = options.libraries.split(",")
+    if unknown := set(libraries) - set(LIBRARIES):
+        parser.error(f"--libraries must be of {', '.join(LIBRARIES)}, got {', '.join(unknown)}")
+    keys = [
+        Key(kind, judge, table, seed, library)
         for seed in seeds
+        for library in libraries
         for kind in SEARCHES
         for judge in JUDGES[kind]
         for table in tables
@@ -184,12 +204,12 @@ def main() -> None:
     print(json.dumps(rows, indent=1) if options.json else table_of(rows))
     if options.write_docs:
         _keep(entries)
-        picture(entries, DOCS / "img" / "savings.png")
+        for library in libraries:
+            its = [e for e in entries if e["library"] == library]
+            picture(its, DOCS / "img" / picture_name(library))
         about = {
             "model": f"{info.name} {info.version} ({info.sha256[:12]})",
             "budget": budget,
-            "updates": UPDATES,
-            "looks": len(LOOKS),
             "policies": {k: policy_for(o, **options.policy[k]) for k, o in SEARCHES.items()},
             "screened": SCREENED,
             "command": " ".join(["python -m bench.ea", *sys.argv[1:]]),

@@ -13,7 +13,8 @@ from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.evaluator import Evaluator
 from pymoo.core.termination import NoTermination
 
-from bench.ea.search import GENES, OBJECTIVES, SEARCHES, UPDATES, Search, parameters_of
+from bench.ea.libraries import GENES
+from bench.ea.search import OBJECTIVES, SEARCHES, Search
 from bench.ea.stopping import Train, by_oracle, by_pruner, unwatched
 from bench.ea.surrogates import forest, genome, tpe
 from oracle.integrations.pymoo import WatchedProblem
@@ -86,7 +87,11 @@ def screen_of(search: Search, read: Callable[[Any], Sequence[float]] = list) -> 
     """Give what chooses among the candidates of a search; `read` makes a genome of one."""
     wanted = ("quality",) if len(search.objectives) == 1 else search.objectives
     return Screen(
-        search.table, lambda one: parameters_of(read(one)), objective=wanted, budget=UPDATES
+        search.table,
+        lambda one: search.library.parameters(read(one)),
+        library=search.library.name,
+        objective=wanted,
+        budget=search.library.updates,
     )
 
 
@@ -98,13 +103,20 @@ def suggested(search: Search, screen: Screen) -> list[list[float]]:
 
 
 def run(
-    kind: str, judge: str, table: str, seed: int, budget: int, settings: Mapping[str, Any]
+    library: str,
+    kind: str,
+    judge: str,
+    table: str,
+    seed: int,
+    budget: int,
+    settings: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Run one search and give its journal entry."""
-    search = Search(table, seed, SEARCHES[kind], budget)
+    search = Search(library, table, seed, SEARCHES[kind], budget)
     with tempfile.TemporaryDirectory() as folder:
         _begin(search, judge, lambda: by_oracle(search, folder, settings))
-    return {"kind": kind, "judge": judge, "table": table, "seed": seed, **vars(search.trace)}
+    about = {"library": library, "kind": kind, "judge": judge, "table": table, "seed": seed}
+    return {**about, **vars(search.trace)}
 
 
 def _begin(search: Search, judge: str, watched: Callable[[], Train]) -> None:
@@ -121,7 +133,7 @@ def _begin(search: Search, judge: str, watched: Callable[[], Train]) -> None:
         case "median":
             evolve(search, by_pruner(search, optuna.pruners.MedianPruner(n_startup_trials=8)))
         case "halving":
-            rung = UPDATES // 20
+            rung = max(1, search.library.steps(len(search.data)) // 20)
             pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=rung)
             evolve(search, by_pruner(search, pruner))
         case "tpe":

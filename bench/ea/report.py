@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from bench.ea.libraries import LIBRARIES, LOOKS, Library
+
 Entry = dict[str, Any]
 #: Who says when to stop, by kind of search.
 JUDGES = {
@@ -47,7 +49,14 @@ def needed(entries: list[Entry], plain: list[Entry], spent: str) -> float:
 
 
 def figures(entries: list[Entry]) -> list[Entry]:
-    """One row a kind, table and judge."""
+    """One row a library, kind, table and judge."""
+    rows = []
+    for library in dict.fromkeys(e["library"] for e in entries):
+        rows += _figures_of([e for e in entries if e["library"] == library])
+    return rows
+
+
+def _figures_of(entries: list[Entry]) -> list[Entry]:
     rows = []
     for kind, judges in JUDGES.items():
         for table in dict.fromkeys(e["table"] for e in entries):
@@ -58,6 +67,7 @@ def figures(entries: list[Entry]) -> list[Entry]:
                 best = np.array([e["best"][-1] for e in its])
                 rows.append(
                     {
+                        "library": its[0]["library"],
                         "search": kind,
                         "table": table,
                         "stops": judge,
@@ -87,15 +97,16 @@ def _better(entries: list[Entry], plain: list[Entry]) -> str:
 def table_of(rows: list[Entry]) -> str:
     """Render the rows as Markdown."""
     lines = [
-        "| search | table | stops by | best found, mean ± sd | better | runs | of them stopped "
-        "| epochs needed | CPU time needed |",
-        "|---|---|---|---:|---:|---:|---:|---:|---:|",
+        "| library | search | table | stops by | best found, mean ± sd | better | runs "
+        "| of them stopped | epochs needed | CPU time needed |",
+        "|---|---|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for r in rows:
         shares = [_share(r[name]) for name in SPENT]
         lines.append(
-            f"| {r['search']} | {r['table']} | {r['stops']} | {r['best']:.4f} ± {r['best_sd']:.4f} "
-            f"| {r['better']} | {r['runs']:.0f} | {r['stopped']:.0f} | {shares[0]} | {shares[1]} |"
+            f"| {LIBRARIES[r['library']].title} | {r['search']} | {r['table']} | {r['stops']} "
+            f"| {r['best']:.4f} ± {r['best_sd']:.4f} | {r['better']} | {r['runs']:.0f} "
+            f"| {r['stopped']:.0f} | {shares[0]} | {shares[1]} |"
         )
     return "\n".join(lines)
 
@@ -176,29 +187,69 @@ def page(entries: list[Entry], rows: list[Entry], about: Mapping[str, Any]) -> s
 
     Args:
         entries, rows: the journal's, and their figures.
-        about: model, policies, budget, updates and looks of the searches.
+        about: model, policies and budget of the searches, and the command.
     """
+    drawn = about["screened"]
+    one, several = about["policies"]["single"], about["policies"]["multi"]
+    sections = [
+        _section(LIBRARIES[name], [e for e in entries if e["library"] == name],
+                 [r for r in rows if r["library"] == name], drawn)
+        for name in dict.fromkeys(e["library"] for e in entries)
+    ]  # fmt: skip
+    return rf"""# What stopping saves
+
+This page is written by `{about["command"]}` (some ten seconds a search on one core; what was
+interrupted goes on where it stopped); the figures are those of the model {about["model"]}.
+
+Evolutionary searches over the settings of two libraries' maps, on tables that no oracle was
+trained or calibrated on. Every search has the same budget: the epochs of {about["budget"]} whole
+runs. Only runs that went to their end count as found. A stopped run is worth its forecast to the
+search.
+
+The policies are those that `policy_for` gives to any search: for one objective `population` with
+good {one.good:g} and risk {one.risk:g}, for several `pareto` with risk {several.risk:g}, both
+chosen on calibrate tables (the command is in bench/ea/, at `POLICY`). A share of
+{one.control:.0%} of the stops is let run on as controls, and is paid for here.
+
+Time is CPU time of the process, which is wall-clock time on an idle machine. It counts the loading
+of the model, the metrics at {len(LOOKS)} checkpoints a run, forecasts, decisions and the shared
+population file; the search without stopping measures each map once, at its end. MiniSom's
+trainings last about a tenth of a second here, XPySom's a tenth of that; watching weighs less the
+longer they last.
+
+"Epochs needed" and "CPU time needed" are shares of what the search without stopping spends in
+all, until the mean best found over seeds equals its mean end; for that search itself the share is
+where its last improvement came. "Best found" is at the end of the budget: the quality score
+(relative, lower is better) or the hypervolume (higher is better); "better" counts the seeds whose
+search ended with a better one than the search without stopping.
+
+The two pruners of Optuna ("median", "halving") rank by the values so far, and their stopped runs
+keep those. "tpe" is Optuna's sampler, "forest" a random forest of scikit-learn on what was
+trained, which starts from twelve random runs; both learn within the search alone. "Screened" gives
+the former the best of several draws by the oracle (`oracle.search.optuna`), the latter twelve
+suggested runs in place of random ones; the oracle then stops either.
+
+The bands are one standard error over seeds. Searches are short and noisy, so single tables can
+go either way; `oracle replay` judges decisions over many more runs.
+
+{"".join(sections).rstrip()}
+"""
+
+
+def _section(
+    library: Library, entries: list[Entry], rows: list[Entry], drawn: tuple[int, int]
+) -> str:
     seeds = len({e["seed"] for e in entries})
     single, first, multi, both = (
         [middle(rows, kind, judge, spent) for spent in SPENT]
         for kind in ("single", "multi")
         for judge in ("oracle", "screened")
     )
-    drawn = about["screened"]
-    one, several = about["policies"]["single"], about["policies"]["multi"]
-    return rf"""# What stopping saves
+    return f"""## {library.title}
 
-This page is written by `{about["command"]}` (some ten seconds a search on one core; what was
-interrupted goes on where it stopped); the figures are those of the model {about["model"]}.
-
-An evolutionary search over MiniSom's settings (map 4..14 a side, radius, learning rate, both
-decays, initialisation; {about["updates"]:,} updates a run), {seeds} seeds a table, on tables that
-no oracle was trained or calibrated on. Every search has the same budget: the epochs of
-{about["budget"]} whole runs. Only runs that went to their end count as found. A stopped run is
-worth its forecast to the search.
-
-To find what the search without stopping finds in its whole budget, the search with the oracle
-needs, in the median over tables (and on the worst of them):
+Searched are its settings ({library.varies}; {library.updates:,} updates a run), {seeds} seeds a
+table. To find what the search without stopping finds in its whole budget, the search with the
+oracle needs, in the median over tables (and on the worst of them):
 
 - one objective (DEAP): **{single[0]} of the epochs, {single[1]} of the time**;
 - ... where its first generation is drawn {drawn[0]} times as large as it is trained and each
@@ -209,36 +260,18 @@ needs, in the median over tables (and on the worst of them):
 - ... and screened likewise, by the volume that candidates cover together:
   **{both[0]} of the epochs, {both[1]} of the time**.
 
-The policies are those that `policy_for` gives to any search: for one objective `population` with
-good {one.good:g} and risk {one.risk:g}, for several `pareto` with risk {several.risk:g}, both
-chosen on calibrate tables (the command is in bench/ea/, at `POLICY`). A share of
-{one.control:.0%} of the stops is let run on as controls, and is paid for here.
-
-Time is CPU time of the process, which is wall-clock time on an idle machine. It counts the loading
-of the model, the metrics at {about["looks"]} checkpoints a run, forecasts, decisions and the shared
-population file; the search without stopping measures each map once, at its end. These trainings
-last about a tenth of a second; watching weighs less the longer they last.
+Reached at all on so many of the tables, with one objective: {_reached(rows)}.
 
 {table_of(rows)}
 
-"Epochs needed" and "CPU time needed" are shares of what the search without stopping spends in
-all, until the mean best found over seeds equals its mean end; for that search itself the share is
-where its last improvement came. "Best found" is at the end of the budget: the quality score
-(relative, lower is better) or the hypervolume (higher is better); "better" counts the seeds whose
-search ended with a better one than the search without stopping.
+![Best found against epochs and time, {library.title}](img/{picture_name(library.name)})
 
-![Best found against epochs and time](img/savings.png)
-
-Reached at all on so many of the tables, with one objective: {_reached(rows)}. The two pruners of
-Optuna rank by the values so far, and their stopped runs keep those. "tpe" is Optuna's sampler,
-"forest" a random forest of scikit-learn on what was trained, which starts from twelve random runs;
-both learn within the search alone. "Screened" gives the former the best of several draws by the
-oracle (`oracle.search.optuna`), the latter twelve suggested runs in place of random ones; the
-oracle then stops either.
-
-The bands are one standard error over seeds. Searches are short and noisy, so single tables can
-go either way; `oracle replay` judges decisions over many more runs.
 """
+
+
+def picture_name(library: str) -> str:
+    """Name a library's picture in docs/img."""
+    return "savings.png" if library == "minisom" else f"savings-{library}.png"
 
 
 def middle(rows: list[Entry], kind: str, judge: str, spent: str) -> str:

@@ -3,48 +3,25 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from minisom import MiniSom
 
+from bench.ea.libraries import LIBRARIES
 from collector.sources import load_dataset
 from oracle.decision.hypervolume import hypervolume
 from oracle.hook.fitness import Fitness
-from oracle.integrations.minisom import RADII, RATES
-from oracle.search.minisom import INITIALIZATIONS
 from oracle.search.table import Table
 
-#: Updates of a whole run, and runs that the budget of a search pays for.
-UPDATES, RUNS = 5000, 60
-#: Shares of a run at which a watched run is measured.
-LOOKS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+#: Runs that the budget of a search pays for.
+RUNS = 60
 OBJECTIVES = ("mqe", "topographic_error")
 #: Kind of search -> what it minimises.
 SEARCHES: dict[str, tuple[str, ...]] = {"single": ("score",), "multi": OBJECTIVES}
 #: Corner of the hypervolume: mqe_of_mean, and all samples out of order.
 CORNER = np.array([1.0, 1.0])
-GENES = 7
-
-
-def parameters_of(genes: Sequence[float]) -> dict[str, Any]:
-    """Read a genome in 0..1 as the parameters of `oracle.search.minisom`."""
-    g = np.clip(np.asarray(genes, dtype=float), 0.0, 1.0)
-    x, y = 4 + int(g[0] * 10.99), 4 + int(g[1] * 10.99)
-    return {
-        "x": x,
-        "y": y,
-        "sigma": 0.3 + g[2] * 0.6 * min(x, y),
-        "learning_rate": 10 ** (-2.5 + 2.5 * g[3]),
-        "decay_function": RATES[min(2, int(g[4] * 3))],
-        "sigma_decay_function": RADII[min(2, int(g[5] * 3))],
-        "neighborhood_function": "gaussian",
-        "topology": "rectangular",
-        "initialization": tuple(INITIALIZATIONS)[min(2, int(g[6] * 3))],
-    }
 
 
 @dataclass
@@ -62,13 +39,17 @@ class Search:
     """A budget of epochs, the watch over it, and the record of what it found.
 
     Args:
+        library: whose maps, by its name in LIBRARIES.
         table: dataset, e.g. wine-standard.
         seed: of the search and its runs.
         objectives: what is minimised.
         budget: runs' worth of epochs.
     """
 
-    def __init__(self, table: str, seed: int, objectives: tuple[str, ...], budget: int) -> None:
+    def __init__(
+        self, library: str, table: str, seed: int, objectives: tuple[str, ...], budget: int
+    ) -> None:
+        self.library = LIBRARIES[library]
         self.data = load_dataset(table)
         self.table = Table.of(self.data)
         self.seed, self.objectives, self.budget = seed, objectives, budget
@@ -80,18 +61,11 @@ class Search:
         """Whether there is budget for another run."""
         return self._epochs < self.budget
 
-    def som(self, genes: Sequence[float]) -> tuple[MiniSom, str]:
+    def som(self, genes: Sequence[float]) -> tuple[Any, str]:
         """Build the map of a genome in 0..1, and tell how it was initialised."""
-        settings = parameters_of(genes)
-        kind = settings.pop("initialization")
         drawn = (np.clip(np.asarray(genes, dtype=float), 0.0, 1.0) * 1e6).astype(int)
         seed = int(np.random.default_rng([self.seed, *drawn]).integers(2**31))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # MiniSom's advice on what the search tries
-            som = MiniSom(input_len=self.data.shape[1], random_seed=seed, **settings)
-        if begin := INITIALIZATIONS[kind]:
-            getattr(som, begin)(self.data)
-        return som, kind
+        return self.library.som(genes, self.data, seed)
 
     def record(self, fitness: Fitness, spent: float) -> Fitness:
         """Enter a run that used the share `spent` of its epochs."""

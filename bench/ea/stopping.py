@@ -9,26 +9,24 @@ from typing import Any
 import numpy as np
 import optuna
 
-from bench.ea.search import LOOKS, UPDATES, Search
+from bench.ea.search import Search
 from oracle.forecast.forecaster import Oracle
-from oracle.history.context import context_of
 from oracle.history.metrics import measure
 from oracle.hook import WatchedRun, policy_for, watch
 from oracle.hook.fitness import Fitness
-from oracle.integrations import minisom
 
 #: Trains the run of a genome, and gives what it reached.
 Train = Callable[[Sequence[float]], Fitness]
 
 
 def unwatched(search: Search) -> Train:
-    """Train every run to its end with MiniSom's own train, and measure once."""
+    """Train every run to its end with the library's own train, and measure once."""
 
     def train(genes: Sequence[float]) -> Fitness:
         som, _ = search.som(genes)
-        som.train(search.data, UPDATES, random_order=True)
-        metrics = measure(som.get_weights(), search.data)
-        scale = context_of(som, search.data).mqe_of_mean
+        search.library.train(som, search.data)
+        metrics = measure(som.get_weights(), search.data, som.topology)
+        scale = search.table.scale
         return search.record(Fitness(*metrics, censored=False, mqe_of_mean=scale), 1.0)
 
     return train
@@ -45,14 +43,11 @@ def by_oracle(search: Search, folder: str, settings: Mapping[str, Any]) -> Train
 
     def train(genes: Sequence[float]) -> Fitness:
         som, kind = search.som(genes)
-        run = minisom.train(
+        run = search.library.watched(
             som,
             search.data,
-            UPDATES,
-            random_order=True,
-            checkpoints=[round(UPDATES * share) for share in LOOKS],
+            bound,
             initialization=kind,
-            watch=bound,
             run_id=f"r{search.seed}-{len(search.trace.epochs)}",
         )
         return search.record(run.fitness(), _spent(run))
@@ -72,15 +67,13 @@ def by_pruner(search: Search, pruner: optuna.pruners.BasePruner) -> Train:
 
     def train(genes: Sequence[float]) -> Fitness:
         som, _ = search.som(genes)
-        scale = context_of(som, search.data).mqe_of_mean
-        looks = {round(UPDATES * share): share for share in LOOKS}
+        scale = search.table.scale
+        looks = search.library.looks(len(search.data))
         trial = study.ask()
         fitness, share = Fitness(np.inf, None, None, censored=True), 0.0
-        for done in minisom.steps(som, search.data, UPDATES, random_order=True):
-            if done not in looks:
-                continue
+        for done in search.library.pieces(som, search.data):
             share = looks[done]
-            metrics = measure(som.get_weights(), search.data)
+            metrics = measure(som.get_weights(), search.data, som.topology)
             fitness = Fitness(*metrics, censored=share < 1.0, mqe_of_mean=scale)
             trial.report(fitness.score(), done)
             if share < 1.0 and trial.should_prune():

@@ -9,7 +9,8 @@ import optuna
 from optuna.distributions import FloatDistribution
 from sklearn.ensemble import RandomForestRegressor
 
-from bench.ea.search import GENES, Search
+from bench.ea.libraries import GENES
+from bench.ea.search import Search
 from bench.ea.stopping import Train
 from oracle.search.optuna import ScreenedSampler
 from oracle.search.screen import Screen
