@@ -27,7 +27,7 @@ export function compare(root, parameters, store) {
     if (key === listed || picker.contains(document.activeElement)) return;
     listed = key;
     const full = ids.length >= MOST_COMPARED;
-    const add = h("input", { type: "search", list: "runs-there", "aria-label": "Add a run", placeholder: full ? `${MOST_COMPARED} at most` : "Add a run by its name", disabled: !free.length || full, autocomplete: "off",
+    const add = h("input", { type: "search", size: 24, list: "runs-there", "aria-label": "Add a run", placeholder: full ? `${MOST_COMPARED} at most` : "Add a run by its name", disabled: !free.length || full, autocomplete: "off",
       onchange: () => { if (store.runs.has(add.value.trim()) && !ids.includes(add.value.trim())) go([...ids, add.value.trim()]); } });
     picker.replaceChildren(add, h("datalist", { id: "runs-there" }, free.slice(0, SHOWN_CHOICES).map((id) => h("option", { value: id }))), ids.length ? h("button", { type: "button", onclick: () => go([]) }, "Clear") : "");
   }
