@@ -14,6 +14,25 @@ from oracle.types.fields import CHECKPOINT, NULLABLE, UNION_TAG
 
 #: The type of a problem whose message is a rule already, what follows "must be".
 _RULE = "rule"
+#: pydantic's type of a problem -> what follows "must be", with the limits that it tells.
+_RULES = {
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    "finite_number": "a finite number",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    "int_parsing_size": "a whole number of fewer digits",
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    "string_type": "a text",
+    "string_pattern_mismatch": "a text of the pattern {pattern}",
+    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "an object"),
+    **dict.fromkeys(("literal_error", "enum"), "{expected}"),
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "below {lt}",
+    "less_than_equal": "at most {le}",
+    "union_tag_invalid": "one of {expected_tags}",
+    "union_tag_not_found": "an object with {discriminator}",
+}
 #: Ends the path to a name of a dictionary, after the name.
 _OF_A_NAME = "[key]"
 
@@ -65,13 +84,21 @@ def rule_of(problem: ErrorDetails) -> tuple[str, str, str]:
         rule = f"of at most {most:,} characters"
     elif kind == "string_too_short":
         rule = _at_least(least, "characters")
+    elif kind in _RULES:
+        rule = _RULES[kind].format_map({name: _shown(limit) for name, limit in limits.items()})
     else:
         rule = f"valid ({problem['msg'][:1].lower()}{problem['msg'][1:]})"
-        if kind == "finite_number" and loc and loc[0] in NULLABLE:
-            advice = "Write null where it is undefined or unknown."
+    if kind in ("finite_number", "float_type") and loc and loc[0] in NULLABLE:
+        advice = "Write null where it is undefined or unknown."
     if loc and loc[-1] == _OF_A_NAME:
         return path_of(loc[:-2]), f"of names, each {rule}", advice
     return path_of(loc), rule, advice
+
+
+def _shown(limit: Any) -> str:
+    if isinstance(limit, float):
+        return f"{limit:g}"
+    return f"{limit:,}" if isinstance(limit, int) else str(limit)
 
 
 def _at_least(least: Any, what: str) -> str:

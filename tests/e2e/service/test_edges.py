@@ -125,8 +125,8 @@ def test_a_byte_order_mark_is_no_error(app: App) -> None:
     [
         ({"topographic_error": [float("nan")] * 3}, "Write null where it is undefined or unknown."),
         ({"learning_rate": [float("nan")] * 3}, "Write null where it is undefined or unknown."),
-        ({"mqe": [float("nan")] * 3}, "`mqe.0` must be valid (input should be a finite number)."),
-        ({"dead_neuron_ratio": None}, "`dead_neuron_ratio` must be valid"),
+        ({"mqe": [float("nan")] * 3}, "`mqe.0` must be a finite number."),
+        ({"dead_neuron_ratio": None}, "`dead_neuron_ratio` must be a list"),
         ({"dead_neuron_ratio": ...}, "must be given. Send [null, ...] where it is unknown."),
         ({"mqe": ...}, "`mqe` must be given."),
         # a name that is misspelt is told before the one that is missing for it

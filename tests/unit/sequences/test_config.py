@@ -110,7 +110,7 @@ def test_what_is_wrong_is_named_by_its_key(tmp_path: Path, text: str, key: str) 
         ("data: {a: 1, a: 2}", "the key 'a' stands twice"),
         ("? [a, b]\n: 1", "a key is no plain text"),
         ("data: !!python/object/apply:os.system [ls]", "valid YAML"),
-        ("data: &a [*a]", "`data` must be valid"),
+        ("data: &a [*a]", "`data` must be an object"),
         ("\x00", "valid YAML"),
     ],
 )

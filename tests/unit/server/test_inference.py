@@ -159,12 +159,12 @@ WRONG: dict[str, tuple[Any, str]] = {
     "two budgets": (
         with_input("total_epochs", shape=[2], data=[1, 2]), "`total_epochs` must have the shape",
     ),
-    "text in a column": (with_input("mqe", data=[0.5, "0.3", 0.2]), "`mqe.1` must be valid"),
-    "a list in a column": (with_input("mqe", data=[0.5, [0.3], 0.2]), "`mqe.1` must be valid"),
-    "true in a column": (with_input("mqe", data=[0.5, True, 0.2]), "`mqe.1` must be valid"),
-    "unknown mqe": (with_input("mqe", data=[0.5, None, 0.2]), "`mqe.1` must be valid"),
-    "NaN mqe": (with_input("mqe", data=[0.5, float("nan"), 0.2]), "`mqe.1` must be valid"),
-    "negative mqe": (with_input("mqe", data=[0.5, -0.3, 0.2]), "`mqe.1` must be valid"),
+    "text in a column": (with_input("mqe", data=[0.5, "0.3", 0.2]), "`mqe.1` must be a number"),
+    "a list in a column": (with_input("mqe", data=[0.5, [0.3], 0.2]), "`mqe.1` must be a number"),
+    "true in a column": (with_input("mqe", data=[0.5, True, 0.2]), "`mqe.1` must be a number"),
+    "unknown mqe": (with_input("mqe", data=[0.5, None, 0.2]), "`mqe.1` must be a number"),
+    "NaN mqe": (with_input("mqe", data=[0.5, float("nan"), 0.2]), "`mqe.1` must be a finite"),
+    "negative mqe": (with_input("mqe", data=[0.5, -0.3, 0.2]), "`mqe.1` must be at least 0"),
     "falling epochs": (with_input("epochs", data=[10, 5, 100]), "`epochs` must be strictly incr"),
     "missing column": (without("mqe"), "`mqe` must be given"),
     "too long": (
@@ -189,11 +189,11 @@ WRONG: dict[str, tuple[Any, str]] = {
     ),
     "field of context": (
         with_input("context", shape=[1], datatype="BYTES", data=['{"map_rows": -1}']),
-        "`context.map_rows` must be valid",
+        "`context.map_rows` must be above 0",
     ),
-    "id": ({**REQUEST, "id": "<script>"}, "`id` must be valid"),
+    "id": ({**REQUEST, "id": "<script>"}, "`id` must be a text of the pattern"),
     "no inputs": ({"inputs": []}, "`epochs` must be of one checkpoint at least"),
-    "no object": ([], "`body` must be valid"),
+    "no object": ([], "`body` must be an object"),
     "no JSON": (b"{", "The body must be valid JSON"),
 }  # fmt: skip
 

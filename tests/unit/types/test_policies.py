@@ -125,7 +125,7 @@ def test_an_unknown_name_is_told_with_the_known_ones(name: object) -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"name": "population", "risk": 2}, "`risk` must be valid"),
+        ({"name": "population", "risk": 2}, "`risk` must be below 1"),
         ({"weights": (0.0, 0.0, 0.0)}, "`weights` must be positive for one metric at least"),
         ({"threshold": 0.4}, "`caution` must be at most threshold (0.4)"),
         ({"name": "pareto", "objectives": []}, "`objectives` must be of at least 1 value"),
