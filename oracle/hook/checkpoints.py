@@ -11,6 +11,7 @@ from oracle.history.columns import far_enough
 from oracle.hook.warn_once import Problems
 from oracle.types import METRICS, History
 from oracle.types.end_of_run import BUDGET_ADVICE, budget_rule, is_beyond_end, reaches_end
+from oracle.types.fields import MAX_MQE
 
 Value = SupportsFloat | None
 
@@ -36,12 +37,15 @@ class Checkpoints:
         kept: in order of epoch, the newest always last.
         total_epochs: the budget, None where unknown.
         asked: the metrics without which nothing is judged.
+        diverged: the mqe that came last was no finite number: such a map has no values, and
+            those of before are not its own.
     """
 
     def __init__(self, problems: Problems, asked: Collection[str] = METRICS) -> None:
         self.kept: list[Checkpoint] = []
         self.total_epochs: float | None = None
         self.asked = asked
+        self.diverged = False
         self._problems = problems
 
     def add(
@@ -68,6 +72,7 @@ class Checkpoints:
 
     def rewind(self, epoch: float) -> None:
         """Forget the checkpoints after `epoch`."""
+        self.diverged = False
         self.kept = [checkpoint for checkpoint in self.kept if checkpoint.epoch <= epoch]
 
     def measured(
@@ -75,6 +80,12 @@ class Checkpoints:
     ) -> Checkpoint | None:
         """Check the values of a report at epoch `at`; None where mqe, the one needed, is not."""
         value = number(mqe)
+        self.diverged = _is_beyond(mqe)
+        if self.diverged:
+            rule = f"a finite number, at most {MAX_MQE:g}"
+            advice = "A map that ends like this has diverged, and counts as infinitely bad."
+            self._problems.note("diverged", must_be("mqe", rule, mqe, advice))
+            return None
         if value is None or value < 0:
             advice = "The report is ignored. `oracle.measure(weights, data, topology)` gives it."
             self._problems.note("mqe", must_be("mqe", "a finite number >= 0", mqe, advice))
@@ -148,6 +159,16 @@ def is_soon(last: float | None, epoch: float, total_epochs: float | None, every:
     if total_epochs is None:
         return every > 0 and not far_enough(last, epoch, None)
     return epoch - last < every * total_epochs
+
+
+def _is_beyond(mqe: Value) -> bool:
+    """Whether it is a number that no map has which trains well: not finite, or near its end."""
+    try:
+        return not abs(float(mqe)) <= MAX_MQE  # type: ignore[arg-type]
+    except OverflowError:  # of a whole number
+        return True
+    except (TypeError, ValueError):
+        return False
 
 
 def number(value: Value) -> float | None:

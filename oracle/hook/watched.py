@@ -48,7 +48,7 @@ class WatchedRun:
         decision: the last one; None before the first report.
         problems: what went wrong, counted by kind.
         state: live; or how it ended: finished, stopped (as it was told), left (by a rule of the
-            caller's own, before its end) or abandoned (by an exception).
+            caller's own, before its end) or abandoned (by an exception, or diverged).
     """
 
     def __init__(self, *, check_every: float = CHECK_EVERY) -> None:
@@ -181,28 +181,25 @@ class WatchedRun:
         """Give the values of the map as it is, or, of a run that was stopped, the forecast.
 
         The forecast is marked censored, and so are the last values of an abandoned run. A run
-        that has converged is finished.
+        that has converged is finished; one that has diverged is worth nothing, infinite.
         """
         with self._lock:
             scale = self.context.mqe_of_mean
             last = self._final or (self._seen.kept[-1] if self._seen.kept else None)
-            is_forecast = self._is_stopped and self._forecast is not None
-            if last is None and not is_forecast:
+            forecast = self._forecast if self._is_stopped else None
+            if forecast is None and (last is None or self._has_diverged):
                 return Fitness(inf, None, None, True, scale)
             mqe, error, dead = last[1:4] if last is not None else (inf, None, None)
-            never = self._seen.never_measured
-            if self._is_stopped and self._forecast is not None:
-                mqe, *ratios = (self._forecast.median(target) for target in TARGETS)
+            never, spreads = self._seen.never_measured, None
+            if forecast is not None:
+                mqe, *ratios = (forecast.median(target) for target in TARGETS)
                 error, dead = (
                     None if metric in never else median
                     for metric, median in zip(METRICS[1:], ratios, strict=True)
                 )
-            censored = self._is_stopped or self.state == "abandoned"
-            spreads = None
-            if self._is_stopped and self._forecast is not None:
                 counted = weights_of(scale or 1.0, weights_without(never))
-                of_score = spread_of_score(self._forecast, counted)
-                spreads = (*spreads_of(self._forecast), of_score)
+                spreads = (*spreads_of(forecast), spread_of_score(forecast, counted))
+            censored = self._is_stopped or self.state == "abandoned"
             if self.decision is not None and self.decision.reason is Reason.NOT_MEASURED:
                 never = ()  # others have measured it
             return Fitness(mqe, error, dead, censored, scale, never, spreads)
@@ -220,6 +217,8 @@ class WatchedRun:
             elif self.decision is None:
                 problem = next(iter(self.problems.messages.values()), "")
                 head = "nothing was reported" + (f" ({problem.rstrip('.')})" if problem else "")
+            elif self._has_diverged:
+                head = f"diverged after epoch {self.epoch or 0:g}: its last mqe was not finite"
             elif self.state in ("left", "abandoned"):
                 by = "an exception" if self.state == "abandoned" else "its own loop"
                 share = self.decision.progress
@@ -344,6 +343,11 @@ class WatchedRun:
         return self.state == "stopped"
 
     @property
+    def _has_diverged(self) -> bool:
+        """Whether no map of finite values stands at its end: it says nothing about other runs."""
+        return self._seen.diverged and not (self._is_stopped or self._has_converged)
+
+    @property
     def _has_converged(self) -> bool:
         return self.decision is not None and self.decision.converged
 
@@ -362,7 +366,8 @@ class WatchedRun:
     def _end_as(self, given_up: bool) -> None:
         with self._protected("end", "say how the run ended"):
             fitness = self.fitness()
-            if given_up or not (self._seen.kept or self._final or self._is_stopped):
+            reported = self._seen.kept or self._final or self._is_stopped
+            if given_up or self._has_diverged or not reported:
                 self.state = "abandoned"
             elif self._is_stopped:
                 self.state = "stopped"

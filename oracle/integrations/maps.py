@@ -11,17 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from inspect import signature
-from math import nan
 from typing import Any
-
-import numpy as np
 
 from oracle.errors import InvalidHistory, must_be
 from oracle.history.context import context_of
 from oracle.history.libraries import adapter_of
-from oracle.history.metrics import measure
 from oracle.hook import WatchedRun
 from oracle.hook import watch as plain_watch
+from oracle.integrations.measuring import measured
 from oracle.integrations.own_training import OwnTraining, Plan, Seam, Stopped
 
 #: What goes to `oracle.watch`; all else goes to the library.
@@ -115,11 +112,8 @@ def _watched(
 
 def _look(training: OwnTraining, samples: Any, plan: Plan, run: WatchedRun, done: int) -> bool:
     """Measure and report; whatever fails is the run's problem, not the training's."""
-    try:
-        weights = np.asarray(training.weights())
-        metrics = measure(weights, samples, training.grid())
-    except Exception as error:
-        run.problems.note_error("measure", "measure the map", error)
+    values = measured(run, training.weights, samples, training.grid)
+    if values is None:
         return False
     rate: float | None = None
     radius: float | None = None
@@ -127,8 +121,6 @@ def _look(training: OwnTraining, samples: Any, plan: Plan, run: WatchedRun, done
         rate, radius = plan.at(done - 1)
     except Exception as error:
         run.problems.note_error("plan", "read the plan", error)
-    # NaN says undefined, as on a 1x1 map; None would say forgotten.
-    values = {name: nan if v is None else v for name, v in metrics._asdict().items()}
     return run.report(done, **values, learning_rate=rate, radius=radius).stop
 
 

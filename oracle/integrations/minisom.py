@@ -12,15 +12,15 @@ import copy
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import isfinite, nan
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from oracle.errors import OracleError, must_be
 from oracle.history.context import context_of
-from oracle.history.metrics import measure
 from oracle.hook import WatchedRun, watch
+from oracle.integrations.measuring import measured
 from oracle.types import FloatArray, Schedule
 
 #: Points at which a planned schedule is read; linear between them.
@@ -210,7 +210,7 @@ def train(
             return run
         for done in steps(som, data, num_iteration, **order):  # type: ignore[arg-type]
             if done in at:
-                values = _measured(som, data, run)
+                values = measured(run, som.get_weights, data, lambda: som.topology)
                 if values is None:
                     continue
                 rate, radius = in_force(som, done, len(data), num_iteration, use_epochs)
@@ -219,17 +219,6 @@ def train(
     if verbose:
         print(run.summary())
     return run
-
-
-def _measured(som: Any, data: Any, run: WatchedRun) -> dict[str, float] | None:
-    """Measure the map; a failure is the run's problem, not the training's."""
-    try:
-        metrics = measure(som.get_weights(), data, som.topology)
-    except Exception as error:
-        run.problems.note_error("measure", "measure the map", error)
-        return None
-    # NaN says undefined, as on a 1x1 map; None would say forgotten.
-    return {name: nan if v is None else v for name, v in metrics._asdict().items()}
 
 
 def _time(done: int, n_samples: int, use_epochs: bool) -> int:

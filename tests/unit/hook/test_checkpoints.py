@@ -50,7 +50,9 @@ def test_numbers_of_any_library_become_floats(value: object, expected: float | N
         (1010.5, 0.4, "epoch"),  # more than a step after the end
         (math.nan, 0.4, "epoch"),
         (-1, 0.4, "epoch"),
-        (20, math.nan, "mqe"),
+        (20, math.nan, "diverged"),
+        (20, math.inf, "diverged"),
+        (20, "a", "mqe"),
         (20, None, "mqe"),
         (20, -0.1, "mqe"),
     ],
@@ -59,7 +61,8 @@ def test_what_cannot_be_a_checkpoint_is_told_and_left_out(
     seen: Checkpoints, epoch: float, mqe: float | None, kind: str
 ) -> None:
     assert seen.add(10, 0.5, 0.1, 0.2, None, None)
-    with pytest.warns(OracleWarning, match=f"`{kind}` must be .* The training goes on"):
+    field = "mqe" if kind == "diverged" else kind
+    with pytest.warns(OracleWarning, match=f"`{field}` must be .* The training goes on"):
         assert not seen.add(epoch, mqe, 0.1, 0.2, None, None)
     assert not seen.add(epoch, mqe, 0.1, 0.2, None, None)  # one warning a kind, then a counter
     assert seen._problems.counts == {kind: 2}
