@@ -288,6 +288,7 @@ def _run_of(member: Any) -> SearchRun:
         held=member.held_at is not None,
         converged=converged,
         left=left,
+        spent_before=member.spent_before,
         began=member.started_at,
         ended=member.ended_at,
     )

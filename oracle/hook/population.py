@@ -11,7 +11,6 @@ import json
 import os
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,7 +26,7 @@ from oracle.history.quality_score import scores_among
 from oracle.hook.places.postgresql import Database, PopulationDatabase, Session
 from oracle.hook.population_file import TIMEOUT_S, PopulationFile, place_of
 from oracle.hook.population_seen import COLUMNS, Seen
-from oracle.hook.population_summary import Member, line
+from oracle.hook.population_summary import COUNTS, Member, counted, line
 from oracle.types import (
     GOOD,
     MAX_REFERENCE_RUNS,
@@ -191,6 +190,20 @@ class Population:
                 (name, outcome.run_id, *ended.values()),
             )
 
+    def trained_anew(self, name: str, run_id: str, spent: float) -> None:
+        """Note what a run used before it was begun anew and trained to its end.
+
+        Args:
+            name: the population.
+            run_id: the run.
+            spent: shares of its budget that its earlier attempts used.
+        """
+        with self._writing() as db:
+            db.execute(
+                "UPDATE run SET spent_before = ? WHERE population = ? AND run_id = ?",
+                (spent, name, run_id),
+            )
+
     def abandon(self, name: str, run_id: str) -> None:
         """Enter that a run was given up: it says nothing about how such runs end."""
         with self._writing() as db:
@@ -257,28 +270,8 @@ class Population:
     def tally(self, name: str) -> Tally:
         """Count the population's runs and what the stops saved."""
         with self._file.reading() as db:
-            rows = db.execute(
-                "SELECT state, count(*), coalesce(sum(1 - coalesce(progress, 1)), 0),"
-                " count(*) FILTER (WHERE coalesce(progress, 1) < 1)"
-                " FROM run WHERE population = ? GROUP BY state",
-                (name,),
-            ).fetchall()
-        runs = Counter({state: count for state, count, *_ in rows})
-        ended = runs["finished"] + runs["left"] + runs["stopped"]
-        # Of finished runs those end before their budget that have converged.
-        early = {state: (saved, n) for state, _, saved, n in rows}
-        saved = sum(early.get(state, (0.0, 0))[0] for state in ("stopped", "finished"))
-        return Tally(
-            finished=runs["finished"],
-            stopped=runs["stopped"],
-            live=runs["live"],
-            saved=saved / ended if ended else 0.0,
-            left=runs["left"],
-            abandoned=runs["abandoned"],
-            name=name,
-            converged=early.get("finished", (0.0, 0))[1],
-            others=() if rows else self.names(),
-        )
+            rows = db.execute(f"{COUNTS} WHERE population = ? GROUP BY state", (name,)).fetchall()
+        return counted(name, rows, () if rows else self.names())
 
     def wrong_stops(
         self,

@@ -23,7 +23,7 @@ from oracle.hook.places.postgresql import SCHEMES, Database
 
 #: Marks the file as ours, so that no other program's database is ever written to.
 APPLICATION_ID = 0x534F4D50  # "SOMP"
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 #: How long a locked file is waited for, seconds.
 TIMEOUT_S = 2.0
 
@@ -49,6 +49,7 @@ CREATE TABLE run (
     spreads TEXT,             -- JSON: of a stopped run, as `spread`, of each of the final values
     teaches BLOB,             -- what it teaches the forecast of others (oracle.forecast.residuals)
     model TEXT,               -- SHA-256 of the model that it teaches
+    spent_before REAL NOT NULL DEFAULT 0,  -- budgets that it used before it was trained anew
     PRIMARY KEY (population, run_id)
 ) WITHOUT ROWID;
 CREATE INDEX run_ended ON run (population, ended);

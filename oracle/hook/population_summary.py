@@ -33,6 +33,7 @@ class Member(NamedTuple):
     about: str | None
     spread: float | None
     spreads: str | None
+    spent_before: float = 0.0
 
     @property
     def said(self) -> dict[str, Any]:
@@ -47,6 +48,8 @@ class Member(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         """Give it as JSON values; what is not known is left out."""
         values = {name: value for name, value in self._asdict().items() if value is not None}
+        if not self.spent_before:
+            values.pop("spent_before", None)
         if self.policy is not None:
             values["policy"] = json.loads(self.policy)
         if self.spreads is not None:
@@ -54,6 +57,44 @@ class Member(NamedTuple):
         values.pop("about", None)
         values.update(self.said)
         return values
+
+
+#: Of each state: runs, budgets that they used, those that ended before, and what was used before.
+COUNTS = (
+    "SELECT state, count(*), sum(coalesce(progress, 1)),"
+    " count(*) FILTER (WHERE coalesce(progress, 1) < 1), sum(spent_before) FROM run"
+)
+
+
+def counted(
+    name: str, rows: Sequence[tuple[str, int, float, int, float]], others: tuple[str, ...]
+) -> Tally:
+    """Count a population from the rows of COUNTS.
+
+    Args:
+        name: of the population.
+        rows: a row a state.
+        others: the populations that are there where this one is not.
+    """
+    runs = Counter({state: n for state, n, *_ in rows})
+    used = {state: spent for state, _, spent, *_ in rows}
+    planned = float(runs["finished"] + runs["stopped"])
+    # Of a run that its own loop left early the rest was not planned, and not saved.
+    saved = planned - used.get("finished", 0.0) - used.get("stopped", 0.0)
+    saved -= sum(before for *_, before in rows)
+    planned += used.get("left", 0.0)
+    return Tally(
+        finished=runs["finished"],
+        stopped=runs["stopped"],
+        live=runs["live"],
+        saved=saved / planned if planned else 0.0,
+        left=runs["left"],
+        abandoned=runs["abandoned"],
+        name=name,
+        # Of finished runs those end before their budget that have converged.
+        converged=next((early for state, _, _, early, _ in rows if state == "finished"), 0),
+        others=others,
+    )
 
 
 def line(tally: Tally, members: Sequence[Member]) -> str:

@@ -97,6 +97,8 @@ def finish_promising(
         member = read.members[run_id]
         said = member.said | whole | {"run_id": member.name or run_id}
         run = train(member, partial(watch, **said))
+        if not resumes:
+            shared.trained_anew(name, run_id, member.spent_before + (member.progress or 0.0))
         fitness = run.fitness() if isinstance(run, WatchedRun) else run
         if fitness.censored:
             return None

@@ -37,6 +37,7 @@ class SearchRun(NamedTuple):
         p_good: as last said.
         converged: it ended before its budget because the rest would change nothing.
         left: its own loop ended it, and saved nothing by it.
+        spent_before: budgets that it used before it was begun anew.
     """
 
     run_id: str
@@ -54,6 +55,7 @@ class SearchRun(NamedTuple):
     held: bool = False
     converged: bool = False
     left: bool = False
+    spent_before: float = 0.0
     began: float | None = None
     ended: float | None = None
     spread: float | None = None
@@ -129,6 +131,7 @@ class Search:
                 whole = min(run.epoch, run.total_epochs) if run.left else run.total_epochs
                 planned += whole
                 used += run.epoch if run.state == "stopped" or run.converged else whole
+                used += run.spent_before * run.total_epochs
         return planned, used
 
     @property

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SCHEMES = "postgresql://", "postgres://"
 SCHEMA = "oracle_population"
-FORMAT = 5
+FORMAT = 6
 #: Number of the lock under which the tables are made.
 _LOCK = 0x534F4D50
 #: How often a statement that waits looks at the time, seconds.
@@ -60,10 +60,17 @@ CREATE TABLE {SCHEMA}.run (
     spreads TEXT,
     teaches BYTEA,
     model TEXT,
+    spent_before DOUBLE PRECISION NOT NULL DEFAULT 0,
     PRIMARY KEY (population, run_id)
 );
 CREATE INDEX run_ended ON {SCHEMA}.run (population, ended);
 CREATE INDEX run_live ON {SCHEMA}.run (population) WHERE state = 'live';
+"""
+#: The format that is brought up to date where it is met, and how; twice does no harm.
+_BEFORE = 5
+_UPGRADE = """
+ALTER TABLE run ADD COLUMN IF NOT EXISTS spent_before DOUBLE PRECISION NOT NULL DEFAULT 0;
+UPDATE clock SET format = 6 WHERE format = 5
 """
 
 
@@ -203,6 +210,11 @@ class PopulationDatabase:
                 if not _has_tables(connection):
                     connection.execute(_MAKE.encode())
         row = connection.execute("SELECT format FROM clock").fetchone()
+        if row is not None and row[0] == _BEFORE:
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+                connection.execute(_UPGRADE.encode())
+                row = connection.execute("SELECT format FROM clock").fetchone()
         if row is None or row[0] != FORMAT:
             advice = "Name a new database, or update SOM Oracle in every worker."
             raise StoreUnavailable(

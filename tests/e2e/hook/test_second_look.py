@@ -87,6 +87,9 @@ def test_a_population_file_tells_which_and_finishes_them(file: Path) -> None:
     assert (after.finished, after.stopped) == (
         before.finished + len(done), before.stopped - len(done),
     )  # fmt: skip
+    # Each was trained anew, and cost a whole run more than it had used before.
+    everyone = len(shared.members("t"))
+    assert after.saved == pytest.approx(before.saved - len(done) / everyone)
     assert shared.wrong_stops("t").held == 0  # none of them was drawn as a control
     finish_promising(file, again, model=StandIn())
     assert promising(file, "t") == []

@@ -74,7 +74,23 @@ def test_the_tally_counts_what_stops_saved(shared: Population) -> None:
     assert str(tally) == "1 of 2 runs stopped, 38% of all epochs saved, 1 still live"
     shared.end("a", outcome_of("r3"), progress=0.4, left=True)
     tally = shared.tally("a")
-    assert (tally.left, tally.saved) == (1, 0.25)  # what its own rule saved is not the stops'
+    # What its own rule left undone was not planned: the same share as the service's and a report's.
+    assert (tally.left, tally.saved) == (1, pytest.approx(0.75 / 2.4))
+
+
+def test_what_a_run_used_before_it_was_trained_anew_is_no_saving(shared: Population) -> None:
+    shared.end("a", outcome_of("r1"), progress=1.0)
+    shared.end("a", outcome_of("r2", censored=True), progress=0.25)
+    shared.start("a", "r2")
+    shared.end("a", outcome_of("r2"), progress=1.0)
+    assert shared.tally("a").saved == 0.0
+    shared.trained_anew("a", "r2", 0.25)
+    assert shared.tally("a").saved == -0.125  # as much more than the plans of both
+    assert [m.spent_before for m in shared.members("a")] == [0.0, 0.25]
+    assert shared.members("a")[1].as_json()["spent_before"] == 0.25
+    assert "spent_before" not in shared.members("a")[0].as_json()
+    shared.start("a", "r2")  # a search begun anew over the same file
+    assert shared.members("a")[1].spent_before == 0.0
 
 
 def test_what_converged_is_finished_and_saves_what_it_left(shared: Population) -> None:

@@ -75,7 +75,7 @@ def test_a_later_format_is_refused(shared: Population) -> None:
     with sqlite3.connect(shared.path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    said = r"`population` must be of format 5 or older, but got 99\. Name a new file, or update"
+    said = r"`population` must be of format 6 or older, but got 99\. Name a new file, or update"
     with pytest.raises(StoreUnavailable, match=said):
         Population(shared.path).reference("a")
 

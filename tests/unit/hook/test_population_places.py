@@ -172,8 +172,26 @@ def test_a_later_format_is_left_alone(url: str) -> None:
     Population(url).start("t", "r1")
     with psycopg.connect(url) as connection:
         connection.execute(f"UPDATE {SCHEMA}.clock SET format = 99".encode())
-    with pytest.raises(StoreUnavailable, match="of format 5, but got 99"):
+    with pytest.raises(StoreUnavailable, match="of format 6, but got 99"):
         Population(url).start("t", "r2")
+
+
+@pytest.mark.postgres
+def test_the_format_before_is_brought_up_to_date(url: str) -> None:
+    Population(url).start("t", "r1")
+    with psycopg.connect(url) as connection:
+        connection.execute(f"ALTER TABLE {SCHEMA}.run DROP COLUMN spent_before".encode())
+        connection.execute(f"UPDATE {SCHEMA}.clock SET format = 5".encode())
+
+    def work(n: int) -> float:
+        mine = Population(url)
+        mine.end("t", outcome_of(f"r{n}"))
+        mine.trained_anew("t", f"r{n}", 0.5)
+        mine.close()
+        return mine.members("t")[0].spent_before
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(work, range(1, 5))) == {0.5}
 
 
 @pytest.mark.postgres
