@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
@@ -40,6 +41,29 @@ def settings_of(objectives: tuple[str, ...] | str, settings: dict[str, Any]) -> 
     if isinstance(settings.get("population"), str | os.PathLike):
         settings["population"] = place_of(settings["population"])
     return settings
+
+
+def with_genes(settings: dict[str, Any], genes: Any) -> dict[str, Any]:
+    """Keep the genes with the run that they make, as its `config`, where the search gives none.
+
+    A report then tells which of them are good, and a stopped run can be trained anew from its file.
+
+    Args:
+        settings: of `oracle.watch`.
+        genes: names -> values, or values in order; what is neither is not kept.
+
+    >>> with_genes({}, [2.0, "pca"])
+    {'config': {'gene 1': 2.0, 'gene 2': 'pca'}}
+    """
+    if "config" in settings or isinstance(genes, str | bytes):
+        return settings
+    if isinstance(genes, Mapping):
+        return {**settings, "config": dict(genes)}
+    try:
+        values = list(genes)
+    except TypeError:
+        return settings
+    return {**settings, "config": {f"gene {i}": value for i, value in enumerate(values, 1)}}
 
 
 def to_its_end(settings: dict[str, Any]) -> dict[str, Any]:

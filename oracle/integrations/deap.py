@@ -23,10 +23,12 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
+import numpy as np
+
 from oracle.decision.second_look import Stopped, finish_promising
 from oracle.hook import WatchedRun, watch
 from oracle.hook.fitness import Fitness, names_of
-from oracle.hook.search import settings_of, summary_of, to_its_end
+from oracle.hook.search import settings_of, summary_of, to_its_end, with_genes
 from oracle.hook.warn_once import Problems
 
 Train = Callable[[Any, Callable[..., WatchedRun]], WatchedRun | Fitness]
@@ -75,7 +77,8 @@ class Watched:
         objectives: what is minimised, after METRICS, or `score`; every weight of the
             individual's fitness must be negative.
         settings: of `oracle.watch`, e.g. population, population_size, log, url. The policy is
-            `population` for one objective and `pareto` for several, unless one is given.
+            `population` for one objective and `pareto` for several, unless one is given; the
+            genes are each run's `config`, unless that is given.
 
     Raises:
         InvalidHistory: an objective or a setting that no run of a search can have.
@@ -104,15 +107,15 @@ class Watched:
         """Train the stopped ones of a front, or of any individuals, to their end.
 
         Each takes its final values as its fitness, without the mark; `individual.forecast` keeps
-        what it was ranked by.
+        what it was ranked by. Of equal ones, which selection makes, one is trained for all.
 
         Returns:
             Those that were trained.
         """
-        stopped = [one for one in individuals if _is_forecast(one.fitness.values)]
-        for individual in stopped:
-            self._finished(individual)
-        return stopped
+        stopped = _twins(one for one in individuals if _is_forecast(one.fitness.values))
+        for twins in stopped:
+            self._finished(twins)
+        return [first for first, *_ in stopped]
 
     def finish_promising(
         self,
@@ -134,27 +137,29 @@ class Watched:
             Those that were trained, in their order, as by `finish`.
         """
         everyone = list(individuals)
-        stopped = {
-            str(i): one for i, one in enumerate(everyone) if _is_forecast(one.fitness.values)
-        }
+        forecast = _twins(one for one in everyone if _is_forecast(one.fitness.values))
+        stopped = {str(i): twins for i, twins in enumerate(forecast)}
         ended = [one.fitness.values for one in finished(everyone) if one.fitness.values]
 
         def train(name: str) -> Values | None:
             values = self._finished(stopped[name])
             return None if values.censored else values
 
-        told = [_as_stopped(name, one.fitness.values) for name, one in stopped.items()]
+        told = [_as_stopped(name, twins[0].fitness.values) for name, twins in stopped.items()]
         done = finish_promising(told, ended, train, k=k, budget=budget, least=least)
-        return [stopped[one.promising.run_id] for one in done]
+        return [stopped[one.promising.run_id][0] for one in done]
 
-    def _finished(self, individual: Any) -> Values:
-        individual.forecast = tuple(float(value) for value in individual.fitness.values)
+    def _finished(self, twins: list[Any]) -> Values:
         # The run's population learns how it ended.
-        assign(individual, self._evaluated(individual, to_its_end(self._settings)))
-        return Values(individual.fitness.values)
+        values = self._evaluated(twins[0], to_its_end(self._settings))
+        for individual in twins:
+            individual.forecast = tuple(float(value) for value in individual.fitness.values)
+            assign(individual, values)
+        return Values(twins[0].fitness.values)
 
     def _evaluated(self, individual: Any, settings: dict[str, Any] | None = None) -> Values:
-        run = self._train(individual, partial(watch, **(settings or self._settings)))
+        bound = with_genes(settings or self._settings, individual)
+        run = self._train(individual, partial(watch, **bound))
         fitness = run.fitness() if isinstance(run, WatchedRun) else run
         values = fitness.objectives(self.objectives)
         if not fitness.censored:
@@ -202,6 +207,18 @@ def finished(individuals: Iterable[Individual]) -> list[Individual]:
     `Watched.finish` trains them to their end instead.
     """
     return [one for one in individuals if not _is_forecast(one.fitness.values)]  # type: ignore[attr-defined]
+
+
+def _twins(individuals: Iterable[Any]) -> list[list[Any]]:
+    """Put equal individuals together, in the order of the first of each."""
+    alike: dict[Any, list[Any]] = {}
+    for one in individuals:
+        key: Any = tuple(one.tolist() if isinstance(one, np.ndarray) else one)
+        try:
+            alike.setdefault(key, []).append(one)
+        except TypeError:  # genes that cannot be compared at once
+            alike[id(one)] = [one]
+    return list(alike.values())
 
 
 def _as_stopped(name: str, values: Iterable[float]) -> Stopped:

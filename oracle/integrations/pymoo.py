@@ -30,7 +30,7 @@ from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 from oracle.decision.second_look import Stopped, finish_promising
 from oracle.hook import WatchedRun, watch
 from oracle.hook.fitness import Fitness, names_of
-from oracle.hook.search import settings_of, summary_of, to_its_end
+from oracle.hook.search import settings_of, summary_of, to_its_end, with_genes
 
 Train = Callable[[Any, Callable[..., WatchedRun]], WatchedRun | Fitness]
 
@@ -43,7 +43,8 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
             returns the watched run or its fitness.
         objectives: what is minimised, after METRICS, or `score`.
         settings: of `oracle.watch`, e.g. policy, population, log, url. The policy is
-            `population` for one objective and `pareto` for several, unless one is given.
+            `population` for one objective and `pareto` for several, unless one is given; the
+            variables are each run's `config`, unless that is given.
         problem: of pymoo's Problem: n_var, xl, xu, vars, constraints and so on.
 
     Raises:
@@ -126,7 +127,7 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
         individual.set("censored", fitness.censored)
 
     def _fitness(self, x: Any, settings: dict[str, Any] | None = None) -> Fitness:
-        run = self._train(x, partial(watch, **(settings or self._settings)))
+        run = self._train(x, partial(watch, **with_genes(settings or self._settings, x)))
         return run.fitness() if isinstance(run, WatchedRun) else run
 
     def summary(self) -> str:

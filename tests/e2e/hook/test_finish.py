@@ -62,6 +62,38 @@ def test_deap_finishes_what_was_stopped_and_only_that(tmp_path: Path) -> None:
     assert evaluate.finish(everyone) == []
 
 
+def test_deap_trains_one_of_equal_individuals_for_all(tmp_path: Path) -> None:
+    from deap import base, creator
+
+    from oracle.integrations.deap import Forecast, Values, Watched, assign
+
+    creator.create("LowestOfTwins", base.Fitness, weights=(-1.0,))
+    creator.create("Twin", list, fitness=creator.LowestOfTwins)
+    creator.create("Array", np.ndarray, fitness=creator.LowestOfTwins)
+    trained: list[float] = []
+
+    def counted(genes: Any, bound: Any) -> WatchedRun:
+        trained.append(float(genes[0]))
+        return train(genes, bound)
+
+    evaluate = Watched(counted, objectives=("mqe",), population=tmp_path / "runs.db", dataset="t")
+    for made in (creator.Twin, creator.Array):
+        for end in (evaluate.finish, lambda all_: evaluate.finish_promising(all_, k=5)):
+            everyone = [made(genes) for genes in ([0.1], [0.2], [0.1], [0.2], [0.1])]
+            for one in everyone:
+                assign(one, Values([Forecast(0.3, 0.2)]))
+            trained.clear()
+            done = end(everyone)
+            assert sorted(trained) == [0.1, 0.2]
+            assert [float(one[0]) for one in done] == trained
+            assert [one.fitness.values[0] for one in everyone] == [
+                pytest.approx(final(float(one[0]))) for one in everyone
+            ]
+            assert {one.forecast for one in everyone} == {(0.3,)}
+    told = Population(tmp_path / "runs.db").members("t")
+    assert {m.config["gene 1"] for m in told} == {0.1, 0.2}  # kept without a word of the caller
+
+
 def test_pymoo_finishes_what_was_stopped_and_only_that(tmp_path: Path) -> None:
     from pymoo.core.evaluator import Evaluator
     from pymoo.core.population import Population as Individuals
@@ -84,6 +116,8 @@ def test_pymoo_finishes_what_was_stopped_and_only_that(tmp_path: Path) -> None:
     # What they came to stands in the population beside what was forecast.
     tally = Population(tmp_path / "runs.db").tally("t")
     assert (tally.finished, tally.stopped) == (25, len(stopped))
+    kept = {m.config["gene 1"] for m in Population(tmp_path / "runs.db").members("t")}
+    assert kept == {float(one.X[0]) for one in everyone}
 
 
 RESULTS = (
