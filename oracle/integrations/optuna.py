@@ -49,7 +49,7 @@ from oracle.hook.checkpoints import Checkpoint, Checkpoints, number
 from oracle.hook.fitness import Fitness, names_of
 from oracle.hook.local import Forecaster
 from oracle.hook.objective import weights_for
-from oracle.hook.search import settings_of, to_its_end
+from oracle.hook.search import settings_of, to_its_end, with_genes
 from oracle.hook.set_up import context_given
 from oracle.hook.warn_once import Problems
 from oracle.integrations.optuna_study import JudgedStudy
@@ -290,14 +290,15 @@ def watched(
         trial: the trial; it gets the user attribute `censored`.
         objectives: what is minimised, after METRICS, or `score`.
         settings: of `oracle.watch`; the runs of a study are a population of their own, and the
-            policy is `population` for one objective and `pareto` for several, unless given.
+            policy is `population` for one objective and `pareto` for several, unless given. What
+            was suggested by now is each run's `config`, unless that is given.
     """
     name = trial.study.study_name
     run_id = settings.pop("run_id", f"{name}-{trial.number}")
     bound = {"population_name": name[:200], **settings_of(objectives, settings)}
     if FINISHES in trial.user_attrs:
         bound = to_its_end(bound)
-    with watch(**bound, run_id=run_id) as run:
+    with watch(**with_genes(bound, trial.params), run_id=run_id) as run:
         yield run
     fitness = run.fitness()
     trial.set_user_attr(CENSORED, fitness.censored)

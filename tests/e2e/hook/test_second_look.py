@@ -241,6 +241,8 @@ def test_optuna_finishes_watched_trials_that_are_worth_it(tmp_path: Path) -> Non
     stopped = [trial for trial in study.trials if trial.user_attrs["censored"]]
     assert stopped
     assert all(len(trial.user_attrs["oracle_spreads"]) == 2 for trial in stopped)
+    told = Population(tmp_path / "runs.db").members(study.study_name)
+    assert {m.config["gene"] for m in told} == {t.params["gene"] for t in study.trials}
     new = finish_trials(study, objective, k=2, least=0.0)
     assert all(not trial.user_attrs["censored"] for trial in new)
     assert [trial.values[0] for trial in new] == [
