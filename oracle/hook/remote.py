@@ -40,15 +40,16 @@ MAX_SIZE = 10_000_000
 T = TypeVar("T")
 
 
-def planned_size(size: object) -> int:
-    """Read how many runs a search is planned to have.
+def planned_size(size: object, field: str = "population_size") -> int:
+    """Read how many runs a search is planned to have, as the setting `field` tells it.
 
     Raises:
         InvalidHistory: it is no whole number, or none that the service takes.
     """
-    whole = index(size) if isinstance(size, SupportsIndex) else 0  # NumPy's, too
+    # NumPy's, too; a truth is none.
+    whole = 0 if isinstance(size, bool) or not isinstance(size, SupportsIndex) else index(size)
     if not 1 <= whole <= MAX_SIZE:
-        raise InvalidHistory(must_be("population_size", f"a whole number, 1 to {MAX_SIZE}", size))
+        raise InvalidHistory(must_be(field, f"a whole number, 1 to {MAX_SIZE:,}", size))
     return whole
 
 

@@ -11,7 +11,7 @@ from oracle.errors import InvalidHistory, must_be
 from oracle.hook.fitness import names_of
 from oracle.hook.population import Population, population_at
 from oracle.hook.population_file import place_of
-from oracle.hook.set_up import context_given, policy_for, policy_of, watch
+from oracle.hook.set_up import check_given, context_given, policy_for, policy_of, watch
 from oracle.types import METRICS, RunContext
 
 
@@ -38,6 +38,8 @@ def settings_of(objectives: tuple[str, ...] | str, settings: dict[str, Any]) -> 
     settings = {"policy": policy_for(objectives), **settings}
     policy_of(settings["policy"], settings.get("control"), True, RunContext())
     context_given(settings.get("context"))
+    ruled = signature(check_given).parameters
+    check_given(**{name: value for name, value in settings.items() if name in ruled})
     if isinstance(settings.get("population"), str | os.PathLike):
         settings["population"] = place_of(settings["population"])
     return settings

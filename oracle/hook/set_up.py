@@ -21,17 +21,17 @@ from typing import Any, SupportsFloat
 from pydantic import ValidationError
 
 from oracle.errors import InvalidHistory, must_be
-from oracle.hook.checkpoints import CHECK_EVERY
+from oracle.hook.checkpoints import CHECK_EVERY, number
 from oracle.hook.fitness import names_of
 from oracle.hook.local import Forecaster, Judge, LocalJudge
 from oracle.hook.places.postgresql import Database
 from oracle.hook.population import Population, population_at
 from oracle.hook.population_file import stray
-from oracle.hook.remote import TIMEOUT_S, RemoteJudge
+from oracle.hook.remote import TIMEOUT_S, RemoteJudge, planned_size
 from oracle.hook.warn_once import Problems
 from oracle.hook.watched import WatchedRun
 from oracle.types import METRICS, Policy, RunContext, Scale, about, explain
-from oracle.types.policy import ranked_by
+from oracle.types.policy import POLICIES, ranked_by
 from oracle.types.run_names import label_of
 
 #: Where an evolutionary search dares more than a policy's defaults: it moves on, so that the best
@@ -92,6 +92,10 @@ def watch(
     """
     run = WatchedRun(check_every=check_every)
     with run._protected("settings", "set up the watch"):
+        check_given(
+            *(population_size, check_every, url, timeout_s),
+            *(config, tags, log, model, population),
+        )
         known = context_given(context)
         dataset = None if dataset is None else label_of(dataset)
         name = label_of(population_name or dataset or _table_name(known)) or "default"
@@ -129,6 +133,47 @@ def watch(
     return run
 
 
+def check_given(
+    population_size: object = None,
+    check_every: object = CHECK_EVERY,
+    url: object = None,
+    timeout_s: object = TIMEOUT_S,
+    config: object = None,
+    tags: object = None,
+    log: object = None,
+    model: object = None,
+    population: object = None,
+) -> None:
+    """Check the settings of `watch` that have a rule of one value.
+
+    Raises:
+        InvalidHistory: for the first that breaks it.
+    """
+    if population_size is not None:
+        planned_size(population_size)
+    path = (str, os.PathLike)
+    rules: tuple[tuple[str, object, bool, str], ...] = (
+        ("check_every", check_every, _at_least(check_every, 0.0), "a share of the budget >= 0"),
+        ("timeout_s", timeout_s, _at_least(timeout_s, 1e-9), "seconds > 0"),
+        ("url", url, str(url).startswith(("http://", "https://")), "http:// or https:// and host"),
+        ("config", config, isinstance(config, Mapping), "names with their values"),
+        ("tags", tags, isinstance(tags, Iterable), "words"),
+        ("log", log, isinstance(log, path), "the path of a file"),
+        ("model", model, isinstance(model, path) or hasattr(model, "forecast"),
+         "the folder of a model, or an Oracle"),
+        ("population", population, isinstance(population, (*path, Database, Population)),
+         "the path of a file, an address of PostgreSQL or a Population"),
+    )  # fmt: skip
+    for name, value, holds, rule in rules:
+        if value is not None and not holds:
+            raise InvalidHistory(must_be(name, rule, value))
+
+
+def _at_least(value: object, least: float) -> bool:
+    given = number(value)  # type: ignore[arg-type]
+    return given is not None and given >= least
+
+
 def context_given(given: RunContext | dict[str, Any] | None) -> RunContext:
     """Take what is known before a run starts.
 
@@ -152,14 +197,14 @@ def policy_of(
     settings: dict[str, Any] = {} if control is None else {"control": control}
     if policy is None and not has_population and context.mqe_of_mean is not None:
         settings["scale"] = Scale.RELATIVE  # a raw threshold fits no scale but its own
-    if isinstance(policy, Policy):
-        return Policy.model_validate(policy.model_dump() | settings)
-    name = policy or ("population" if has_population else "threshold")
+    name = ("population" if has_population else "threshold") if policy is None else policy
+    own = policy.model_dump() if isinstance(policy, Policy) else {"name": name}
+    if own["name"] not in POLICIES:
+        raise InvalidHistory(must_be("policy", f"{', '.join(POLICIES)} or a Policy", policy))
     try:
-        return Policy.model_validate({"name": name, **settings})
-    except ValueError:
-        rule = "threshold, population, pareto or a Policy, and control within 0..1"
-        raise InvalidHistory(must_be("policy", rule, (policy, control))) from None
+        return Policy.model_validate(own | settings)
+    except ValidationError as error:
+        raise InvalidHistory(explain(error)) from None
 
 
 def _note_what_stops_nothing(

@@ -49,6 +49,7 @@ from oracle.hook.checkpoints import Checkpoint, Checkpoints, number
 from oracle.hook.fitness import Fitness, names_of
 from oracle.hook.local import Forecaster
 from oracle.hook.objective import weights_for
+from oracle.hook.remote import planned_size
 from oracle.hook.search import settings_of, to_its_end, with_genes
 from oracle.hook.set_up import context_given
 from oracle.hook.warn_once import Problems
@@ -190,6 +191,8 @@ class OraclePruner(BasePruner):
                 rule = f"{', '.join(POLICIES)} or a Policy"
                 raise InvalidHistory(must_be("policy", rule, policy))
             policy = Policy(name=policy)
+        elif policy is not None and not isinstance(policy, Policy):
+            raise InvalidHistory(must_be("policy", f"{', '.join(POLICIES)} or a Policy", policy))
         if self.objective is not None and policy is None:
             # A pruned trial is lost to the study: the cautious default, not a search's own.
             policy = Policy(name="population", weights=weights_for(self.objective))
@@ -198,6 +201,8 @@ class OraclePruner(BasePruner):
         if total_epochs is not None and not (self._total_epochs or 0) > 0:
             raise InvalidHistory(must_be("total_epochs", "a finite number > 0", total_epochs))
         self._context = context_given(context)
+        if n_trials is not None:
+            planned_size(n_trials, "n_trials")
         self.problems = Problems()
         self._forget()
 

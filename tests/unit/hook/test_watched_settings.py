@@ -14,6 +14,8 @@ from watching import bad, good
 
 from oracle.errors import InvalidHistory, OracleWarning
 from oracle.hook import Population, policy_for, watch
+from oracle.integrations.deap import Watched
+from oracle.integrations.optuna import OraclePruner
 from oracle.types import (
     QUALITY_WEIGHTS,
     RUN_ID_PATTERN,
@@ -38,6 +40,33 @@ def test_numbers_of_numpy_do_as_well() -> None:
     assert not run.problems.counts
 
 
+WRONG: tuple[dict[str, Any], ...] = (
+    *({"policy": 3}, {"population": 3}, {"model": 3}, {"log": 3}, {"url": 8}, {"config": 3}),
+    *({"tags": 3}, {"check_every": "a"}, {"check_every": -1}, {"timeout_s": 0}),
+    *({"population_size": -1}, {"population_size": "a"}, {"population_size": True}),
+)
+
+
+@pytest.mark.parametrize("settings", WRONG, ids=str)
+def test_a_search_is_refused_what_no_run_of_it_can_have(settings: dict[str, Any]) -> None:
+    (name,) = settings
+    with pytest.raises(InvalidHistory, match=f"`{name}` must be .*, but got "):
+        Watched(lambda genes, bound: bound(), **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"n_trials": -1}, "`n_trials` must be a whole number, 1 to 10,000,000, but got -1"),
+        ({"n_trials": "a"}, "`n_trials` must be"),
+        ({"policy": 3}, "`policy` must be threshold, population, pareto or a Policy, but got 3"),
+    ],
+)
+def test_a_pruner_is_refused_it_at_once(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(InvalidHistory, match=says):
+        OraclePruner(**settings)
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -49,6 +78,7 @@ def test_numbers_of_numpy_do_as_well() -> None:
         {"context": {"map_rows": -1}},
         {"context": {"unknown": 1}},
         {"url": "not an address"},
+        *WRONG,
     ],
     ids=str,
 )
