@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         PopulationDetail,
         PopulationTable,
     )
+    from oracle.server.storage.whose import Whose
     from oracle.types import Run
 
 SOURCE = (
@@ -132,7 +133,12 @@ def read_search(
         if not path.exists():
             raise _no_source(source, "a folder without a service's oracle.db")
     path.stat()  # asking makes no file
-    return _of_store(name, path) if _is_store(path) else _of_population_file(name, path)
+    found = _whose(path)
+    if found.kind == "store":
+        return _of_store(name, path)
+    if found.kind == "population":
+        return _of_population_file(name, path)
+    raise _no_source(source, found.what)
 
 
 def _no_source(source: str, what: str) -> InvalidHistory:
@@ -140,19 +146,15 @@ def _no_source(source: str, what: str) -> InvalidHistory:
     return InvalidHistory(must_be("--from", f"{rule}, not {what}", source))
 
 
-def _is_store(path: Path) -> bool:
-    """Tell a service's database from a population file by its tables."""
+def _whose(path: Path) -> Whose:
     import sqlite3
-    from contextlib import closing
+
+    from oracle.server.storage.whose import in_file
 
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
-            names = {row[0] for row in file.execute("SELECT name FROM sqlite_master")}
-    except sqlite3.DatabaseError:
-        raise _no_source(str(path), "something else") from None
-    if not names:
-        raise _no_source(str(path), "an empty file")
-    return "alembic_version" in names
+        return in_file(path)
+    except sqlite3.Error as error:
+        raise _no_source(str(path), f"a database that cannot be read ({error})") from None
 
 
 # -- a service, or its store -------------------------------------------------------------------

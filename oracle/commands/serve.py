@@ -33,6 +33,7 @@ def serve(
         return
     from oracle.server.http.keys import read_keys
     from oracle.server.settings import Settings, refuse_public_without_keys
+    from oracle.server.storage.reading import refuse_stranger
 
     settings = Settings.from_environment(
         host=host,
@@ -43,6 +44,7 @@ def serve(
         insecure=insecure or None,
     )
     refuse_public_without_keys(settings, has_keys=bool(read_keys(settings)))
+    refuse_stranger(settings.store_url, settings.store_timeout_s)
     listening = listen(settings.host, settings.port)
     os.environ.update(settings.to_environment())  # workers read it there
     metrics = _share_metrics() if settings.workers > 1 else None

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, select
 
-from oracle.errors import DatasetError
 from oracle.server.runs.listing import history_of, latest_outcomes
+from oracle.server.storage.reading import StoredRuns
 from oracle.server.storage.schema import runs
-from oracle.server.storage.store import Store
 from oracle.types import Run
 
 #: A finished run whose last checkpoint lies before this share of its budget is no whole history.
@@ -48,23 +47,15 @@ def read_store(url: str, owner: str | None = None) -> Iterator[StoredRun | Skipp
 
     Raises:
         InvalidHistory: no such kind of database.
-        DatasetError: no such file.
+        DatasetError: no such file, no store, or one of another version; it is left as it is.
         StoreUnavailable: it does not answer.
     """
-    store = Store(url if "://" in url else f"sqlite:///{url}")
-    if store.is_missing:
-        raise DatasetError(
-            "must be the file that the service writes, but there is none.",
-            file=store.url.database or "",
-        )
-    try:
+    with StoredRuns(url) as store:
         last = 0
         while rows := store.read_now(lambda c, after=last: _chunk(c, owner, after)):  # type: ignore[misc]
             for at, found in rows:
                 last = at
                 yield found
-    finally:
-        store.close()
 
 
 def _chunk(

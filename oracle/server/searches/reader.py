@@ -12,7 +12,7 @@ from oracle.server.runs import populations, table
 from oracle.server.runs.standing import Standings
 from oracle.server.searches.audits import Audits, Measure
 from oracle.server.storage import schema
-from oracle.server.storage.store import Store
+from oracle.server.storage.reading import StoredRuns
 from oracle.types import Policy
 
 
@@ -26,7 +26,7 @@ class StoreReader:
     """
 
     def __init__(self, url: str, population: str, policy: Policy | None = None) -> None:
-        self._store = Store(url)
+        self._store = StoredRuns(url)
         self._policy = policy or Policy(name="population")
         self._standings, self._audits = Standings(), Audits()
         p = schema.populations.c

@@ -15,8 +15,6 @@ from sqlalchemy import (
     column,
     create_engine,
     event,
-    inspect,
-    select,
     table,
     update,
 )
@@ -24,7 +22,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
 
 from oracle.errors import InvalidHistory, OracleError, StoreUnavailable, must_be
-from oracle.server.storage import new_events
+from oracle.server.storage import new_events, whose
 from oracle.server.storage.schema import VERSION, metadata
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -57,7 +55,9 @@ def parse_url(url: str) -> URL:
     )
 
 
-def connect(url: URL, *, pool_size: int, timeout_s: float, writes: bool) -> Engine:
+def connect(
+    url: URL, *, pool_size: int, timeout_s: float, writes: bool, alters: bool = True
+) -> Engine:
     """Make an engine; nothing is opened before its first use.
 
     Args:
@@ -65,6 +65,7 @@ def connect(url: URL, *, pool_size: int, timeout_s: float, writes: bool) -> Engi
         pool_size: connections at most.
         timeout_s: how long a connection, and a lock, is waited for.
         writes: whether its transactions write, and their events with them.
+        alters: False: nothing can be written by it, whatever its transactions try.
     """
     pool = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": timeout_s}
     if url.get_backend_name() != "sqlite":
@@ -78,7 +79,8 @@ def connect(url: URL, *, pool_size: int, timeout_s: float, writes: bool) -> Engi
                 # A read that takes longer has nobody who waits for it. Lists are planned for what
                 # is asked: a plan for any filter may read the runs of all others.
                 "options": f"-c {what}_timeout={int(1000 * timeout_s)}"
-                + ("" if writes else " -c plan_cache_mode=force_custom_plan"),
+                + ("" if writes else " -c plan_cache_mode=force_custom_plan")
+                + ("" if alters else " -c default_transaction_read_only=on"),
             },
         )
         if writes:
@@ -92,7 +94,15 @@ def connect(url: URL, *, pool_size: int, timeout_s: float, writes: bool) -> Engi
     )
 
     def prepare(connection: Any, record: object) -> None:
-        _prepare_sqlite(connection, timeout_s)
+        connection.isolation_level = None  # transactions are ours, not the driver's
+        if not alters:  # mode=ro would leave the empty files of a log beside it
+            connection.execute("PRAGMA query_only = ON")
+            return
+        try:
+            _prepare_sqlite(connection, timeout_s)
+        except BaseException:
+            connection.close()
+            raise
 
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", _begin_immediate if writes else _begin_deferred)
@@ -102,10 +112,10 @@ def connect(url: URL, *, pool_size: int, timeout_s: float, writes: bool) -> Engi
 
 
 def _prepare_sqlite(connection: Any, timeout_s: float) -> None:
-    connection.isolation_level = None  # transactions are ours, not the driver's
     deadline = time.monotonic() + timeout_s
     while True:  # switching to WAL needs the file alone for a moment, whatever the timeout
         try:
+            whose.refuse_stranger(whose.in_sqlite(connection))  # the switch writes already
             if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
                 connection.execute("PRAGMA journal_mode = WAL")
             break
@@ -156,12 +166,12 @@ def migrate(connection: Connection) -> None:
     """Bring the schema to this version, in the transaction of `connection`.
 
     Raises:
-        StoreUnavailable: it is of a later version.
+        StoreUnavailable: it is of a later version, or somebody else's.
     """
-    if inspect(connection).has_table(ALEMBIC_VERSION.name):
-        found = connection.execute(select(ALEMBIC_VERSION.c.version_num)).scalar()
-        if found == VERSION:
-            return
+    found = whose.in_database(connection)
+    whose.refuse_stranger(found)
+    if found.version == VERSION:
+        return
     # Only here: it costs a tenth of a second, and nearly every start finds nothing to do.
     from alembic import command
     from alembic.config import Config
