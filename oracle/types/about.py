@@ -10,6 +10,7 @@ from pydantic import Field
 
 from oracle.types.fields import Frozen
 from oracle.types.problems import OneRule
+from oracle.types.run_names import Named, clean
 
 MAX_SETTINGS, MAX_TAGS, MAX_NOTES = 200, 50, 10_000
 _LONGEST = 200
@@ -17,7 +18,9 @@ _LONGEST = 200
 # PostgreSQL refuses NUL, and the others are nobody's words; lines may end.
 _PLAIN = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
 Text = Annotated[str, Field(max_length=_LONGEST, pattern=_PLAIN)]
-Word = Annotated[str, Field(min_length=1, max_length=_LONGEST, pattern=_PLAIN)]
+#: A name or nothing, and a name.
+Line = Annotated[Named, Field(max_length=_LONGEST)]
+Word = Annotated[Named, Field(min_length=1, max_length=_LONGEST)]
 #: A free setting; strict, so that 1 stays a number and true a truth.
 Setting = Annotated[
     Annotated[bool, Field(strict=True)]
@@ -64,9 +67,9 @@ def about(
     words = [tags] if isinstance(tags, str) else tags or ()
     settings = list(_flat(config or {}).items())[:MAX_SETTINGS]
     return About(
-        name=_cut(name or "", _LONGEST) or None,
+        name=_word(name or "") or None,
         config=dict(settings) or None,
-        tags=tuple(text for word in words if (text := _cut(word, _LONGEST)))[:MAX_TAGS] or None,
+        tags=tuple(text for word in words if (text := _word(word)))[:MAX_TAGS] or None,
         notes=_cut(notes, MAX_NOTES) if notes is not None else None,
     )
 
@@ -74,7 +77,7 @@ def about(
 def _flat(config: Mapping[str, Any], within: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in config.items():
-        name = _cut(f"{within}{key}", _LONGEST)
+        name = _word(f"{within}{key}")
         if isinstance(value, Mapping) and value:
             flat |= _flat(value, f"{name}.")
         elif name:
@@ -92,6 +95,10 @@ def _setting(value: Any) -> bool | int | float | str | None:
     if isinstance(value, float) and isfinite(value):
         return float(value)
     return _cut(value, _LONGEST)
+
+
+def _word(value: object) -> str:
+    return clean(_cut(value, _LONGEST))
 
 
 def _cut(value: object, longest: int) -> str:

@@ -23,7 +23,7 @@ from oracle.types import (
     Reference,
     RunId,
 )
-from oracle.types.about import Setting
+from oracle.types.about import Line, Setting
 
 State = Literal["running", "stopped", "finished"]
 Override = Literal["keep", "stop"]
@@ -165,7 +165,7 @@ class OverrideRequest(Frozen):
         by: who says so, for the record.
     """
 
-    by: Annotated[str, Field(max_length=200, pattern=PLAIN_PATTERN)] | None = None
+    by: Line | None = None
 
 
 class OverrideTo(OverrideRequest):

@@ -9,7 +9,7 @@ from pydantic import Field
 from oracle.audit.alerts import Alert
 from oracle.audit.audit import Word
 from oracle.types import Flag, Frozen, Ratio
-from oracle.types.about import MAX_NOTES, Text
+from oracle.types.about import MAX_NOTES, Line
 
 
 class AlertList(Frozen):
@@ -33,7 +33,7 @@ class SearchAboutRequest(Frozen):
         archived: put away: it is listed no more among the searches.
     """
 
-    title: Text | None = None
+    title: Line | None = None
     note: Annotated[str, Field(max_length=MAX_NOTES)] | None = None
     archived: Flag | None = None
 

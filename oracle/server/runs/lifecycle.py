@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, select, updat
 
 from oracle.decision.convergence import present
 from oracle.decision.policy import outcome_of
-from oracle.errors import InvalidHistory, RunConflict, RunNotFound
+from oracle.errors import InvalidHistory, RunConflict, RunNotFound, must_be
 from oracle.server.http.wire import (
     AboutRequest,
     CheckpointsRequest,
@@ -43,6 +43,7 @@ from oracle.types import (
     Policy,
     Reason,
 )
+from oracle.types.run_names import RULE_OF_NAMES, is_name
 
 log = logging.getLogger("oracle.runs")
 
@@ -140,8 +141,8 @@ class Runs:
         now = self.clock()
         for name in ("dataset", "population"):
             text = getattr(piece, name)
-            if text is not None and not text.isprintable():
-                raise InvalidHistory(f"`{name}` must be of printable characters.")
+            if text is not None and not is_name(text):
+                raise InvalidHistory(must_be(name, RULE_OF_NAMES, text))
         return connection.execute(
             _ADD_RUN,
             {

@@ -1,13 +1,72 @@
-"""The run_id that stands for a name."""
+"""Names: of which characters, and the run_id that stands for each."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from oracle.types import History
-from oracle.types.run_names import run_id_of
+from oracle.server.http.wire import AboutRequest, OverrideRequest
+from oracle.server.http.wire_searches import SearchAboutRequest
+from oracle.types import Frozen, History, about, explain
+from oracle.types.run_names import clean, is_name, label_of, run_id_of
+
+SCIENTIST, PERSIAN = (
+    "\U0001f469\u200d\U0001f52c",
+    "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+)
+HINDI, MENDING = "\u0915\u094d\u200d\u0937", "\u2764\ufe0f\u200d\U0001fa79"
+#: Controls of direction, what is not seen, ends of lines, and joiners with nothing to join.
+HIDDEN = [
+    *"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c",
+    *"\u200b\u2060\ufeff\u00ad\u2028\u2029\x85\n\t\x00\u00a0",
+    *"\u200c\u200d",
+]
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_no_name_has_what_turns_or_hides_text(hidden: str) -> None:
+    for name in (f"wi{hidden}ne", f"{hidden}wine", f"wine{hidden}", f"{SCIENTIST}{hidden}"):
+        assert not is_name(name)
+        assert is_name(clean(name))
+        kept = about(name=name, config={name: 1}, tags=[name])  # a hook's own names are cleaned
+        assert kept.name is not None
+        assert is_name(kept.name)
+        assert kept.config is not None
+        assert all(map(is_name, [*kept.config, *(kept.tags or ()), label_of(name) or ""]))
+
+
+@pytest.mark.parametrize("name", ["wine 2", "\u5e03", "\ue000", SCIENTIST, PERSIAN, HINDI, MENDING])
+def test_a_joiner_stands_where_it_joins(name: str) -> None:
+    assert is_name(name)
+    assert clean(name) == label_of(name) == name
+    assert about(name=name, tags=[name]).name == name
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "told"),
+    [
+        (AboutRequest, "name", "{}"),
+        (AboutRequest, "tags", ["{}"]),
+        (AboutRequest, "config", {"{}": 1}),
+        (OverrideRequest, "by", "{}"),
+        (SearchAboutRequest, "title", "{}"),
+    ],
+)
+def test_one_rule_for_every_name_that_people_give(
+    kind: type[Frozen], field: str, told: object
+) -> None:
+    def said(name: str) -> Frozen:
+        return kind.model_validate_json(json.dumps({field: told}).replace("{}", name))
+
+    assert said(PERSIAN)
+    with pytest.raises(ValidationError) as found:
+        said("\u202egnp.exe")
+    assert explain(found.value).startswith(f"`{field}")
+    assert "visible characters" in explain(found.value)
 
 
 @pytest.mark.parametrize(

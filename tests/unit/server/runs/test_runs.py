@@ -10,6 +10,7 @@ from storing import Bench, kinds, write_now
 
 from oracle.decision.policy import decide
 from oracle.errors import InvalidHistory, RunConflict, RunNotFound
+from oracle.server.http.answers import field_of
 from oracle.server.http.wire import AboutRequest
 from oracle.server.storage.store import Store
 from oracle.types import Action, Reason
@@ -83,10 +84,14 @@ def test_what_breaks_a_rule_of_the_whole_history_is_undone(bench: Bench) -> None
     with pytest.raises(InvalidHistory, match="total_epochs"):
         bench.append("a", [190.5], total_epochs=None)
     assert bench.detail("a").history.epochs == (90.0,)
-    with pytest.raises(InvalidHistory, match="printable"):
+    with pytest.raises(InvalidHistory, match=r"`population` must be .*characters"):
         bench.append("b", [1], population="a\x00b")
+    with pytest.raises(InvalidHistory) as found:
+        bench.append("b", [1], dataset="\u202egnp.exe")
+    assert field_of(found.value) == "dataset"
     with pytest.raises(RunNotFound):
         bench.detail("b")
+    bench.append("c", [1], population="\U0001f469\u200d\U0001f52c")
 
 
 @pytest.mark.parametrize("total", [1200, None])
