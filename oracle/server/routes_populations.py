@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.routing import Match
 from starlette.types import Scope
 
 from oracle.server.http.answers import answer
 from oracle.server.http.openapi import described
+from oracle.server.http.queries import KnownQueryRoute
 from oracle.server.http.wire_populations import (
     PopulationBand,
     PopulationDetail,
@@ -18,13 +18,13 @@ from oracle.server.http.wire_populations import (
     PopulationTable,
     PromisingList,
 )
-from oracle.server.routes_runs import NAMED, OF_POPULATION, known_query
+from oracle.server.routes_runs import NAMED, OF_POPULATION
 from oracle.server.runs import band, populations, promising, table
 from oracle.server.service import service_of
 from oracle.types.fields import OneForm
 
 
-class WordRoute(APIRoute):
+class WordRoute(KnownQueryRoute):
     """A route whose last word is none of a population's name, which may be `a/table`."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -60,7 +60,6 @@ async def list_populations(request: Request) -> Response:
 @router.get(
     "/v1/populations/{name:path}/table",
     responses=described(PopulationTable, 404),
-    dependencies=[Depends(known_query)],
 )
 async def show_table(
     request: Request,
@@ -106,7 +105,6 @@ async def show_population(
 @router.get(
     "/v1/promising",
     responses=described(PromisingList, 404),
-    dependencies=[Depends(known_query)],
 )
 async def list_promising(
     request: Request,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from oracle.audit.audit import Audit
 from oracle.audit.settings import SettingsFound
@@ -13,10 +13,10 @@ from oracle.server.http.answers import answer, parse, read_body
 from oracle.server.http.openapi import body, described
 from oracle.server.http.wire_searches import AlertList, SearchAboutRequest, SearchList
 from oracle.server.routes_populations import PopulationName, WordRoute
-from oracle.server.routes_runs import known_query
 from oracle.server.search_alerts import alerts_of, audit_of, measure_of
 from oracle.server.searches import cards
 from oracle.server.service import Service, service_of
+from oracle.types.fields import OneForm
 
 router = APIRouter(tags=["searches"], route_class=WordRoute)
 
@@ -31,7 +31,6 @@ async def audit_population(request: Request, name: PopulationName) -> Response:
 @router.get(
     "/v1/populations/{name:path}/settings",
     responses=described(SettingsFound, 404),
-    dependencies=[Depends(known_query)],
 )
 async def find_settings(
     request: Request,
@@ -53,11 +52,13 @@ async def list_alerts(request: Request, name: PopulationName) -> Response:
     return answer(AlertList(population=name, alerts=found))
 
 
-@router.get("/v1/searches", responses=described(SearchList), dependencies=[Depends(known_query)])
+@router.get("/v1/searches", responses=described(SearchList))
 async def list_searches(
     request: Request,
     archived: Annotated[bool, Query(description="Those that were put away, too.")] = False,
-    name: Annotated[list[str] | None, Query(max_length=12, description="Only these.")] = None,
+    name: Annotated[
+        list[Annotated[str, OneForm]] | None, Query(max_length=12, description="Only these.")
+    ] = None,
     limit: Annotated[
         int, Query(ge=1, le=cards.MAX_SEARCHES, description="Searches that are told, at most.")
     ] = cards.MAX_SEARCHES,

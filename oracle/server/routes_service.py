@@ -13,12 +13,13 @@ from oracle.server.docs_page import render
 from oracle.server.http import telemetry
 from oracle.server.http.answers import answer
 from oracle.server.http.openapi import described
+from oracle.server.http.queries import KnownQueryRoute
 from oracle.server.http.wire_service import Health, ModelCard, ModelsAnswer, Readiness, StoreState
 from oracle.server.runs import populations
 from oracle.server.service import service_of
 from oracle.server.storage.store import Store
 
-router = APIRouter(tags=["service"])
+router = APIRouter(tags=["service"], route_class=KnownQueryRoute)
 
 
 @router.get("/healthz", responses=described(Health))

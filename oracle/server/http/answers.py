@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from codecs import BOM_UTF8
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -62,6 +63,9 @@ _CODE_OF_STATUS = {
     500: "internal",
     503: "overloaded",
 }
+
+#: How a message in our form begins, where it was written as a plain text.
+_OF_A_FIELD = re.compile(r"`([\w.]+)` must ")
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -133,7 +137,12 @@ def _tell(problem: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
     if kind == "value_error":
         message = problem["ctx"]["error"].args[0]
         if isinstance(message, Message):
-            return message.field, message.without_value
+            # The rule of a value within names itself, or what holds it: `name` of `policy`.
+            outer = [] if not field else field.split(".")
+            if outer[-1:] == message.field.split(".")[:1]:
+                outer.pop()
+            whole = ".".join([*outer, message.field])
+            return whole, message.without_value.replace(f"`{message.field}`", f"`{whole}`", 1)
     if kind == "json_invalid":
         return "", f"{NO_JSON.rstrip('.')}: {problem['ctx']['error']}."
     if kind == "missing":
@@ -219,7 +228,10 @@ def field_of(error: OracleError) -> str | None:
     if isinstance(error, Invalid):
         return error.field
     text = error.args[0] if error.args else None
-    return text.field if isinstance(text, Message) else None
+    if isinstance(text, Message):
+        return text.field
+    found = _OF_A_FIELD.match(text) if isinstance(text, str) else None
+    return found[1] if found is not None else None
 
 
 def status_error(status: int) -> Refused:
@@ -286,7 +298,8 @@ async def read_body(request: Request, limit: int, types: Sequence[str] = (JSON_T
 
 def too_often(wait_s: float) -> Refused:
     """Refuse a caller that has used up its rate."""
-    return Refused(429, "Fewer requests must be sent.", math.ceil(wait_s))
+    after = math.ceil(wait_s)
+    return Refused(429, f"Fewer requests must be sent: come again in {after} s.", after)
 
 
 def too_large(limit: int, what: str = "The body") -> Refused:

@@ -12,6 +12,9 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from oracle.errors import InvalidHistory
+from oracle.server.http.queries import known_only
+
 
 class FastPath:
     """The ASGI layer inside the guard, which turns our errors into answers.
@@ -37,5 +40,7 @@ class FastPath:
             await self.app(scope, receive, send)
             return
         scope["route"] = route  # its path labels logs and metrics
+        if scope.get("query_string"):
+            raise InvalidHistory(known_only())
         response = await route.endpoint(Request(scope, receive, send))
         await response(scope, receive, send)

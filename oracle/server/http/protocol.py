@@ -284,7 +284,10 @@ class DeadlineProtocol(HttpToolsProtocol):
         """
         if not self.refused and not self.transport.is_closing():
             self.refused = True
-            text = "The request must be valid HTTP/1.1 with a head of 32 kB at most."
+            text = (
+                "The request must be valid HTTP/1.1: a known method, an address in ASCII, one "
+                "length of the body, a head of 32 kB at most."
+            )
             self.transport.write(raw_answer(400, "bad_request", text))
             self.transport.write_eof()
             self._cancel_receive_deadline()
@@ -333,8 +336,15 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def _receive_too_slow(self) -> None:
         self.receive_deadline = None
-        if not self.transport.is_closing():
-            self.transport.close()
+        if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        waits = cycle is not None and cycle.more_body and not cycle.response_started
+        if (self.in_head or waits) and not self.refused:
+            within = self.limits.receive_timeout_s
+            text = f"The request must arrive whole within {within:g} s."
+            self.transport.write(raw_answer(408, "timeout", text))
+        self.transport.close()
 
 
 async def _without_chunks(

@@ -229,3 +229,24 @@ def test_an_answer_waits_for_no_acknowledgement() -> None:
             return told
 
     assert asyncio.run(accepted())
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"POST /v1/decide HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 50\r\n\r\n{",
+        b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half",
+    ],
+    ids=["body", "head"],
+)
+def test_a_request_that_does_not_arrive_whole_is_told(begun: bytes, tmp_path: Path) -> None:
+    with Server(tmp_path, receive_timeout_s=1) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+            client.sendall(begun)
+            answer = b"".join(iter(lambda: client.recv(4_096), b""))
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        error = json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+        assert (error["code"], "within 1 s" in error["message"]) == ("timeout", True)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as idle:
+            assert idle.recv(4_096) == b""  # who asked nothing is told nothing

@@ -156,3 +156,60 @@ def test_what_is_no_json_is_told_where(app: App, raw: bytes, place: str) -> None
     assert status == 422
     assert message.startswith("The body must be valid JSON in UTF-8: ")
     assert place in message
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "says"),
+    [
+        ("GET", "/v1/populations?limit=1", "The query must be empty"),
+        ("GET", "/v1/populations/p?foo=1", "known parameters only: outcomes"),
+        ("GET", "/v1/populations/p/audit?foo=1", "The query must be empty"),
+        ("GET", "/v1/populations/p/about?foo=1", "The query must be empty"),
+        ("GET", "/v1/runs/r?foo=1", "The query must be empty"),
+        ("DELETE", "/v1/runs/r?foo=1", "The query must be empty"),
+        ("POST", "/v1/decide?foo=1", "The query must be empty"),
+        ("POST", "/v1/runs/r/keep?foo=1", "The query must be empty"),
+        ("GET", "/v1/models?foo=1", "The query must be empty"),
+        ("GET", "/v1/runs?limit=1&limit=2", "`limit` must be given once"),
+        ("GET", "/v1/runs?population=%ff", "The query must be UTF-8"),
+    ],
+)
+def test_a_query_that_a_route_does_not_know_is_refused(
+    app: App, method: str, address: str, says: str
+) -> None:
+    path, _, query = address.partition("?")
+    answer = app.run(app.call(method, path, b"{}", query=query.encode()))
+    assert answer.status == 422
+    assert says in answer.json()["error"]["message"]
+    assert "foo" not in answer.body.decode()
+    assert call(app, "GET", "/v1/runs/r").status == 200  # nothing was done
+
+
+def test_probes_take_what_is_hung_on_their_address(app: App) -> None:
+    for path in ("/healthz", "/readyz", "/metrics"):
+        assert app.run(app.call("GET", path, query=b"now=1")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "field"),
+    [
+        ("/v1/decide", HISTORY | {"policy": {"name": "nope"}}, "policy.name"),
+        ("/v1/decide", HISTORY | {"policy": {"name": "population", "risk": 2}}, "policy.risk"),
+        ("/v1/runs/r/checkpoints", checkpoint(10, population="p") | {"mqe": [0.9]}, "mqe.0"),
+        ("/v1/runs/r/checkpoints", checkpoint(10, population="other"), "population"),
+    ],
+)
+def test_the_whole_path_to_a_field_is_told(
+    app: App, path: str, sent: dict[str, Any], field: str
+) -> None:
+    answer = call(app, "POST", path, body(sent))
+    assert answer.status in (409, 422)
+    assert answer.json()["error"]["field"] == field
+    assert f"`{field}` must be" in answer.json()["error"]["message"]
+
+
+def test_a_search_is_found_by_either_form_of_its_name(app: App) -> None:
+    call(app, "POST", "/v1/runs/form/checkpoints", body(checkpoint(10, population="cafe\u0301")))
+    for name in ("cafe\u0301", "caf\u00e9"):
+        found = app.run(app.call("GET", "/v1/searches", query=f"name={quote(name)}".encode()))
+        assert [s["name"] for s in found.json()["searches"]] == ["caf\u00e9"]

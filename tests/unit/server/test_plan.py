@@ -55,9 +55,12 @@ def test_the_tables_shape_is_taken_and_changes_the_answer(app: App) -> None:
     with_shape, without = (post(app, "/v1/forecast", body).json() for body in (told, PLAN))
     assert with_shape["final"] != without["final"]
     for change, field in (
-        ({"variance_1": 0.9, "variance_2": 0.5}, "geometry.variance_2"),
-        ({"participation": 4.5}, "geometry.participation"),
-        ({"quantization_4": 5.0, "quantization_16": 9.0}, "geometry.quantization_16"),
+        ({"variance_1": 0.9, "variance_2": 0.5}, "context.geometry.variance_2"),
+        ({"participation": 4.5}, "context.geometry.participation"),
+        (
+            {"quantization_4": 5.0, "quantization_16": 9.0},
+            "context.geometry.quantization_16",
+        ),
     ):
         wrong = told["context"]["geometry"] | change
         answer = post(
