@@ -18,7 +18,7 @@ from oracle.history.context import context_of
 from oracle.history.libraries import adapter_of
 from oracle.hook import WatchedRun
 from oracle.hook import watch as plain_watch
-from oracle.integrations.measuring import measured
+from oracle.integrations.measuring import Measuring
 from oracle.integrations.own_training import OwnTraining, Plan, Seam, Stopped
 
 #: What goes to `oracle.watch`; all else goes to the library.
@@ -104,15 +104,16 @@ def _watched(
     with watch(total_epochs=plan.total, context=context, **settings) as run:
         if run.judges_plans and run.plan().stop:
             return run
-        seam = Seam(at, lambda done: _look(training, samples, plan, run, done))
+        measured = Measuring(run, training.weights, samples, training.grid)
+        seam = Seam(at, lambda done: _look(measured, plan, run, done))
         with suppress(Stopped):
             training.run(seam)
     return run
 
 
-def _look(training: OwnTraining, samples: Any, plan: Plan, run: WatchedRun, done: int) -> bool:
+def _look(measured: Measuring, plan: Plan, run: WatchedRun, done: int) -> bool:
     """Measure and report; whatever fails is the run's problem, not the training's."""
-    values = measured(run, training.weights, samples, training.grid)
+    values = measured()
     if values is None:
         return False
     rate: float | None = None

@@ -20,7 +20,7 @@ import numpy as np
 from oracle.errors import OracleError, must_be
 from oracle.history.context import context_of
 from oracle.hook import WatchedRun, watch
-from oracle.integrations.measuring import measured
+from oracle.integrations.measuring import Measuring
 from oracle.types import FloatArray, Schedule
 
 #: Points at which a planned schedule is read; linear between them.
@@ -208,9 +208,10 @@ def train(
     with watch(total_epochs=total, context=context, **settings) as run:
         if run.judges_plans and run.plan().stop:
             return run
+        measured = Measuring(run, som.get_weights, data, lambda: som.topology)
         for done in steps(som, data, num_iteration, **order):  # type: ignore[arg-type]
             if done in at:
-                values = measured(run, som.get_weights, data, lambda: som.topology)
+                values = measured()
                 if values is None:
                     continue
                 rate, radius = in_force(som, done, len(data), num_iteration, use_epochs)

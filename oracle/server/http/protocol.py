@@ -338,7 +338,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         self.receive_deadline = None
         if self.transport.is_closing():
             return
-        cycle = self.cycle
+        cycle: RequestResponseCycle | None = self.cycle  # none before the first request
         waits = cycle is not None and cycle.more_body and not cycle.response_started
         if (self.in_head or waits) and not self.refused:
             within = self.limits.receive_timeout_s

@@ -1,4 +1,4 @@
-"""A map whose values are no numbers any more has diverged: it is no result, however it began."""
+"""What is measured of a map: values that are no numbers any more, and what it costs to measure."""
 
 from __future__ import annotations
 
@@ -78,3 +78,22 @@ def test_a_map_of_a_library_that_diverges_is_no_result(tmp_path: Path) -> None:
     assert (run.state, run.fitness().mqe) == ("abandoned", inf)
     assert not np.isfinite(som.get_weights()).all()
     assert [m.state for m in Population(tmp_path / "runs.db").members("d")] == ["abandoned"]
+
+
+def test_measuring_that_costs_more_than_the_training_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = np.random.default_rng(0).normal(size=(100, 3))
+
+    def trained() -> WatchedRun:
+        som = MiniSom(5, 5, 3, sigma=1, learning_rate=0.5, random_seed=1)
+        return train_map(som, data, 200, population=tmp_path / "runs.db", dataset="d")
+
+    assert "measuring" not in trained().problems.counts
+    monkeypatch.setattr("oracle.integrations.measuring.LONG_S", 0.0)
+    monkeypatch.setattr("oracle.integrations.measuring.SHARE", 0.0)
+    run = trained()
+    assert run.state == "finished"
+    assert "a pass over all 100 samples each time: fewer `checkpoints`" in str(
+        run.problems.messages["measuring"]
+    )
