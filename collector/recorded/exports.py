@@ -16,15 +16,35 @@ import re
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from oracle.errors import DatasetError, must_be
 from oracle.history.files import csv_lines, read_text
-from oracle.history.records import Records, RunOfRecords, columns_of, no_column
+from oracle.history.records import (
+    FIELDS,
+    NO_ROWS,
+    Records,
+    RunOfRecords,
+    columns_of,
+    is_nothing,
+    no_column,
+)
+from oracle.types import CHECKPOINT
 
 Row = Mapping[str, Any]
-#: What one row tells of a run: its name, None where the row has none; fields; what else it says.
-Told = tuple[Any, Row, Row]
+
+
+class Point(NamedTuple):
+    """One value of a metric."""
+
+    step: Any
+    metric: str
+    value: Any
+
+
+#: What one row tells of a run: its name, None where the row has none; fields, or a point; what
+#: else it says.
+Told = tuple[Any, Row | Point, Row]
 Shape = Callable[[Row], Iterable[Told]]
 
 #: A file that TensorBoard's page saves; `/` in names is `_` there.
@@ -36,6 +56,11 @@ _CHART = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<merged>__MIN|__MAX)?")
 _KEYS = ("key", "metric", "tag")
 #: TensorBoard's own files; the name goes on with time and host.
 EVENTS = "events.out.tfevents."
+#: What a run's parameters may tell, and what its metrics: they stand at a step already.
+_PARAMS = tuple(name for name in FIELDS if name not in ("run_id", *CHECKPOINT))
+_METRICS = tuple(name for name in FIELDS if name not in ("run_id", "epochs"))
+#: Runs that a note names.
+_SHOWN = 10
 #: MLflow's mark of a run that ended by itself.
 _FINISHED = "3"
 
@@ -51,7 +76,9 @@ class Exports:
         read: field -> the columns or metrics that it was read from.
         left: metrics that were not read.
         skipped: rows that could not be read.
+        left_out: rows that are no checkpoints, a sentence a run.
         cut_short: runs that did not end by themselves, as far as their tool says.
+        open_ended: runs whose end is not known, since their last rows have no mqe.
         given: run_id -> the name and settings that the run came with, of those read by now.
     """
 
@@ -59,20 +86,53 @@ class Exports:
         self.named = dict(named or {})
         self._records = Records()
         self._files: dict[str, Path] = {}
+        self._points: dict[str, dict[str, list[tuple[Path, int | None, Point]]]] = {}
         self.read: dict[str, set[str]] = {}
         self.left: set[str] = set()
         self.skipped: list[DatasetError] = []
+        self.left_out: list[str] = []
         self.cut_short: set[str] = set()
+        self.open_ended: list[str] = []
         self.given: dict[str, dict[str, Any]] = {}
 
     def runs(self, **known: Any) -> Iterator[RunOfRecords]:
         """Yield every run; `known` are fields for runs that do not say them."""
-        return self._records.runs(**known)
+        self._add_points()
+        for run in self._records.runs(**known):
+            if not isinstance(run.history, DatasetError):
+                if run.left_out:
+                    self.left_out.append(f"run {run.name}: {run.left_out}")
+                if run.is_open:
+                    self.open_ended.append(run.name)
+            yield run
+
+    def _add_points(self) -> None:
+        """Enter the metrics of each run, now that all are known: several may fit a field."""
+        for name, metrics in self._points.items():
+            file = next(iter(metrics.values()))[0][0]
+            try:
+                columns = columns_of(list(metrics), self.named, _METRICS)
+            except DatasetError as error:
+                message = f"run {name}: {error}"
+                self._records.refuse(name, DatasetError(message, file=str(file)))
+                continue
+            self._note(columns)
+            self.left |= {*metrics} - {*columns.values()}
+            for field, metric in columns.items():
+                for path, number, point in metrics[metric]:
+                    values = {"epochs": point.step, field: point.value}
+                    self._records.add(name, values, str(path), number)
+        self._points.clear()
 
     def as_dict(self) -> dict[str, Any]:
         """Tell how it was read, as JSON values."""
         read = {name: sorted(columns) for name, columns in sorted(self.read.items())}
-        return {"read_as": read, "not_read": sorted(self.left)}
+        return {
+            "read_as": read,
+            "not_read": sorted(self.left),
+            "left_out": self.left_out,
+            "open_ended": self.open_ended,
+        }
 
     def notes(self) -> list[str]:
         """Tell how it was read, a line each."""
@@ -80,24 +140,36 @@ class Exports:
         lines = [f"{name} read from {', '.join(columns)}" for name, columns in others.items()]
         if self.left:
             lines.append(f"metrics not read: {', '.join(sorted(self.left)[:10])}")
+        if self.left_out:
+            lines.append(f"rows without mqe left out, of {len(self.left_out)} runs")
+            lines += [f"  {told}" for told in _first(self.left_out)]
+        if self.open_ended:
+            lines.append(
+                f"no mqe in the last rows, so the final one is not known: {len(self.open_ended)} "
+                f"kept as censored: {', '.join(_first(self.open_ended))}"
+            )
         return lines
 
     def add_csv(self, path: Path) -> None:
         """Read a CSV of any of the kinds.
 
         Raises:
-            DatasetError: it is of none; the message names its columns.
+            DatasetError: it is of none, has no rows, or has several columns that may be meant; the
+                message names them.
         """
         lines = csv_lines(path)
         header = next(lines, None)
         names = [] if header is None else [cell.strip() for cell in header.cells]
         shape = self._shape(path, names)
+        number = 0
         for number, cells in lines:
             if len(cells) == len(names):
                 self._add(path, number, shape(dict(zip(names, cells, strict=True))))
             else:
                 message = must_be("row", f"{len(names)} cells wide", len(cells))
                 self.skipped.append(DatasetError(message, file=str(path), row=number))
+        if not number:
+            raise DatasetError(NO_ROWS, file=str(path))
 
     def add_json(self, path: Path, rows: Sequence[Any]) -> None:
         """Take objects as the rows of a CSV, or TensorBoard's lists [wall time, step, value].
@@ -120,14 +192,14 @@ class Exports:
             self.cut_short.add(run)
         params = {p.name: read_text(p, "text") for p in _files(folder / "params")}
         tags = [t for t in _files(folder / "tags") if not t.name.startswith("mlflow.")]
-        columns = columns_of(list(params), self.named)
+        columns = columns_of(list(params), self.named, _PARAMS, folder)
         others = {**_without(params, columns), **{t.name: read_text(t, "text") for t in tags}}
         self._add(folder, None, [(run, {k: params[c] for k, c in columns.items()}, others)])
         for file in _files(folder / "metrics"):
             metric = str(file.relative_to(folder / "metrics"))
             for number, line in enumerate(read_text(file, "text").splitlines(), 1):
                 _, value, step, *_ = [*line.split(), "", "", ""]
-                self._add(file, number, [self._point(run, step, metric, value)])
+                self._add(file, number, [(run, Point(step, metric, value), {})])
 
     def add_events(self, path: Path, root: Path) -> None:
         """Read one of TensorBoard's own files; its folder below `root` names the run.
@@ -137,25 +209,26 @@ class Exports:
         """
         run = str(path.parent.relative_to(root)) if path.parent != root else path.parent.name
         for number, (metric, step, value) in enumerate(_scalars(path), 1):
-            self._add(path, number, [self._point(run, step, metric, value)])
+            self._add(path, number, [(run, Point(step, metric, value), {})])
 
     def _shape(self, path: Path, names: Sequence[str]) -> Shape:
         """Tell how the rows of a table with these columns are meant."""
         plain = {name.lower(): name for name in names}
-        columns = columns_of(names, self.named)
+        found = {n: m for n in names if n not in self.named.values() and (m := _CHART.fullmatch(n))}
+        columns = columns_of([n for n in names if n not in found], self.named, file=path)
         step, run = columns.get("epochs"), columns.get("run_id", "")
-        charts = [(n, m) for n in names if (m := _CHART.fullmatch(n)) and not m["merged"]]
+        charts = {n: m for n, m in found.items() if not m["merged"]}
         key = next((plain[k] for k in _KEYS if k in plain), None)
         if sorted(plain) == sorted(_TENSORBOARD_COLUMNS):
             name, metric = self._saved_by_tensorboard(path)
             at, value = plain["step"], plain["value"]
-            return lambda row: [self._point(name, row[at], metric, row[value])]
+            return lambda row: [(name, Point(row[at], metric, row[value]), {})]
         if step is None:
             raise DatasetError(no_column("epochs", names), file=str(path))
         if key is not None and "value" in plain:
             value = plain["value"]
             return lambda row: [
-                self._point(row.get(run), row.get(step), str(row.get(key)), row.get(value))
+                (row.get(run), Point(row.get(step), str(row.get(key)), row.get(value)), {})
             ]
         if "mqe" in columns:
             self._note(columns)
@@ -163,20 +236,16 @@ class Exports:
                 (row.get(run), {f: row.get(c) for f, c in columns.items()}, _without(row, columns))
             ]
         if charts:
+            if twice := [n for n in charts if names.count(n) > 1]:
+                rule, advice = "of runs with a name each", "Rename one in the header."
+                raise DatasetError(must_be("chart", rule, twice[0], advice), file=str(path))
+            # An empty cell is a step of another run.
             return lambda row: [
-                self._point(m["run"], row.get(step), m["metric"], row.get(n)) for n, m in charts
+                (m["run"], Point(row.get(step), m["metric"], row.get(n)), {})
+                for n, m in charts.items()
+                if not is_nothing(row.get(n))
             ]
         raise DatasetError(no_column("mqe", names), file=str(path))
-
-    def _point(self, run: Any, step: Any, metric: str, value: Any) -> Told:
-        """Take one value of a metric; nothing where the metric is not one of ours."""
-        columns = columns_of([metric], self.named)
-        if not columns:
-            self.left.add(metric)
-            return run, {}, {}
-        self._note(columns)
-        (name,) = columns
-        return run, {"epochs": step, name: value}, {}
 
     def _note(self, columns: Mapping[str, str]) -> None:
         for name, column in columns.items():
@@ -184,9 +253,12 @@ class Exports:
 
     def _add(self, path: Path, number: int | None, told: Iterable[Told]) -> None:
         for run, values, others in told:
-            name = "" if run is None else str(run).strip()
-            if values or others:
-                self._records.add(name or self._named_by(path), values, str(path), number, others)
+            name = ("" if run is None else str(run).strip()) or self._named_by(path)
+            if isinstance(values, Point):
+                points = self._points.setdefault(name, {}).setdefault(values.metric, [])
+                points.append((path, number, values))
+            elif values or others:
+                self._records.add(name, values, str(path), number, others)
 
     def _named_by(self, path: Path) -> str:
         """Name a run by its file; two files of one name also by their folders."""
@@ -213,6 +285,10 @@ def mlflow_runs(folder: Path) -> list[Path]:
 def event_files(folder: Path) -> list[Path]:
     """Find TensorBoard's own files at or below `folder`."""
     return sorted(folder.rglob(f"{EVENTS}*"))
+
+
+def _first(told: Sequence[str]) -> list[str]:
+    return [*told[:_SHOWN], *([f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else [])]
 
 
 def _files(folder: Path) -> list[Path]:

@@ -252,15 +252,17 @@ def _added(add: Callable[..., None], *arguments: Path) -> Iterator[DatasetError]
 
 def _exported(exports: Exports, known: Known) -> Iterator[Run | DatasetError]:
     """Yield the runs that were gathered from all files."""
+    found = [*exports.runs(**known.fields)]
     if exports.left and "mqe" not in exports.read:
         metrics = ", ".join(sorted(exports.left)[:20])
         message = f"must have a metric `mqe`, but has {metrics}. Say which: --columns mqe=NAME."
         yield DatasetError(message)
-    for name, history, config in exports.runs(**known.fields):
-        if isinstance(history, DatasetError):
-            yield history
+    for run in found:
+        if isinstance(run.history, DatasetError):
+            yield run.history
             continue
-        run_id = run_id_of(name)
-        exports.given[run_id] = {"name": name, **({"config": dict(config)} if config else {})}
-        yield ending(history, run_id, "export", cut_short=name in exports.cut_short)
+        run_id, config = run_id_of(run.name), dict(run.config)
+        exports.given[run_id] = {"name": run.name, **({"config": config} if config else {})}
+        cut_short = run.is_open or run.name in exports.cut_short
+        yield ending(run.history, run_id, "export", cut_short=cut_short)
     yield from exports.skipped

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from collector.recorded import nexussom_files
 from collector.recorded.exports import Exports
 from oracle.errors import DatasetError, InvalidHistory
+from oracle.history.columns import shortened
 from oracle.history.files import read_text
-from oracle.history.records import columns_of, shortened
+from oracle.history.records import columns_of, renamed
 from oracle.types import CHECKPOINT, History, Run, explain, run_id_of
 
 #: Fields of a history that a file may have under other names.
@@ -81,6 +82,8 @@ def run_of(
         return ending(history, history.run_id or default_id, "json")
     except ValidationError as error:
         raise InvalidHistory(explain(error)) from None
+    except DatasetError as error:
+        raise InvalidHistory(str(error)) from None
 
 
 def ending(history: History, run_id: str, source: str, *, cut_short: bool = False) -> Run:
@@ -110,9 +113,9 @@ def ending(history: History, run_id: str, source: str, *, cut_short: bool = Fals
 
 def _renamed(item: dict[str, Any], named: Mapping[str, str]) -> dict[str, Any]:
     """Give the fields of a history their own names."""
-    columns = columns_of([name for name in item if name not in _KNOWN], named)
-    names = {columns[field]: field for field in _NAMED_OTHERWISE if field in columns}
-    return {names.get(name, name): value for name, value in item.items()}
+    fields = [name for name in _NAMED_OTHERWISE if name in named or name not in item]
+    others = [name for name in item if name in named.values() or name not in _KNOWN]
+    return renamed(item, columns_of(others, named, fields))
 
 
 def _run_id(name: Any, default_id: str) -> Any:

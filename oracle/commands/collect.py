@@ -308,7 +308,7 @@ def ingest(
     if store is not None:
         readers.append(served.read(store))
     runs, report = gather(readers)
-    _refuse_nothing(paths[0] if paths else Path("the store"), report)
+    _refuse_nothing(paths[0] if paths else Path("the store"), report, bool(paths))
     if known.mqe_of_mean is not None and len(report.tables) > 1:
         option = "--mqe-of-mean" if table is None else "--table"
         raise OracleError(
@@ -324,8 +324,11 @@ def ingest(
     _print({"out": str(out), **found}, text, as_json)
 
 
-def _refuse_nothing(path: Path | None, report: Report) -> None:
+def _refuse_nothing(path: Path | None, report: Report, in_files: bool = True) -> None:
     """Write no empty dataset."""
+    if not (report.runs or report.skipped):
+        lacks = "rows" if in_files else "run that has ended"
+        raise DatasetError(f"must hold a run, but has no {lacks}.", file=str(path))
     if not report.runs:
         first = ""
         if report.reasons:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import NamedTuple, Self
+from itertools import pairwise
+from typing import Any, NamedTuple, Self, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
-from oracle.types import METRICS, History, RunContext
+from oracle.types import MAX_CHECKPOINTS, METRICS, History, RunContext
 
 Array = npt.NDArray[np.float64]
 
@@ -251,3 +252,23 @@ def far_enough(last: float, epoch: float, total_epochs: float | None) -> bool:
     if total_epochs is not None:
         return epoch - last >= MIN_STEP * total_epochs
     return epoch - last >= MIN_STEP_UNKNOWN * last
+
+
+def shortened(item: dict[str, Any]) -> dict[str, Any]:
+    """Leave out of a history of more than MAX_CHECKPOINTS what a forecast cannot tell apart."""
+    epochs, total = item.get("epochs"), item.get("total_epochs")
+    if not isinstance(epochs, list) or len(epochs) <= MAX_CHECKPOINTS:
+        return item
+    if not all(_is_number(epoch) for epoch in epochs) or any(a >= b for a, b in pairwise(epochs)):
+        return item  # and let it be refused
+    kept = kept_of(epochs, total if _is_number(total) else None)
+    return {
+        name: [value[i] for i in kept]
+        if isinstance(value, list) and len(value) == len(epochs)
+        else value
+        for name, value in item.items()
+    }
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

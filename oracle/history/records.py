@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 from oracle.errors import DatasetError, InvalidHistory, must_be
-from oracle.history.columns import kept_of
+from oracle.history.columns import kept_of, shortened
 from oracle.history.files import csv_lines, not_a_number, number_of, read_text
 from oracle.types import CHECKPOINT, MAX_CHECKPOINTS, History, RunContext
 
@@ -26,23 +26,27 @@ _CONTEXT = tuple(n for n in RunContext.model_fields if n not in ("schedule", "ge
 _TEXTS = ("run_id", "dataset", "population", "topology", "neighborhood", "initialization")
 #: All that a column may hold: of the run once, of each of its checkpoints, and of its context.
 FIELDS = ("run_id", "dataset", "population", "total_epochs", *CHECKPOINT, *_CONTEXT)
-#: How others name a field, the surest first.
+#: How others name a field.
 _USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "run_id": ("run", "run_name", "name", "uid"),
     "dataset": ("table",),
     "population": ("search", "sweep"),
     "total_epochs": ("n_epochs", "num_epochs", "max_epochs", "num_iteration", "budget"),
-    "epochs": ("epoch", "iteration", "step", "global_step"),
+    "epochs": ("epoch", "iteration"),
     "mqe": ("quantization_error", "quantisation_error", "mean_quantization_error", "qe"),
     "topographic_error": ("topo_error", "te"),
     "dead_neuron_ratio": ("dead_ratio", "dead"),
     "learning_rate": ("lr",),
     "radius": ("sigma",),
 }
+#: What trackers count by themselves: it counts where a training has no counter of its own.
+_TRACKERS_NAMES = {"epochs": ("step", "global_step")}
+NO_ROWS = "must have rows below its header, but has none."
 #: How tables write whether.
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-#: How tables write that a value is undefined or unknown.
-_NOTHING = ("", "nan", "na", "n/a", "null", "none", "-")
+#: How tables write that a value is unknown, or undefined.
+_NOTHING = ("", "na", "n/a", "null", "none", "-")
+_SHOWN = 10  # epochs that a message names
 
 
 def named_columns(texts: Iterable[str]) -> dict[str, str]:
@@ -66,28 +70,51 @@ def named_columns(texts: Iterable[str]) -> dict[str, str]:
     return named
 
 
-def columns_of(header: Sequence[str], named: Mapping[str, str]) -> dict[str, str]:
-    """Tell which column holds which field: the one that was named, else one of a usual name.
+def columns_of(
+    header: Sequence[str],
+    named: Mapping[str, str],
+    fields: Iterable[str] = FIELDS,
+    file: str | Path = "",
+) -> dict[str, str]:
+    """Tell which column holds which field: the one that was named, else its own, else a usual one.
 
     Args:
         header: names of the columns.
         named: field -> column, where the reader knows better.
+        fields: that are looked for.
+        file: for a message.
 
     Returns:
         field -> column, of the fields that are there.
+
+    Raises:
+        DatasetError: several columns fit a field.
     """
-    plain: dict[str, str] = {}
-    for column in header:
-        plain.setdefault(_plain(column), column)
     found: dict[str, str] = {}
-    for name in FIELDS:
-        names = [named[name]] if name in named else [name, *_USUAL_NAMES.get(name, ())]
-        for wanted in names:
-            match = wanted if wanted in header else plain.get(_plain(wanted), "")
-            if match and match not in found.values():
-                found[name] = match
-                break
+    for name in fields:
+        own = named.get(name, name)
+        usual = () if name in named else _USUAL_NAMES.get(name, ())
+        others = () if name in named else _TRACKERS_NAMES.get(name, ())
+        free = [column for column in header if column not in found.values()]
+        fits = (
+            [column for column in free if column == own]
+            or [column for column in free if _plain(column) in map(_plain, (own, *usual))]
+            or [column for column in free if _plain(column) in others]
+        )
+        if len(fits) > 1:
+            raise DatasetError(_several(name, fits), file=str(file))
+        if fits:
+            found[name] = fits[0]
     return found
+
+
+def _several(field: str, fits: Sequence[str]) -> str:
+    """Say that several columns fit a field, and how to tell which is meant."""
+    if len(set(fits)) == 1:
+        rule, came = "in a column with a name of its own", f"{len(fits)} of the name {fits[0]}"
+        return must_be(field, rule, came, f"Rename one and give --columns {field}=COLUMN.")
+    came, advice = " and ".join(fits[:5]), f"Say which it is with --columns {field}=COLUMN."
+    return must_be(field, "in one column", came, advice)
 
 
 def _plain(column: str) -> str:
@@ -120,8 +147,11 @@ def read_history(
         DatasetError: the file cannot be read.
     """
     text = read_text(path, "JSON or CSV", MAX_HISTORY_CHARS)
+    if not text.strip():
+        message = "must hold a history, as JSON or as a CSV with a row a checkpoint, but is empty."
+        raise DatasetError(message, file=str(path))
     try:
-        if text.lstrip()[:1] in ("{", "[", ""):
+        if text.lstrip()[:1] in ("{", "["):
             return History.parse(_of_ours(text, named or {}, total_epochs))
         return _only_run(path, named or {}, total_epochs)
     except InvalidHistory as error:
@@ -133,32 +163,22 @@ def _of_ours(text: str, named: Mapping[str, str], total_epochs: float | None) ->
     with suppress(ValueError, RecursionError):
         found = json.loads(text)
         if isinstance(found, dict):
-            fields = {column: name for name, column in named.items()}
-            item = {str(fields.get(name, name)): value for name, value in found.items()}
+            item = renamed(found, {name: at for name, at in named.items() if at in found})
             if item.get("total_epochs") is None:
                 item["total_epochs"] = total_epochs
             return json.dumps(shortened(item))
     return text
 
 
-def shortened(item: dict[str, Any]) -> dict[str, Any]:
-    """Leave out of a history of more than MAX_CHECKPOINTS what a forecast cannot tell apart."""
-    epochs, total = item.get("epochs"), item.get("total_epochs")
-    if not isinstance(epochs, list) or len(epochs) <= MAX_CHECKPOINTS:
-        return item
-    if not all(_is_number(epoch) for epoch in epochs) or any(a >= b for a, b in pairwise(epochs)):
-        return item  # and let it be refused
-    kept = kept_of(epochs, total if _is_number(total) else None)
-    return {
-        name: [value[i] for i in kept]
-        if isinstance(value, list) and len(value) == len(epochs)
-        else value
-        for name, value in item.items()
-    }
+def renamed(item: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """Give members of a JSON object the names of our fields; what had such a name is not meant.
 
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    Args:
+        item: the object.
+        columns: field -> member, of those that are there.
+    """
+    names = {column: name for name, column in columns.items()}
+    return {names.get(n, n): value for n, value in item.items() if n in names or n not in columns}
 
 
 def _only_run(path: str | Path, named: Mapping[str, str], total_epochs: float | None) -> History:
@@ -174,6 +194,8 @@ def _only_run(path: str | Path, named: Mapping[str, str], total_epochs: float | 
         values = {name: row.get(column) for name, column in columns.items()}
         records.add(str(values.get("run_id") or Path(path).stem), values, str(path), number)
     runs = list(records.runs(total_epochs=total_epochs))
+    if not runs:
+        raise InvalidHistory(NO_ROWS)
     if len(runs) != 1:
         rule, advice = "of one run", "`oracle collect ingest` reads many."
         raise InvalidHistory(must_be("the file", rule, f"{len(runs)} runs", advice))
@@ -189,21 +211,26 @@ class RunOfRecords(NamedTuple):
     Attributes:
         name: as its rows have it, any text.
         config: what its rows say besides, the same in all of them: settings, tags.
+        left_out: which of its rows are no checkpoints, for want of an mqe; "" where all are.
+        is_open: whether its last rows are among these, so that nobody knows how it ended.
     """
 
     name: str
     history: History | DatasetError
     config: Mapping[str, str]
+    left_out: str = ""
+    is_open: bool = False
 
 
 @dataclass
 class _Gathered:
-    """What the rows of one run say; `file` holds the first of them."""
+    """What the rows of one run say; `file` holds the first of them, `nan` epochs of such an mqe."""
 
     file: str
     config: dict[str, str | None] = field(default_factory=dict)
     once: dict[str, Any] = field(default_factory=dict)
     rows: dict[float, dict[str, float]] = field(default_factory=dict)
+    nan: set[float] = field(default_factory=set)
     fault: DatasetError | None = None
 
 
@@ -231,7 +258,7 @@ class Records:
         """
         gathered = self._runs.setdefault(run, _Gathered(file))
         for name, other in (others or {}).items():
-            if not _is_nothing(other):
+            if not _is_unknown(other):
                 text = str(other).strip()
                 # What changes from row to row is no setting.
                 gathered.config[name] = text if gathered.config.get(name, text) == text else None
@@ -245,6 +272,10 @@ class Records:
                 f"run {run}: {message}", file=file, row=row, column=column
             )
 
+    def refuse(self, run: str, fault: DatasetError) -> None:
+        """Say why a run cannot be read, whatever its rows hold."""
+        self._runs.setdefault(run, _Gathered(fault.file)).fault = fault
+
     def runs(self, **known: Any) -> Iterator[RunOfRecords]:
         """Yield every run's history.
 
@@ -253,7 +284,41 @@ class Records:
         """
         for name, run in self._runs.items():
             config = {k: v for k, v in run.config.items() if v is not None}
-            yield RunOfRecords(name, run.fault or _history(name, run, known), config)
+            tail = _tail(run)
+            history: History | DatasetError
+            if run.fault is not None:
+                history = run.fault
+            elif nan := [epoch for epoch in tail if epoch in run.nan]:
+                history = DatasetError(
+                    f"run {name}: `mqe` must be a number to the end, but is nan from epoch "
+                    f"{nan[0]:g} on: a map that diverged has no final values. Leave the cell empty "
+                    "where it was not measured.", file=run.file
+                )  # fmt: skip
+            else:
+                history = _history(name, run, known)
+            yield RunOfRecords(name, history, config, _left_out(run), bool(tail))
+
+
+def _tail(run: _Gathered) -> list[float]:
+    """Which epochs lie after the last mqe, where one more was due by then.
+
+    Some log mqe with every tenth row: as many rows as usual lie between two are no loss.
+    """
+    epochs = sorted(run.rows)
+    at = [i for i, epoch in enumerate(epochs) if "mqe" in run.rows[epoch]]
+    tail = epochs[at[-1] + 1 :] if at else epochs
+    between = sorted(b - a - 1 for a, b in pairwise(at)) or [0]
+    return tail if len(tail) > between[(len(between) - 1) // 2] else []
+
+
+def _left_out(run: _Gathered) -> str:
+    lacking = [
+        f"{'nan' if epoch in run.nan else 'empty'} at {epoch:g}"
+        for epoch in sorted(run.rows)
+        if "mqe" not in run.rows[epoch]
+    ]
+    told = ", ".join(lacking[:_SHOWN] + ["..."] * (len(lacking) > _SHOWN))
+    return f"{len(lacking)} of {len(run.rows)}, mqe is {told}" if told else ""
 
 
 def _history(name: str, run: _Gathered, known: Mapping[str, Any]) -> History | DatasetError:
@@ -277,8 +342,9 @@ def _history(name: str, run: _Gathered, known: Mapping[str, Any]) -> History | D
 def _take(run: _Gathered, values: Mapping[str, Any]) -> None:
     """Enter a row's values; the same value may come twice, another one may not."""
     row: dict[str, float] = {}
+    has_nan = _is_nan(values.get("mqe"))
     for name, value in values.items():
-        if name == "run_id" or _is_nothing(value):
+        if name == "run_id" or _is_unknown(value):
             continue
         if name in CHECKPOINT:
             row[name] = _number(name, value)
@@ -290,10 +356,12 @@ def _take(run: _Gathered, values: Mapping[str, Any]) -> None:
             rule = f"the same in all rows of a run ({run.once[name]})"
             raise _Fault(must_be(name, rule, once), name)
     if "epochs" not in row:
-        if row:
+        if row or has_nan:
             raise _Fault("`epochs` must be given, but is empty.", "epochs")
         return
     seen = run.rows.setdefault(row["epochs"], {})
+    if has_nan:
+        run.nan.add(row["epochs"])
     for name, value in row.items():
         if seen.setdefault(name, value) != value:
             rule = f"one value at an epoch ({seen[name]:g} at {row['epochs']:g})"
@@ -315,8 +383,17 @@ def _number(name: str, value: Any) -> float:
     return float(found)
 
 
-def _is_nothing(value: Any) -> bool:
+def is_nothing(value: Any) -> bool:
+    """Tell whether a cell is empty, whatever a tool writes there; nan is a value."""
     return value is None or str(value).strip().lower() in _NOTHING
+
+
+def _is_unknown(value: Any) -> bool:
+    return is_nothing(value) or _is_nan(value)
+
+
+def _is_nan(value: Any) -> bool:
+    return str(value).strip().lower().lstrip("+-") == "nan"
 
 
 class _Fault(Exception):

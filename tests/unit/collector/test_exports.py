@@ -259,3 +259,109 @@ def test_a_row_of_another_width_is_told_and_the_rest_is_read(tmp_path: Path) -> 
     runs, report, _ = read(tmp_path / "t.csv")
     assert runs[0].history.epochs == (1, 3)
     assert "row 3" in report.skipped[0]
+
+
+def test_rows_without_mqe_are_told_and_no_label_moves(tmp_path: Path) -> None:
+    rows = [["run", "epoch", "mqe", "te"]]
+    ends: dict[str, Any] = {"whole": 0.25, "blank": "", "diverged": "nan", "gap": 0.25}
+    for run, end in ends.items():
+        rows += [[run, e, 1 / e, 0.1] for e in range(50, 1000, 50)] + [[run, 1000, end, 0.1]]
+    rows[rows.index(["gap", 500, 1 / 500, 0.1])][2] = ""
+    write_csv(tmp_path / "t.csv", *rows)
+    found, report, exports = read(tmp_path / "t.csv", total_epochs=1000.0)
+    runs = {run.run_id: run for run in found}
+    assert {name: run.censored for name, run in runs.items()} == {
+        "whole": False, "blank": True, "gap": False,
+    }  # fmt: skip
+    assert runs["gap"].final_mqe == 0.25
+    assert len(runs["gap"].history) == 19
+    (skipped,) = report.skipped
+    assert "run diverged: `mqe` must be a number to the end, but is nan from epoch 1000" in skipped
+    assert exports.left_out == [
+        "run blank: 1 of 20, mqe is empty at 1000", "run gap: 1 of 20, mqe is empty at 500",
+    ]  # fmt: skip
+    assert exports.open_ended == ["blank"]
+    notes = "\n".join(exports.notes())
+    assert "rows without mqe left out, of 2 runs" in notes
+    assert "1 kept as censored: blank" in notes
+    assert exports.as_dict()["left_out"] == exports.left_out
+
+
+def test_a_chart_has_empty_cells_at_the_steps_of_other_runs(tmp_path: Path) -> None:
+    head = ["Step", "a - eval/mqe", "b - eval/mqe"]
+    rows: list[list[Any]] = [[1, 0.5, 0.6], [2, 0.4, ""], [3, "", 0.5], [4, "", 0.4]]
+    write_csv(tmp_path / "c.csv", head, *rows)
+    runs, report, exports = read(tmp_path / "c.csv")
+    assert {run.run_id: run.history.epochs for run in runs} == {"a": (1, 2), "b": (1, 3, 4)}
+    assert (report.skipped, exports.left_out, report.censored) == ([], [], 0)
+
+
+@pytest.mark.parametrize("kind", ["mlflow_csv", "mlflow_answer", "mlflow_folders"])
+def test_two_metrics_of_a_run_that_fit_one_field_are_named(tmp_path: Path, kind: str) -> None:
+    KINDS[kind](tmp_path)
+    for file in sorted(tmp_path.rglob("*")):
+        if file.name == "mqe":  # logged at other steps: nothing contradicts
+            (file.parent / "eval" / "mqe").write_text("99 0.9 5\n")
+            file.rename(file.parent / "eval" / "qe")
+        elif file.is_file() and file.suffix:
+            text = file.read_text().replace('"mqe", "value"', '"qe", "value"')
+            text = text.replace(",mqe,", ",qe,")
+            if file.name == "metrics.csv":
+                text += "".join(f'"{run}",val/mqe,0.9,5,1\r\n' for run in (FAST, SLOW))
+            if file.suffix == ".json":
+                value = json.loads(text)
+                first = value["metrics"][0]
+                value["metrics"].append({**first, "key": "val/mqe", "step": 5})
+                text = json.dumps(value)
+            file.write_text(text)
+    runs, report, _ = read(tmp_path)
+    assert not runs
+    assert len(report.skipped) == 2
+    for said in report.skipped:
+        assert re.search("`mqe` must be in one column, but got '.*qe.*--columns mqe=", said)
+    runs, report, _ = read(tmp_path, named={"mqe": "qe"})
+    assert {run.history.mqe for run in runs} == set(MQE.values())
+    assert not report.skipped
+
+
+def test_a_parameter_is_no_checkpoint(tmp_path: Path) -> None:
+    mlflow_folders(tmp_path)
+    for run in (tmp_path / "1").glob("*f00"):
+        for name, value in (("lr", "0.5"), ("epochs", "40"), ("budget", "30")):
+            (run / "params" / name).write_text(value)
+    runs, report, exports = read(tmp_path)
+    assert {run.history.epochs for run in runs} == {EPOCHS}
+    assert {run.history.total_epochs for run in runs} == {30}
+    assert (report.skipped, exports.left_out) == ([], [])
+    assert exports.given["slow"]["config"]["lr"] == "0.5"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("epoch,mqe,note,mqe\n1,.5,,.4\n", "t.csv: `mqe` .* '2 of the name mqe'.*--columns mqe="),
+        ("epoch,qe,quantization_error\n1,.5,.4\n", "'qe and quantization_error'.*--columns mqe="),
+        ("epoch,mqe\n", "t.csv: must have rows below its header"),
+        ("Step,a - mqe,a - mqe\n1,.5,.4\n", "`chart` must be of runs with a name each"),
+    ],
+)
+def test_a_table_that_may_be_meant_otherwise_is_refused(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    runs, report, _ = read(tmp_path / "t.csv")
+    assert not runs
+    assert re.search(said, report.skipped[0])
+
+
+def test_json_with_two_names_of_one_field(tmp_path: Path) -> None:
+    path = tmp_path / "h.json"
+    history = {"epochs": [1, 2], "topographic_error": [0, 0], "dead_neuron_ratio": [0, 0]}
+    both = {**history, "qe": [0.5, 0.4], "quantization_error": [0.9, 0.8]}
+    path.write_text(json.dumps(both))
+    assert "'qe and quantization_error'" in read(path)[1].skipped[0]
+    path.write_text(json.dumps({**history, "qe": [0.5, 0.4], "mqe": [0.9, 0.8]}))
+    assert "`qe` must be a known field" in read(path)[1].skipped[0]
+    for order in (["qe", "mqe"], ["mqe", "qe"]):
+        path.write_text(json.dumps({**history, **{n: [0.9, 0.8] for n in order}, "qe": [0.5, 0.4]}))
+        assert read(path, named={"mqe": "qe"})[0][0].history.mqe == (0.5, 0.4)

@@ -358,3 +358,41 @@ def test_run_goes_on_after_an_interruption(
     whole = tmp_path / "whole.csv"
     call(capsys, *args[:-1], whole)
     assert read_dataset(out) == read_dataset(whole)
+
+
+def test_ingest_tells_of_every_row_that_it_leaves_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, out = tmp_path / "log.csv", tmp_path / "o.csv"
+    rows = [f"{epoch},{'' if epoch in (200, 1000) else 9 / epoch}" for epoch in range(50, 1050, 50)]
+    table.write_text("\n".join(["epoch,qe", *rows]))
+    given = ("ingest", table, "--total-epochs", 1000, "--out", out)
+    code, told, _ = call(capsys, *given)
+    assert code == 0
+    assert "run log: 2 of 20, mqe is empty at 200, empty at 1000" in told
+    assert "1 kept as censored: log" in told
+    (run,) = read_dataset(out)
+    assert (run.censored, len(run.history)) == (True, 18)
+    code, told, _ = call(capsys, *given, "--json")
+    assert json.loads(told)["open_ended"] == ["log"]
+    assert facts(out)["ingest"]["left_out"] == json.loads(told)["left_out"] != []
+    for text, said in (
+        ("epoch,qe\n", "must have rows below its header"),
+        ("\n".join(["epoch,qe", *rows, "1001,nan"]), "a map that diverged has no final values"),
+        ("epoch,qe,qe\n1,.5,.4\n", "--columns mqe=COLUMN"),
+    ):
+        table.write_text(text)
+        code, _, err = call(capsys, *given)
+        assert (code, said in err) == (2, True), err
+        assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.json", "[]"), ("d.csv", "dataset")])
+def test_ingest_of_nothing_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str
+) -> None:
+    write_dataset(tmp_path / "d.csv", [], {})
+    if text != "dataset":
+        (tmp_path / name).write_text(text)
+    code, _, err = call(capsys, "ingest", tmp_path / name, "--out", tmp_path / "o.csv")
+    assert (code, f"{name}: must hold a run, but has no rows." in err) == (2, True), err

@@ -151,3 +151,111 @@ def test_a_field_by_another_name_is_led_to_its_own() -> None:
     with pytest.raises(InvalidHistory) as error:
         History.parse('{"epochs": [1], "mqe": [0.5], "topographic_error": [0.1]}')
     assert "`dead_neuron_ratio` must be given, but is missing. Give [null, ...]" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "named", "said"),
+    [
+        (["epoch", "mqe", "mqe"], {}, "2 of the name mqe.*--columns mqe="),
+        (["epoch", "qe", "quantization_error"], {}, "qe and quantization_error.*--columns mqe="),
+        (["epoch", "train/mqe", "val/mqe"], {}, "train/mqe and val/mqe"),
+        (["epoch", "val/mqe", "qe"], {}, "val/mqe and qe"),
+        (["epoch", "iteration", "mqe"], {}, "epoch and iteration.*--columns epochs="),
+        (["step", "global_step", "mqe"], {}, "step and global_step"),
+        (["run", "name", "mqe"], {}, "run and name.*--columns run_id="),
+        (["err", "err"], {"mqe": "err"}, "2 of the name err"),
+        (["Err Q", "err-q"], {"mqe": "err_q"}, "Err Q and err-q"),
+    ],
+)
+def test_several_columns_that_fit_are_named(
+    header: list[str], named: dict[str, str], said: str
+) -> None:
+    with pytest.raises(DatasetError, match=f"^t.csv: .*{said}"):
+        columns_of(header, named, file="t.csv")
+
+
+@pytest.mark.parametrize(
+    ("header", "named", "mqe"),
+    [
+        (["mqe", "qe", "val/mqe"], {}, "mqe"),  # our own name
+        (["qe", "quantization_error"], {"mqe": "qe"}, "qe"),
+        (["mqe", "qe"], {"mqe": "qe"}, "qe"),
+        (["mqe", "note", "note"], {}, "mqe"),
+    ],
+)
+def test_one_that_fits_best_is_taken(header: list[str], named: dict[str, str], mqe: str) -> None:
+    assert columns_of(header, named) == {"mqe": mqe}
+
+
+def gathered(mqe: list[object], **more: list[object]) -> tuple[History | DatasetError, str, bool]:
+    records = Records()
+    for i, value in enumerate(mqe):
+        values = {"epochs": 10 * i, "mqe": value, **{n: v[i] for n, v in more.items()}}
+        records.add("r", values, "f.csv", i + 2)
+    (run,) = records.runs(total_epochs=200.0)
+    return run.history, run.left_out, run.is_open
+
+
+@pytest.mark.parametrize(
+    ("mqe", "left_out", "is_open"),
+    [
+        ([0.5, 0.4, 0.3], "", False),
+        ([0.5, "", 0.3], "1 of 3, mqe is empty at 10", False),
+        ([0.5, "nan", 0.3], "1 of 3, mqe is nan at 10", False),
+        ([0.5, float("nan"), None, 0.3], "2 of 4, mqe is nan at 10, empty at 20", False),
+        ([0.5, 0.4, "n/a"], "1 of 3, mqe is empty at 20", True),
+        ([0.5, "", 0.4, 0.3, ""], "2 of 5, mqe is empty at 10, empty at 40", True),
+        # Logged with every other row: none was due in the last one.
+        ([0.5, "", 0.4, "", 0.3, ""], "3 of 6, mqe is empty at 10, empty at 30", False),
+        ([0.5, "", 0.4, "", "", ""], "4 of 6, mqe is empty at 10", True),
+        ([0.5, *[""] * 12, 0.4], "empty at 100, ...", False),
+    ],
+)  # fmt: skip
+def test_rows_that_are_no_checkpoints_are_counted_and_named(
+    mqe: list[object], left_out: str, is_open: bool
+) -> None:
+    history, told, ends_openly = gathered(mqe)
+    assert isinstance(history, History)
+    assert len(history) == sum(isinstance(q, float) and q == q for q in mqe)
+    assert left_out in told
+    assert bool(told) == bool(left_out)
+    assert ends_openly == is_open
+
+
+@pytest.mark.parametrize("mqe", [[0.5, "NaN"], [0.5, 0.4, float("nan"), ""], ["-nan", "nan"]])
+def test_a_run_whose_last_rows_are_nan_diverged(mqe: list[object]) -> None:
+    history, _, _ = gathered(mqe)
+    assert isinstance(history, DatasetError)
+    epoch = 0 if mqe[0] == "-nan" else 10 * (len(mqe) - (1 if len(mqe) == 2 else 2))
+    assert f"f.csv: run r: `mqe` must be a number to the end, but is nan from epoch {epoch}" in str(
+        history
+    )
+
+
+def test_a_number_beside_nan_at_one_epoch_counts() -> None:
+    records = Records()
+    for mqe, error in ((0.5, "nan"), ("nan", 0.1)):
+        records.add("r", {"epochs": 1, "mqe": mqe, "topographic_error": error}, "f.csv")
+    (run,) = records.runs()
+    assert isinstance(run.history, History)
+    assert (run.history.mqe, run.history.topographic_error) == ((0.5,), (0.1,))
+    assert (run.left_out, run.is_open) == ("", False)
+
+
+def test_a_csv_that_ends_in_nan_is_refused_as_json_is(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="is nan from epoch 2 on"):
+        read_history(written(tmp_path, "epoch,mqe\n1,.5\n2,nan\n"))
+    with pytest.raises(DatasetError, match="row 3, column epochs"):
+        read_history(written(tmp_path, "epoch,mqe\n1,.5\n,nan\n"))
+
+
+def test_a_header_alone_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InvalidHistory, match="must have rows below its header"):
+        read_history(written(tmp_path, "epoch,mqe\n"))
+
+
+def test_a_member_that_is_named_counts_beside_our_own(tmp_path: Path) -> None:
+    item = {"epochs": [1], "err": [0.5], "mqe": [9], "topo_error": [0], "dead_ratio": [0]}
+    for order in (item, dict(reversed(item.items()))):
+        path = written(tmp_path, json.dumps(order), "h.json")
+        assert read_history(path, {"mqe": "err"}).mqe == (0.5,)
