@@ -219,11 +219,20 @@ def told(error: Exception) -> OracleError:
     return StoreUnavailable(explain(error))
 
 
+#: What is said of a database that will never answer: another one, or somebody else, is meant.
+_SET_UP = (
+    *('database "', 'role "', "password", "pg_hba.conf", "translate host", "resolve host"),
+    *("not a directory", "file exists", "permission denied"),
+)
+
+
 def explain(error: Exception) -> str:
     """Say in one sentence what the database said, without addresses or statements."""
     said = str(error.orig if isinstance(error, DBAPIError) else error).lower()
-    lost = ("is damaged", "is gone")
+    remedies = dict.fromkeys(("is damaged", "is gone"), "restore a backup, or restart without it")
+    remedies["cannot be used as it is set up"] = "the service's log says why"
     for sign, meaning in (
+        *((sign, "cannot be used as it is set up") for sign in _SET_UP),
         ("readonly", "is read-only"),
         ("read-only", "is read-only"),
         ("full", "has no space left"),
@@ -238,6 +247,6 @@ def explain(error: Exception) -> str:
         ("i/o error", "cannot be read or written"),
     ):
         if sign in said:
-            remedy = "restore a backup, or restart without it" if meaning in lost else "try again"
+            remedy = remedies.get(meaning, "try again")
             return f"The store {meaning}. Nothing was stored; {remedy}."
     return "The store does not answer. Nothing was stored; try again."

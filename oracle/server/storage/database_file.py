@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
 from pathlib import Path
+
+from oracle.errors import StoreUnavailable
+
+#: Space that a store needs to take more than a trial, bytes: a few pages of file and log.
+LEAST_FREE = 64 << 10
 
 #: Device and inode: what tells one file of a name from another.
 _Mark = tuple[int, int]
@@ -31,6 +37,19 @@ class DatabaseFile:
             FileNotFoundError: there is none any more.
         """
         return self._mark is not None and _mark(self._path) != self._mark
+
+    def check_room(self) -> None:
+        """Look whether there is space for more than the one page that a trial writes.
+
+        Raises:
+            StoreUnavailable: there is none.
+        """
+        try:
+            free = shutil.disk_usage(self._path.parent).free
+        except OSError:
+            return  # the trial says more
+        if free < LEAST_FREE:
+            raise StoreUnavailable("The store has no space left. Nothing was stored; try again.")
 
     def make(self) -> None:
         """Make it where there is none; one that went away later is not made anew."""

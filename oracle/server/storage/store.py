@@ -9,7 +9,6 @@ before.
 from __future__ import annotations
 
 import asyncio
-import logging
 import queue
 import threading
 import time
@@ -36,12 +35,11 @@ from oracle.server.storage.database import (
     undoable,
 )
 from oracle.server.storage.database_file import DatabaseFile
+from oracle.server.storage.failures import Failures
 from oracle.server.storage.readers import TOO_LATE, Readers
 from oracle.server.storage.schema import runs
 from oracle.server.storage.turns import Subject, wait_for_turn
 from oracle.server.storage.units_of_work import Answer, Asking, Unit, answer_all, apart, nobody
-
-log = logging.getLogger("oracle.store")
 
 T = TypeVar("T")
 
@@ -98,11 +96,7 @@ class Store:
     """
 
     def __init__(
-        self,
-        url: str,
-        timeout_s: float = 5.0,
-        meter: Meter | None = None,
-        answer: Answer = nobody,
+        self, url: str, timeout_s: float = 5.0, meter: Meter | None = None, answer: Answer = nobody
     ) -> None:
         self.url = parse_url(url)
         self.timeout_s = timeout_s
@@ -117,6 +111,7 @@ class Store:
         self._thread: threading.Thread | None = None
         self._migrated = False
         self._write_failed = False
+        self._failures = Failures(self.url)
         self.generation = 0
         self.on_commit: Callable[[], None] = lambda: None
         self.on_rollback: Callable[[], None] = lambda: None
@@ -150,6 +145,7 @@ class Store:
             if self._file is not None:
                 self._file.meet()
         except (SQLAlchemyError, OSError) as error:
+            self._failures.tell(error)
             raise StoreUnavailable(explain(error)) from error
         self._migrated = True
 
@@ -177,6 +173,7 @@ class Store:
 
     def _note(self, error: Exception) -> None:
         """Make the tables at the next use, where somebody has begun an empty database."""
+        self._failures.tell(error)
         if self._migrated and lacks_tables(error):
             with _migrating:
                 self._begin_anew()
@@ -264,6 +261,8 @@ class Store:
             StoreUnavailable: it fails again.
         """
         if self._write_failed:
+            if self._file is not None:
+                self._file.check_room()
             if self._trial is None or self._trial.done():
                 self._trial = asyncio.create_task(self.write(touch))
             await asyncio.shield(self._trial)
@@ -322,6 +321,7 @@ class Store:
                 results += self._work(connection, together)
         self._keep()
         self._write_failed = False
+        self._failures.over()
         if self._meter is not None:
             self._meter.committed(len(jobs), time.perf_counter() - began)
         _hand_over(results)
@@ -354,7 +354,7 @@ class Store:
         if self._meter is not None:
             self._meter.failed()
         if isinstance(error, SQLAlchemyError | OSError):
-            log.warning("store", extra={"problem": explain(error)})
+            self._failures.tell(error)
             error = told(error)
         _hand_over([(job, None, error)])
 

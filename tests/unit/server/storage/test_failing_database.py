@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, make_url, text
 from storing import append, at_first_version, count, names, note, write_now
 
 from oracle.errors import StoreUnavailable
 from oracle.server.runs import listing
+from oracle.server.storage.failures import Failures
 from oracle.server.storage.schema import metadata
 from oracle.server.storage.store import Store
 
@@ -225,3 +226,41 @@ def test_a_damaged_database_is_told(file: Path) -> None:
         store.migrate()
     store.close()
     assert file.read_bytes() == b"not a database" * 1000
+
+
+def test_a_disk_without_space_is_not_ready_for_one_page_more(
+    file_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a trial writes fits into the log that is there, and the next append does not."""
+    file_store.start()
+    asyncio.run(file_store.write(note))
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=4_096))
+    asyncio.run(file_store.check_writing())  # nothing has failed
+    file_store._write_failed = True
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="has no space left"):
+            asyncio.run(file_store.check_writing())
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1 << 20))
+    asyncio.run(file_store.check_writing())
+    assert not file_store._write_failed
+
+
+def test_why_it_fails_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("no folder")
+    store = Store(f"sqlite:///{tmp_path / 'file' / 'oracle.db'}", timeout_s=2)
+    with caplog.at_level("WARNING", logger="oracle.store"):
+        for _ in range(3):
+            with pytest.raises(
+                StoreUnavailable, match=r"as it is set up.*the service's log says why"
+            ):
+                store.read_now(count)
+    (said,) = caplog.records
+    assert "NotADirectoryError" in said.cause or "FileExistsError" in said.cause
+    store.close()
+
+
+def test_no_password_is_logged() -> None:
+    failures = Failures(make_url("postgresql://me:s3cret@host/db"))
+    told = failures.cause_of(OSError("cannot reach postgresql://me:s3cret@host/db\nat all"))
+    assert told == "OSError: cannot reach postgresql://me:***@host/db at all"
