@@ -30,6 +30,8 @@ _WEIGHTS = ("_weights", "weights", "codebook")
 _LEAST_SCALE, _MOST_SCALE = 1e-150, 1e150
 #: What was missing in a context and has been told.
 _LACKING_TOLD: set[tuple[str, ...]] = set()
+#: Characters of a value that is no number, in a message.
+_SHOWN = 30
 #: Rows of the table whose residuals are held at once.
 _BLOCK_ROWS = 65_536
 
@@ -139,15 +141,14 @@ def _shape(
 
 def _of_table(samples: FloatArray, ignore_mask: Flags | None) -> dict[str, Any]:
     known = samples if ignore_mask is None else np.where(ignore_mask, 0.0, samples)
-    n_bad = known.size - int(np.count_nonzero(np.isfinite(known)))
-    if n_bad:
-        row, column = np.argwhere(~np.isfinite(known))[0]
+    bad = not_finite(known)
+    if bad:
         _warn(
-            f"the table has {n_bad} values that are not finite, the first at row {row}, column "
-            f"{column}: fill them or leave their rows out, else no map can be measured on it"
+            f"the table has {bad}: fill them or leave their rows out, else no map can be measured "
+            "on it"
         )
-    scale = None if n_bad else mqe_of_mean(known, ignore_mask)
-    if not n_bad and not (scale is not None and _LEAST_SCALE <= scale <= _MOST_SCALE):
+    scale = None if bad else mqe_of_mean(known, ignore_mask)
+    if not bad and not (scale is not None and _LEAST_SCALE <= scale <= _MOST_SCALE):
         _warn(
             "the table has no scale, for its rows are all equal, or further apart than numbers "
             "go: a map needs two different rows at least"
@@ -191,16 +192,51 @@ def table(data: Any) -> tuple[FloatArray, npt.NDArray[np.bool_] | None]:
     """Give the samples as floats [sample, feature], and where a masked array has none.
 
     Raises:
-        InvalidHistory: where they are not a table with a row.
+        InvalidHistory: where they are not a table with a row, or hold what is no number.
     """
     if hasattr(data, "toarray"):
         raise InvalidHistory(must_be("data", "dense", type(data).__name__, "Pass its toarray()."))
-    samples = np.asarray(data, dtype=float)
+    try:
+        samples = np.asarray(data, dtype=float)
+    except (TypeError, ValueError):
+        advice = "Leave such columns out, or code them as numbers."
+        raise InvalidHistory(must_be("data", "numbers", _no_number(data), advice)) from None
     if samples.ndim != 2 or not samples.size:
         raise InvalidHistory(must_be("data", "a table [sample, feature]", samples.shape))
     masked = sys.modules.get("numpy.ma")  # an import of it costs more than all else here
     is_masked = masked is not None and masked.is_masked(data)
     return samples, masked.getmaskarray(data) if masked is not None and is_masked else None
+
+
+def _no_number(data: Any) -> str:
+    """Tell the first value that is no number, and where; by its column's name in a data frame."""
+    cells = None
+    with suppress(ValueError):  # rows of several lengths
+        cells = np.asarray(data, dtype=object)
+    if cells is None or cells.ndim != 2:
+        return f"a {type(data).__name__} that is no table"
+    names = list(getattr(data, "columns", range(cells.shape[1])))
+    for (row, column), cell in np.ndenumerate(cells):
+        try:
+            float(cell)
+        except (TypeError, ValueError):
+            return f"{str(cell)[:_SHOWN]} at row {row}, column {names[column]}"
+    return f"a {type(data).__name__} of {cells.dtype}"
+
+
+def not_finite(samples: FloatArray, ignore_mask: Any = None) -> str:
+    """Tell how many values are not finite and where the first is; nothing where all are.
+
+    Rows and columns count from 0, as their owner would index them.
+    """
+    known = np.isfinite(samples)
+    if ignore_mask is not None:
+        known |= np.asarray(ignore_mask, dtype=bool)
+    n_bad = known.size - int(np.count_nonzero(known))
+    if not n_bad:
+        return ""
+    row, column = np.argwhere(~known)[0]
+    return f"{n_bad} values that are not finite, the first at row {row}, column {column}"
 
 
 def mqe_of_mean(samples: FloatArray, ignore_mask: Any = None) -> float | None:
