@@ -73,6 +73,11 @@ def predict(
         "--learning-rate": learning_rate,
         "--radius": radius,
     }
+    for option, picture in (("--png", png), ("--states", states)):
+        if picture is not None:
+            from oracle.pictures.style import check_path
+
+            check_path(picture, option)
     given = [option for option, value in told_plan.items() if value is not None]
     if history is not None:
         if table is not None or given:
@@ -193,12 +198,14 @@ def told(decision: Decision) -> str:
             f"Forecast {after}support {forecast.support:.2f}) "
             f"by {forecast.model.name} {forecast.model.version}"
         )
-        lines.append(f"  {'':26}" + "".join(f"{level:>10.0%}" for level in LEVELS))
-        for target, values in forecast.final.items():
-            lines.append(f"  {target:26}" + "".join(f"{v:10.4f}" for v in values))
-        for quality in forecast.quality:
-            name = f"quality score, {quality.scale.value}"
-            lines.append(f"  {name:26}" + "".join(f"{v:10.4f}" for v in quality.values))
+        rows = [("", [f"{level:.0%}" for level in LEVELS])]
+        rows += [(name, [f"{v:.4f}" for v in values]) for name, values in forecast.final.items()]
+        rows += [
+            (f"quality score, {quality.scale.value}", [f"{v:.4f}" for v in quality.values])
+            for quality in forecast.quality
+        ]
+        wide = max(9, *(len(cell) for _, cells in rows for cell in cells))  # of the widest number
+        lines += [f"  {name:26}" + "".join(f" {c:>{wide}}" for c in cells) for name, cells in rows]
     lines.append(decision.message)
     lines.extend(decision.advice)
     return "\n".join(lines)

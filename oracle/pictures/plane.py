@@ -25,7 +25,7 @@ def save(plane: Plane, plans: Sequence[Suggestion], path: str | Path) -> None:
         axes.grid(visible=False)
         drawn = axes.pcolormesh(plane.across, plane.up, values, cmap="YlGnBu_r", shading="nearest")
         levels = np.nanquantile(values, [0.02, 0.1, 0.25, 0.5])
-        if len(np.unique(levels)) == len(levels):
+        if min(values.shape) > 1 and len(np.unique(levels)) == len(levels):
             axes.contour(plane.across, plane.up, values, levels, colors=INK, linewidths=0.6)
         for axis, log in ((axes.set_xscale, plane.log[0]), (axes.set_yscale, plane.log[1])):
             axis("log" if log else "linear")

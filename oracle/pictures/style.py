@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from oracle.errors import OracleError, must_be
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -67,6 +69,23 @@ STYLE: dict[str, object] = {
 
 #: Colours of a PNG: more than the eye tells apart here, at a third of the size.
 COLORS = 128
+
+
+#: Kinds of picture that are written, by the end of the name.
+KINDS = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".eps", ".ps")
+
+
+def check_path(path: Path, option: str) -> None:
+    """Refuse a picture that cannot be written before anything is computed, not after.
+
+    Raises:
+        OracleError: a folder that is not there, a name that is one, or a kind that is unknown.
+    """
+    if not path.parent.is_dir() or path.is_dir():
+        rule, advice = "a file in a folder that is there", "Make the folder, or name another."
+        raise OracleError(must_be(option, rule, str(path), advice))
+    if path.suffix.lower() not in KINDS:
+        raise OracleError(must_be(option, f"a picture that ends in {', '.join(KINDS)}", str(path)))
 
 
 @contextmanager

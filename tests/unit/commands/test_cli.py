@@ -183,3 +183,41 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORACLE_DEBUG", "1")
     with pytest.raises(InvalidHistory):
         cli.main(["train"])
+
+
+def test_wide_numbers_of_a_forecast_stand_apart(tmp_path: Path) -> None:
+    path = tmp_path / "wide.json"
+    mqe = [90_000.0, 70_000.0, 60_000.0, 55_000.0]
+    rest = {"topographic_error": [0.1] * 4, "dead_neuron_ratio": [0.0] * 4, "total_epochs": 20}
+    context = {"mqe_of_mean": 120_000.0}
+    path.write_text(json.dumps({"epochs": [1, 2, 3, 4], "mqe": mqe, **rest, "context": context}))
+    done = run("predict", str(path))
+    assert done.returncode == 0
+    table = [line for line in done.stdout.splitlines() if line.startswith("  ")]
+    numbers = [line[28:].split() for line in table]
+    assert {len(cells) for cells in numbers} == {5}
+    assert max(len(cell) for cells in numbers for cell in cells) >= 10  # wider than a column was
+    assert len({len(line) for line in table}) == 1  # and in line with each other
+
+
+@pytest.mark.parametrize("name", ["empty.csv", "empty.json"])
+def test_an_empty_history_is_told_as_empty(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    for content in ("", " \n\n"):
+        path.write_text(content)
+        done = run("predict", str(path))
+        assert done.returncode == 2
+        assert "must hold a history" in done.stderr
+        assert "but is empty" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--png", "--states"])
+@pytest.mark.parametrize("picture", ["nodir/p.png", "p.xyz"])
+def test_a_picture_that_cannot_be_written_is_told_before_the_forecast(
+    tmp_path: Path, option: str, picture: str
+) -> None:
+    path = tmp_path / "h.json"
+    path.write_text(json.dumps({"epochs": [1], "mqe": [1.0]}))
+    done = run("predict", str(path), option, str(tmp_path / picture))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"`{option}` must be a" in done.stderr
