@@ -26,13 +26,12 @@ from oracle.history.quality_score import scores_of, weights_of
 from oracle.history.targets import finals_of
 from oracle.search.libraries import library_of
 from oracle.search.plan import Plan
+from oracle.search.reach import MIN_SUPPORT, forecasts_of
 from oracle.search.suggest import (
     CAUTION,
-    MIN_SUPPORT,
     OBJECTIVES,
     choose,
     expected,
-    forecasts_of,
     plans_on,
 )
 from oracle.search.table import Table

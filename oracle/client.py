@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
@@ -43,6 +43,7 @@ from oracle.server.http.wire_populations import (
     PromisingList,
 )
 from oracle.server.http.wire_service import ModelsAnswer
+from oracle.server.http.wire_suggest import told_space
 from oracle.types import (
     About,
     Decision,
@@ -139,6 +140,9 @@ class Client:
             wanted: library, objectives, space, budget, candidates, seed, as in `oracle.suggest`.
         """
         told = context.model_dump(mode="json", exclude_none=True)
+        space = wanted.get("space")
+        if isinstance(space, Mapping):
+            wanted["space"] = told_space(space)
         return self._post("/v1/suggest", {"context": told, "n": n, **wanted}, Suggestions)
 
     def decide(

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from oracle.commands.collect import Without, names_in
-from oracle.errors import OracleError, must_be
+from oracle.errors import InvalidSearch, OracleError, must_be
 
 if TYPE_CHECKING:
-    from oracle.types import FloatArray, Suggestions
+    from oracle.search.table import Table
+    from oracle.types import Suggestions
 
 #: Plans that are numbered in a picture.
 SHOWN = 9
@@ -35,7 +36,7 @@ def suggest(
         list[str] | None,
         typer.Option(
             metavar="NAME=WHERE",
-            help="Where to look: a value, a range LOW:HIGH, a list A,B; may be repeated.",
+            help="Where to look: a value, a range LOW:HIGH, a list A,B; one for each parameter.",
         ),
     ] = None,
     budget: Annotated[
@@ -58,19 +59,27 @@ def suggest(
     ] = None,
     plane: Annotated[
         str | None,
-        typer.Option(help="Those two: NAME,NAME. [default: the first number ones of the library]"),
+        typer.Option(
+            help="Of --png, those two: NAME,NAME. [default: the first number ones of the library]"
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Suggest settings for maps of a table, before any is trained."""
     from oracle.history.sample_table import read_table
     from oracle.search.budgets import how_long as long
+    from oracle.search.libraries import library_of
+    from oracle.search.plane import axes_of
     from oracle.search.suggest import suggest as find
+    from oracle.search.table import table_of
 
-    samples = read_table(table, header=header, without=names_in(without)).values
+    part = _space(space or [])
+    axes = _axes(plane, png, library_of(library).plane)
+    samples = table_of(read_table(table, header=header, without=names_in(without)).values)
+    if axes is not None:
+        axes_of(library_of(library), samples, axes, part)
     oracle = _loaded(model)
     wanted = tuple(objective or ("quality",))
-    part = _space(space or [])
     found = find(
         samples, n, library=library, objectives=wanted, space=part, budget=budget,
         candidates=candidates, seed=seed, oracle=oracle,
@@ -81,19 +90,19 @@ def suggest(
         told = long(
             samples, best, library=library, objective=wanted[0], budget=budget, oracle=oracle
         )
-    if png is not None:
-        _draw(samples, found, plane, part, budget, oracle, png)
     if as_json:
         answer = found.model_dump(mode="json")
         if told is not None:
             answer["how_long"] = told.model_dump(mode="json")
         print(json.dumps(answer, indent=2))
-        return
-    print(found)
-    if told is not None:
-        print(f"\n{told}")
-    if png is not None:
-        print(f"Picture: {png}")
+    elif best is not None:
+        print("\n\n".join(map(str, filter(None, (found, told)))))
+    if best is None:
+        raise InvalidSearch(str(found))
+    if png is not None and axes is not None:
+        _draw(samples, found, axes, part, budget, oracle, png)
+        if not as_json:
+            print(f"Picture: {png}")
 
 
 def _loaded(model: Path | None) -> Any:
@@ -103,16 +112,41 @@ def _loaded(model: Path | None) -> Any:
 
 
 def _space(parts: list[str]) -> dict[str, Any]:
-    """Read NAME=VALUE, NAME=LOW:HIGH and NAME=A,B."""
+    """Read NAME=VALUE, NAME=LOW:HIGH (a tuple of two) and NAME=A,B (a list)."""
     space: dict[str, Any] = {}
     for part in parts:
         name, equals, where = part.partition("=")
         if not equals or not where:
             raise OracleError(must_be("--space", "NAME=VALUE, NAME=LOW:HIGH or NAME=A,B", part))
-        between = "," if "," in where else ":"
-        values = [_value(text) for text in where.split(between)]
-        space[name.strip()] = values[0] if len(values) == 1 else values
+        name = name.strip()
+        if name in space:
+            advice = f"A list of them is {name}=A,B."
+            raise OracleError(must_be("--space", "told once for a parameter", part, advice))
+        if "," in where:
+            space[name] = [_value(text) for text in where.split(",")]
+        else:
+            ends = tuple(_value(text) for text in where.split(":"))
+            space[name] = ends[0] if len(ends) == 1 else ends
+            if len(ends) > 2:
+                raise OracleError(must_be("--space", "a range LOW:HIGH", part))
     return space
+
+
+def _axes(plane: str | None, png: Path | None, usual: tuple[str, str]) -> tuple[str, ...] | None:
+    """Give the two parameters of the picture; None where none is drawn.
+
+    Raises:
+        OracleError: no picture shows the plane; the picture cannot be written.
+    """
+    from oracle.pictures.style import check_path
+
+    if png is None:
+        if plane is not None:
+            advice = "Say by --png where its picture goes."
+            raise OracleError(must_be("--plane", "left out without --png", plane, advice))
+        return None
+    check_path(png, "--png")
+    return usual if plane is None else tuple(name.strip() for name in plane.split(","))
 
 
 def _value(text: str) -> Any:
@@ -125,28 +159,20 @@ def _value(text: str) -> Any:
 
 
 def _draw(
-    samples: FloatArray,
+    samples: Table,
     found: Suggestions,
-    names: str | None,
+    axes: tuple[str, ...],
     space: dict[str, Any],
     budget: float | None,
     oracle: Any,
     png: Path,
 ) -> None:
-    """Draw two parameters around the first plan.
-
-    Raises:
-        OracleError: no plan to draw around, or not two parameters.
-    """
+    """Draw two parameters around the first plan."""
     from oracle.pictures.plane import save
-    from oracle.search.libraries import library_of
     from oracle.search.plane import plane
 
-    if not found.plans:
-        raise OracleError(must_be("--png", "left out where no plan could be judged", str(png)))
-    first, _, second = (names or ",".join(library_of(found.library).plane)).partition(",")
     drawn = plane(
-        samples, found.plans[0].parameters, (first.strip(), second.strip()),
+        samples, found[0].parameters, (axes[0], axes[1]),
         library=found.library, objective=found.objectives[0], space=space, budget=budget,
         oracle=oracle,
     )  # fmt: skip

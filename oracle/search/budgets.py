@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ import numpy as np
 from oracle.errors import InvalidSearch, must_be
 from oracle.forecast.forecaster import Oracle
 from oracle.search.libraries import library_of
-from oracle.search.suggest import checked, complete, expected, forecasts_of, updates_of
-from oracle.search.table import table_of
+from oracle.search.plan import Plan
+from oracle.search.reach import beyond, forecasts_of, known_of, oracle_of, warn_unlike
+from oracle.search.suggest import checked, complete, expected, updates_of
+from oracle.search.table import Table, table_of
 from oracle.types import LEVELS, HowLong
 
 #: Of the budget: what is looked at.
@@ -44,16 +47,28 @@ def how_long(
 
     Raises:
         InvalidSearch: an argument breaks a rule.
+
+    Warns:
+        OracleWarning: the oracle knows too little of all of them.
     """
     checked((objective,))
-    if not shares or any(not 0 < s < np.inf for s in shares) or list(shares) != sorted({*shares}):
-        raise InvalidSearch(must_be("shares", "numbers above 0, each larger", tuple(shares)))
+    _check_shares(shares)
+    if not _is_number(worth) or not 0 <= worth < np.inf:
+        raise InvalidSearch(must_be("worth", "a number from 0 on", worth))
     table = table_of(data)
-    made, updates = library_of(library), updates_of(budget, table)
+    made = library_of(library)
     whole = complete(made, table, parameters)
-    plans = [made.plan(whole, table, max(1, round(updates * share))) for share in shares]
-    oracle = oracle or Oracle.load()
+
+    def ask(table: Table, budget: float | None, own: bool) -> list[Plan]:
+        parameters = whole if own else complete(made, table, {})
+        updates = updates_of(budget, table)
+        return [made.plan(parameters, table, max(1, round(updates * share))) for share in shares]
+
+    plans = ask(table, budget, True)
+    oracle = oracle_of(oracle)
     forecasts = forecasts_of(plans, oracle)
+    if not known_of(forecasts).any():
+        warn_unlike("none of the budgets could be judged", beyond(table, budget, ask, oracle))
     told = np.array([expected(forecast, objective) for forecast in forecasts])
     middle = told[:, LEVELS.index(0.5)]
     enough = int(np.argmax(middle <= middle.min() + worth))
@@ -66,3 +81,14 @@ def how_long(
         worth=worth,
         enough=planned[enough],
     )
+
+
+def _check_shares(shares: object) -> None:
+    numbers = list(shares) if isinstance(shares, Sequence) else []
+    right = numbers and all(_is_number(share) and 0 < share < np.inf for share in numbers)
+    if not right or numbers != sorted({*numbers}):
+        raise InvalidSearch(must_be("shares", "numbers above 0, each larger", shares))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

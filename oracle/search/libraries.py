@@ -49,12 +49,12 @@ LIBRARIES = {
 }
 
 
-def library_of(name: str) -> Library:
+def library_of(name: object) -> Library:
     """Find a library.
 
     Raises:
         InvalidSearch: none of that name.
     """
-    if name not in LIBRARIES:
+    if not isinstance(name, str) or name not in LIBRARIES:
         raise InvalidSearch(must_be("library", f"one of {', '.join(LIBRARIES)}", name))
     return LIBRARIES[name]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from oracle.integrations.minisom import PLAN_POINTS, RADII, RATES, decay
-from oracle.search.parameters import Choice, Number, Space
+from oracle.search.parameters import Choice, Number, Space, beginnings
 from oracle.search.plan import LONGEST_SIDE, Plan, call
 from oracle.search.table import Table
 from oracle.types import FloatArray, Schedule
@@ -28,7 +28,7 @@ def space(table: Table, longest_side: int) -> Space:
         "sigma_decay_function": Choice(RADII, RADII),
         "neighborhood_function": Choice(NEIGHBORHOODS[:2], NEIGHBORHOODS),
         "topology": Choice(("rectangular", "hexagonal"), ("rectangular", "hexagonal")),
-        "initialization": Choice(("sample", "pca"), tuple(INITIALIZATIONS)),
+        "initialization": beginnings(table.n_features, ("sample", "pca"), tuple(INITIALIZATIONS)),
     }
 
 

@@ -51,23 +51,33 @@ class Number:
             drawn = self.low + (self.high - self.low) * share
         return [float(f"{value:.{DIGITS}g}") for value in drawn]
 
-    def within(self, name: str, wanted: Any) -> Number:
-        """Give the part of it that the user wants: a number, or a range (low, high).
+    def within(self, name: str, wanted: Any) -> Parameter:
+        """Give the part of it that the user wants: a number, a range (low, high), or a list.
+
+        A tuple of two is a range; any other sequence are choices.
 
         Raises:
             InvalidSearch: what is wanted is no part of it.
         """
         kind = "whole numbers" if self.whole else "numbers"
-        rule = f"one or two {kind} from {self.least:g} to {self.most:g}"
-        ends = wanted if isinstance(wanted, Sequence) and not isinstance(wanted, str) else [wanted]
-        numbers = [e for e in ends if not isinstance(e, bool) and isinstance(e, Real) and e == e]
-        whole = not self.whole or all(float(e).is_integer() for e in numbers)
-        if len(numbers) != len(ends) or len(ends) not in (1, 2) or not whole:
+        rule = f"{kind} from {self.least:g} to {self.most:g}: one, a range of two, or a list"
+        values = [wanted] if (several := _several(wanted)) is None else several
+        if not values or not all(self._takes(value) for value in values):
             raise InvalidSearch(must_be(f"space.{name}", rule, wanted))
-        low, high = float(numbers[0]), float(numbers[-1])
-        if not self.least <= low <= high <= self.most:
+        is_range = several is None or (isinstance(wanted, tuple) and len(values) == 2)
+        if not is_range:
+            numbers = tuple(dict.fromkeys(int(v) if self.whole else float(v) for v in values))
+            return Choice(numbers, numbers)
+        low, high = float(values[0]), float(values[-1])
+        if low > high:
             raise InvalidSearch(must_be(f"space.{name}", f"{rule}, the lower one first", wanted))
         return replace(self, low=low, high=high, log=self.log and low > 0)
+
+    def _takes(self, value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, Real):
+            return False
+        number = float(value)
+        return self.least <= number <= self.most and (not self.whole or number.is_integer())
 
 
 @dataclass(frozen=True)
@@ -77,10 +87,12 @@ class Choice:
     Attributes:
         values: that are drawn, each with the same chance.
         known: all that the library takes.
+        advice: why a value that the library has otherwise is not among them.
     """
 
     values: tuple[Any, ...]
     known: tuple[Any, ...]
+    advice: str = ""
 
     @property
     def usual(self) -> Any:
@@ -97,27 +109,50 @@ class Choice:
         Raises:
             InvalidSearch: a value that the library does not take.
         """
-        several = isinstance(wanted, Sequence) and not isinstance(wanted, str)
-        values = tuple(wanted) if several else (wanted,)
+        several = _several(wanted)
+        values = (wanted,) if several is None else tuple(several)
         unknown = [value for value in values if value not in self.known]
         if unknown or not values:
             rule = f"among {', '.join(map(str, self.known))}"
-            raise InvalidSearch(must_be(f"space.{name}", rule, unknown[0] if unknown else wanted))
+            got = unknown[0] if unknown else wanted
+            raise InvalidSearch(must_be(f"space.{name}", rule, got, self.advice))
         return replace(self, values=values)
+
+
+def _several(wanted: Any) -> list[Any] | None:
+    """Give the values of a sequence or an array; None of anything else."""
+    if isinstance(wanted, np.ndarray):
+        wanted = wanted.tolist()
+    return list(wanted) if isinstance(wanted, Sequence) and not isinstance(wanted, str) else None
+
+
+def beginnings(n_features: int, usual: Sequence[str], known: Sequence[str]) -> Choice:
+    """Give the initializations on a table of so many features: of one there are no two axes."""
+    if n_features > 1:
+        return Choice(tuple(usual), tuple(known))
+    advice = "pca takes two axes of the table, which has one feature."
+    usual, known = ([one for one in names if one != "pca"] for names in (usual, known))
+    return Choice(tuple(usual), tuple(known), advice)
 
 
 Parameter = Number | Choice
 Space = dict[str, Parameter]
 
 
-def narrowed(space: Space, wanted: Mapping[str, Any] | None) -> Space:
-    """Give a library's space with what the user wants of it.
+def narrowed(space: Space, wanted: object, field: str = "space") -> Space:
+    """Give a library's space with what the user wants of it: parameter -> where to look.
 
     Raises:
-        InvalidSearch: a parameter that the library does not have, or values it does not take.
+        InvalidSearch: a parameter that the library does not have, or values it does not take;
+            or nothing that tells parameters by name, which is told as the `field`.
     """
+    if wanted is None:
+        return dict(space)
+    if not isinstance(wanted, Mapping):
+        rule = f"a dict, with parameters among {', '.join(space)}"
+        raise InvalidSearch(must_be(field, rule, wanted))
     found = dict(space)
-    for name, part in (wanted or {}).items():
+    for name, part in wanted.items():
         if name not in space:
             rule = f"of the parameters {', '.join(space)}"
             raise InvalidSearch(must_be("space", rule, name, "Leave it out."))

@@ -7,6 +7,8 @@ from typing import Any
 
 from oracle.types import RunContext
 
+#: Passes over the table where no budget is given.
+PASSES = 20
 #: Of a map, neurons: more than that squared is more than memory holds.
 LONGEST_SIDE = 4_096
 

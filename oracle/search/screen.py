@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from oracle.decision.hypervolume import box_of, gains
+from oracle.errors import InvalidSearch, must_be
 from oracle.forecast.forecaster import Oracle
 from oracle.search.libraries import library_of
+from oracle.search.plan import Plan
+from oracle.search.reach import FEW, beyond, forecasts_of, known_of, oracle_of, warn_unlike
 from oracle.search.suggest import (
     CAUTION,
-    MIN_SUPPORT,
     MOST_CANDIDATES,
     check_count,
     checked,
     complete,
     expected,
-    forecasts_of,
     updates_of,
 )
-from oracle.search.table import table_of
+from oracle.search.table import Table, table_of
 from oracle.types import FloatArray
 
 Candidate = TypeVar("Candidate")
@@ -41,7 +42,8 @@ def screen(
 
     An evolutionary search draws several times the offspring it needs and trains those that this
     keeps. A candidate that the oracle knows too little of is neither the best nor the worst: it
-    stands in the middle.
+    stands in the middle. Where that is so of all, the first are kept, and an OracleWarning says
+    once why: such a search is an unscreened one.
 
     Args:
         data: as in `suggest`.
@@ -87,8 +89,9 @@ class Screen:
     ) -> None:
         self.objectives = checked((objective,) if isinstance(objective, str) else objective)
         self._table, self._made = table_of(data), library_of(library)
-        self._updates = updates_of(budget, self._table)
+        self._budget, self._updates = budget, updates_of(budget, self._table)
         self._parameters, self._oracle = parameters, oracle
+        self._is_told = False
 
     def __call__(self, candidates: Sequence[Any], keep: int) -> list[int]:
         """Give the indices of the candidates that are worth training, best first.
@@ -97,23 +100,38 @@ class Screen:
             InvalidSearch: no number to keep; a candidate with which no map would be trained.
         """
         check_count("keep", keep, MOST_CANDIDATES)
+        _check_candidates(candidates)
         told = [self._parameters(one) if self._parameters else one for one in candidates]
-        plans = [
-            self._made.plan(complete(self._made, self._table, one), self._table, self._updates)
-            for one in told
-        ]
+        wholes = [complete(self._made, self._table, one) for one in told]
+        plans = [self._made.plan(whole, self._table, self._updates) for whole in wholes]
         if not plans:
             return []
-        self._oracle = self._oracle or Oracle.load()
-        forecasts = forecasts_of(plans, self._oracle)
+        oracle = self._oracle = oracle_of(self._oracle)
+        forecasts = forecasts_of(plans, oracle)
         values = np.array([[expected(f, o)[CAUTION] for o in self.objectives] for f in forecasts])
-        known = np.array([forecast.support >= MIN_SUPPORT for forecast in forecasts])
+        known = known_of(forecasts)
+        if not known.any() and not self._is_told:
+            self._is_told = True
+            self._tell_unknown(wholes, oracle)
         values[~known] = np.median(values[known], axis=0) if known.any() else 0.0
         return _most_volume(values, keep)
 
     def best(self, candidates: Sequence[Candidate], keep: int) -> list[Candidate]:
         """Give the candidates themselves."""
         return [candidates[i] for i in self(candidates, keep)]
+
+    def _tell_unknown(self, wholes: Sequence[dict[str, Any]], oracle: Oracle) -> None:
+        def ask(table: Table, budget: float | None, own: bool) -> list[Plan]:
+            parameters = wholes[:FEW] if own else [complete(self._made, table, {})]
+            return [self._made.plan(one, table, updates_of(budget, table)) for one in parameters]
+
+        what = f"none of {len(wholes)} candidates could be judged, and the first are kept"
+        warn_unlike(what, beyond(self._table, self._budget, ask, oracle))
+
+
+def _check_candidates(candidates: object) -> None:
+    if not isinstance(candidates, Iterable):
+        raise InvalidSearch(must_be("candidates", "a list of candidates", candidates))
 
 
 def _most_volume(values: FloatArray, keep: int) -> list[int]:

@@ -23,15 +23,14 @@ from oracle.errors import InvalidSearch, must_be
 from oracle.forecast.forecaster import Oracle
 from oracle.search.libraries import Library, library_of
 from oracle.search.parameters import draw, narrowed
-from oracle.search.plan import Plan
+from oracle.search.plan import PASSES, Plan
+from oracle.search.reach import FEW, beyond, forecasts_of, known_of, oracle_of
 from oracle.search.table import Table, table_of
 from oracle.types import (
     LEVELS,
     METRICS,
     FloatArray,
     Forecast,
-    History,
-    PopulationPolicy,
     Scale,
     Suggestion,
     Suggestions,
@@ -39,18 +38,16 @@ from oracle.types import (
 
 #: What may be asked for: the quality score, or metrics.
 OBJECTIVES = ("quality", *METRICS)
-#: Passes over the table where no budget is given.
-PASSES = 20
 #: Level of a forecast that plans are compared by: above the median, for what is sure is better.
 CAUTION = LEVELS.index(0.75)
 #: How much worse suggested plans ended than was forecast, by objective: the mean over 40 tables
 #: that `python -m bench.suggest` prints. What is told of suggestions is shifted by it.
 LUCK = {"quality": 0.031, "mqe": -0.006, "topographic_error": 0.006, "dead_neuron_ratio": 0.001}
-#: Below this support a plan is unlike any training, as for every policy.
-MIN_SUPPORT = PopulationPolicy().min_support
 #: Plans nearer than this, root mean square over the parameters' ranges, are told once.
 APART = 0.15
 MOST_CANDIDATES, MOST_TOLD = 20_000, 1_000
+#: Of fewer candidates nobody looks for why most are unlike any training: it takes as many again.
+ENOUGH_TO_TELL = 50
 #: Times that candidates are drawn, where a library takes few of them.
 MOST_ROUNDS = 8
 
@@ -77,43 +74,51 @@ def suggest(
         library: whose parameters: one of `oracle.search.libraries.LIBRARIES`.
         objectives: what is wanted low: quality (the score), mqe, topographic_error,
             dead_neuron_ratio. Of several the plans are a front, spread out.
-        space: parameter -> a value, a range (low, high), or a list of choices, where the usual
-            ones will not do.
+        space: parameter -> a value, a range as a tuple (low, high), or a list of choices, where
+            the usual ones will not do.
         budget: sample updates of each training; None = 20 passes over the table.
         candidates: plans that are drawn.
         seed: of the drawing.
         oracle: None = the active one.
 
+    Returns:
+        The best plans. Where the oracle knows too little of all of them there are none: `unlike`
+        and its text say why, and to take a plan of it raises InvalidSearch that says so.
+
     Raises:
         InvalidSearch: an argument breaks a rule, or nothing that was drawn fits the library.
-        InvalidHistory: `data` is no table.
+        InvalidHistory: `data` is no table of numbers.
     """
     wanted = checked(objectives)
     check_count("n", n, MOST_TOLD)
     check_count("candidates", candidates, MOST_CANDIDATES)
+    _check_seed(seed)
     table = table_of(data)
     updates = updates_of(budget, table)
     made = library_of(library)
     plans, places = plans_on(made, table, space, updates, candidates, seed)
-    oracle = oracle or Oracle.load()
+    oracle = oracle_of(oracle)
     forecasts = forecasts_of(plans, oracle)
-    known = np.flatnonzero([forecast.support >= MIN_SUPPORT for forecast in forecasts])
+    known = np.flatnonzero(known_of(forecasts))
     told = np.array([[expected(forecasts[i], o) for o in wanted] for i in known])
     order = choose(told[..., CAUTION], places[known], n) if len(known) else []
+    unlike = None
+    if 2 * len(known) < len(plans) and candidates >= ENOUGH_TO_TELL:
+
+        def ask(table: Table, budget: float | None, own: bool) -> list[Plan]:
+            part = space if own else None
+            return plans_on(made, table, part, updates_of(budget, table), FEW, seed)[0]
+
+        unlike = beyond(table, budget, ask, oracle) or None
     return Suggestions(
         library=library,
         objectives=wanted,
         candidates=len(plans),
         refused=len(plans) - len(known),
+        unlike=unlike,
         model=oracle.info,
         plans=tuple(suggestion(plans[known[i]], forecasts[known[i]], wanted) for i in order),
     )
-
-
-def forecasts_of(plans: Sequence[Plan], oracle: Oracle) -> list[Forecast]:
-    """Forecast plans that nobody has begun."""
-    histories = [History.parse({"context": plan.context}) for plan in plans]
-    return oracle.forecast_many(histories)
 
 
 def check_count(name: str, value: object, most: int) -> None:
@@ -124,6 +129,11 @@ def check_count(name: str, value: object, most: int) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= float(value) <= most:
         raise InvalidSearch(must_be(name, f"a whole number from 1 to {most:,}", value))
+
+
+def _check_seed(seed: object) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or int(seed) < 0:
+        raise InvalidSearch(must_be("seed", "a whole number from 0 on", seed))
 
 
 def suggestion(plan: Plan, forecast: Forecast, objectives: Sequence[str]) -> Suggestion:
@@ -167,11 +177,13 @@ def checked(objectives: Sequence[str]) -> tuple[str, ...]:
     Raises:
         InvalidSearch: none, too many, or an unknown objective.
     """
-    wanted = (objectives,) if isinstance(objectives, str) else tuple(dict.fromkeys(objectives))
+    rule, advice = f"one to three of {', '.join(OBJECTIVES)}", "Nothing else is forecast."
+    try:
+        wanted = (objectives,) if isinstance(objectives, str) else tuple(dict.fromkeys(objectives))
+    except TypeError:  # None, a number, a list in the list
+        raise InvalidSearch(must_be("objectives", rule, objectives, advice)) from None
     unknown = [o for o in wanted if o not in OBJECTIVES]
     if unknown or not wanted or len(wanted) > len(METRICS):
-        rule = f"one to three of {', '.join(OBJECTIVES)}"
-        advice = "Nothing else is forecast."
         raise InvalidSearch(must_be("objectives", rule, unknown[0] if unknown else wanted, advice))
     return wanted
 
@@ -209,7 +221,7 @@ def complete(made: Library, table: Table, parameters: Mapping[str, Any]) -> dict
     Raises:
         InvalidSearch: a parameter or value that the library does not know, or does not train with.
     """
-    space = narrowed(made.space(table, longest_side(table)), parameters)
+    space = narrowed(made.space(table, longest_side(table)), parameters, "parameters")
     whole = {name: parameter.usual for name, parameter in space.items()}
     if not made.fits(whole):
         rule = f"parameters that {made.name} would train a map with"

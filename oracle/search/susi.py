@@ -6,7 +6,7 @@ from math import exp
 from typing import Any
 
 from oracle.integrations.own_training import Plan as Steps
-from oracle.search.parameters import Choice, Number, Space
+from oracle.search.parameters import Choice, Number, Space, beginnings
 from oracle.search.plan import LONGEST_SIDE, Plan, call
 from oracle.search.table import Table
 
@@ -24,7 +24,7 @@ def space(table: Table, longest_side: int) -> Space:
         "learning_rate_end": Number(0.005, 0.1, log=True, least=1e-9),
         "learn_mode_unsupervised": Choice(RATES, RATES),
         "neighborhood_mode_unsupervised": Choice(RADII, RADII),
-        "init_mode_unsupervised": Choice(INITIALIZATIONS, INITIALIZATIONS),
+        "init_mode_unsupervised": beginnings(table.n_features, INITIALIZATIONS, INITIALIZATIONS),
     }
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 from pydantic import ValidationError
 
 from oracle.errors import InvalidSearch, must_be
-from oracle.history.context import mqe_of_mean, table
+from oracle.history.context import mqe_of_mean, not_finite, table
 from oracle.history.geometry import CODEBOOKS, MAX_CODEBOOK, geometry_of
 from oracle.types import Geometry, RunContext, explain
 
@@ -37,6 +37,7 @@ class Table:
         scale: mqe of its mean vector.
         geometry: its shape, but for the codebook of a map's size; None where it is not known.
         codebooks: (rows of a random codebook, its quantization error), increasing.
+        by_numbers: whether it was told by its numbers, not by its samples.
     """
 
     n_samples: int
@@ -44,20 +45,24 @@ class Table:
     scale: float
     geometry: Geometry | None
     codebooks: tuple[tuple[int, float], ...]
+    by_numbers: bool = False
 
     @classmethod
     def of(cls, data: Any) -> Self:
         """Read a table of samples [sample, feature].
 
         Raises:
-            InvalidHistory: no table.
+            InvalidHistory: no table of numbers.
             InvalidSearch: nothing can be learned from it: values that are not finite, equal rows.
         """
         samples, mask = table(data)
+        if bad := not_finite(samples, mask):
+            advice = "Fill them or leave their rows out."
+            raise InvalidSearch(must_be("data", "finite numbers", bad, advice))
         scale = mqe_of_mean(samples, mask)
         if scale is None:
-            rule = "finite numbers in two different rows at least"
-            raise InvalidSearch(must_be("data", rule, f"{len(samples)} rows without a scale"))
+            rule = "a table of two different rows at least"
+            raise InvalidSearch(must_be("data", rule, f"{len(samples)} alike"))
         seen = samples.shape[1] if mask is None else int((~mask).any(axis=0).sum())
         shapes = {size: geometry_of(samples, size, mask) for size in _MEASURED}
         found = shapes[_MEASURED[0]]
@@ -93,7 +98,30 @@ class Table:
             round(told["n_features"]),
             float(told["mqe_of_mean"]),
             *_shape(shape, sizes),
+            by_numbers=True,
         )
+
+    def told_by(self, name: str) -> str:
+        """Name what told one of its numbers, for a message."""
+        return f"context.{name}" if self.by_numbers else "data"
+
+    def sampled(self, rows: int) -> Self:
+        """Give what would be known of a random sample of its rows; of more, their number alone."""
+        if rows > self.n_samples:
+            return replace(self, n_samples=rows, geometry=None, codebooks=())
+        known = tuple(
+            (size, error * (1 - size / rows) / (1 - size / self.n_samples))
+            for size, error in self.codebooks
+            if size < rows
+        )
+        return replace(self, n_samples=rows, codebooks=known)
+
+    def with_features(self, n: int) -> Self:
+        """Give a table of as many rows and another number of such features."""
+        if n == self.n_features:
+            return self
+        scale = self.scale * (n / self.n_features) ** 0.5
+        return replace(self, n_features=n, scale=scale, geometry=None, codebooks=())
 
     def context(self, rows: int, cols: int, **plan: Any) -> RunContext:
         """Give what is known of a run with a map of so many neurons.

@@ -7,7 +7,7 @@ from typing import Any
 
 from oracle.integrations.own_training import Plan as Steps
 from oracle.search.minisom import INITIALIZATIONS
-from oracle.search.parameters import Choice, Number, Space
+from oracle.search.parameters import Choice, Number, Space, beginnings
 from oracle.search.plan import LONGEST_SIDE, Plan, call
 from oracle.search.table import Table
 
@@ -27,7 +27,7 @@ def space(table: Table, longest_side: int) -> Space:
         "decay_function": Choice(DECAYS, DECAYS),
         "neighborhood_function": Choice(NEIGHBORHOODS[:1], NEIGHBORHOODS),
         "topology": Choice(("rectangular", "hexagonal"), ("rectangular", "hexagonal")),
-        "initialization": Choice(("sample", "pca"), tuple(INITIALIZATIONS)),
+        "initialization": beginnings(table.n_features, ("sample", "pca"), tuple(INITIALIZATIONS)),
     }
 
 

@@ -22,7 +22,7 @@ from oracle.server.http import examples
 from oracle.server.http.answers import Json, answer, parse, read_body
 from oracle.server.http.openapi import body, described
 from oracle.server.http.wire import BatchAnswer, BatchRequest, DecideRequest
-from oracle.server.http.wire_suggest import SuggestRequest
+from oracle.server.http.wire_suggest import SuggestRequest, read_space
 from oracle.server.service import Service, service_of
 from oracle.types import Decision, Explanation, Forecast, History, Suggestions, T
 
@@ -80,7 +80,7 @@ async def suggest_plans(request: Request) -> Response:
 
 def _suggested(asked: SuggestRequest, oracle: Oracle) -> Suggestions:
     wanted = {name: getattr(asked, name) for name in type(asked).model_fields if name != "context"}
-    return suggest(asked.context, **wanted, oracle=oracle)
+    return suggest(asked.context, **{**wanted, "space": read_space(asked.space)}, oracle=oracle)
 
 
 async def _on_the_batch_lane(service: Service, question: Callable[[Oracle], T]) -> T:

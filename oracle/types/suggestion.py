@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import JsonValue
 
+from oracle.errors import InvalidSearch
 from oracle.types.fields import LEVELS, Finite, Frozen, NonNegative, Ratio
 from oracle.types.forecast import ModelInfo
 
@@ -97,8 +98,11 @@ class Suggestions(Frozen):
         levels: quantile levels of what is `expected`, increasing.
         candidates: plans that were forecast.
         refused: those of them that the oracle knows too little of.
+        unlike: what of the table or the question is why most were refused, and what to do; null
+            where fewer were, or there is no one reason.
         model: which model forecast.
-        plans: the best `n`.
+        plans: the best `n`; none where all were refused. To take one of none raises
+            InvalidSearch, with why.
     """
 
     library: str
@@ -106,21 +110,41 @@ class Suggestions(Frozen):
     levels: tuple[float, ...] = LEVELS
     candidates: int
     refused: int
+    unlike: str | None = None
     model: ModelInfo
     plans: tuple[Suggestion, ...]
 
     def __iter__(self) -> Iterator[Suggestion]:  # type: ignore[override]
-        return iter(self.plans)
+        return iter(self._judged)
 
     def __len__(self) -> int:
         return len(self.plans)
 
     def __getitem__(self, index: int) -> Suggestion:
-        return self.plans[index]
+        return self._judged[index]
+
+    @property
+    def _judged(self) -> tuple[Suggestion, ...]:
+        """The plans.
+
+        Raises:
+            InvalidSearch: there are none, so that nothing can be unpacked or enqueued.
+        """
+        if not self.plans:
+            raise InvalidSearch(str(self))
+        return self.plans
+
+    @property
+    def _left_out(self) -> str:
+        """How many could not be judged, and why."""
+        many = f"{self.refused:,} of" if self.plans else "None of"
+        could = "could not be judged and are left out" if self.plans else "could be judged"
+        told = f"{many} {self.candidates:,} plans {could}: they are unlike any training."
+        return f"{told} {self.unlike}" if self.unlike else told
 
     def __str__(self) -> str:
         if not self.plans:
-            return f"None of {self.candidates} plans could be judged: they are unlike any training."
+            return self._left_out
         differing = [
             name
             for name in self.plans[0].make
@@ -145,5 +169,6 @@ class Suggestions(Frozen):
                 *(line.rstrip() for line in lines),
                 "The first one:",
                 self.plans[0].code,
+                *([self._left_out] if self.refused else []),
             ]
         )

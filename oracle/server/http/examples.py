@@ -162,6 +162,7 @@ SUGGESTIONS: dict[str, Any] = {
     "levels": [0.05, 0.25, 0.5, 0.75, 0.95],
     "candidates": 200,
     "refused": 0,
+    "unlike": None,
     "model": _MODEL,
     "plans": [
         {

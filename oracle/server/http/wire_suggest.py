@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Annotated, Any
 
 from pydantic import Field, JsonValue
 
@@ -13,6 +15,26 @@ MOST_CANDIDATES = 2_000
 Whole = Annotated[int, Field(strict=True)]
 
 
+def told_space(space: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a space as JSON, where two numbers are a range: a list of two is told by three."""
+    return {
+        name: [*where, where[0]] if isinstance(where, list) and _are_two_numbers(where) else where
+        for name, where in space.items()
+    }
+
+
+def read_space(space: Mapping[str, JsonValue]) -> dict[str, Any]:
+    """Read a space of JSON as `oracle.suggest` takes it, ranges as tuples."""
+    return {
+        name: tuple(where) if isinstance(where, list) and _are_two_numbers(where) else where
+        for name, where in space.items()
+    }
+
+
+def _are_two_numbers(where: Sequence[object]) -> bool:
+    return len(where) == 2 and all(isinstance(end, Real) for end in where)
+
+
 class SuggestRequest(Frozen):
     """What `oracle.suggest` takes, with the table told by its numbers.
 
@@ -21,7 +43,8 @@ class SuggestRequest(Frozen):
         n: plans wanted.
         library: whose parameters.
         objectives: what is wanted low: quality, mqe, topographic_error, dead_neuron_ratio.
-        space: parameter -> a value, a range [low, high], or a list of choices.
+        space: parameter -> a value, a range [low, high], or a list of choices. Two numbers are
+            a range; of choices among two numbers one stands twice, [8, 12, 8].
         budget: sample updates of each training; null = 20 passes over the table.
         candidates: plans that are drawn and forecast.
         seed: of the drawing.

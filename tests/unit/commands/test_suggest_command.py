@@ -60,6 +60,13 @@ def test_json_is_the_type_of_the_library(table: Path) -> None:
         (("--objective", "speed"), "Nothing else is forecast"),
         (("--budget", "0"), "budget"),
         (("--png", "x.png", "--plane", "sigma"), "plane"),
+        (("--png", "x.png", "--plane", "sigma,sigma"), "plane"),
+        (("--png", "nodir/x.png"), "`--png` must be a file in a folder that is there"),
+        (("--png", "x.xyz"), "`--png` must be a picture that ends in .png"),
+        (("--png", "."), "`--png` must be a file"),
+        (("--plane", "sigma,x"), "`--plane` must be left out without --png"),
+        (("--space", "x=8", "--space", "x=9"), "`--space` must be told once"),
+        (("--space", "x=8:9:10"), "a range LOW:HIGH"),
     ],
 )
 def test_what_is_asked_wrongly_is_one_line(
@@ -68,4 +75,41 @@ def test_what_is_asked_wrongly_is_one_line(
     done = run(table, *FEW, *args)
     assert done.returncode == 2
     assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""  # before anything was computed
+
+
+def test_commas_are_choices_and_a_colon_is_a_range(table: Path) -> None:
+    done = run(table, *FEW, "--space", "x=8,12", "--space", "y=5:6", "-n", "30", "--json")
+    plans = json.loads(done.stdout)["plans"]
+    assert {plan["make"]["x"] for plan in plans} == {8, 12}
+    assert {plan["make"]["y"] for plan in plans} == {5, 6}
+
+
+def test_a_plane_over_choices_and_over_one_value_is_drawn(table: Path, tmp_path: Path) -> None:
+    for space in ("x=8,12", "x=8"):
+        png = tmp_path / "plane.png"
+        done = run(table, *FEW, "--space", space, "--png", png, "--plane", "x,sigma")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        png.unlink()
+
+
+def test_a_picture_that_fails_comes_after_the_plans(table: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    taken = folder / "p.png"
+    taken.symlink_to(folder / "nowhere" / "p.png")  # passes the check, and cannot be written
+    done = run(table, *FEW, "--png", taken)
+    assert done.returncode == 2
+    assert "The best 3 of 60 plans of minisom" in done.stdout
+
+
+def test_a_table_beyond_what_is_known_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "large.csv"
+    np.savetxt(path, np.random.default_rng(2).normal(size=(30_000, 2)), delimiter=",", fmt="%.4f")
+    done = run(path, *FEW, "--png", tmp_path / "p.png")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "`data` must be of about" in done.stderr
+    assert "random sample" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
 from minisom import MiniSom
 
-from oracle.errors import InvalidSearch
+from oracle.errors import InvalidHistory, InvalidSearch
 from oracle.history.context import context_of
 from oracle.history.geometry import geometry_of
 from oracle.integrations.nexussom import of_parameters
 from oracle.search import minisom, nexussom, susi, xpysom
+from oracle.search.libraries import library_of
 from oracle.search.parameters import draw
+from oracle.search.suggest import complete, plans_on
 from oracle.search.table import Table
 from oracle.types import FloatArray, Geometry, RunContext
 
@@ -132,9 +135,65 @@ def test_what_no_plan_can_be_forecast_without_is_named(missing: str) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [np.ones((20, 3)), np.full((20, 3), np.nan), np.ones((1, 4))],
-    ids=["equal", "nan", "one"],
+    [np.ones((20, 3)), np.ones((1, 4))],
+    ids=["equal", "one"],
 )
 def test_a_table_that_nothing_can_be_learned_of_is_refused(data: FloatArray) -> None:
     with pytest.raises(InvalidSearch, match="two different rows"):
         Table.of(data)
+
+
+def test_values_that_are_not_finite_are_named_by_row_and_column() -> None:
+    holed = DATA.copy()
+    holed[7, 1] = np.nan
+    with pytest.raises(InvalidSearch, match=r"the first at row 7, column 1'\. Fill them"):
+        Table.of(holed)
+    # Where they are masked nobody sees them.
+    seen = Table.of(np.ma.masked_invalid(holed))
+    assert seen.n_samples == len(DATA)
+
+
+def test_a_value_that_is_no_number_is_named_by_row_and_column() -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "kind": ["1", "x", "y"]})
+    with pytest.raises(InvalidHistory, match="numbers, but got 'x at row 1, column kind'"):
+        Table.of(frame)
+    for data in ([["a", 1]], [[1, 2], [3]], [[1, None], [2, object()]], "text"):
+        with pytest.raises(InvalidHistory, match="`data` must be"):
+            Table.of(data)
+
+
+@pytest.mark.parametrize("name", ["minisom", "xpysom", "susi"])
+def test_one_feature_has_no_two_axes_to_begin_with(name: str) -> None:
+    """pca takes two of them: a plan with it could not run."""
+    pytest.importorskip(name)
+    made = library_of(name)
+    one = Table.of(DATA[:, :1])
+    plans, _ = plans_on(made, one, None, 400, 12, 0)
+    kind = next(key for key in plans[0].parameters if key.startswith("init"))
+    assert "pca" not in {plan.parameters[kind] for plan in plans}
+    for plan in plans[:4]:
+        library = import_module(name)
+        scope: dict[str, Any] = {**vars(library), "data": DATA[:, :1]}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exec(plan.code, scope)
+    with pytest.raises(InvalidSearch, match="the table, which has one feature"):
+        plans_on(made, one, {kind: "pca"}, 400, 12, 0)
+    with pytest.raises(InvalidSearch, match="the table, which has one feature"):
+        complete(made, one, {kind: "pca"})
+    assert complete(made, TABLE, {kind: "pca"})[kind] == "pca"
+
+
+def test_a_random_sample_of_a_table_is_known_without_drawing_it() -> None:
+    """What is measured outside a codebook hardly changes, what is inside it is a larger share."""
+    rows = np.random.default_rng(0).permutation(len(DATA))[:300]
+    drawn, sampled = Table.of(DATA[rows]), TABLE.sampled(300)
+    assert sampled.n_samples == 300
+    for size in (16, 64, 256):
+        ours = sampled.error_of_codebook(size)
+        assert ours == pytest.approx(drawn.error_of_codebook(size), rel=0.2)
+    assert TABLE.sampled(9_000).context(5, 5).geometry is None
+    assert TABLE.with_features(6) is TABLE
+    assert TABLE.with_features(24).scale == pytest.approx(2 * TABLE.scale)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 
 from oracle import Screen, screen
-from oracle.errors import InvalidSearch
+from oracle.errors import InvalidSearch, OracleWarning
 from oracle.forecast.forecaster import Oracle
 from oracle.search.suggest import CAUTION, LUCK, suggest
 from oracle.search.table import table_of
@@ -113,3 +114,33 @@ def test_what_is_asked_wrongly_is_named(
 ) -> None:
     with pytest.raises(InvalidSearch, match=says):
         screen(DATA, candidates, 1, oracle=oracle, **wanted)
+
+
+def test_a_search_that_cannot_be_screened_is_told_once(oracle: Oracle) -> None:
+    """Such a search is an unscreened one: whoever runs it should know, and why."""
+    large = table_of(np.random.default_rng(6).normal(size=(30_000, 3)))
+    candidates = [{"sigma": s} for s in (1.0, 2.0, 3.0)]
+    chooses = Screen(large, oracle=oracle)
+    with pytest.warns(OracleWarning, match="none of 3 candidates could be judged") as told:
+        assert chooses(candidates, 2) == [0, 1]
+    assert "`data` must be of about" in str(told[0].message)
+    assert "rows at most" in str(told[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert chooses(candidates, 2) == [0, 1]
+        assert screen(DATA, candidates, 3, oracle=oracle)
+    with pytest.warns(OracleWarning, match="rows at most"):
+        screen(large, candidates, 2, objective=("mqe", "topographic_error"), oracle=oracle)
+
+
+def test_where_warnings_are_errors_the_search_goes_on(oracle: Oracle) -> None:
+    large = table_of(np.random.default_rng(6).normal(size=(30_000, 3)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert screen(large, [{"sigma": 1.0}], 1, oracle=oracle) == [0]
+
+
+@pytest.mark.parametrize("candidates", [None, 3, [1], ["sigma"]])
+def test_what_are_no_candidates_is_named(candidates: Any, oracle: Oracle) -> None:
+    with pytest.raises(InvalidSearch, match=r"`(candidates|parameters)` must be"):
+        screen(DATA, candidates, 1, oracle=oracle)

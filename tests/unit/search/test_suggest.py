@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 from oracle import how_long, suggest
-from oracle.errors import InvalidHistory, InvalidSearch
+from oracle.errors import InvalidHistory, InvalidSearch, OracleWarning
 from oracle.forecast.forecaster import Oracle
 from oracle.history.context import mqe_of_mean
 from oracle.history.geometry import geometry_of
@@ -17,6 +18,7 @@ from oracle.search.suggest import APART, CAUTION, LUCK, choose
 from oracle.types import LEVELS, RunContext, Suggestions
 
 DATA = np.random.default_rng(5).normal(size=(300, 5)) * np.array([3, 2, 1, 1, 0.3])
+LARGE = np.random.default_rng(6).normal(size=(30_000, 3))
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +138,16 @@ def test_a_plane_is_a_grid_around_a_plan(found: Suggestions, oracle: Oracle) -> 
         ({"budget": 0}, "budget"),
         ({"budget": float("nan")}, "budget"),
         ({"space": {"sgima": 3}}, "of the parameters x, y, sigma"),
+        ({"space": [1]}, "`space` must be a dict, with parameters among x, y"),
+        ({"seed": -1}, "`seed` must be a whole number from 0"),
+        ({"seed": 1.5}, "`seed` must be a whole number from 0"),
+        ({"seed": None}, "`seed` must be a whole number from 0"),
+        ({"objectives": None}, "`objectives` must be one to three"),
+        ({"objectives": 3}, "`objectives` must be one to three"),
+        ({"objectives": [["mqe"]]}, "`objectives` must be one to three"),
+        ({"library": None}, "one of minisom, nexussom"),
+        ({"library": ["minisom"]}, "one of minisom, nexussom"),
+        ({"oracle": "models/x"}, "`oracle` must be an oracle.Oracle"),
         ({"space": {"x": (5_000, 9_000)}}, "space.x"),
         ({"space": {"sigma": (90, 99), "x": 4, "y": 4}}, "would train a map"),
     ],
@@ -178,3 +190,71 @@ def test_plans_unlike_any_training_are_not_told(oracle: Oracle) -> None:
     assert len(found) <= 30 - found.refused
     if not len(found):
         assert "could be judged" in str(found)
+
+
+def test_how_long_says_what_is_asked_wrongly_and_what_it_cannot_judge(oracle: Oracle) -> None:
+    for shares in (None, 3, ("a",), (2, 1), (float("nan"),), ()):
+        with pytest.raises(InvalidSearch, match="shares"):
+            how_long(DATA, {}, shares=shares, oracle=oracle)  # type: ignore[arg-type]
+    for worth in (None, -1, float("nan")):
+        with pytest.raises(InvalidSearch, match="worth"):
+            how_long(DATA, {}, worth=worth, oracle=oracle)  # type: ignore[arg-type]
+    with pytest.raises(InvalidSearch, match="`parameters` must be a dict"):
+        how_long(DATA, [1], oracle=oracle)  # type: ignore[arg-type]
+    with pytest.warns(OracleWarning, match=r"none of the budgets .* rows at most"):
+        how_long(LARGE, {}, oracle=oracle)
+
+
+def test_a_table_beyond_what_is_known_is_told_with_what_to_do(oracle: Oracle) -> None:
+    found = suggest(LARGE, candidates=60, oracle=oracle)
+    assert (len(found), found.refused, found.plans) == (0, 60, ())
+    assert found.unlike is not None
+    limit = re.search(r"`data` must be of about ([\d,]+) rows at most", found.unlike)
+    assert limit is not None
+    assert "random sample of so many rows" in found.unlike
+    assert str(found) == (
+        f"None of 60 plans could be judged: they are unlike any training. {found.unlike}"
+    )
+    # What is said holds: most plans for so many rows are judged.
+    within = suggest(LARGE[: int(limit[1].replace(",", ""))], candidates=60, oracle=oracle)
+    assert 2 * within.refused <= within.candidates
+    assert within.unlike is None
+    # ... and nobody takes a plan of none unawares.
+    with pytest.raises(InvalidSearch, match="rows at most"):
+        _best, *_others = found
+    with pytest.raises(InvalidSearch, match="rows at most"):
+        found[0]
+    with pytest.raises(InvalidSearch, match="rows at most"):
+        list(found)
+
+
+def test_most_plans_left_out_is_said_with_why(oracle: Oracle) -> None:
+    found = suggest(LARGE[:8_000], 3, candidates=100, oracle=oracle)
+    assert 0 < len(found) <= 100 - found.refused < 50
+    assert found.unlike is not None
+    assert str(found).endswith(
+        f"{found.refused} of 100 plans could not be judged and are left out: they are unlike any "
+        f"training. {found.unlike}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted", "says"),
+    [
+        ({"n_samples": 9e6}, {}, ["`context.n_samples` must be of about [0-9,]+ rows at most"]),
+        ({"n_features": 4_000}, {}, ["`context.n_features` must be of about [0-9,]+ features at"]),
+        ({}, {"budget": 1e11}, ["`budget` must be about [0-9,]+ sample updates at most"]),
+        ({}, {"budget": 1}, ["`budget` must be about [0-9,]+ sample updates at least"]),
+        ({}, {"space": {"x": (900, 999), "y": (900, 999)}}, ["`space` must be nearer"]),
+        ({"n_samples": 9e6, "n_features": 4_000}, {}, ["rows at most", "features at most"]),
+    ],
+)
+def test_each_thing_beyond_what_is_known_is_named(
+    told: dict[str, Any], wanted: dict[str, Any], says: list[str], oracle: Oracle
+) -> None:
+    table = RunContext(**{"n_samples": 300, "n_features": 5, "mqe_of_mean": 2.0, **told})
+    unlike = suggest(table, candidates=60, oracle=oracle, **wanted).unlike
+    assert unlike is not None
+    for one in says:
+        assert re.search(one, unlike), unlike
+    assert unlike.count("must be") == len(says)

@@ -43,8 +43,8 @@ export class Suggested {
     put(this.found, h("p", { class: "muted small" }, text));
   }
 
-  #show({ plans, levels, candidates, refused, library }, held) {
-    if (!plans.length) return this.#say(`None of ${brief(candidates)} plans could be judged: they are unlike any training.`);
+  #show({ plans, levels, candidates, refused, unlike, library }, held) {
+    if (!plans.length) return this.#say(`None of ${brief(candidates)} plans could be judged: they are unlike any training. ${unlike ?? ""}`);
     const names = Object.keys(plans[0].parameters).filter((name) => plans.some((plan) => plan.parameters[name] !== plans[0].parameters[name]));
     const at = (plan, level) => plan.expected.quality[levels.findIndex((one) => Math.abs(one - level) < 1e-9)];
     put(this.found,
