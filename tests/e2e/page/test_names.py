@@ -128,3 +128,34 @@ def test_a_phone_shows_settings_and_every_view(page: Browser, odd: str) -> None:
     )
     assert max(out) <= 1
     assert page.cut() == ""
+
+
+def test_what_is_written_from_right_to_left_turns_nothing_beside_it(
+    page: Browser, client: httpx.Client
+) -> None:
+    arabic, run_id = "\u0646\u0633\u062e\u0647 2", "right-to-left"
+    told = {"population": f"{arabic} (3)", "total_epochs": 3, "epochs": [1], "mqe": [0.9],
+            "topographic_error": [0.2], "dead_neuron_ratio": [0.1], "name": arabic,
+            "tags": [arabic, "(1)"], "notes": f"{arabic} (1)", "config": {arabic: arabic}}  # fmt: skip
+    client.post(f"/v1/runs/{run_id}/checkpoints", json=told).raise_for_status()
+    client.post(f"/v1/runs/{run_id}/keep", json={"by": arabic}).raise_for_status()
+    # Where each of them stands: what comes before a name in its sentence ends left of it.
+    alone = (
+        "const texts = document.createTreeWalker(document.body, 4), bad = [];"
+        "for (let text = texts.nextNode(); text; text = texts.nextNode()) {"
+        " if (!/[\\u0600-\\u06ff]/.test(text.data)) continue;"
+        " const box = text.parentElement, style = getComputedStyle(box);"
+        " if (box.tagName === 'OPTION') continue;"
+        " if (!/isolate|plaintext/.test(style.unicodeBidi)) bad.push(box.outerHTML); } return bad;"
+    )
+    for route, sign in (
+        (f"/run/{run_id}", "#told .tag"),
+        (f"/?population={arabic} (3)&run={run_id}", ".sheet .tag"),
+        ("/searches", f"[data-name='{arabic} (3)']"),
+        (f"/compare?runs={run_id},odd-number-of-01", "#differing tbody tr"),
+    ):
+        page.open(route)
+        page.there(sign)
+        assert page.run(alone) == [], route
+    page.open(f"/run/{run_id}")
+    page.shows(f"A person keeps this run ({arabic}, ")

@@ -76,6 +76,11 @@ def test_it_asks_for_the_key(tmp_path: Path) -> None:
             until(lambda: page.of("#live") == "Live", DEADLINE_S, "the stream with the key")
             assert page.run("return localStorage.length") == 0
             assert secret not in page.run("return location.href + document.cookie")
+            page.size(390)  # a phone forgets it, too
+            page.click("#help")
+            page.click("#forget-key")
+            page.there("dialog[open] #key")
+            assert page.run("return sessionStorage.length") == 0
         finally:
             page.close()
 
@@ -116,5 +121,34 @@ def test_the_model_view_tells_how_honest_the_intervals_are(tmp_path: Path, kept:
                 until(lambda: page.cut() == "", DEADLINE_S, f"fits {width}")
                 page.picture(PICTURES / f"model-{'covered' if kept else 'older'}-{width}.png")
             assert page.serious() == []
+        finally:
+            page.close()
+
+
+@pytest.mark.parametrize("off_s", [86_400, -86_400])
+def test_times_are_told_by_the_clock_of_the_service(
+    tmp_path: Path, runs: list[Run], off_s: int
+) -> None:
+    with Server(tmp_path) as server, httpx.Client(base_url=server.url) as client:
+        for i, run in enumerate(runs[:3]):
+            post_run(client, run, run_id=f"r-{i}", population="clocks", until=0.2)
+        page = Browser(server.url)
+        try:
+            page.driver.execute_cdp_cmd(
+                "Page.addScriptToEvaluateOnNewDocument",
+                {"source": f"const real = Date.now; Date.now = () => real() + {1000 * off_s};"},
+            )
+            page.open("/?population=clocks")
+            page.there("tr[data-run='r-2']")
+            assert page.of("#count-running") == "3"
+            assert not page.has("#count-silent")
+            assert " d ago" not in page.text
+            page.open("/searches")
+            page.there(".card-search")
+            assert "3 live" in page.text
+            page.open("/run/r-1")
+            page.there("#decisions-title")
+            heard = page.of(".head .sub")
+            assert "just now" in heard or " s ago" in heard or " min ago" in heard
         finally:
             page.close()

@@ -1,5 +1,6 @@
 // Requests to the service. A missing or wrong key is asked for once, and everybody waits for it.
 
+import { heard } from "../words/clock.js";
 import { h } from "../words/dom.js";
 import { sleep } from "./stream.js";
 
@@ -47,11 +48,13 @@ export const post = (path, body = {}) => request(path, {
 
 async function request(path, options, retries = 4, told = null) {
   let response;
+  const asked = Date.now();
   try {
     response = await fetch(path, options);
   } catch {
     throw new Problem(0, "unreachable", "The service does not answer.");
   }
+  heard(response, asked);
   if (response.status === 401) {
     await askKey(options.headers.Authorization !== undefined);
     return request(path, { ...options, headers: headers(omit(options.headers, "Authorization")) }, retries, told);

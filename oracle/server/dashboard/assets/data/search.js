@@ -1,6 +1,8 @@
 // What a search has come to, from its runs alone: pure functions, so that each figure of the strip
 // and the panels is made in one place, and can be made again from what the service tells.
 
+import { now } from "../words/clock.js";
+
 const LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95];
 const HOUR_MS = 3_600_000;
 // Ends from which the pace of a search is told, and how few are too few for it.
@@ -94,11 +96,11 @@ export function worked(ended) {
 
 // Seconds until the last planned run has ended: by the ends of late, with the range that so many ends allow
 // (ends a minute scatter by the root of their number). null = cannot be told.
-export function timeLeft({ ended, live }, planned, now = Date.now()) {
+export function timeLeft({ ended, live }, planned, at = now()) {
   if (!planned || ended.length < FEW) return null;
   const left = Math.max(0, planned - ended.length);
   const late = ended.slice(-PACE_OF);
-  const from = late[0].at, until = Math.max(late.at(-1).at, live.length ? Math.min(now, late.at(-1).at + HOUR_MS) : late.at(-1).at);
+  const from = late[0].at, until = Math.max(late.at(-1).at, live.length ? Math.min(at, late.at(-1).at + HOUR_MS) : late.at(-1).at);
   const took = (until - from) / 1000, n = late.length - 1;
   if (!left) return { left, seconds: 0, low: 0, high: 0, perMinute: took ? (60 * n) / took : null };
   if (!(took > 0)) return null;
@@ -107,13 +109,13 @@ export function timeLeft({ ended, live }, planned, now = Date.now()) {
 }
 
 // Nothing was heard of any live run for so long that the search is no more than a record.
-export function isQuiet(runs, now = Date.now()) {
+export function isQuiet(runs, at = now()) {
   let last = 0, some = false;
   for (const run of runs) {
     last = Math.max(last, Date.parse(run.updated_at));
     some ||= run.state === "running";
   }
-  return !some || now - last > HOUR_MS;
+  return !some || at - last > HOUR_MS;
 }
 
 // Indices at which a number of runs falls into as many places: for slices and medians.

@@ -1,7 +1,7 @@
 // Where the runs are heading: two objectives over each other. The axes are in the address.
 
 import { note } from "../data/address.js";
-import { h } from "../words/dom.js";
+import { h, named } from "../words/dom.js";
 import { figureMenu } from "../charts/figure.js";
 import { Scatter } from "../charts/scatter.js";
 import { METRICS } from "../words/words.js";
@@ -40,7 +40,7 @@ export function headingPanel(store, parameters) {
     several.hidden = !mixed;
     if (mixed) {
       const names = [...new Set([...store.runs.values()].map((run) => run.population).filter(Boolean))];
-      several.replaceChildren("Runs of different tables are on no common scale: choose a search. ", ...names.slice(0, 30).flatMap((name, i) => [i ? ", " : "", h("a", { href: `#/?population=${encodeURIComponent(name)}` }, name)]));
+      several.replaceChildren("Runs of different tables are on no common scale: choose a search. ", ...names.slice(0, 30).flatMap((name, i) => [i ? ", " : "", h("a", { href: `#/?population=${encodeURIComponent(name)}` }, named(name))]));
       return;
     }
     // Units come with the population's detail: nothing is drawn in others before.

@@ -2,7 +2,7 @@
 
 import { note } from "../data/address.js";
 import { get, post } from "../data/api.js";
-import { h, put, toast } from "../words/dom.js";
+import { h, named, put, toast } from "../words/dom.js";
 import { ago, num, percent, setTo } from "../words/format.js";
 import { prose } from "../words/prose.js";
 import { ACTION, STATE, label, reason, standing } from "../words/words.js";
@@ -81,11 +81,11 @@ export function runSheet(store, shared, order) {
     const place = places.findIndex((one) => one.run.run_id === id) + 1;
     const facts = [["Quality score", q ? (q[0] === q[4] ? num(q[2]) : `${num(q[2])} (90 %: ${num(q[0])} to ${num(q[4])})`) : "–"], ["Place", place ? `${place} of ${places.length} ended` : "–"],
       ["Seen", percent(run.progress)], ["P(good)", live || run.state === "stopped" ? percent(run.p_good) : "–"], ["mqe now", num(run.mqe)], ["Topographic error", percent(run.topographic_error, 1)], ["Dead neurons", percent(run.dead_neuron_ratio, 1)], ["Last heard", ago(run.updated_at)]];
-    const named = (name) => run.settings?.[name] ?? null;
-    const names = Object.keys(run.settings ?? {}).filter((name) => !best || best === run || String(best.settings?.[name]) !== String(named(name)));
+    const valueOf = (name) => run.settings?.[name] ?? null;
+    const names = Object.keys(run.settings ?? {}).filter((name) => !best || best === run || String(best.settings?.[name]) !== String(valueOf(name)));
     const tags = (run.tags ?? []).filter((t) => t !== PIN);
     put(body,
-      h("header", {}, h("h2", {}, h("a", { href: `#/run/${encodeURIComponent(id)}` }, run.name ?? id)), h("button", { type: "button", class: "quiet small", "aria-label": "Close", title: "Close (Esc)", onclick: close }, "Close")),
+      h("header", {}, h("h2", {}, h("a", { href: `#/run/${encodeURIComponent(id)}` }, named(run.name ?? id))), h("button", { type: "button", class: "quiet small", "aria-label": "Close", title: "Close (Esc)", onclick: close }, "Close")),
       h("p", { class: "chip" }, h("i", { class: `dot ${standing(run)}` }), STATE[standing(run)], run.control ? h("span", { class: "tag" }, "control") : null, run.override ? h("span", { class: `tag ${run.override === "keep" ? "kept" : "stop"}` }, run.override === "keep" ? "kept" : "stopped by a person") : null),
       h("p", { class: "muted small" }, prose(run.ending ?? detail?.run.ending ?? detail?.run.message ?? run.message ?? `${ACTION[run.action] ?? ""} ${reason(run.reason)}`)),
       h("dl", { class: "facts" }, facts.map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text)))),
@@ -94,9 +94,9 @@ export function runSheet(store, shared, order) {
         h("button", { type: "button", class: "small", "aria-pressed": String(isPinned(run)), title: "p", onclick: pin }, isPinned(run) ? "Pinned" : "Pin")),
       h("h3", {}, best && best !== run ? "What differs from the best" : "Settings"),
       names.length ? h("table", { class: "plain small" }, h("thead", { class: best && best !== run ? "" : "visually-hidden" }, h("tr", {}, h("th", { scope: "col" }, "Setting"), h("th", { scope: "col" }, "here"), best && best !== run ? h("th", { scope: "col" }, "best") : null)),
-        h("tbody", {}, names.slice(0, 60).map((name) => h("tr", {}, h("th", { scope: "row" }, label(name)), h("td", {}, setTo(named(name))), best && best !== run ? h("td", { class: "muted" }, setTo(best.settings?.[name])) : null)))) : h("p", { class: "muted small" }, "None is known."),
+        h("tbody", {}, names.slice(0, 60).map((name) => h("tr", {}, h("th", { scope: "row" }, named(label(name))), h("td", {}, named(setTo(valueOf(name)))), best && best !== run ? h("td", { class: "muted" }, named(setTo(best.settings?.[name]))) : null)))) : h("p", { class: "muted small" }, "None is known."),
       h("h3", {}, "Tags"),
-      h("div", { class: "tags" }, tags.map((tag) => h("span", { class: "tag" }, tag, h("button", { type: "button", class: "link", "aria-label": `Remove tag ${tag}`, onclick: () => about({ tags: (run.tags ?? []).filter((t) => t !== tag) }) }, "×"))),
+      h("div", { class: "tags" }, tags.map((tag) => h("span", { class: "tag" }, named(tag), h("button", { type: "button", class: "link", "aria-label": `Remove tag ${tag}`, onclick: () => about({ tags: (run.tags ?? []).filter((t) => t !== tag) }) }, "×"))),
         h("form", { class: "inline", onsubmit: (event) => { event.preventDefault(); const word = event.target.elements[0].value.trim(); if (word) about({ tags: [...new Set([...(run.tags ?? []), word])] }); event.target.elements[0].blur(); writing = false; } },
           h("input", { type: "text", maxlength: 200, "aria-label": "New tag", placeholder: "New tag", onfocus: () => { writing = true; }, onblur: () => { writing = false; } }))),
       h("h3", {}, "Note"), notes(detail?.run.notes ?? run.notes));
@@ -104,7 +104,7 @@ export function runSheet(store, shared, order) {
 
   // One field as long as a run is open: what is drawn anew around it takes nothing from who writes.
   function notes(text) {
-    area ??= h("textarea", { rows: 4, maxlength: 10_000, "aria-label": "Note", id: "sheet-note", placeholder: "What is worth remembering of this run", onfocus: () => { writing = true; }, onblur: (event) => {
+    area ??= h("textarea", { dir: "auto", rows: 4, maxlength: 10_000, "aria-label": "Note", id: "sheet-note", placeholder: "What is worth remembering of this run", onfocus: () => { writing = true; }, onblur: (event) => {
       writing = false;
       const now = event.target.value.trim() || null;
       if (now === kept) return;

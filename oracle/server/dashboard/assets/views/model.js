@@ -3,7 +3,8 @@
 import { get } from "../data/api.js";
 import { Chart, level } from "../charts/chart.js";
 import { figureMenu } from "../charts/figure.js";
-import { h, segmented, skeleton, state } from "../words/dom.js";
+import { now } from "../words/clock.js";
+import { h, named, segmented, skeleton, state } from "../words/dom.js";
 import { count, moment, num, percent, plural } from "../words/format.js";
 import { markdown } from "../words/markdown.js";
 
@@ -46,7 +47,7 @@ export function model(root, parameters, store) {
 
   function showSupport() {
     if (!support) return;
-    const today = [...store.runs.values()].filter((run) => run.support !== null && Date.now() - Date.parse(run.updated_at) < 86_400_000);
+    const today = [...store.runs.values()].filter((run) => run.support !== null && now() - Date.parse(run.updated_at) < 86_400_000);
     const bins = Array(10).fill(0);
     for (const run of today) bins[Math.min(9, Math.floor(run.support * 10))] += 1;
     const most = Math.max(...bins, 1);
@@ -56,7 +57,7 @@ export function model(root, parameters, store) {
       for (const [word, n] of Object.entries(decided ?? {})) decisions += n;
       without += decided?.no_support ?? 0;
     }
-    support.replaceChildren(h("header", {}, h("h2", {}, "Does it know today's runs?"), h("span", { class: "muted small" }, store.population ? `population ${store.population}` : "all runs")),
+    support.replaceChildren(h("header", {}, h("h2", {}, "Does it know today's runs?"), h("span", { class: "muted small" }, store.population ? ["population ", named(store.population)] : "all runs")),
       ...(!today.length && store.loading ? [skeleton(96)] : today.length ? [
         h("p", { class: "reading" }, `Support of ${plural(today.length, "run")} heard in the last 24 hours: how much each resembles the training data. `, h("strong", {}, !decisions ? "" : without ? `Of ${plural(decisions, "decision")} about them ${percent(without / decisions)} were not made for lack of it.` : `Of ${plural(decisions, "decision")} none was left open for lack of it.`)),
         h("div", { class: "bars", role: "img", "aria-label": `Support of ${today.length} runs; ${without} of ${decisions} decisions without enough`, style: { marginTop: "12px" } }, bins.flatMap((n, i) => [

@@ -1,6 +1,6 @@
 // Where the search stands: what was saved, what that cost, where each run is heading.
 
-import { h, inFrames, put, skeleton, state } from "../words/dom.js";
+import { h, inFrames, named, put, skeleton, state } from "../words/dom.js";
 import { ago, count, percent, plural } from "../words/format.js";
 import { headingPanel } from "../panels/heading.js";
 import { searchPanels } from "../panels/panels.js";
@@ -57,7 +57,7 @@ export function overview(root, parameters, store) {
     const population = h("select", { id: "population", onchange: () => { location.hash = `#/?population=${encodeURIComponent(population.value)}`; } });
     const heading = headingPanel(store, said), runs = runsPanel(store, said, panels.shared);
     panels.onBrush(() => all.ask());
-    const title = h("h1"), sub = h("p", { class: "sub" });
+    const title = h("h1", { dir: "auto" }), sub = h("p", { class: "sub" });
     root.replaceChildren(
       h("div", { class: "head" }, h("div", { class: "grow" }, title, sub), counts, h("label", { class: "field" }, "Population ", population)),
       panels.strip, why, panels.element,
@@ -177,7 +177,7 @@ function empty(store) {
   return state("No runs yet", "Runs appear here by themselves as soon as the first checkpoint is posted.",
     h("pre", { class: "snippet", tabindex: 0, "aria-label": "Example" }, EXAMPLE),
     h("p", { class: "small", style: { marginTop: "14px" } }, "To see it at work: ", h("code", {}, "make demo"), ". For other languages: ", h("a", { href: "docs" }, "the HTTP interface"), "."),
-    others.length ? h("p", { class: "small" }, "Other populations: ", others.slice(0, 8).map((p, i) => [i ? ", " : "", h("a", { href: `#/?population=${encodeURIComponent(p.name)}` }, p.name)])) : null);
+    others.length ? h("p", { class: "small others" }, "Other populations: ", others.slice(0, 8).map((p, i) => [i ? ", " : "", h("a", { href: `#/?population=${encodeURIComponent(p.name)}` }, named(p.name))])) : null);
 }
 
 function loading() {

@@ -2,7 +2,7 @@
 
 import { get } from "../data/api.js";
 import { quantiles } from "../charts/chart.js";
-import { h, within } from "../words/dom.js";
+import { h, named, within } from "../words/dom.js";
 import { save } from "../charts/download.js";
 import { NONE, ago, count, moment, num, ordinal, percent, tick } from "../words/format.js";
 import { ACTION, label, plainly, reason, short, standing, toldAt, unitOf, wentOn } from "../words/words.js";
@@ -36,14 +36,14 @@ function verdictOf(control) {
 }
 
 function headline(detail, store) {
-  const { run, decision } = detail, by = run.override_by ? ` (${run.override_by}, ${ago(run.override_at)})` : run.override_at ? ` (${ago(run.override_at)})` : "";
+  const { run, decision } = detail, by = run.override_by ? [" (", named(run.override_by), `, ${ago(run.override_at)})`] : run.override_at ? [` (${ago(run.override_at)})`] : [];
   const found = place(run, store), state = standing(run);
   if (state === "finished") return { word: found ? `Ended ${ordinal(found.rank)} of ${count(found.of)}` : "Ended", kind: "ended", text: found ? `Quality score ${num(found.score)}. ${before(detail, found.score)}` : "It ran to its end." };
   if (state === "left" || state === "converged") return { word: { left: "Left", converged: "Converged" }[state], kind: "ended", text: found ? `Quality score ${num(found.score)}, ${ordinal(found.rank)} of ${count(found.of)}.` : "" };
   if (wentOn(run)) return { word: "Went on", kind: "stop", text: `It was ${toldAt(run)}, and was told ${count(run.stops)} ${run.stops === 1 ? "time" : "times"}: its caller does not look at what is answered. End the loop where decision.stop is true.` };
   if (run.state === "stopped") return { word: "Stopped", kind: "stop", text: plainly(decision.message) };
-  if (run.override === "keep") return { word: "Kept", kind: "continue", text: `A person keeps this run${by}: the policy does not stop it until it is given back. ${plainly(decision.message)}` };
-  if (run.override === "stop") return { word: "Stopping", kind: "stop", text: `A person stops this run at its next checkpoint${by}.` };
+  if (run.override === "keep") return { word: "Kept", kind: "continue", text: ["A person keeps this run", ...by, `: the policy does not stop it until it is given back. ${plainly(decision.message)}`] };
+  if (run.override === "stop") return { word: "Stopping", kind: "stop", text: ["A person stops this run at its next checkpoint", ...by, "."] };
   return { word: ACTION[decision.action], kind: decision.action, text: plainly(decision.message) };
 }
 
@@ -54,7 +54,7 @@ export function said(detail, store, actions) {
   const silent = state === "abandoned" || state === "silent";
   const ending = run.ending ? plainly(run.ending) : silent ? `Last heard ${ago(run.updated_at)}, far longer than from one checkpoint to the next: it ${state === "abandoned" ? "seems to be abandoned" : "is silent"}. Should it report again, it is judged as before.` : null;
   const saved = run.progress === null ? "not known" : `${percent(1 - run.progress)} of the budget`;
-  const back = run.override === null && run.override_at ? `Given back to its policy${run.override_by ? ` by ${run.override_by}` : ""}, ${ago(run.override_at)}.` : null;
+  const back = run.override === null && run.override_at ? ["Given back to its policy", ...(run.override_by ? [" by ", named(run.override_by)] : []), `, ${ago(run.override_at)}.`] : null;
   const facts = [
     [live ? "Chance to end good" : "Chance said last", percent(run.p_good ?? (live ? null : detail.track.p_good.findLast((p) => p !== null)) ?? null).replace(NONE, "not asked")],
     state === "finished" ? null : ["Quality score, forecast", run.quality ? quantiles(run.quality.values) : "none"],
@@ -136,16 +136,16 @@ const sentence = (word) => {
 // What its people say of it: settings, tags, notes.
 export function saidOfIt({ config, tags, notes }) {
   const facts = Object.entries(config ?? {}).map(([name, value]) => [name, typeof value === "number" && !Number.isInteger(value) ? tick(value) : String(value)]);
-  if (tags?.length) facts.push(["Tags", tags.map((tag) => [h("span", { class: "tag" }, tag), " "])]);
+  if (tags?.length) facts.push(["Tags", tags.map((tag) => [h("span", { class: "tag" }, named(tag)), " "])]);
   if (!facts.length && !notes) return [];
-  return [h("h2", {}, "What was said of the run"), facts.length ? h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))) : "",
-    notes ? h("p", { class: "notes" }, notes) : ""];
+  return [h("h2", {}, "What was said of the run"), facts.length ? h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", {}, h("dt", { dir: "auto" }, name), h("dd", { dir: "auto" }, value)))) : "",
+    notes ? h("p", { class: "notes", dir: "auto" }, notes) : ""];
 }
 
 export function basis({ run, history, decision }) {
   const c = history.context, p = decision?.policy;
   const facts = [
-    ["Dataset", run.dataset ?? "not named"], ["Map", c.map_rows ? `${count(c.map_rows)} × ${count(c.map_cols)}${c.topology ? `, ${c.topology}` : ""}` : "not told"],
+    ["Dataset", run.dataset === null ? "not named" : named(run.dataset)], ["Map", c.map_rows ? `${count(c.map_rows)} × ${count(c.map_cols)}${c.topology ? `, ${c.topology}` : ""}` : "not told"],
     ["Data", c.n_samples ? `${count(c.n_samples)} samples, ${count(c.n_features)} features` : "not told"], ["Neighbourhood", c.neighborhood ?? "not told"], ["Initialization", c.initialization ?? "not told"],
     ["mqe of the mean", num(c.mqe_of_mean)], ["Batch size", count(c.batch_size)], ["Planned updates", count(c.total_updates)], ["Budget", run.total_epochs ? `${count(run.total_epochs)} ${unitOf(run, c.total_updates)}` : "not told"], ["Started", moment(run.created_at)], ["Ended", run.ended_at ? moment(run.ended_at) : "not yet"],
   ];

@@ -2,7 +2,7 @@
 
 import { get, post, renew } from "../data/api.js";
 import { overviewAt } from "../data/address.js";
-import { h, skeleton, state, toast } from "../words/dom.js";
+import { h, named, skeleton, state, toast } from "../words/dom.js";
 import { csv, save } from "../charts/download.js";
 import { ago, count, percent } from "../words/format.js";
 import { isWaiting, overrule } from "../panels/overrule.js";
@@ -134,8 +134,8 @@ export function run(root, parameters, store) {
       update() {
         const { run } = detail;
         const name = run.population;
-        sub.replaceChildren(...(run.name && run.name !== id ? [`“${run.name}”, `] : []), STATE[standing(run)], run.progress === null ? `, epoch ${count(run.epoch)}` : `, ${percent(run.progress)} of ${count(run.total_epochs)} ${unitOf(run, detail.history.context.total_updates)}`,
-          `, ${count(run.n_checkpoints)} checkpoint${run.n_checkpoints === 1 ? "" : "s"}, last heard ${ago(run.updated_at)}`, ...(run.rewinds.length ? [`, attempt ${count(run.rewinds.length + 1)}`] : []), ...(name ? [", population ", h("a", { href: `#/?population=${encodeURIComponent(name)}` }, name)] : []));
+        sub.replaceChildren(...(run.name && run.name !== id ? ["“", named(run.name), "”, "] : []), STATE[standing(run)], run.progress === null ? `, epoch ${count(run.epoch)}` : `, ${percent(run.progress)} of ${count(run.total_epochs)} ${unitOf(run, detail.history.context.total_updates)}`,
+          `, ${count(run.n_checkpoints)} checkpoint${run.n_checkpoints === 1 ? "" : "s"}, last heard ${ago(run.updated_at)}`, ...(run.rewinds.length ? [`, attempt ${count(run.rewinds.length + 1)}`] : []), ...(name ? [", population ", h("a", { href: `#/?population=${encodeURIComponent(name)}` }, named(name))] : []));
         marks.replaceChildren(...[run.override === "keep" && h("span", { class: "tag kept" }, "kept"), (isWaiting(id) || (run.override === "stop" && run.state === "running")) && h("span", { class: "tag stop" }, "stopping"), run.control && h("span", { class: "tag" }, "control")].filter(Boolean));
         const ended = run.state === "finished";
         keep.disabled = ended || run.override === "keep";

@@ -2,7 +2,8 @@
 
 import { note } from "../data/address.js";
 import { get, post } from "../data/api.js";
-import { colour, h, put, segmented, skeleton, state, svg, toast } from "../words/dom.js";
+import { now } from "../words/clock.js";
+import { colour, h, named, put, segmented, skeleton, state, svg, toast } from "../words/dom.js";
 import { Picture, axis, grid } from "../charts/drawing.js";
 import { figureMenu } from "../charts/figure.js";
 import { ago, amount, count, num, percent, plural } from "../words/format.js";
@@ -56,9 +57,9 @@ export function searches(root, parameters) {
     const two = chosen();
     side.hidden = two.length < 2;
     if (two.length < 2) return;
-    put(legend, ...two.map((one, i) => h("span", {}, h("i", { class: `key${i % 2 ? " dash" : ""}`, style: { borderColor: `var(--s${i + 1})` } }), nameOf(one))));
+    put(legend, ...two.map((one, i) => h("span", {}, h("i", { class: `key${i % 2 ? " dash" : ""}`, style: { borderColor: `var(--s${i + 1})` } }), named(nameOf(one)))));
     put(table, h("table", { class: "plain small" }, h("thead", {}, h("tr", {}, ["Search", "Runs", "Best", "Saved", "Oracle"].map((text, i) => h("th", { scope: "col", class: i && i < 4 ? "num" : "" }, text)))),
-      h("tbody", {}, two.map((one) => h("tr", {}, h("th", { scope: "row" }, nameOf(one)), h("td", { class: "num" }, count(one.running + one.stopped + one.finished)), h("td", { class: "num" }, num(one.best)), h("td", { class: "num" }, percent(one.saved_share)), h("td", {}, one.word))))));
+      h("tbody", {}, two.map((one) => h("tr", {}, h("th", { scope: "row" }, named(nameOf(one))), h("td", { class: "num" }, count(one.running + one.stopped + one.finished)), h("td", { class: "num" }, num(one.best)), h("td", { class: "num" }, percent(one.saved_share)), h("td", {}, one.word))))));
     if (!two.every((one) => one.relative === two[0].relative)) table.append(h("p", { class: "muted small" }, "Some of these tell no mqe_of_mean: their scores are in units of their own and do not compare."));
     picture.draw();
   }
@@ -75,11 +76,11 @@ export function searches(root, parameters) {
     const link = `#/?population=${encodeURIComponent(one.name)}`;
     return h("section", { class: `panel card-search${one.archived ? " away" : ""}`, "data-name": one.name, "aria-label": nameOf(one) },
       h("header", {}, h("input", { type: "checkbox", "aria-label": `Put ${nameOf(one)} beside others`, checked: ticked.has(one.name), onchange: (event) => tick(one.name, event.target) }),
-        h("h2", {}, h("a", { href: link }, nameOf(one))), h("span", { class: "end muted small" }, ...life(one))),
-      one.title ? h("p", { class: "muted small" }, one.name) : null,
+        h("h2", {}, h("a", { href: link }, named(nameOf(one)))), h("span", { class: "end muted small" }, ...life(one))),
+      one.title ? h("p", { class: "muted small" }, named(one.name)) : null,
       spark(one),
       h("dl", { class: "facts" }, fact("Best", num(one.best)), fact("Saved", percent(one.saved_share)), fact("Runs", one.planned ? `${count(runs)} of ${count(one.planned)}` : count(runs)), h("div", {}, h("dt", {}, "Oracle"), h("dd", { class: `word ${tone}` }, `${sign} ${one.word}`))),
-      one.note ? h("p", { class: "notes small" }, one.note) : null,
+      one.note ? h("p", { class: "notes small", dir: "auto" }, one.note) : null,
       h("div", { class: "actions" },
         h("button", { type: "button", class: "quiet small", onclick: (event) => edit(event, one, "title", "Name that people read") }, "Rename"),
         h("button", { type: "button", class: "quiet small", onclick: (event) => edit(event, one, "note", "Note") }, one.note ? "Edit note" : "Add note"),
@@ -88,7 +89,7 @@ export function searches(root, parameters) {
   // Which of the runs are silent only they tell; that none was heard is known here.
   function life({ running, updated_at: at }) {
     if (!running) return ["ended, ", ago(at)];
-    const quiet = Date.now() - Date.parse(at) > SILENT_MS;
+    const quiet = now() - Date.parse(at) > SILENT_MS;
     return [h("span", { class: "chip" }, h("i", { class: `dot${quiet ? " silent" : ""}` }), quiet ? `${count(running)} not ended, last heard ` : `${count(running)} live, `), ago(at)];
   }
   const fact = (name, text) => h("div", {}, h("dt", {}, name), h("dd", {}, text));
@@ -109,7 +110,7 @@ export function searches(root, parameters) {
       toast(error.message);
     }
     await load();
-    if (changes.archived) toast(`${nameOf(one)} is put away; its runs are kept`);
+    if (changes.archived) toast([named(nameOf(one)), " is put away; its runs are kept"]);
   }
 
   function tick(name, box) {

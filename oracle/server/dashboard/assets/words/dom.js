@@ -23,8 +23,11 @@ function fill(element, attributes, children) {
   return element;
 }
 
+// A name that people gave: what is written from right to left in it turns nothing beside it.
+export const named = (text) => h("bdi", {}, text);
+
 // A text of any length in a cell: without its middle where it is long, whole in its title.
-export const within = (text, most = 40) => (text.length > most ? h("span", { title: text }, cut(text, most)) : text);
+export const within = (text, most = 40) => h("bdi", text.length > most ? { title: text } : {}, cut(text, most));
 
 // Put nodes into a box, unless they are what it holds: what is selected or pointed at stays so.
 export function put(box, ...nodes) {

@@ -1,5 +1,7 @@
 // Numbers as a person reads them: three digits that mean something, and units where there are any.
 
+import { now } from "./clock.js";
+
 const RAISED = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 export const NONE = "–";
 
@@ -84,8 +86,8 @@ export function amount(x) {
 
 export const range = (low, high) => `${num(low)} to ${num(high)}`;
 
-export function ago(iso, now = Date.now()) {
-  const seconds = Math.max(0, (now - Date.parse(iso)) / 1000);
+export function ago(iso, at = now()) {
+  const seconds = Math.max(0, (at - Date.parse(iso)) / 1000);
   if (!known(seconds)) return NONE;
   if (seconds < 5) return "just now";
   for (const [size, unit] of [[86_400, "d"], [3_600, "h"], [60, "min"]]) {

@@ -1,6 +1,7 @@
 // What machines call by one word, in words for a person. No list here has a prototype: a user may call
 // a setting `constructor`, and a policy a reason `toString`.
 
+import { now } from "./clock.js";
 import { count, percent } from "./format.js";
 
 export const STATE = { __proto__: null, running: "Running", stopped: "Stopped", finished: "Finished", left: "Left", converged: "Converged", silent: "Silent", abandoned: "Abandoned?" };
@@ -10,7 +11,7 @@ export const STATE = { __proto__: null, running: "Running", stopped: "Stopped", 
 export function standing(run) {
   if (run.state === "finished") return run.left ? "left" : run.reason === "converged" ? "converged" : "finished";
   if (run.state !== "running") return run.state;
-  const silence = Date.now() - Date.parse(run.updated_at);
+  const silence = now() - Date.parse(run.updated_at);
   if (silence > HOUR_MS && silence > QUIET * step(run)) return "abandoned";
   return silence > SILENT_MS && silence > SILENT * step(run) ? "silent" : "running"; // of thousands most end here
 }
