@@ -154,14 +154,20 @@ class Browser:
         ]
 
     def cut(self) -> str:
-        """Name what sticks out of the page sideways, empty where nothing does."""
+        """Name what sticks out of the page sideways, empty where nothing does.
+
+        What a phone shows grows with what it is shown, so `innerWidth` does: the page's own width
+        is asked for.
+        """
         return str(
             self.run(
-                "if (document.documentElement.scrollWidth <= innerWidth) return '';"
-                "const wide = [...document.querySelectorAll('main *')]"
-                ".filter((e) => e.getBoundingClientRect().right > innerWidth + 1);"
-                "const found = wide[0]?.outerHTML.slice(0, 120);"
-                "return `${document.documentElement.scrollWidth} ${found}`"
+                "const { clientWidth: width, scrollWidth: needed } = document.documentElement;"
+                "if (needed <= width) return '';"
+                "const scrolls = (e) => e && (getComputedStyle(e).overflowX !== 'visible'"
+                " || scrolls(e.parentElement));"
+                "const wide = [...document.querySelectorAll('main *')].filter((e) =>"
+                " e.getBoundingClientRect().right > width + 1 && !scrolls(e.parentElement));"
+                "return `${needed} of ${width}: ${wide.at(-1)?.outerHTML.slice(0, 120)}`"
             )
         )
 

@@ -135,11 +135,13 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => docu
 
 const KEYS = [
   ["o", "Overview"], ["g", "All searches"], ["c", "Compare"], ["a", "Alerts"], ["m", "Model"], ["/", "Filter the table"], ["↑ ↓", "Move in the table"],
-  ["Enter", "Open a run"], ["x", "Choose a run for comparison"], ["k s u", "Keep, stop the open run, give it back to its policy"], ["t", "Change the theme"], ["?", "This help"],
+  ["Enter", "Open a run"], ["x", "Choose a run for comparison"], ["k s u", "Keep, stop the open run, give it back to its policy"],
+  ["j k", "The next run, the one before, at the side of the overview"], ["p n", "Pin the run at the side, write a note"], ["Esc", "Close what is open"],
+  ["← →", "Walk along a chart"], ["+ −", "Zoom into the best so far"], ["t", "Change the theme"], ["?", "This help"],
 ];
 function help() {
   const dialog = h("dialog", { "aria-labelledby": "help-title", onclose: () => dialog.remove() },
-    h("h2", { id: "help-title" }, "Keyboard"),
+    h("h2", { id: "help-title" }, "You and the keyboard"),
     h("p", {}, h("label", { for: "said-by" }, "Your name, told with what you say to runs"), h("input", { id: "said-by", type: "text", maxlength: 100, value: personNamed() ?? "", autocomplete: "name", onchange: (event) => personNamed(event.target.value) })),
     h("dl", { class: "keys" }, KEYS.map(([key, text]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, text)])),
     h("form", { method: "dialog", class: "actions" }, keyNow() ? h("button", { type: "button", id: "forget-key", onclick: () => { forgetKey(); location.reload(); } }, "Forget the API key") : null, h("button", { autofocus: true }, "Close")));

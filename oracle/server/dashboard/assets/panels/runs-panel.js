@@ -137,8 +137,8 @@ export function runsPanel(store, parameters, shared) {
   };
 }
 
-// Of a long name its end tells it from others: the middle is what is cut.
-const TAIL = 8, WHOLE = 13, HEAD = 26;
+// Of a long name its end tells it from others: the middle is what is cut, on a phone of short ones, too.
+const TAIL = 6, WHOLE = 9, HEAD = 26;
 const named = (id) => (id.length > WHOLE ? { class: "cut", "aria-label": id } : {});
 const ends = (id) => (id.length > WHOLE ? [h("span", {}, id.slice(0, -TAIL)), h("span", {}, id.slice(-TAIL))] : [id]);
 
