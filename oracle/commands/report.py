@@ -247,7 +247,7 @@ def _seconds(moment: str | None) -> float | None:
 
 def _of_population_file(name: str, path: Path) -> Search:
     from oracle.commands.runs import opened
-    from oracle.reports.search import search_of
+    from oracle.reports.search import objectives_of, search_of
     from oracle.types import Policy
 
     shared, names = opened(path)
@@ -264,6 +264,7 @@ def _of_population_file(name: str, path: Path) -> Search:
         weights=policy.quality_weights,
         controls=str(shared.wrong_stops(name)),
         counted="budgets",
+        objectives=objectives_of(policy),
     )
 
 

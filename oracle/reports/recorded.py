@@ -8,7 +8,7 @@ from oracle.audit.audit import audit
 from oracle.audit.ended import EndedRun, Look, look_at
 from oracle.audit.proven import proven_of
 from oracle.evaluation.followed import Followed, Said
-from oracle.reports.search import LostRuns, Search, SearchRun, search_of
+from oracle.reports.search import LostRuns, Search, SearchRun, objectives_of, search_of
 from oracle.types import Certificate, ModelInfo, Policy, Reason
 from oracle.types.context import settings_in
 
@@ -43,6 +43,7 @@ def recorded_search(
         weights=policy.quality_weights,
         audit=told.model_copy(update={"proven": proven}),
         lost=LostRuns(sum(one.stopped and one.good for one in followed), good),
+        objectives=objectives_of(policy),
     )
 
 

@@ -11,11 +11,12 @@ import numpy as np
 
 from oracle.audit.audit import Audit
 from oracle.audit.settings import SettingsFound, settings_found
+from oracle.decision.hypervolume import nondominated
 from oracle.errors import InvalidHistory, must_be
 from oracle.history.quality_score import common_scale, scores_among
 from oracle.reports.page import Conclusion
 from oracle.reports.words import NBSP, number, percent
-from oracle.types import QUALITY_WEIGHTS, FloatArray
+from oracle.types import METRICS, QUALITY_WEIGHTS, FloatArray, ParetoPolicy, Policy
 from oracle.types.about import Setting
 
 State = Literal["running", "stopped", "finished"]
@@ -89,6 +90,7 @@ class Search:
         counted: what its budgets are counted in.
         lost: good runs that were stopped; None = not known, they were not trained on.
         found: which settings are good.
+        objectives: what was minimised, of several after METRICS.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Search:
     counted: str = "epochs"
     lost: LostRuns | None = None
     found: SettingsFound = field(kw_only=True)
+    objectives: tuple[str, ...] = field(kw_only=True, default=("score",))
 
     @property
     def unit(self) -> float | None:
@@ -121,6 +124,18 @@ class Search:
         """The best run that went to its end."""
         whole = [run for run in self.of("finished") if run.score is not None]
         return min(whole, key=lambda run: run.score or 0.0, default=None)
+
+    @property
+    def front(self) -> list[SearchRun]:
+        """Finished runs that none beats in all of several objectives, by the first of these."""
+        if len(self.objectives) < 2:
+            return []
+        at = [METRICS.index(name) for name in self.objectives]
+        whole = [run for run in self.of("finished") if None not in (run.finals[i] for i in at)]
+        points: FloatArray = np.array([[run.finals[i] for i in at] for run in whole], np.float64)
+        best = {tuple(point) for point in nondominated(points.reshape(-1, len(at))).tolist()}
+        members = [(tuple(p), run) for p, run in zip(points.tolist(), whole, strict=True)]
+        return [run for p, run in sorted(members, key=lambda one: one[0]) if p in best]
 
     @property
     def spent(self) -> tuple[float, float]:
@@ -177,6 +192,8 @@ class Search:
             "saved_share": self.saved,
             "hours": None if took is None else {"used": took[0], "saved": took[1]},
             "lost": None if self.lost is None else self.lost._asdict(),
+            "objectives": list(self.objectives),
+            "front": [run.run_id for run in self.front],
             "best": None if best is None else {"run_id": best.run_id, "score": best.score},
             "audit": None if self.audit is None else self.audit.model_dump(mode="json"),
             "settings": self.found.model_dump(mode="json"),
@@ -194,6 +211,7 @@ def search_of(
     controls: str = "",
     counted: str = "epochs",
     lost: LostRuns | None = None,
+    objectives: tuple[str, ...] = ("score",),
 ) -> Search:
     """Put runs in order and score them.
 
@@ -217,7 +235,16 @@ def search_of(
     over_scores = scores[over]
     told_settings = [run.settings for run in scored if run.state != "running"]
     found = settings_found(told_settings, over_scores, good)
-    return Search(name, source, scored, good, weights, audit, controls, counted, lost, found=found)
+    about = (audit, controls, counted, lost)
+    return Search(
+        *(name, source, scored, good, weights), *about, found=found, objectives=objectives
+    )
+
+
+def objectives_of(policy: Policy) -> tuple[str, ...]:
+    """Tell what a search by this policy minimises: several metrics, or the quality score."""
+    several = policy.asks if isinstance(policy, ParetoPolicy) else ()
+    return several if len(several) > 1 else ("score",)
 
 
 def _scored(run: SearchRun, score: float) -> SearchRun:
@@ -238,7 +265,10 @@ def conclude(search: Search) -> Conclusion:
         said += f", which saved {percent(saved)} of all {search.counted}"
     if search.hours and search.hours[1]:
         said += f" ({hours(search.hours[1])} of work)"
-    if best is not None and best.score is not None:
+    if len(search.objectives) > 1:
+        told = " and ".join(one.replace("_", " ") for one in search.objectives)
+        said += f"; {len(search.front)} finished runs are on the Pareto front of {told}"
+    elif best is not None and best.score is not None:
         said += f"; the best run, {best.name}, has a quality score of {number(best.score)}"
     audit = search.audit
     if not stopped:

@@ -26,6 +26,7 @@ from oracle.reports.search_figures import (
     promised,
     slices,
 )
+from oracle.reports.search_front import front_section
 from oracle.reports.words import NONE, count, number, percent, plain, setting, span
 from oracle.types.reason import STOPS
 
@@ -39,6 +40,8 @@ def of_search(search: Search) -> list[Section]:
     links = {run.run_id for run in listed}
     numbers = table(["", ""], [[Cell(what, told), n] for what, n, told in _numbers(search)])
     sections = [Section("In numbers", "", numbers)]
+    if (front := front_section(search, links)) is not None:
+        sections.append(front)
     if picture := best_so_far(search, links):
         lead = "Every run that ended, in order; a point leads to its row. Lower is better."
         sections.append(Section("Best so far", lead, picture))
@@ -62,7 +65,10 @@ def _numbers(search: Search) -> list[list[Any]]:
         took, spared = search.hours
         told = f"beside {hours(took)} used; by each run's own pace"
         rows.append(["Time saved", hours(spared), told])
-    if best is not None:
+    if len(search.objectives) > 1:
+        told = " and ".join(one.replace("_", " ") for one in search.objectives)
+        rows.append(["On the Pareto front", str(len(search.front)), f"finished runs; {told}"])
+    elif best is not None:
         link = Cell(number(best.score), href=f"#{anchor(best.run_id)}")
         unit = "mqe relative to the table's" if search.unit else "raw mqe"
         rows.append(["Best quality score", link, f"{best.name}; {unit}, lower is better"])

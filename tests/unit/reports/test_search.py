@@ -143,3 +143,29 @@ def test_a_run_of_another_table_has_no_score() -> None:
     runs = [run_of(i) for i in range(5)]
     search = searched([*runs, run_of(6, mqe_of_mean=500.0)])
     assert [run.score is None for run in search.runs] == [False] * 5 + [True]
+
+
+def test_a_search_of_several_objectives_is_told_by_its_front(tmp_path: Path) -> None:
+    ends = {
+        "low mqe": ("finished", (0.2, 0.4, 0.9)), "between": ("finished", (0.3, 0.2, 0.9)),
+        "beaten": ("finished", (0.35, 0.25, 0.0)), "low error": ("finished", (0.6, 0.0, 0.9)),
+        "a forecast": ("stopped", (0.1, 0.0, 0.0)), "unknown": ("finished", (0.1, None, 0.0)),
+    }  # fmt: skip
+    runs = [
+        run_of(i, run_id=name.replace(" ", "-"), name=name, state=state, finals=finals)
+        for i, (name, (state, finals)) in enumerate(ends.items())
+    ]
+    search = searched(runs, objectives=("mqe", "topographic_error"))
+    assert [run.name for run in search.front] == ["low mqe", "between", "low error"]
+    assert search.as_json()["front"] == ["low-mqe", "between", "low-error"]
+    assert "3 finished runs are on the Pareto front of mqe and topographic error" in (
+        conclude(search).sentence
+    )
+    html = html_of(search, tmp_path / "front.html")
+    assert "3 of 5 finished runs are beaten by none" in html
+    assert "Best quality score" not in html
+    assert html.index("Pareto front") < html.index("Best so far")
+    for href in re.findall(r'href="#([^"]+)"', html):
+        assert f'id="{href}"' in html
+    assert searched(runs).front == []
+    assert "Pareto" not in html_of(searched(runs), tmp_path / "one.html")
