@@ -131,12 +131,13 @@ def test_a_phone_shows_settings_and_every_view(page: Browser, odd: str) -> None:
 
 
 def test_what_is_written_from_right_to_left_turns_nothing_beside_it(
-    page: Browser, client: httpx.Client
+    page: Browser, client: httpx.Client, odd: str
 ) -> None:
     arabic, run_id = "\u0646\u0633\u062e\u0647 2", "right-to-left"
     told = {"population": f"{arabic} (3)", "total_epochs": 3, "epochs": [1], "mqe": [0.9],
             "topographic_error": [0.2], "dead_neuron_ratio": [0.1], "name": arabic,
-            "tags": [arabic, "(1)"], "notes": f"{arabic} (1)", "config": {arabic: arabic}}  # fmt: skip
+            "tags": [arabic, "(1)"], "notes": f"{arabic} (1)",
+            "config": {arabic: arabic}}  # fmt: skip
     client.post(f"/v1/runs/{run_id}/checkpoints", json=told).raise_for_status()
     client.post(f"/v1/runs/{run_id}/keep", json={"by": arabic}).raise_for_status()
     # Where each of them stands: what comes before a name in its sentence ends left of it.

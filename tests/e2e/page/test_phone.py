@@ -53,6 +53,7 @@ def phone(page: Browser) -> Iterator[Browser]:
         ("/?population=nope", ".others"),
         (f"/?population={POPULATION}&run={WIDEST[:62]}03", ".sheet table"),
     ],
+    ids=["overview", "columns", "values", "run", "compare", "searches", "nothing", "side"],
 )
 def test_the_longest_names_stay_on_the_page(
     page: Browser, wide: str, route: str, sign: str

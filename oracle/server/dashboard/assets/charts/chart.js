@@ -147,7 +147,8 @@ function around(low, high, floor) {
   return [floor !== undefined && (bottom < floor || low < 0.35 * high) ? floor : bottom, high + 0.08 * size];
 }
 
-// Forecasts of a final value, made on the way: at each place a bar of 90 % and a thicker one of 50 %.
+// Forecasts of a final value, made on the way: at each place a bar of 90 % and a thicker one of 50 %,
+// with an arrow where it goes on beyond the plot.
 // at: [{ x, q: five quantiles }]
 export const bars = (at, label, color = "ours", width = 1) => ({ at, label, color, paint: (u) => paintBars(u, at, color, width) });
 
@@ -165,6 +166,17 @@ function paintBars(u, at, name, width) {
       ctx.beginPath();
       ctx.moveTo(px, y[from]);
       ctx.lineTo(px, y[to]);
+      ctx.stroke();
+    }
+    // An end beyond the plot is an arrow there: it would pass for the end.
+    const [top, bottom] = [bbox.top, bbox.top + bbox.height], head = 4 * ratio;
+    ctx.lineWidth = 1.2 * width * ratio;
+    for (const [beyond, at, back] of [[Math.min(...y) < top - 1, top, head], [Math.max(...y) > bottom + 1, bottom, -head]]) {
+      if (!beyond) continue;
+      ctx.beginPath();
+      ctx.moveTo(px - head, at + back);
+      ctx.lineTo(px, at + Math.sign(back) * ratio);
+      ctx.lineTo(px + head, at + back);
       ctx.stroke();
     }
   }

@@ -91,6 +91,12 @@ export function steps(low, high, n) {
   return found;
 }
 
+// Where a plot begins, so that its numbers at the left and the name of their axis stand side by side.
+const NAMED = 27; // pixels for the name, and beside the numbers
+export function leftOf(context, y, { yText = tick, yTicks = 5 } = {}) {
+  return NAMED + Math.ceil(Math.max(24, ...y.ticks(yTicks).map((t) => context.measureText(yText(t)).width)));
+}
+
 // Lines across with their numbers at the left, numbers below.
 //   box: { left, right, top, bottom } of the plot
 export function grid(context, box, x, y, { xText = tick, yText = tick, xTicks = 6, yTicks = 5, xLabel = "", yLabel = "" } = {}) {

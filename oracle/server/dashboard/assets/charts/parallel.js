@@ -2,7 +2,7 @@
 
 import { SCORE } from "../data/brush.js";
 import { colour } from "../words/dom.js";
-import { Picture, axis, line } from "./drawing.js";
+import { Picture, axis, disc, line } from "./drawing.js";
 import { count, cut, num, setTo } from "../words/format.js";
 
 const PAD = { left: 46, right: 46, top: 40, bottom: 26 };
@@ -50,7 +50,16 @@ export class Parallel {
     this.lines(context, back, colour("faint"), back.length > MANY ? 0.16 : 0.32, 0.9);
     this.lines(context, front, colour("ours"), front.length > 100 ? 0.5 : 0.85, 1.3);
     this.lines(context, marked, colour("s2"), 1, 2.4);
-    for (const one of this.axes) this.axis(context, one);
+    for (const one of this.axes) {
+      one.lacked = this.runs.some((run) => this.#lacks(one, run));
+      this.axis(context, one);
+    }
+  }
+
+  // Whether a run has no value on an axis; a word that is too rare for a place is none either.
+  #lacks(a, one) {
+    const value = this.valueOf(a, one);
+    return a.kind === "word" ? !a.values.includes(String(value)) : typeof value !== "number";
   }
 
   lines(context, runs, stroke, alpha, width) {
@@ -69,17 +78,19 @@ export class Parallel {
     context.globalAlpha = 1;
   }
 
+  // Whether some line passes below an axis.
+  get lacked() {
+    return this.axes.some((a) => a.lacked);
+  }
+
   valueOf(a, { run, score }) {
     return a.name === SCORE && a.last ? score : run.settings?.[a.name];
   }
 
   at(a, one) {
     const value = this.valueOf(a, one);
-    if (a.kind === "word") {
-      const at = a.values.indexOf(String(value));
-      return at < 0 ? this.box.bottom + MISSING : this.wordAt(a, at);
-    }
-    if (typeof value !== "number") return this.box.bottom + MISSING;
+    if (this.#lacks(a, one)) return this.box.bottom + MISSING;
+    if (a.kind === "word") return this.wordAt(a, a.values.indexOf(String(value)));
     return Math.max(this.box.top, Math.min(this.box.bottom, a.scale.at(Math.max(value, a.log ? a.low : -Infinity))));
   }
 
@@ -92,6 +103,12 @@ export class Parallel {
     context.strokeStyle = colour("ink");
     context.lineWidth = 1.2;
     line(context, a.x, top, a.x, bottom);
+    if (a.lacked) { // an open end below, for the runs without
+      context.fillStyle = colour("surface");
+      disc(context, a.x, bottom + MISSING, 2.6);
+      context.fill();
+      context.stroke();
+    }
     context.fillStyle = colour(a.name === this.chosen ? "ours" : "ink");
     context.font = "600 12px system-ui, sans-serif";
     context.textAlign = "center";
@@ -108,9 +125,14 @@ export class Parallel {
       context.textBaseline = "middle";
       a.values.forEach((word, i) => {
         const y = this.wordAt(a, i), on = this.brush.words.get(a.name)?.has(word);
+        const text = fit(context, word, 80), wide = context.measureText(text).width;
+        context.fillStyle = colour("surface"); // no line strikes a word out
+        context.globalAlpha = 0.85;
+        context.fillRect(right ? a.x - 10 - wide : a.x + 6, y - 8, wide + 4, 16);
+        context.globalAlpha = 1;
         context.fillStyle = colour(on ? "ours" : "muted");
         if (on) context.fillRect(a.x - 4, y - 4, 8, 8);
-        context.fillText(fit(context, word, 80), a.x + (right ? -8 : 8), y);
+        context.fillText(text, a.x + (right ? -8 : 8), y);
       });
     } else {
       context.textBaseline = "alphabetic";

@@ -2,12 +2,14 @@
 // Pareto front of what is not stopped. Drawn by hand: 2,000 whiskers are one pass over a canvas.
 
 import { colour, h } from "../words/dom.js";
+import { FONT, leftOf } from "./drawing.js";
 import { num, percent, power, share, tick } from "../words/format.js";
 import { METRICS, STATE, reason, standing, toldAt, wentOn } from "../words/words.js";
 
-const PAD = { left: 62, right: 18, top: 14, bottom: 44 };
+const PAD = { right: 18, top: 14, bottom: 44 };
 const NEAR = 14;
 const FEW = 12;
+const UP = 6; // numbers at the left, about so many
 
 export class Scatter {
   constructor(element, open) {
@@ -98,12 +100,14 @@ export class Scatter {
   }
 
   #paint(ctx, width, height) {
-    this.scaleX = scaleOf(this.points.map((p) => p.x), PAD.left, width - PAD.right, this.axes[0].metric);
+    ctx.font = FONT;
     this.scaleY = scaleOf(this.points.map((p) => p.y), height - PAD.bottom, PAD.top, this.axes[1].metric);
+    this.left = leftOf(ctx, this.scaleY, { yText: this.scaleY.text, yTicks: UP });
+    this.scaleX = scaleOf(this.points.map((p) => p.x), this.left, width - PAD.right, this.axes[0].metric);
     this.#grid(ctx, width, height);
     ctx.save();
     ctx.beginPath();
-    ctx.rect(PAD.left - 6, PAD.top - 6, width - PAD.left - PAD.right + 12, height - PAD.top - PAD.bottom + 12);
+    ctx.rect(this.left - 6, PAD.top - 6, width - this.left - PAD.right + 12, height - PAD.top - PAD.bottom + 12);
     ctx.clip();
     this.#equal(ctx, width, height);
     this.#front(ctx, width);
@@ -155,29 +159,29 @@ export class Scatter {
     if (!this.points.length) {
       ctx.fillStyle = colour("muted");
       ctx.textAlign = "center";
-      ctx.fillText("Forecasts appear here with the first checkpoints.", (PAD.left + width) / 2, height / 2);
+      ctx.fillText("Forecasts appear here with the first checkpoints.", (this.left + width) / 2, height / 2);
     }
   }
 
   #grid(ctx, width, height) {
     const muted = colour("muted"), line = colour("line");
-    ctx.font = "12px system-ui, sans-serif";
+    ctx.font = FONT;
     ctx.lineWidth = 1;
     ctx.strokeStyle = line;
     ctx.fillStyle = muted;
     ctx.textAlign = "center";
     ctx.textBaseline = "top";
     for (const t of this.scaleX.ticks(Math.max(3, Math.floor(width / 130)))) ctx.fillText(this.scaleX.text(t), this.scaleX.at(t), height - PAD.bottom + 8);
-    ctx.fillText(this.axes[0].label, (PAD.left + width - PAD.right) / 2, height - 17);
+    ctx.fillText(this.axes[0].label, (this.left + width - PAD.right) / 2, height - 17);
     ctx.textAlign = "right";
     ctx.textBaseline = "middle";
-    for (const t of this.scaleY.ticks(6)) {
+    for (const t of this.scaleY.ticks(UP)) {
       const y = Math.round(this.scaleY.at(t)) + 0.5;
       ctx.beginPath();
-      ctx.moveTo(PAD.left, y);
+      ctx.moveTo(this.left, y);
       ctx.lineTo(width - PAD.right, y);
       ctx.stroke();
-      ctx.fillText(this.scaleY.text(t), PAD.left - 8, y);
+      ctx.fillText(this.scaleY.text(t), this.left - 8, y);
     }
     ctx.save();
     ctx.translate(11, (PAD.top + height - PAD.bottom) / 2);
@@ -212,7 +216,7 @@ export class Scatter {
     const weight = (metric) => this.weights[METRICS.indexOf(metric)];
     const [a, b] = this.axes.map((axis) => weight(axis.metric)), rest = weight(this.third.metric) * this.middle;
     if (!(a > 0 && b > 0)) return;
-    const left = PAD.left, right = width - PAD.right, bottom = height - PAD.bottom;
+    const left = this.left, right = width - PAD.right, bottom = height - PAD.bottom;
     const scores = steps(rest + a * this.scaleX.low + b * this.scaleY.low, rest + a * this.scaleX.high + b * this.scaleY.high, 7);
     ctx.strokeStyle = colour("mark");
     ctx.textAlign = "left";

@@ -3,13 +3,13 @@
 import { note } from "../data/address.js";
 import { ORDER } from "../data/brush.js";
 import { colour, h, segmented } from "../words/dom.js";
-import { FONT, Picture, axis, cross, disc, grid, line } from "../charts/drawing.js";
+import { FONT, Picture, axis, cross, disc, grid, leftOf, line } from "../charts/drawing.js";
 import { figureMenu } from "../charts/figure.js";
 import { amount, count, cut, num, percent, tick } from "../words/format.js";
 import { withoutStops } from "../data/search.js";
 import { METRICS, STATE, reason, standing } from "../words/words.js";
 
-const PAD = { left: 56, top: 16, bottom: 44 };
+const PAD = { top: 16, bottom: 44 };
 const LIVE = 88; // pixels right of the axis, where live runs wait
 const CLIPPED = 0.8; // share of the runs whose values the vertical axis reaches
 const SHOWN_LIVE = 8;
@@ -79,8 +79,9 @@ export function bestPanel(store, shared, parameters, open) {
 
   function paint(context, width, height) {
     const state = prepare(), right = width - (state.waiting.length ? LIVE : 16);
-    const box = { left: PAD.left, right, top: PAD.top, bottom: height - PAD.bottom };
-    const across = axis(...state.seen, box.left + 6, box.right - 4), y = axis(state.low, state.high, box.bottom, box.top);
+    const y = axis(state.low, state.high, height - PAD.bottom, PAD.top);
+    const box = { left: leftOf(context, y), right, top: PAD.top, bottom: height - PAD.bottom };
+    const across = axis(...state.seen, box.left + 6, box.right - 4);
     const span = state.seen[1] - state.seen[0];
     const x = way === "run" || way === "generation" ? { ...across, ticks: (n) => across.ticks(n).filter(Number.isInteger) } : across; // no half runs
     grid(context, box, x, y, {

@@ -25,14 +25,15 @@ export function settingsPanel(store, shared, parameters, open) {
   const parallel = new Parallel(shared.brush, { pick: choose, passes: (run) => shared.passes(run), hover: (run) => shared.highlight(run?.run_id ?? null), open });
   const slice = new Slice(store, shared), suggested = new Suggested(store, shared, brushed, copy);
   const bars = h("div", { class: "importance" }), ranges = h("div", { class: "ranges" }), why = h("p", { class: "muted small" });
+  const lacked = h("p", { class: "muted small", id: "lacked", hidden: true }, "○ below an axis: runs that lack its setting, or have one of its rare words.");
   const copies = h("div", { class: "actions copies" },
     h("button", { type: "button", onclick: () => copy(asDict(range()), "Python dict") }, "Copy as dict"),
     h("button", { type: "button", onclick: () => copy(asOptuna(range()), "Optuna space") }, "Copy as Optuna space"),
     h("button", { type: "button", title: "A command that forecasts plans in this range before any is trained", onclick: () => copy(asSuggest(range()), "oracle suggest") }, "Suggest from here"));
-  const body = h("div", { class: "settings-body" }, h("div", {}, parallel.element, ranges, slice.element), h("div", { class: "side" }, bars, copies), suggested.element);
+  const body = h("div", { class: "settings-body" }, h("div", {}, parallel.element, lacked, ranges, slice.element), h("div", { class: "side" }, bars, copies), suggested.element);
   const none = h("p", { class: "muted", hidden: true }, "No setting differs between runs that have ended, or none was told: give them as ", h("code", {}, "config"), " and ", h("code", {}, "context"), ".");
   const menu = figureMenu({ name: "settings", title: "Which settings are good", draw: () => parallel.picture.drawn(), rows: () => table(), plot: () => (axes.length > 1 ? scatters() : null),
-    keys: () => [{ label: `the best ${share} %`, color: "ours" }, { label: "the others", color: "faint" }, { label: "middle 80 % of the best", kind: "band", color: "ours" }] });
+    keys: () => [{ label: `the best ${share} %`, color: "ours" }, { label: "the others", color: "faint" }, { label: "middle 80 % of the best", kind: "band", color: "ours" }, ...(parallel.lacked ? [{ label: "below an axis: not set in that run", color: "ink", kind: "rings" }] : [])] });
   const element = h("section", { class: "panel", id: "settings", "aria-labelledby": "settings-title" },
     h("header", {}, h("h2", { id: "settings-title" }, "Which settings are good?"), why, h("div", { class: "end actions" }, clear, shares, menu)), none, body);
 
@@ -71,6 +72,7 @@ export function settingsPanel(store, shared, parameters, open) {
     slice.show(setting, runs.filter((one) => shared.passes(one.run)));
     const passing = runs.filter((one) => shared.passes(one.run)).length;
     why.textContent = shared.brush.any ? `${count(passing)} of ${plural(runs.length, "ended run")} pass; the filter holds for the whole page` : `the best ${share} % in blue, their middle 80 % shaded; drag on an axis to filter the page`;
+    lacked.hidden = !parallel.lacked;
     put(bars, ...importance());
     fields();
     ask();

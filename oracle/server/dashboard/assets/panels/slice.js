@@ -2,7 +2,7 @@
 
 import { get, post } from "../data/api.js";
 import { colour, h } from "../words/dom.js";
-import { Picture, axis, cross, disc, grid } from "../charts/drawing.js";
+import { Picture, axis, cross, disc, grid, leftOf } from "../charts/drawing.js";
 import { figureMenu } from "../charts/figure.js";
 import { cut, num, tick } from "../words/format.js";
 import { heads } from "../data/columns.js";
@@ -55,8 +55,8 @@ export class Slice {
     if (!setting || !points.length) return;
     const ys = points.map((p) => p[1]).sort((a, b) => a - b), most = ys[Math.floor(0.92 * (ys.length - 1))];
     const low = Math.min(ys[0], ...(this.surface ?? []).map((s) => s.values[1])), high = Math.max(most, ...(this.surface ?? []).map((s) => Math.min(s.values[3], 1.5 * most)));
-    const box = { left: 58, right: width - 10, top: 8, bottom: height - 40 }, size = high - low || 1;
-    const y = axis(low - 0.05 * size, high + 0.05 * size, box.bottom, box.top), words = setting.kind === "word";
+    const size = high - low || 1, words = setting.kind === "word", y = axis(low - 0.05 * size, high + 0.05 * size, height - 40, 8);
+    const box = { left: leftOf(context, y, { yTicks: 4 }), right: width - 10, top: 8, bottom: height - 40 };
     const x = words ? { at: (word) => box.left + ((setting.values.indexOf(String(word)) + 0.5) / setting.values.length) * (box.right - box.left), ticks: () => [] }
       : axis(setting.low, setting.high === setting.low ? setting.low + 1 : setting.high, box.left + 6, box.right - 6, { log: setting.log });
     grid(context, box, x, y, { xTicks: 5, yTicks: 4, xText: tick, xLabel: `${setting.label}${setting.log ? ", logarithmic" : ""}`, yLabel: "quality score" });

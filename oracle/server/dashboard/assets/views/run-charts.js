@@ -108,7 +108,7 @@ export function metricPanel(metric, now) {
   }, `${metric.label} over progress with its forecast`);
   const coming = [h("span", {}, h("i", { class: "key dash" }), "median"), h("span", {}, h("i", { class: "key narrow" }), "50 %"), h("span", {}, h("i", { class: "key wide" }), "90 % of what is to come")];
   const others = h("span", {}, h("i", { class: "key band" }), "middle half of the other runs");
-  element.append(h("div", { class: "legend" }, h("span", {}, h("i", { class: "key ink" }), "seen"), coming, h("span", {}, h("i", { class: "key bar" }), "bars: what was forecast of the end, there"), others));
+  element.append(h("div", { class: "legend" }, h("span", {}, h("i", { class: "key ink" }), "seen"), coming, h("span", {}, h("i", { class: "key bar" }), "bars: what was forecast of the end, there (an arrow: it goes on)"), others));
   const legend = () => {
     const data = now(), time = clock(data);
     const fan = ahead(data, metric, time.x.at(-1), time.end).length > 0;

@@ -4,7 +4,7 @@ import { note } from "../data/address.js";
 import { get, post } from "../data/api.js";
 import { now } from "../words/clock.js";
 import { colour, h, named, put, segmented, skeleton, state, svg, toast } from "../words/dom.js";
-import { Picture, axis, grid } from "../charts/drawing.js";
+import { Picture, axis, grid, leftOf } from "../charts/drawing.js";
 import { figureMenu } from "../charts/figure.js";
 import { ago, amount, count, num, percent, plural } from "../words/format.js";
 import { WORDS } from "../panels/strip.js";
@@ -127,10 +127,11 @@ export function searches(root, parameters) {
   function paint(context, width, height) {
     const two = chosen().filter((one) => one.curve.length);
     if (!two.length) return;
-    const at = by === "epochs" ? 1 : 0, box = { left: 60, right: width - 14, top: 10, bottom: height - 42 };
+    const at = by === "epochs" ? 1 : 0;
     const scores = two.flatMap((one) => one.curve.map((p) => p[2])).sort((a, b) => a - b);
     const low = scores[0], high = Math.max(scores[Math.floor(0.9 * (scores.length - 1))], low + 1e-9), size = high - low;
-    const x = axis(0, Math.max(...two.map((one) => one.curve.at(-1)[at])), box.left, box.right), y = axis(low - 0.06 * size, high + 0.06 * size, box.bottom, box.top);
+    const y = axis(low - 0.06 * size, high + 0.06 * size, height - 42, 10), box = { left: leftOf(context, y), right: width - 14, top: 10, bottom: height - 42 };
+    const x = axis(0, Math.max(...two.map((one) => one.curve.at(-1)[at])), box.left, box.right);
     grid(context, box, x, y, { xText: by === "epochs" ? amount : undefined, xTicks: Math.max(2, Math.floor(width / 140)), xLabel: by === "epochs" ? "epochs used by the runs that ended" : "runs ended", yLabel: "best quality score" });
     two.forEach((one) => {
       const i = chosen().indexOf(one); // as the legend counts them

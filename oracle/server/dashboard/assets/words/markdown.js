@@ -21,10 +21,23 @@ export function markdown(text) {
       i += 1;
     } else if (line.startsWith("    ")) out.push(h("pre", { tabindex: 0 }, take((l) => l.startsWith("    ")).map((l) => l.slice(4)).join("\n")));
     else if (line.startsWith("|")) out.push(table(take((l) => l.startsWith("|"))));
-    else if (/^[-*] /.test(line)) out.push(h("ul", {}, take((l) => /^([-*] | {2,}\S)/.test(l)).join("\n").split(/\n(?=[-*] )/).map((item) => h("li", {}, ...inline(item.replace(/^[-*] /, "").replace(/\s+/g, " "))))));
-    else out.push(h("p", {}, ...inline(take((l) => l.trim() && !/^(#|\||```|[-*] )/.test(l)).join(" "))));
+    else if (MARKED.test(line)) out.push(h("ul", {}, items(take((l) => MARKED.test(l) || /^ {2,}\S/.test(l)), MARKED)));
+    else if (COUNTED.test(line)) out.push(h("ol", { start: parseInt(line, 10) }, items(take((l) => COUNTED.test(l) || /^ {2,}\S/.test(l)), COUNTED)));
+    else out.push(h("p", {}, ...inline(take((l) => l.trim() && !/^(#|\||```|[-*] |1[.)] )/.test(l)).join(" ")))); // "in\n2020. So" is no list
   }
   return out;
+}
+
+const MARKED = /^[-*] /, COUNTED = /^\d{1,9}[.)] /;
+
+// Lines of a list by its items: what is indented belongs to the one above.
+function items(lines, begins) {
+  const found = [];
+  for (const line of lines) {
+    if (begins.test(line)) found.push(line.replace(begins, ""));
+    else found[found.length - 1] += ` ${line.trim()}`;
+  }
+  return found.map((item) => h("li", {}, ...inline(item.replace(/\s+/g, " "))));
 }
 
 function table(lines) {
