@@ -146,6 +146,32 @@ def test_a_run_at_the_side_takes_a_note_and_a_pin(
     assert page.serious() == []
 
 
+def test_a_note_stays_with_the_run_that_it_was_written_of(
+    page: Browser, client: httpx.Client, searched: str
+) -> None:
+    first, second = f"{POPULATION}-001", f"{POPULATION}-002"
+
+    def notes(run_id: str) -> str | None:
+        said: str | None = client.get(f"/v1/runs/{run_id}").json()["run"]["notes"]
+        return said
+
+    opened(page, f"{WHOLE}&run={first}")
+    page.there("#sheet-note")
+    page.type("#sheet-note", "of the first")
+    page.go(f"{WHOLE}&run={second}")  # as the way back goes, with the focus in the note
+    until(lambda: notes(first) == "of the first", DEADLINE_S, "the first note")
+    until(lambda: second in page.of(".sheet h2"), DEADLINE_S, "the second run")
+    page.type("#sheet-note", "of the second")
+    page.go(WHOLE)
+    until(lambda: notes(second) == "of the second", DEADLINE_S, "the second note")
+    page.go(f"{WHOLE}&run={first}")
+    page.there(".sheet:not([hidden]) #sheet-note")
+    page.type("#sheet-note", ", again")
+    page.go("/model")
+    until(lambda: notes(first) == "of the first, again", DEADLINE_S, "the view was left")
+    assert notes(second) == "of the second"
+
+
 def test_stops_that_are_ignored_are_told(
     page: Browser, client: httpx.Client, searched: str
 ) -> None:

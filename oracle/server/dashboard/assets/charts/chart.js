@@ -129,6 +129,7 @@ export class Chart {
     document.removeEventListener("themechange", this.draw);
     this.observer.disconnect();
     this.plot?.destroy();
+    this.plot = null; // what is taken out with the focus loses it only then
   }
 }
 

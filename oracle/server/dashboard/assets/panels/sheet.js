@@ -18,11 +18,16 @@ export function runSheet(store, shared, order) {
   const element = h("aside", { class: "sheet", hidden: true, tabindex: -1, "aria-label": "Run" }, body);
   document.body.append(element);
 
+  // What is being written is of the run that was open: a field that goes with the focus says so only in
+  // the midst of what is drawn of the next.
+  const leave = () => { if (element.contains(document.activeElement)) document.activeElement.blur(); };
+
   function open(wanted) {
     if (!store.runs.has(wanted)) {
       location.hash = `#/run/${encodeURIComponent(wanted)}`;
       return;
     }
+    leave();
     id = wanted;
     detail = pending = area = null;
     writing = false;
@@ -39,6 +44,7 @@ export function runSheet(store, shared, order) {
   }
   function close() {
     if (id === null) return;
+    leave();
     const shown = id;
     id = null;
     element.hidden = true;
@@ -142,6 +148,9 @@ export function runSheet(store, shared, order) {
       else return false;
       return true;
     },
-    destroy() { element.remove(); },
+    destroy() {
+      leave();
+      element.remove();
+    },
   };
 }
