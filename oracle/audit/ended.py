@@ -60,6 +60,14 @@ class EndedRun(NamedTuple):
         return 0.0 if self.score is None else 1.0 / self.held if self.held else 1.0
 
 
+def said_good(policy: str, p_good: float | None) -> float | None:
+    """Give what a decision by the policy of that name said of a good end, where it said anything.
+
+    The pareto policy says P(the front gains): another event than to be among the best of a score.
+    """
+    return None if policy == "pareto" else p_good
+
+
 def look_at(looks: Sequence[Look]) -> tuple[Look | None, ...]:
     """Choose for each of SEEN the look nearest to it, None where none is near."""
     chosen: list[Look | None] = []

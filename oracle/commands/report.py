@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -27,6 +28,7 @@ SOURCE = (
     "Where the runs are: a service's address, its data folder or database file, the population "
     "file that workers shared, or recorded runs (.csv, .csv.gz, .parquet), which are replayed."
 )
+LOG = "The log that `watch(log=...)` wrote, beside a population file: was the oracle right?"
 POLICY = "That recorded runs are replayed by: a name, or settings as JSON (default: population)."
 
 
@@ -61,6 +63,7 @@ def report(
     model: Annotated[
         Path | None, typer.Option(help="That recorded runs are forecast by (default: the active).")
     ] = None,
+    log: Annotated[Path | None, typer.Option(help=LOG)] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the figures of the report as JSON.")
     ] = False,
@@ -72,7 +75,7 @@ def report(
     from oracle.types.fields import one_form
 
     name = one_form(population) or population
-    search = read_search(name, source, api_key, policy, model)
+    search = read_search(name, source, api_key, policy, model, log)
     target = out or Path(f"{_file_name(name)}.html")
     conclusion = conclude(search)
     write_report(
@@ -102,6 +105,7 @@ def read_search(
     api_key: str | None = None,
     policy: str | None = None,
     model: Path | None = None,
+    log: Path | None = None,
 ) -> Search:
     """Read a search from a service, its store, a population file or recorded runs.
 
@@ -110,22 +114,25 @@ def read_search(
         source: where its runs are.
         api_key: of a service.
         policy, model: that recorded runs are replayed by; the others tell what was decided.
+        log: of the decisions, beside a population file.
 
     Raises:
         InvalidHistory: the source is none of these, there is no such population, none of its
-            runs has ended, or `policy` or `model` came where nothing is replayed.
+            runs has ended, or `policy`, `model` or `log` came where it means nothing.
         DatasetError: recorded runs that are none.
         OSError: there is no such file.
     """
     from oracle.history.dataset import SUFFIXES
 
     if source.endswith(SUFFIXES):
+        _without(log)
         return _of_recorded(name, Path(source), policy, model)
     for option, value in (("--policy", policy), ("--model", model)):
         if value is not None:
             rule = "left out where nothing is replayed: what was decided stands there"
             raise InvalidHistory(must_be(option, rule, str(value)))
     if "://" in source:
+        _without(log)
         return _of_service(name, source, api_key)
     path = Path(source)
     if path.is_dir():
@@ -135,10 +142,17 @@ def read_search(
     path.stat()  # asking makes no file
     found = _whose(path)
     if found.kind == "store":
+        _without(log)
         return _of_store(name, path)
     if found.kind == "population":
-        return _of_population_file(name, path)
+        return _of_population_file(name, path, log)
     raise _no_source(source, found.what)
+
+
+def _without(log: Path | None) -> None:
+    if log is not None:
+        rule = "left out but for a population file: other sources have their decisions"
+        raise InvalidHistory(must_be("--log", rule, str(log)))
 
 
 def _no_source(source: str, what: str) -> InvalidHistory:
@@ -245,7 +259,7 @@ def _seconds(moment: str | None) -> float | None:
 # -- a population file -------------------------------------------------------------------------
 
 
-def _of_population_file(name: str, path: Path) -> Search:
+def _of_population_file(name: str, path: Path, log: Path | None = None) -> Search:
     from oracle.commands.runs import opened
     from oracle.reports.search import objectives_of, search_of
     from oracle.types import Policy
@@ -256,7 +270,7 @@ def _of_population_file(name: str, path: Path) -> Search:
     members = [m for m in shared.members(name) if m.state != "abandoned"]
     told = next((m.policy for m in reversed(members) if m.policy is not None), None)
     policy = Policy.model_validate_json(told) if told else Policy(name="population")
-    return search_of(
+    search = search_of(
         name,
         str(path),
         [_run_of(member) for member in members],
@@ -266,6 +280,11 @@ def _of_population_file(name: str, path: Path) -> Search:
         counted="budgets",
         objectives=objectives_of(policy),
     )
+    if log is None:
+        return search
+    from oracle.reports.logged import audit_of_log
+
+    return replace(search, audit=audit_of_log(search, log, policy))
 
 
 def _run_of(member: Any) -> SearchRun:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from oracle.audit.audit import audit
-from oracle.audit.ended import EndedRun, Look, look_at
+from oracle.audit.ended import EndedRun, Look, look_at, said_good
 from oracle.audit.proven import proven_of
 from oracle.evaluation.followed import Followed, Said
 from oracle.reports.search import LostRuns, Search, SearchRun, objectives_of, search_of
@@ -57,7 +57,7 @@ def _ended(followed: Sequence[Followed]) -> list[EndedRun]:
             stopped=one.stopped,
             held=None,
             told=one.said[-1].progress if one.stopped else None,
-            p_good=one.said[-1].decision.p_good if one.stopped else None,
+            p_good=_p_good(one.said[-1]) if one.stopped else None,
             looks=look_at([_look(said) for said in one.said]),
         )
         for one in followed
@@ -66,7 +66,11 @@ def _ended(followed: Sequence[Followed]) -> list[EndedRun]:
 
 def _look(said: Said) -> Look:
     unlike = said.decision.reason is Reason.NO_SUPPORT
-    return Look(said.progress, None if unlike else said.quality, said.decision.p_good)
+    return Look(said.progress, None if unlike else said.quality, _p_good(said))
+
+
+def _p_good(said: Said) -> float | None:
+    return said_good(said.decision.policy.name, said.decision.p_good)
 
 
 def _run_of(one: Followed) -> SearchRun:

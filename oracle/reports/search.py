@@ -279,10 +279,11 @@ def conclude(search: Search) -> Conclusion:
     lost = audit.lost
     if search.lost is not None:
         said += f"; {search.lost.stopped} of {search.lost.good} good runs were lost by it"
-    said += (
-        f"; its stops cost {lost.expected:.1f} good runs by what it said itself, "
-        f"stops at random would have cost {number(lost.by_chance, 2)}"
-    )
+    if lost.asked:
+        said += (
+            f"; its stops cost {lost.expected:.1f} good runs by what it said itself, "
+            f"stops at random would have cost {number(lost.by_chance, 2)}"
+        )
     word: dict[str, tuple[str, Literal["good", "warn", "bad"]]] = {
         "in its promise": ("The oracle was right on this search", "good"),
         "cannot say yet": ("Too early to say whether the oracle was right", "warn"),

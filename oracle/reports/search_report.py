@@ -74,6 +74,7 @@ def _numbers(search: Search) -> list[list[Any]]:
         rows.append(["Best quality score", link, f"{best.name}; {unit}, lower is better"])
     if audit is not None:
         lost = audit.lost
+    if audit is not None and lost.asked:
         rows.append(["Good runs lost, by what it said", f"{lost.expected:.1f}",
                      f"sum of P(good) over {lost.asked} of {lost.stops} stops; as many stops at "
                      f"random would cost {number(lost.by_chance, 2)}"])  # fmt: skip

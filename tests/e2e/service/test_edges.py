@@ -213,3 +213,27 @@ def test_a_search_is_found_by_either_form_of_its_name(app: App) -> None:
     for name in ("cafe\u0301", "caf\u00e9"):
         found = app.run(app.call("GET", "/v1/searches", query=f"name={quote(name)}".encode()))
         assert [s["name"] for s in found.json()["searches"]] == ["caf\u00e9"]
+
+
+def test_p_of_a_gain_is_no_p_of_a_good_end(app: App) -> None:
+    """What the pareto policy says of its stops is not held against the best of one score."""
+    policy = {"name": "pareto", "risk": 0.9, "ramp": 0.0, "control": 0.0}
+    policy |= {"objectives": ["mqe", "topographic_error"], "min_checkpoints": 1}
+    for n in range(8):
+        level = 0.2 + 0.001 * n
+        for epoch in (100, 500, 1000):
+            piece = checkpoint(epoch, population="two", total_epochs=1000) | {"mqe": [level]}
+            piece |= {"topographic_error": [level / 4], "policy": policy}
+            if epoch == 100 and n < 4:
+                continue
+            answer = call(app, "POST", f"/v1/runs/two-{n}/checkpoints", body(piece))
+            assert answer.status in (200, 201), answer.body
+        call(app, "POST", f"/v1/runs/two-{n}/finish", b"{}")
+    bad = checkpoint(100, population="two", total_epochs=1000) | {"policy": policy}
+    bad |= {"epochs": [50, 100, 150], "mqe": [3.0, 2.9, 2.9], "topographic_error": [0.9] * 3}
+    bad |= {"dead_neuron_ratio": [0.5] * 3}
+    told = call(app, "POST", "/v1/runs/two-bad/checkpoints", body(bad)).json()
+    assert (told["action"], told["reason"]) == ("stop", "unlikely_gain"), told["message"]
+    lost = call(app, "GET", "/v1/populations/two/audit").json()["lost"]
+    assert lost["stops"] >= 1
+    assert (lost["asked"], lost["expected"]) == (0, 0.0)

@@ -121,7 +121,8 @@ export function auditPanel(store, shared, open) {
     const { lost: l } = found, m = l.measured;
     if (!l.stops && !found.controls.length) return h("p", { class: "note-bar" }, "Nothing was stopped yet, so nothing is lost.");
     return h("p", { class: "note-bar", id: "wrong" },
-      `${plural(l.stops, "stop")} cost ${lostText(l.expected)} good runs by their own P(good); as many at random would cost ${lostText(l.by_chance)}. `,
+      l.asked ? `${plural(l.stops, "stop")} cost ${lostText(l.expected)} good runs by their own P(good); as many at random would cost ${lostText(l.by_chance)}. `
+        : `${plural(l.stops, "stop")}, of which none said how likely a good end was. `,
       m.n ? `Controls: ${count(Math.round(m.rate * m.n))} of ${count(m.n)} ended good, at most ${percent(l.upper)} of stops with 95 % confidence at every look (random: ${percent(l.chance)}).`
         : "No control has ended yet: a share of stops is let run on to measure it.",
       l.upper >= l.chance && m.n ? " So few controls cannot tell it from chance yet." : "");

@@ -48,7 +48,7 @@ export function figuresOf(store, shared) {
         share === null ? "counted once a run has ended" : hours.saved > 0 ? [h("b", { id: "saved" }, percent(share)), ` of the planned epochs; ${duration(hours.used, true)} used`] : `${amount(sum.planned - sum.used)} of ${amount(sum.planned)} epochs`, "best"],
       ["oracle", "Oracle on these runs", audit ? audit.word : "–", !audit ? (store.population === null ? "choose a search" : "…") : audit.pooled.rate === null ? "no run has gone to its end"
         : `90 % held ${percent(audit.pooled.rate)} (${percent(audit.pooled.low)} to ${percent(audit.pooled.high)}) of ${count(audit.pooled.n)}`, "audit", audit ? WORDS[audit.word][0] : ""],
-      ["lost", "Good runs lost", lost ? (lost.stops ? `${lostText(lost.expected)} expected` : "none stopped") : "–", promise, "audit"],
+      ["lost", "Good runs lost", lost ? (!lost.stops ? "none stopped" : lost.asked ? `${lostText(lost.expected)} expected` : "not told") : "–", promise, "audit"],
     ],
   };
 }
