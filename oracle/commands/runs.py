@@ -66,6 +66,12 @@ def opened(file: str | Path) -> tuple[Population, tuple[str, ...]]:
     except StoreUnavailable as error:
         if "locked" in str(error) or not isinstance(place, Path):
             raise
+        from oracle.server.storage.whose import in_file  # only where something is wrong
+
+        if in_file(place).kind == "store":
+            rule = "a population file, not a store of the service"
+            advice = f"`oracle report NAME --from {place.name}` reads that, and the page shows it."
+            raise InvalidHistory(must_be("file", rule, str(file), advice)) from None
         raise InvalidHistory(str(error)) from None
 
 

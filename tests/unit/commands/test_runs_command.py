@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from inprocess import App
+from serving import body, checkpoint
 
 from oracle.cli import main
 from oracle.hook.population import Population
@@ -70,6 +72,17 @@ def test_what_is_no_population_file_is_refused(
     code, out, err = run(capsys, tmp_path / name)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert not (tmp_path / "missing.db").exists()
+
+
+def test_a_store_of_the_service_is_told_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with App(tmp_path) as app:
+        app.run(app.call("POST", "/v1/runs/r/checkpoints", body(checkpoint(10, population="p"))))
+    code, _, said = run(capsys, tmp_path / "oracle.db")
+    assert code == 2
+    assert "a population file, not a store of the service" in said
+    assert "`oracle report NAME --from oracle.db`" in said
 
 
 def test_a_population_that_is_not_there_is_told_with_those_that_are(
