@@ -98,10 +98,17 @@ def table(
         cells = "".join(_cell(value, i < words) for i, value in enumerate(row))
         lines.append(f"<tr{mark}>{cells}</tr>")
     names = "".join(f"<th{_side(i < words)}>{escape(name)}</th>" for i, name in enumerate(head))
-    return (
-        f'<div class="wide"><table><thead><tr>{names}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    said = ", ".join(name for name in head if name)
+    return _scrolled(
+        f"<table><thead><tr>{names}</tr></thead><tbody>{''.join(lines)}</tbody></table>",
+        f"Table of {said}" if said else "Table",
     )
+
+
+def _scrolled(inside: str, label: str) -> str:
+    """Let what may be wider than the page scroll in it, by keyboard, too."""
+    name = escape(label)
+    return f'<div class="wide" tabindex="0" role="group" aria-label="{name}">{inside}</div>'
 
 
 def _cell(value: Any, word: bool) -> str:
@@ -127,7 +134,7 @@ def _said(value: Any) -> str:
 
 def text(lines: str) -> str:
     """Show text as it is, columns kept."""
-    return f"<pre>{escape(lines)}</pre>"
+    return f'<pre tabindex="0">{escape(lines)}</pre>'
 
 
 def paragraph(said: str) -> str:
@@ -149,7 +156,7 @@ def figure(svg: str, title: str = "", legend: Sequence[tuple[str, str, str]] = (
     )
     head = f"<h3>{escape(title)}</h3>" if title else ""
     below = f"<figcaption>{keys}</figcaption>" if keys else ""
-    return f'<figure>{head}<div class="wide">{svg}</div>{below}</figure>'
+    return f"<figure>{head}{_scrolled(svg, title or 'Chart')}{below}</figure>"
 
 
 def side_by_side(*figures: str) -> str:

@@ -27,7 +27,7 @@ class SearchRun(NamedTuple):
     """A run of a search.
 
     Attributes:
-        name: for people; the run_id where it has none.
+        name: that people gave it, told beside the run_id; the run_id where it has none.
         seen: share of its budget, None where that is unknown.
         finals: at its end, after TARGETS; of a stopped one by its forecast; None = not known.
         quality: five quantiles of the score as last forecast, on the search's scale.
@@ -269,7 +269,7 @@ def conclude(search: Search) -> Conclusion:
         told = " and ".join(one.replace("_", " ") for one in search.objectives)
         said += f"; {len(search.front)} finished runs are on the Pareto front of {told}"
     elif best is not None and best.score is not None:
-        said += f"; the best run, {best.name}, has a quality score of {number(best.score)}"
+        said += f"; the best run, {best.run_id}, has a quality score of {number(best.score)}"
     audit = search.audit
     if not stopped:
         return Conclusion("Nothing was stopped", "warn", f"{said}.")

@@ -83,7 +83,7 @@ def _said(run: SearchRun | None) -> str:
         if run.p_good is None or run.state == "finished"
         else f", P(good) {percent(run.p_good, 1)}"
     )
-    return f"{run.name}: {run.state}{seen}, {number(score)}{good}"
+    return f"{run.run_id}: {run.state}{seen}, {number(score)}{good}"
 
 
 def coverage(audit: Audit) -> str:
@@ -228,7 +228,7 @@ def slices(search: Search, settings: list[SettingFound]) -> list[str]:
                 continue
             points.append((at, run.score))
             ink, mark = ("faint", "x") if run.state == "stopped" else ("good", "o")
-            chart.dot(at, run.score, ink, f"{run.name}: {value}, {number(run.score)}",
+            chart.dot(at, run.score, ink, f"{run.run_id}: {value}, {number(run.score)}",
                       mark=mark, size=2.4)  # fmt: skip
         chart.line(_running(points), "ours")
         drawn.append(figure(chart.svg()))

@@ -62,7 +62,7 @@ def _picture(search: Search, front: list[SearchRun], links: set[str]) -> str:
         if run.run_id not in known:
             continue
         at = known[run.run_id]
-        said = f"{run.name}: {number(at[0])}, {number(at[1])}"
+        said = f"{run.run_id}: {number(at[0])}, {number(at[1])}"
         href = f"#{anchor(run.run_id)}" if run.run_id in links else ""
         if run.state == "stopped":
             chart.dot(at[0], at[1], "faint", f"{said} by its forecast", mark="x", size=3, href=href)
@@ -81,7 +81,7 @@ def _members(search: Search, front: list[SearchRun]) -> str:
         names = list(dict.fromkeys(n for run in front for n in run.settings))[:COLUMNS]
     lines = [
         [
-            Cell(run.name, "" if run.name == run.run_id else run.run_id,
+            Cell(run.run_id, "" if run.name == run.run_id else run.name,
                  href=f"#{anchor(run.run_id)}"),
             *(percent(value, 1) if name != "mqe" else number(value)
               for name, value in zip(

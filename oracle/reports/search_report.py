@@ -71,7 +71,7 @@ def _numbers(search: Search) -> list[list[Any]]:
     elif best is not None:
         link = Cell(number(best.score), href=f"#{anchor(best.run_id)}")
         unit = "mqe relative to the table's" if search.unit else "raw mqe"
-        rows.append(["Best quality score", link, f"{best.name}; {unit}, lower is better"])
+        rows.append(["Best quality score", link, f"{best.run_id}; {unit}, lower is better"])
     if audit is not None:
         lost = audit.lost
     if audit is not None and lost.asked:
@@ -230,7 +230,7 @@ def _runs(search: Search, listed: list[SearchRun]) -> Section:
         how = "control, " if run.held else ""
         how += "converged" if run.converged else "left by its loop" if run.left else run.state
         lines.append([
-            Cell(run.name, "" if run.name == run.run_id else run.run_id, name=anchor(run.run_id)),
+            Cell(run.run_id, "" if run.name == run.run_id else run.name, name=anchor(run.run_id)),
             str(places.get(run.run_id, NONE)),
             Cell(how, _why(run, how)),
             Cell(number(score), bar),

@@ -103,6 +103,7 @@ class Chart:
     left: int = 0
     right: int = RIGHT
     parts: list[str] = field(default_factory=list)
+    leads: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         longest = max((len(said) for _, said in self.y.marks(5)), default=0)
@@ -170,7 +171,9 @@ class Chart:
             drawn = (
                 f'<circle class="{kind} {ink}" cx="{at}" cy="{up}" r="{size:g}">{title}</circle>'
             )
-        self.parts.append(f'<a href="{escape(href)}">{drawn}</a>' if href else drawn)
+        name = f' aria-label="{escape(said)}"' if said else ""
+        self.parts.append(f'<a href="{escape(href)}"{name}>{drawn}</a>' if href else drawn)
+        self.leads = self.leads or bool(href)
 
     def level(self, value: float, ink: str, said: str = "", *, across: bool = True) -> None:
         """Draw a thin dashed line at a value of y, or of x, its name above its right end."""
@@ -227,7 +230,9 @@ class Chart:
             up = (top + base) / 2
             lines.append(f'<text class="label" transform="translate(13 {up:g})rotate(-90)"'
                          f' text-anchor="middle">{escape(self.y.label)}</text>')  # fmt: skip
+        # An image has nothing in it that could be gone to.
+        role = "group" if self.leads else "img"
         return (
-            f'<svg role="img" aria-label="{escape(self.label)}" viewBox="0 0 {width} {height}"'
+            f'<svg role="{role}" aria-label="{escape(self.label)}" viewBox="0 0 {width} {height}"'
             f' width="{width}" height="{height}">{"".join(lines)}{"".join(self.parts)}</svg>'
         )

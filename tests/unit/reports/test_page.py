@@ -37,7 +37,7 @@ def test_one_file_and_nothing_fetched(tmp_path: Path) -> None:
     html = out.read_text(encoding="utf-8")
     assert "<script" not in html
     assert not re.findall(r"""(?:src|href)=["'](?!#)""", html)
-    assert html.count("&lt;script&gt;") == 20  # the title stands twice
+    assert html.count("&lt;script&gt;") == 23  # the title stands twice, and what scrolls is named
     assert html.index("conclusion good") < html.index("<section>")
     assert "prefers-color-scheme: dark" in html
     assert "@media print" in html
