@@ -20,9 +20,8 @@ from oracle.errors import InvalidHistory, StoreUnavailable, must_be
 from oracle.forks import UncutLock, renew_in_child
 from oracle.hook.places.mounts import network_file_system
 from oracle.hook.places.postgresql import SCHEMES, Database
+from oracle.types.fields import POPULATION_FILE
 
-#: Marks the file as ours, so that no other program's database is ever written to.
-APPLICATION_ID = 0x534F4D50  # "SOMP"
 SCHEMA_VERSION = 6
 #: How long a locked file is waited for, seconds.
 TIMEOUT_S = 2.0
@@ -274,7 +273,7 @@ class PopulationFile:
                     made = _SCHEMA + _CLOCK if found is None else _upgrade(db)
                     for statement in made.split(";"):
                         db.execute(statement)
-                    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                    db.execute(f"PRAGMA application_id = {POPULATION_FILE}")
                     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         _journal(db, self.timeout_s)
         db.execute("PRAGMA synchronous = NORMAL")
@@ -289,7 +288,7 @@ class PopulationFile:
         application, version, tables = db.execute(_MARK).fetchone()
         if not application and not version and not tables:
             return None
-        if application != APPLICATION_ID:
+        if application != POPULATION_FILE:
             raise StoreUnavailable(
                 must_be(
                     "population",

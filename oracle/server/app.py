@@ -32,9 +32,9 @@ from oracle.server.http import openapi
 from oracle.server.http.answers import Invalid, broken_rule, error_answer, status_error
 from oracle.server.http.fast_path import FastPath
 from oracle.server.http.guards import Cors, Guard
-from oracle.server.http.head import NO_HEAD, HeadAsGet
 from oracle.server.http.logs import configure
 from oracle.server.http.places import Lanes
+from oracle.server.http.requests import NO_HEAD, HeadAsGet
 from oracle.server.http.telemetry import Telemetry
 from oracle.server.lean import Lean
 from oracle.server.search_alerts import tell_news

@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from oracle.server.http.answers import answer
 from oracle.server.http.openapi import described
-from oracle.server.http.queries import KnownQueryRoute
+from oracle.server.http.requests import KnownQueryRoute
 from oracle.server.http.wire_populations import (
     PopulationBand,
     PopulationDetail,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from oracle.server.http import examples
 from oracle.server.http.answers import Json, answer, parse, read_body
 from oracle.server.http.openapi import body, described
-from oracle.server.http.queries import KnownQueryRoute
+from oracle.server.http.requests import KnownQueryRoute
 from oracle.server.http.wire import (
     PLAIN_PATTERN,
     AboutRequest,

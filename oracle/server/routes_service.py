@@ -13,7 +13,7 @@ from oracle.server.docs_page import render
 from oracle.server.http import telemetry
 from oracle.server.http.answers import answer
 from oracle.server.http.openapi import described
-from oracle.server.http.queries import KnownQueryRoute
+from oracle.server.http.requests import KnownQueryRoute
 from oracle.server.http.wire_service import Health, ModelCard, ModelsAnswer, Readiness, StoreState
 from oracle.server.runs import populations
 from oracle.server.service import service_of

@@ -37,6 +37,8 @@ NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[float, Field(strict=True, gt=0, le=1e15, allow_inf_nan=False)]
+#: Marks a population file as ours, so that no other program's database is ever written to.
+POPULATION_FILE = 0x534F4D50  # "SOMP"
 #: The largest mqe: sums and ratios of two stay finite.
 MAX_MQE = 1e150
 #: mqe in input-space units.

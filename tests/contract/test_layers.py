@@ -71,7 +71,8 @@ USES: dict[str, tuple[str, ...]] = {
     ),
     "oracle.audit": ("oracle.errors", "oracle.types", "oracle.history", "oracle.decision"),
     "oracle.reports": (
-        "oracle.errors", "oracle.types", "oracle.history", "oracle.evaluation", "oracle.audit",
+        "oracle.errors", "oracle.types", "oracle.history", "oracle.decision", "oracle.evaluation",
+        "oracle.audit",
     ),
     "oracle.training": (
         "oracle.errors", "oracle.types", "oracle.history", "oracle.model", "oracle.forecast",
@@ -82,7 +83,7 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle.pictures", "oracle.training",
     ),
     "oracle.server.settings": ("oracle.errors", "oracle.types"),
-    "oracle.server.storage": ("oracle.errors", "oracle.forks"),
+    "oracle.server.storage": ("oracle.errors", "oracle.forks", "oracle.types"),
     "oracle.server.http": (
         "oracle.errors", "oracle.types", "oracle.audit", "oracle.server.settings",
     ),
@@ -119,8 +120,9 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle.model", "oracle.forecast",
         "oracle.decision", "oracle.hook", "oracle.search", "oracle.pictures", "oracle.evaluation",
         "oracle.audit", "oracle.reports", "oracle.client", "oracle.training", "oracle.sequences",
-        "oracle.server.settings", "oracle.server.http", "oracle.server.runs",
-        "oracle.server.searches", "oracle.server", "collector.recorded", "collector",
+        "oracle.server.settings", "oracle.server.storage", "oracle.server.http",
+        "oracle.server.runs", "oracle.server.searches", "oracle.server", "collector.recorded",
+        "collector",
     ),
     "oracle.cli": ("oracle", "oracle.errors", "oracle.types", "oracle.commands"),
     "oracle.__main__": ("oracle.cli",),

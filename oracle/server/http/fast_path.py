@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from oracle.errors import InvalidHistory
-from oracle.server.http.queries import known_only
+from oracle.server.http.requests import known_only
 
 
 class FastPath:

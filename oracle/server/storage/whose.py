@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from oracle.errors import StoreUnavailable
-from oracle.hook.population_file import APPLICATION_ID as POPULATION_FILE
+from oracle.types.fields import POPULATION_FILE
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

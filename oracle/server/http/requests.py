@@ -1,4 +1,8 @@
-"""The query of a request: what a route does not know is refused, for a filter misspelt is none."""
+"""Requests as they come: HEAD is answered as GET, and a query holds what its route knows.
+
+Balancers and monitors ask by HEAD. A filter misspelt is no filter, so that what is not known is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,38 @@ from urllib.parse import unquote_to_bytes
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from starlette.types import Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oracle.errors import InvalidHistory
 
 #: Routes under it; probes and pages take what is hung on their address.
 _CHECKED = "/v1/"
+#: Its answer never ends, so nobody could tell how long it is.
+NO_HEAD = "/v1/events"
+
+
+class HeadAsGet:
+    """The ASGI layer that hands HEAD on as GET and keeps the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or its head."""
+        if scope.get("method") != "HEAD" or scope["path"] == NO_HEAD:
+            await self.app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        asked = {**scope, "method": "GET"}  # a copy: the server below sends no body to a HEAD
+        try:
+            await self.app(asked, receive, send_head)
+        finally:
+            scope["owner"] = asked.get("owner", "")  # whose connection it is, see protocol.py
 
 
 class KnownQueryRoute(APIRoute):
