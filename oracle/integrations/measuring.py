@@ -49,8 +49,10 @@ class Measuring:
             codebook = np.asarray(self._weights())
             metrics = measure(codebook, self._samples, self._grid())
         except Exception as error:
+            if _is_broken(codebook):  # what is reported then says it
+                return dict.fromkeys(METRICS, nan)
             self._run.problems.note_error("measure", "measure the map", error)
-            return dict.fromkeys(METRICS, nan) if _is_broken(codebook) else None
+            return None
         finally:
             self._spent_s += perf_counter() - began
             self._tell()

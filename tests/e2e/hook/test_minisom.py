@@ -111,10 +111,10 @@ def test_a_population_saves_epochs_and_keeps_the_best(data: np.ndarray, tmp_path
 
 def test_a_map_that_leaves_all_bounds_goes_on(data: np.ndarray) -> None:
     wild = som(learning_rate=1e200)
-    with np.errstate(all="ignore"), pytest.warns(UserWarning, match="could not measure the map"):
+    with np.errstate(all="ignore"), pytest.warns(UserWarning, match="ends like this has diverged"):
         run = train(wild, data, 200, model=StandIn())
-    assert "measure" in run.problems.counts
-    assert run.state == "abandoned"
+    assert set(run.problems.counts) == {"diverged"}
+    assert (run.state, run.fitness().mqe) == ("abandoned", np.inf)
 
 
 def test_the_default_oracle_watches(data: np.ndarray, tmp_path: Path) -> None:
