@@ -26,7 +26,7 @@ import gzip
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -153,10 +153,11 @@ def _named(text: str) -> tuple[str, dict[str, Any]]:
     return json.dumps([entry[part] for part in Key._fields]), entry
 
 
-def _keep(entries: Sequence[Mapping[str, Any]]) -> None:
-    """Write the searches of the page and those kept before, the same bytes for the same ones."""
+def _keep(journal: Path) -> None:
+    """Write all searches that were run, the page's and more; the same bytes for the same ones."""
     KEPT.parent.mkdir(exist_ok=True)
-    texts = dict(_kept()) | dict(_named(json.dumps(entry)) for entry in entries)
+    with Journal(journal, {"bench": "ea"}) as run_here:
+        texts = dict(_before(run_here))
     lines = "".join(json.dumps(texts[name]) + "\n" for name in sorted(texts))
     KEPT.write_bytes(gzip.compress(lines.encode("utf-8"), mtime=0))
 
@@ -203,7 +204,7 @@ def main() -> None:
     rows = figures(entries)
     print(json.dumps(rows, indent=1) if options.json else table_of(rows))
     if options.write_docs:
-        _keep(entries)
+        _keep(options.journal)
         for library in libraries:
             its = [e for e in entries if e["library"] == library]
             picture(its, DOCS / "img" / picture_name(library))
