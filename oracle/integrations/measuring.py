@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from oracle.errors import Message
 from oracle.history.grids import Grid
 from oracle.history.metrics import measure
 from oracle.hook import WatchedRun
@@ -49,7 +50,8 @@ class Measuring:
             codebook = np.asarray(self._weights())
             metrics = measure(codebook, self._samples, self._grid())
         except Exception as error:
-            if _is_broken(codebook):  # what is reported then says it
+            # What is reported then says it; missing values in the table are no fault of the map.
+            if _field_of(error) != "data" and _is_broken(codebook):
                 return dict.fromkeys(METRICS, nan)
             self._run.problems.note_error("measure", "measure the map", error)
             return None
@@ -68,6 +70,11 @@ class Measuring:
                 f"training so far, a pass over all {len(self._samples):,} samples each time: fewer "
                 "`checkpoints` cost less.",
             )
+
+
+def _field_of(error: Exception) -> str | None:
+    message = error.args[0] if error.args else None
+    return message.field if isinstance(message, Message) else None
 
 
 def _is_broken(codebook: Any) -> bool:

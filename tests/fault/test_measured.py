@@ -80,6 +80,17 @@ def test_a_map_of_a_library_that_diverges_is_no_result(tmp_path: Path) -> None:
     assert [m.state for m in Population(tmp_path / "runs.db").members("d")] == ["abandoned"]
 
 
+def test_a_table_with_missing_values_is_told_as_that(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).normal(size=(100, 3))
+    data[3, 2] = np.nan
+    som = MiniSom(5, 5, 3, sigma=1, learning_rate=0.5, random_seed=1)
+    run = train_map(som, data, 500, population=tmp_path / "runs.db", dataset="d")
+    assert "measure" in run.problems.counts
+    assert "diverged" not in run.problems.counts
+    assert "`data` must be" in str(run.problems.messages["measure"])
+    assert (run.state, run.fitness().mqe) == ("abandoned", inf)
+
+
 def test_measuring_that_costs_more_than_the_training_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
