@@ -123,7 +123,8 @@ def invalid(error: ValidationError, model: type[BaseModel]) -> Invalid:
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     field, message = _tell(problem, model)
     more = len(problems) - 1
-    return Invalid(message + (f" ({more} more problems.)" if more else ""), field or None)
+    others = f" ({more} more problem{'s' if more > 1 else ''}.)" if more else ""
+    return Invalid(message + others, field or None)
 
 
 def _tell(problem: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
