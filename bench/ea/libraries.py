@@ -40,9 +40,17 @@ class Library(ABC):
     #: Sample updates of a whole run.
     updates: ClassVar[int]
 
-    @abstractmethod
     def parameters(self, genes: Sequence[float]) -> dict[str, Any]:
         """Read GENES genes as parameters of `oracle.search` for this library."""
+        g = np.clip(np.asarray(genes, dtype=float), 0.0, 1.0)
+        x, y = (4 + int(gene * 10.99) for gene in g[:2])
+        kind = _one(tuple(INITIALIZATIONS), g[6])
+        more = self.read(g[2:6], min(x, y))
+        return {"x": x, "y": y, "neighborhood_function": "gaussian", "initialization": kind, **more}
+
+    @abstractmethod
+    def read(self, genes: FloatArray, shorter: int) -> dict[str, Any]:
+        """Read four genes within 0..1, of a map whose shorter side is so long."""
 
     @abstractmethod
     def made(self, settings: dict[str, Any], features: int, seed: int) -> Any:
@@ -90,20 +98,14 @@ class MiniSomLibrary(Library):
     name, title, updates = "minisom", "MiniSom", 5000
     varies = "map 4..14 a side, radius, learning rate, both decays, initialisation"
 
-    def parameters(self, genes: Sequence[float]) -> dict[str, Any]:
-        """Read the genes."""
-        g = np.clip(np.asarray(genes, dtype=float), 0.0, 1.0)
-        x, y = _sides(g)
+    def read(self, genes: FloatArray, shorter: int) -> dict[str, Any]:
+        """Read radius, rate and how both fall."""
         return {
-            "x": x,
-            "y": y,
-            "sigma": 0.3 + g[2] * 0.6 * min(x, y),
-            "learning_rate": 10 ** (-2.5 + 2.5 * g[3]),
-            "decay_function": _one(RATES, g[4]),
-            "sigma_decay_function": _one(RADII, g[5]),
-            "neighborhood_function": "gaussian",
+            "sigma": 0.3 + genes[0] * 0.6 * shorter,
+            "learning_rate": 10 ** (-2.5 + 2.5 * genes[1]),
+            "decay_function": _one(RATES, genes[2]),
+            "sigma_decay_function": _one(RADII, genes[3]),
             "topology": "rectangular",
-            "initialization": _one(tuple(INITIALIZATIONS), g[6]),
         }
 
     def made(self, settings: dict[str, Any], features: int, seed: int) -> MiniSom:
@@ -141,20 +143,14 @@ class XPySomLibrary(Library):
     name, title, updates = "xpysom", "XPySom", 20_000
     varies = "map 4..14 a side, grid, radius at both ends, decay, initialisation"
 
-    def parameters(self, genes: Sequence[float]) -> dict[str, Any]:
-        """Read the genes."""
-        g = np.clip(np.asarray(genes, dtype=float), 0.0, 1.0)
-        x, y = _sides(g)
-        sigma = (0.9 * min(x, y)) ** g[2]
+    def read(self, genes: FloatArray, shorter: int) -> dict[str, Any]:
+        """Read the radius at both ends, how it falls, and the grid."""
+        sigma = (0.9 * shorter) ** genes[0]
         return {
-            "x": x,
-            "y": y,
             "sigma": sigma,
-            "sigmaN": min(sigma, 0.3 * (2.0 / 0.3) ** g[3]),
-            "decay_function": _one(xpysom.DECAYS, g[4]),
-            "neighborhood_function": "gaussian",
-            "topology": _one(("rectangular", "hexagonal"), g[5]),
-            "initialization": _one(tuple(INITIALIZATIONS), g[6]),
+            "sigmaN": min(sigma, 0.3 * (2.0 / 0.3) ** genes[1]),
+            "decay_function": _one(xpysom.DECAYS, genes[2]),
+            "topology": _one(("rectangular", "hexagonal"), genes[3]),
         }
 
     def made(self, settings: dict[str, Any], features: int, seed: int) -> XPySom:
@@ -182,10 +178,6 @@ class XPySomLibrary(Library):
     def steps(self, samples: int) -> int:
         """Count epochs: as many as are nearest to the updates."""
         return max(1, round(self.updates / samples))
-
-
-def _sides(genes: FloatArray) -> tuple[int, int]:
-    return 4 + int(genes[0] * 10.99), 4 + int(genes[1] * 10.99)
 
 
 def _one(kinds: Sequence[str], gene: float) -> str:
