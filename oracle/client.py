@@ -137,7 +137,8 @@ class Client:
         Args:
             context: the table's size, `mqe_of_mean` and `geometry`, as `context_of` reads them.
             n: plans wanted.
-            wanted: library, objectives, space, budget, candidates, seed, as in `oracle.suggest`.
+            wanted: library, objectives, space, budget, candidates, seed, as in `oracle.suggest`;
+                population: of the service, whose ended runs teach the forecasts.
         """
         told = context.model_dump(mode="json", exclude_none=True)
         space = wanted.get("space")

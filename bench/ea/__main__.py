@@ -35,7 +35,7 @@ from typing import Any, NamedTuple
 # Before NumPy is imported, here and in the workers.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from bench.ea.algorithms import SCREENED, run
+from bench.ea.algorithms import CHOOSING, SCREENED, run
 from bench.ea.libraries import LIBRARIES, LOOKS
 from bench.ea.report import JUDGES, figures, page, picture, picture_name, table_of
 from bench.ea.search import RUNS, SEARCHES
@@ -84,8 +84,10 @@ def conditions(
     about: dict[str, Any] = {"budget": budget, "updates": library.updates, "looks": list(LOOKS)}
     if "screened" in judge:
         about["screened"] = list(SCREENED)
+    if judge in CHOOSING:
+        about["learns"] = True
     if "screened" in judge or "oracle" in judge:
-        policy = policy_for(SEARCHES[kind], **settings[kind])
+        policy = policy_for(SEARCHES[kind], screened=judge in CHOOSING, **settings[kind])
         about |= {"model": model, "policy": policy.model_dump(mode="json")}
     return about
 
@@ -150,6 +152,9 @@ def _kept() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _named(text: str) -> tuple[str, dict[str, Any]]:
     entry = {"library": FIRST_LIBRARY, **json.loads(text)}
+    policy = entry["conditions"].get("policy", {})
+    if policy.get("name") == "population":
+        policy.setdefault("goal", "good")  # as it was before there were two
     return json.dumps([entry[part] for part in Key._fields]), entry
 
 

@@ -24,6 +24,8 @@ from oracle.search.screen import Screen
 POPULATION = 12
 #: Times as many of the first generation, and of the offspring, as the oracle then chooses from.
 SCREENED = (25, 5)
+#: Who has the oracle choose all that is trained, by what it learns of the search's runs.
+CHOOSING = ("screened", "tpe, screened")
 
 
 def evolve(search: Search, train: Train, screen: Screen | None = None) -> None:
@@ -83,7 +85,9 @@ def nsga2(search: Search, train: Train, screen: Screen | None = None) -> None:
             algorithm.tell(infills=offspring)
 
 
-def screen_of(search: Search, read: Callable[[Any], Sequence[float]] = list) -> Screen:
+def screen_of(
+    search: Search, population: str, read: Callable[[Any], Sequence[float]] = list
+) -> Screen:
     """Give what chooses among the candidates of a search; `read` makes a genome of one."""
     wanted = ("quality",) if len(search.objectives) == 1 else search.objectives
     return Screen(
@@ -92,6 +96,7 @@ def screen_of(search: Search, read: Callable[[Any], Sequence[float]] = list) -> 
         library=search.library.name,
         objective=wanted,
         budget=search.library.updates,
+        population=population,
     )
 
 
@@ -114,22 +119,26 @@ def run(
     """Run one search and give its journal entry."""
     search = Search(library, table, seed, SEARCHES[kind], budget)
     with tempfile.TemporaryDirectory() as folder:
-        _begin(search, judge, lambda: by_oracle(search, folder, settings))
+        _begin(search, judge, f"{folder}/runs.db", settings)
     about = {"library": library, "kind": kind, "judge": judge, "table": table, "seed": seed}
     return {**about, **vars(search.trace)}
 
 
-def _begin(search: Search, judge: str, watched: Callable[[], Train]) -> None:
+def _begin(search: Search, judge: str, population: str, settings: Mapping[str, Any]) -> None:
     """Run the search of this judge to the end of its budget."""
+
+    def watched() -> Train:
+        return by_oracle(search, population, {**settings, "screened": judge in CHOOSING})
+
     several = len(search.objectives) > 1
     match judge:
         case "none" | "oracle":
             train = unwatched(search) if judge == "none" else watched()
             (nsga2 if several else evolve)(search, train)
         case "screened" if several:
-            nsga2(search, watched(), screen_of(search))
+            nsga2(search, watched(), screen_of(search, population))
         case "screened":
-            evolve(search, watched(), screen_of(search))
+            evolve(search, watched(), screen_of(search, population))
         case "median":
             evolve(search, by_pruner(search, optuna.pruners.MedianPruner(n_startup_trials=8)))
         case "halving":
@@ -141,12 +150,12 @@ def _begin(search: Search, judge: str, watched: Callable[[], Train]) -> None:
         case "tpe, oracle":
             tpe(search, watched())
         case "tpe, screened":
-            tpe(search, watched(), screen_of(search, genome))
+            tpe(search, watched(), screen_of(search, population, genome))
         case "forest":
             forest(search, unwatched(search))
         case "forest, oracle":
             forest(search, watched())
         case "forest, screened":
-            forest(search, watched(), suggested(search, screen_of(search)))
+            forest(search, watched(), suggested(search, screen_of(search, population)))
         case _:
             raise ValueError(f"nobody is called {judge}")

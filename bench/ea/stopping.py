@@ -32,12 +32,12 @@ def unwatched(search: Search) -> Train:
     return train
 
 
-def by_oracle(search: Search, folder: str, settings: Mapping[str, Any]) -> Train:
+def by_oracle(search: Search, population: str, settings: Mapping[str, Any]) -> Train:
     """Train under the hook; `settings` are the policy's."""
     bound = partial(
         watch,
         policy=policy_for(search.objectives, **settings),
-        population=f"{folder}/runs.db",
+        population=population,
         model=Oracle.load(),
     )
 

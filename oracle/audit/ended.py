@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from oracle.types import Decision
 
 #: Shares of a run at which what was said is held against how it ended, and how far from them a
 #: decision may have been made.
@@ -60,12 +62,19 @@ class EndedRun(NamedTuple):
         return 0.0 if self.score is None else 1.0 / self.held if self.held else 1.0
 
 
-def said_good(policy: str, p_good: float | None) -> float | None:
-    """Give what a decision by the policy of that name said of a good end, where it said anything.
+def said_good(decision: Decision) -> float | None:
+    """Give what a decision said of a good end, where it said anything.
 
-    The pareto policy says P(the front gains): another event than to be among the best of a score.
+    Some policies say P(gain): another event than to be among the best of a score.
     """
-    return None if policy == "pareto" else p_good
+    return decision.p_good if decision.policy.says_good else None
+
+
+def stored_said_good(decision: Mapping[str, Any]) -> float | None:
+    """`said_good` of a decision as JSON, which is many times cheaper than to validate it."""
+    policy = decision["policy"]
+    says_gain = policy["name"] == "pareto" or policy.get("goal") == "gain"
+    return None if says_gain else decision.get("p_good")
 
 
 def look_at(looks: Sequence[Look]) -> tuple[Look | None, ...]:

@@ -10,6 +10,7 @@ import typer
 
 from oracle.commands.collect import Without, names_in
 from oracle.errors import InvalidSearch, OracleError, must_be
+from oracle.types.fields import one_form
 
 if TYPE_CHECKING:
     from oracle.search.table import Table
@@ -47,6 +48,17 @@ def suggest(
     ] = 1_000,
     seed: Annotated[int, typer.Option(help="Of the drawing.", min=0)] = 0,
     model: Annotated[Path | None, typer.Option(help="Model folder (default: the active).")] = None,
+    population: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Learn of the runs that ended in this population file, or postgresql://...",
+        ),
+    ] = None,
+    population_name: Annotated[
+        str | None,
+        typer.Option(help="Of those runs, or their dataset (default: the latest of this table)."),
+    ] = None,
     header: Annotated[
         bool | None, typer.Option(help="Whether the first line names the columns.")
     ] = None,
@@ -78,11 +90,13 @@ def suggest(
     samples = table_of(read_table(table, header=header, without=names_in(without)).values)
     if axes is not None:
         axes_of(library_of(library), samples, axes, part)
+    _check_population(population, population_name)
     oracle = _loaded(model)
     wanted = tuple(objective or ("quality",))
     found = find(
         samples, n, library=library, objectives=wanted, space=part, budget=budget,
         candidates=candidates, seed=seed, oracle=oracle,
+        population=population, population_name=population_name,
     )  # fmt: skip
     best = found.plans[0].parameters if found.plans else None
     told = None
@@ -103,6 +117,24 @@ def suggest(
         _draw(samples, found, axes, part, budget, oracle, png)
         if not as_json:
             print(f"Picture: {png}")
+
+
+def _check_population(file: str | None, name: str | None) -> None:
+    """Refuse runs that are not there: asked of a file, nothing is learned in silence.
+
+    Raises:
+        OracleError: no population file, or none of that name in it.
+    """
+    from oracle.commands.runs import opened
+
+    if file is None:
+        if name is not None:
+            advice = "Say by --population where its runs are."
+            raise OracleError(must_be("--population-name", "left out", name, advice))
+        return
+    _, names = opened(file)
+    if name is not None and one_form(name) not in names:
+        raise OracleError(must_be("--population-name", f"one of {', '.join(names)}", name))
 
 
 def _loaded(model: Path | None) -> Any:

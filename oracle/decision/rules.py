@@ -162,14 +162,39 @@ def _population(
     weights = weights_of(unit, weights_without(without, policy.weights))
     scores = scores_of(others.values, weights)
     known = np.isfinite(scores)
+    note = _note(without, len(scores) - int(known.sum()))
+    if policy.goal == "gain":
+        return _by_gain(forecast, scores[known & others.finished], weights, policy, note)
     values = scores[known]
-    note = _note(without, len(scores) - len(values))
     if len(values) < policy.startup_runs:
         return _too_few(len(values), policy.startup_runs, note)
     mine = draw_scores(forecast, weights)
     p = p_good(mine, values, others.spreads[known], others.size, policy.good)
     best = bool(2 * np.count_nonzero(mine < values.min()) > len(mine))  # its median
     return _by_risk(p, best, policy, others.size, forecast, note)
+
+
+def _by_gain(
+    forecast: Forecast,
+    finished: FloatArray,
+    weights: FloatArray,
+    policy: PopulationPolicy,
+    note: str,
+) -> Verdict:
+    """Judge by P(the run ends better than every finished one): maps that the search holds.
+
+    Where all runs are alike each has a small chance of the best share, and by P(good) all of them
+    are stopped; that some of them beat what has finished is likely all the same.
+    """
+    if len(finished) < policy.startup_runs:
+        return _too_few(len(finished), policy.startup_runs, note)
+    p = float((draw_scores(forecast, weights) < finished.min()).mean())
+    risk = policy.risk_at(forecast.progress or 0.0)
+    why = f"P(better than all {len(finished)} that finished) is {p:.2%}"
+    if p < risk:
+        why += f", below the risk of {risk:.2%}{note}"
+        return Verdict(Action.STOP, Reason.UNLIKELY_GAIN, why, p)
+    return Verdict(Action.CONTINUE, Reason.PROMISING, why + note, p)
 
 
 class Generation:
@@ -190,6 +215,7 @@ class Generation:
         without: tuple[str, ...],
     ) -> None:
         self._members, self._policy = members, policy
+        self._others, self._without = others, without
         weights = weights_without(without, policy.weights)
         self._weights = weights_of(others.mqe_of_mean or 1.0, weights)
         scores = scores_of(others.values, self._weights)
@@ -198,7 +224,7 @@ class Generation:
         self._note = _note(without, len(scores) - len(values))
         self._n_seen = len(values) + len(members)
         self._size = others.size
-        if not members or self._n_seen - 1 < policy.startup_runs:
+        if not members or policy.goal == "gain" or self._n_seen - 1 < policy.startup_runs:
             return
         drawn = [draw_scores(f, self._weights) for f in members]
         # Forecasts of one oracle have equally many draws; of several, the fewest serve all.
@@ -209,7 +235,9 @@ class Generation:
         self._bar = min(self._medians.min(), values.min(initial=np.inf))
 
     def verdict(self, i: int) -> Verdict:
-        """Judge member `i`."""
+        """Judge member `i`; by a gain on what has finished each of them alone."""
+        if self._policy.goal == "gain":
+            return _population(self._members[i], self._others, self._policy, self._without)
         if self._n_seen - 1 < self._policy.startup_runs:
             return _too_few(self._n_seen - 1, self._policy.startup_runs, self._note)
         best = bool(self._medians[i] <= self._bar)

@@ -121,7 +121,7 @@ class InForce:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy.model_copy(update={"control": 0.0})
-        alone = isinstance(self.policy, PopulationPolicy)
+        alone = isinstance(self.policy, PopulationPolicy) and self.policy.says_good
         self._rule = one_after_another(self.policy) if alone else by_decide(self.policy)  # type: ignore[arg-type]
         self.runs: list[Replayed] = []
 

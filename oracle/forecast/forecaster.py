@@ -169,10 +169,11 @@ class Oracle:
             None where it teaches nothing: its scale or its budget is not known.
         """
         scale = history.context.mqe_of_mean
-        if scale is None or history.progress is None:
+        progress = None if history.total_epochs is None else history.progress
+        if scale is None or progress is None:
             return None
         ended = outcome is not None and not outcome.censored
-        shares = [s for s in SHARES if ended or s < history.progress]
+        shares = [s for s in SHARES if ended or s < progress]
         prefixes = {s: h for s in shares if (h := history.at(s)) is not None}
         if not prefixes:
             return None

@@ -39,6 +39,8 @@ from oracle.types.run_names import label_of
 #: ranked by its forecast. Chosen by `python -m bench.ea` on calibrate tables, see POLICY there.
 SEARCH_FOR_ONE = {"good": 0.03, "risk": 0.1}
 SEARCH_FOR_SEVERAL = {"risk": 0.35}
+#: ... and of one objective where the oracle chooses, too, what is trained: its runs are alike.
+SCREENED_FOR_ONE = {**SEARCH_FOR_ONE, "goal": "gain"}
 
 
 def watch(
@@ -242,11 +244,14 @@ def _table_name(context: RunContext) -> str:
     return f"{context.n_samples:g}x{context.n_features or 0:g}-{context.mqe_of_mean:.6g}"
 
 
-def policy_for(objectives: tuple[str, ...] | str, **settings: Any) -> Policy:
+def policy_for(
+    objectives: tuple[str, ...] | str, *, screened: bool = False, **settings: Any
+) -> Policy:
     """Choose the policy of a search that ranks stopped runs by their forecast.
 
     Args:
         objectives: what it minimises: names after METRICS, or `score`.
+        screened: whether the oracle chooses, too, what is trained (`oracle.Screen`).
         settings: of the policy, in place of those chosen here, e.g. risk.
 
     Returns:
@@ -256,5 +261,6 @@ def policy_for(objectives: tuple[str, ...] | str, **settings: Any) -> Policy:
         InvalidHistory: none, or one alone that no oracle forecasts.
     """
     objectives = names_of(objectives)
-    dares = SEARCH_FOR_SEVERAL if len(objectives) > 1 else SEARCH_FOR_ONE
+    one = SCREENED_FOR_ONE if screened else SEARCH_FOR_ONE
+    dares = SEARCH_FOR_SEVERAL if len(objectives) > 1 else one
     return Policy.model_validate({**ranked_by(objectives), **dares, **settings})

@@ -59,7 +59,7 @@ def _ended(run: SearchRun, said: Sequence[Decision], policy: Policy) -> EndedRun
         stopped=run.state == "stopped",
         held=(policy.control or None) if is_control else None,
         told=due.progress if due is not None and counts else None,
-        p_good=said_good(due.policy.name, due.p_good) if due is not None and counts else None,
+        p_good=said_good(due) if due is not None and counts else None,
         looks=look_at([_look(one) for one in said if one.progress is not None]),
     )
 
@@ -67,7 +67,7 @@ def _ended(run: SearchRun, said: Sequence[Decision], policy: Policy) -> EndedRun
 def _look(said: Decision) -> Look:
     unlike = said.reason is Reason.NO_SUPPORT or said.forecast is None
     quality = None if unlike or said.forecast is None else said.forecast.quality[-1].values
-    return Look(said.progress or 0.0, quality, said_good(said.policy.name, said.p_good))
+    return Look(said.progress or 0.0, quality, said_good(said))
 
 
 def _score(run: SearchRun, forecast: Forecast) -> float | None:

@@ -57,7 +57,7 @@ def _ended(followed: Sequence[Followed]) -> list[EndedRun]:
             stopped=one.stopped,
             held=None,
             told=one.said[-1].progress if one.stopped else None,
-            p_good=_p_good(one.said[-1]) if one.stopped else None,
+            p_good=said_good(one.said[-1].decision) if one.stopped else None,
             looks=look_at([_look(said) for said in one.said]),
         )
         for one in followed
@@ -66,11 +66,7 @@ def _ended(followed: Sequence[Followed]) -> list[EndedRun]:
 
 def _look(said: Said) -> Look:
     unlike = said.decision.reason is Reason.NO_SUPPORT
-    return Look(said.progress, None if unlike else said.quality, _p_good(said))
-
-
-def _p_good(said: Said) -> float | None:
-    return said_good(said.decision.policy.name, said.decision.p_good)
+    return Look(said.progress, None if unlike else said.quality, said_good(said.decision))
 
 
 def _run_of(one: Followed) -> SearchRun:

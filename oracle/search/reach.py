@@ -12,6 +12,7 @@ import numpy as np
 
 from oracle.errors import InvalidSearch, OracleWarning, callers_level, must_be
 from oracle.forecast.forecaster import Oracle
+from oracle.forecast.residuals import Residuals
 from oracle.search.plan import PASSES, Plan
 from oracle.search.table import Table
 from oracle.types import Forecast, History, PopulationPolicy
@@ -57,10 +58,12 @@ class Part(NamedTuple):
 Ask = Callable[[Table, float | None, bool], Sequence[Plan]]
 
 
-def forecasts_of(plans: Sequence[Plan], oracle: Oracle) -> list[Forecast]:
-    """Forecast plans that nobody has begun."""
+def forecasts_of(
+    plans: Sequence[Plan], oracle: Oracle, known: Residuals | None = None
+) -> list[Forecast]:
+    """Forecast plans that nobody has begun, by what ended runs of their table teach."""
     histories = [History.parse({"context": plan.context}) for plan in plans]
-    return oracle.forecast_many(histories)
+    return oracle.forecast_many(histories, [known] * len(plans))
 
 
 def oracle_of(oracle: Oracle | None) -> Oracle:

@@ -10,6 +10,7 @@ import numpy as np
 from oracle.decision.hypervolume import box_of, gains
 from oracle.errors import InvalidSearch, must_be
 from oracle.forecast.forecaster import Oracle
+from oracle.search.lessons import Lessons, Place
 from oracle.search.libraries import library_of
 from oracle.search.plan import Plan
 from oracle.search.reach import FEW, beyond, forecasts_of, known_of, oracle_of, warn_unlike
@@ -37,6 +38,8 @@ def screen(
     objective: str | Sequence[str] = "quality",
     budget: float | None = None,
     oracle: Oracle | None = None,
+    population: Place = None,
+    population_name: str | int | None = None,
 ) -> list[int]:
     """Choose the candidates that are worth training, before any is.
 
@@ -49,7 +52,7 @@ def screen(
         data: as in `suggest`.
         candidates: parameters of the library's space; what is left out is as usual.
         keep: how many are wanted; all of them where there are fewer.
-        library, budget, oracle: as in `suggest`.
+        library, budget, oracle, population, population_name: as in `suggest`.
         objective: one of those of `suggest`; of several the candidates are kept that together
             cover the most hypervolume.
 
@@ -58,23 +61,28 @@ def screen(
 
     Raises:
         InvalidSearch: an argument breaks a rule; a candidate with which no map would be trained.
+        InvalidHistory: `data` is no table of numbers, `population` no place of runs.
     """
-    wanted = checked((objective,) if isinstance(objective, str) else objective)
-    return Screen(data, library=library, objective=wanted, budget=budget, oracle=oracle)(
-        candidates, keep
-    )
+    chooses = Screen(
+        data, library=library, objective=objective, budget=budget, oracle=oracle,
+        population=population, population_name=population_name,
+    )  # fmt: skip
+    return chooses(candidates, keep)
 
 
 class Screen:
     """`screen` for a search that asks again and again: the table is read once.
 
+    With the `population` that the search's runs are watched in it learns of those that end: each
+    choice is made with what is known by then.
+
     Args:
-        data, library, objective, budget, oracle: as in `screen`.
+        data, library, objective, budget, oracle, population, population_name: as in `screen`.
         parameters: reads a candidate of the search (genes, a row of numbers) as parameters of
             the library's space; None = it is that already.
 
     Raises:
-        InvalidSearch: an argument breaks a rule.
+        InvalidSearch, InvalidHistory: an argument breaks a rule.
     """
 
     def __init__(
@@ -86,11 +94,14 @@ class Screen:
         objective: str | Sequence[str] = "quality",
         budget: float | None = None,
         oracle: Oracle | None = None,
+        population: Place = None,
+        population_name: str | int | None = None,
     ) -> None:
         self.objectives = checked((objective,) if isinstance(objective, str) else objective)
         self._table, self._made = table_of(data), library_of(library)
         self._budget, self._updates = budget, updates_of(budget, self._table)
         self._parameters, self._oracle = parameters, oracle
+        self._lessons = Lessons(population, population_name, self._table)
         self._is_told = False
 
     def __call__(self, candidates: Sequence[Any], keep: int) -> list[int]:
@@ -107,7 +118,7 @@ class Screen:
         if not plans:
             return []
         oracle = self._oracle = oracle_of(self._oracle)
-        forecasts = forecasts_of(plans, oracle)
+        forecasts = forecasts_of(plans, oracle, self._lessons.of(oracle))
         values = np.array([[expected(f, o)[CAUTION] for o in self.objectives] for f in forecasts])
         known = known_of(forecasts)
         if not known.any() and not self._is_told:

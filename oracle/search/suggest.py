@@ -21,6 +21,8 @@ import numpy as np
 from oracle.decision.hypervolume import nondominated
 from oracle.errors import InvalidSearch, must_be
 from oracle.forecast.forecaster import Oracle
+from oracle.forecast.residuals import Residuals
+from oracle.search.lessons import Lessons, Place
 from oracle.search.libraries import Library, library_of
 from oracle.search.parameters import draw, narrowed
 from oracle.search.plan import PASSES, Plan
@@ -63,6 +65,9 @@ def suggest(
     candidates: int = 1_000,
     seed: int = 0,
     oracle: Oracle | None = None,
+    population: Place = None,
+    population_name: str | int | None = None,
+    known: Residuals | None = None,
 ) -> Suggestions:
     """Forecast many plans of a library on a table, and give the best that are unlike each other.
 
@@ -80,6 +85,10 @@ def suggest(
         candidates: plans that are drawn.
         seed: of the drawing.
         oracle: None = the active one.
+        population: where `oracle.watch` enters the runs of a search on this table: those that
+            ended teach the forecasts of these plans. None = nothing is learned.
+        population_name: of the runs within it, or their dataset; None = the latest of this table.
+        known: what they teach, where it was read before: `Oracle.residuals`.
 
     Returns:
         The best plans. Where the oracle knows too little of all of them there are none: `unlike`
@@ -87,7 +96,8 @@ def suggest(
 
     Raises:
         InvalidSearch: an argument breaks a rule, or nothing that was drawn fits the library.
-        InvalidHistory: `data` is no table of numbers.
+        InvalidHistory: `data` is no table of numbers, `population` no place of runs.
+        StoreUnavailable: the population cannot be read.
     """
     wanted = checked(objectives)
     check_count("n", n, MOST_TOLD)
@@ -96,14 +106,16 @@ def suggest(
     table = table_of(data)
     updates = updates_of(budget, table)
     made = library_of(library)
+    lessons = Lessons(population, population_name, table)
     plans, places = plans_on(made, table, space, updates, candidates, seed)
     oracle = oracle_of(oracle)
-    forecasts = forecasts_of(plans, oracle)
-    known = np.flatnonzero(known_of(forecasts))
-    told = np.array([[expected(forecasts[i], o) for o in wanted] for i in known])
-    order = choose(told[..., CAUTION], places[known], n) if len(known) else []
+    known = lessons.read(oracle) if known is None else known
+    forecasts = forecasts_of(plans, oracle, known)
+    judged = np.flatnonzero(known_of(forecasts))
+    told = np.array([[expected(forecasts[i], o) for o in wanted] for i in judged])
+    order = choose(told[..., CAUTION], places[judged], n) if len(judged) else []
     unlike = None
-    if 2 * len(known) < len(plans) and candidates >= ENOUGH_TO_TELL:
+    if 2 * len(judged) < len(plans) and candidates >= ENOUGH_TO_TELL:
 
         def ask(table: Table, budget: float | None, own: bool) -> list[Plan]:
             part = space if own else None
@@ -114,10 +126,11 @@ def suggest(
         library=library,
         objectives=wanted,
         candidates=len(plans),
-        refused=len(plans) - len(known),
+        refused=len(plans) - len(judged),
         unlike=unlike,
+        learned=0 if known is None else len(known),
         model=oracle.info,
-        plans=tuple(suggestion(plans[known[i]], forecasts[known[i]], wanted) for i in order),
+        plans=tuple(suggestion(plans[judged[i]], forecasts[judged[i]], wanted) for i in order),
     )
 
 

@@ -23,6 +23,7 @@ from oracle.server.http.answers import Json, answer, parse, read_body
 from oracle.server.http.openapi import body, described
 from oracle.server.http.wire import BatchAnswer, BatchRequest, DecideRequest
 from oracle.server.http.wire_suggest import SuggestRequest, read_space
+from oracle.server.runs.lessons import Lessons, taught_on
 from oracle.server.service import Service, service_of
 from oracle.types import Decision, Explanation, Forecast, History, Suggestions, T
 
@@ -75,12 +76,26 @@ async def suggest_plans(request: Request) -> Response:
         asked = parse(SuggestRequest, await read_body(request, service.settings.max_body_bytes))
         service.models.require()
         service.door.charge(owner, asked.candidates - 1)  # the door has counted the request
-        return answer(await _on_the_batch_lane(service, partial(_suggested, asked)))
+        lessons = await _lessons(service, owner, asked)
+        return answer(await _on_the_batch_lane(service, partial(_suggested, asked, lessons)))
 
 
-def _suggested(asked: SuggestRequest, oracle: Oracle) -> Suggestions:
-    wanted = {name: getattr(asked, name) for name in type(asked).model_fields if name != "context"}
-    return suggest(asked.context, **{**wanted, "space": read_space(asked.space)}, oracle=oracle)
+async def _lessons(service: Service, owner: str, asked: SuggestRequest) -> Lessons | None:
+    name, scale = asked.population, asked.context.mqe_of_mean
+    if name is None or scale is None:
+        return None
+    return await service.store.read(lambda c: taught_on(c, owner, name, scale))
+
+
+def _suggested(asked: SuggestRequest, lessons: Lessons | None, oracle: Oracle) -> Suggestions:
+    wanted = asked.model_dump(exclude={"context", "space", "population"})
+    return suggest(
+        asked.context,
+        **wanted,
+        space=read_space(asked.space),
+        oracle=oracle,
+        known=None if lessons is None else lessons.of(oracle.info.sha256),
+    )
 
 
 async def _on_the_batch_lane(service: Service, question: Callable[[Oracle], T]) -> T:

@@ -127,6 +127,11 @@ class Policy(Frozen):
         return GOOD
 
     @property
+    def says_good(self) -> bool:
+        """Whether its probability, where it tells one, is that of a good end, not of a gain."""
+        return True
+
+    @property
     def judges_plans(self) -> bool:
         """Whether a run may be stopped before its first checkpoint."""
         return self.min_checkpoints == 0 and self.min_progress == 0.0
@@ -226,15 +231,24 @@ class PopulationPolicy(_Weighed, _ByRisk):
     Attributes:
         name: population.
         good: share q of the population that counts as good.
+        goal: what a run must have a chance of: `good`, to end among the best share of all runs,
+            of those that were stopped by their forecast; or `gain`, to end better than every
+            finished one, for a search whose runs are all alike and that wants one best map.
     """
 
     name: Literal["population"] = "population"
     good: Share = GOOD
+    goal: Literal["good", "gain"] = "good"
 
     @property
     def good_share(self) -> float:
         """Its own."""
         return self.good
+
+    @property
+    def says_good(self) -> bool:
+        """Whether its probability is P(good)."""
+        return self.goal == "good"
 
 
 class ParetoPolicy(_ByRisk):
@@ -254,6 +268,11 @@ class ParetoPolicy(_ByRisk):
     def asks(self) -> tuple[str, ...]:
         """The objectives that are metrics."""
         return tuple(name for name in METRICS if name in self.objectives)
+
+    @property
+    def says_good(self) -> bool:
+        """No: P(gain)."""
+        return False
 
 
 def policy_named(given: Any) -> type[Policy]:

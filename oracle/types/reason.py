@@ -53,8 +53,10 @@ class Reason(StrEnum):
     )
     UNLIKELY_GAIN = (
         "unlikely_gain",
-        "P(the outcome enlarges the Pareto front) is below the risk, `patience` is used up",
-        "End the run; its forecast stands for it. Train stopped members of the front to their end.",
+        "P(the outcome enlarges the Pareto front, or by the goal `gain` beats every finished run) "
+        "is below the risk, `patience` is used up",
+        "End the run; its forecast stands for it. The best of the stopped ones can be finished "
+        "later: a second look.",
     )
     CONVERGED = (
         "converged",

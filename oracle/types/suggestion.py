@@ -100,6 +100,7 @@ class Suggestions(Frozen):
         refused: those of them that the oracle knows too little of.
         unlike: what of the table or the question is why most were refused, and what to do; null
             where fewer were, or there is no one reason.
+        learned: runs of the table that had ended and taught the forecasts.
         model: which model forecast.
         plans: the best `n`; none where all were refused. To take one of none raises
             InvalidSearch, with why.
@@ -111,6 +112,7 @@ class Suggestions(Frozen):
     candidates: int
     refused: int
     unlike: str | None = None
+    learned: int = 0
     model: ModelInfo
     plans: tuple[Suggestion, ...]
 
@@ -169,6 +171,7 @@ class Suggestions(Frozen):
                 *(line.rstrip() for line in lines),
                 "The first one:",
                 self.plans[0].code,
+                *([f"Learned of {self.learned} runs that ended."] if self.learned else []),
                 *([self._left_out] if self.refused else []),
             ]
         )

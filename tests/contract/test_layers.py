@@ -62,7 +62,7 @@ USES: dict[str, tuple[str, ...]] = {
     ),
     "oracle.search": (
         "oracle.errors", "oracle.types", "oracle.history", "oracle.forecast", "oracle.decision",
-        "oracle.integrations",
+        "oracle.hook", "oracle.integrations",
     ),
     "oracle.pictures": ("oracle.errors", "oracle.types"),
     "oracle.evaluation": (

@@ -52,7 +52,7 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, Reference, Policy]:
     )
     own = {
         "threshold": {"scale": [None, Scale.RELATIVE]},
-        "population": {"good": [0.1, 0.5], "risk": [0.02, 0.3, 0.9]},
+        "population": {"goal": ["good", "gain"], "good": [0.1, 0.5], "risk": [0.02, 0.3, 0.9]},
         "pareto": {"risk": [0.02, 0.3, 0.9]},
     }
     name = draw(st.sampled_from(sorted(own)))

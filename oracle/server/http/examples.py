@@ -163,6 +163,7 @@ SUGGESTIONS: dict[str, Any] = {
     "candidates": 200,
     "refused": 0,
     "unlike": None,
+    "learned": 0,
     "model": _MODEL,
     "plans": [
         {
@@ -238,6 +239,7 @@ FIRST_DECISION: dict[str, Any] = DECISION | {
         "startup_runs": 3,
         "weights": [1.0, 1.0, 0.5],
         "good": 0.1,
+        "goal": "good",
         "learn": True,
     },
 }

@@ -48,6 +48,7 @@ class SuggestRequest(Frozen):
         budget: sample updates of each training; null = 20 passes over the table.
         candidates: plans that are drawn and forecast.
         seed: of the drawing.
+        population: of the service; its runs that ended, on this table, teach the forecasts.
     """
 
     context: RunContext
@@ -58,3 +59,4 @@ class SuggestRequest(Frozen):
     budget: Positive | None = None
     candidates: Annotated[Whole, Field(ge=1, le=MOST_CANDIDATES)] = 1_000
     seed: Annotated[Whole, Field(ge=0, le=2**31)] = 0
+    population: Name | None = None

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, select
 
+from oracle.errors import InvalidHistory, RunNotFound, must_be
 from oracle.forecast.residuals import TEACHERS, Residuals
 from oracle.history.quality_score import common_scale, same_scale
+from oracle.server.runs import counts
 from oracle.server.storage.schema import outcomes
 from oracle.types import History, Outcome
 
@@ -122,9 +124,28 @@ class Taught:
         self._kept.clear()
 
 
+def taught_on(connection: Connection, owner: str, name: str, scale: float) -> Lessons:
+    """Give what the ended runs of a population teach plans on the table of that mqe_of_mean.
+
+    Raises:
+        RunNotFound: no run of that population.
+        InvalidHistory: its runs are of another table.
+    """
+    found = counts.of_population(connection, owner, name)
+    if found is None:
+        raise RunNotFound("There is no such population.")
+    population = _Population((found.id, found.forgotten))
+    population.read(connection, owner, name)
+    if not same_scale(population.scale, scale):
+        rule = f"of its population's table (`context.mqe_of_mean` {population.scale:.4g})"
+        raise InvalidHistory(must_be("context.mqe_of_mean", rule, scale))
+    return population.lessons
+
+
 class _Population:
     def __init__(self, mark: tuple[int, int]) -> None:
         self.mark = mark
+        self.scale: float | None = None
         self.lessons = Lessons({})
         self._outcome_id = 0
         self._rows: OrderedDict[str, tuple[float | None, Lesson]] = OrderedDict()
@@ -141,11 +162,11 @@ class _Population:
                 self._rows[row.run_id] = row.mqe_of_mean, (row.model, bytes(row.teaches))
         while len(self._rows) > TEACHERS:
             self._rows.popitem(last=False)
-        scale = common_scale(scale for scale, _ in self._rows.values())
+        self.scale = common_scale(scale for scale, _ in self._rows.values())
         self.lessons = Lessons(
             {
                 run_id: lesson
                 for run_id, (own, lesson) in self._rows.items()
-                if same_scale(own, scale)
+                if same_scale(own, self.scale)
             }
         )

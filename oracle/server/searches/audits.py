@@ -15,7 +15,7 @@ import numpy as np
 from sqlalchemy import Connection, Row, func, select
 
 from oracle.audit.audit import Audit, audit
-from oracle.audit.ended import NEAR, SEEN, EndedRun, Look, look_at, said_good
+from oracle.audit.ended import NEAR, SEEN, EndedRun, Look, look_at, stored_said_good
 from oracle.audit.proven import proven_of
 from oracle.audit.settings import SettingsFound, settings_found
 from oracle.errors import RunNotFound
@@ -265,11 +265,11 @@ def _kept(row: Row[Any], said: Sequence[_Said]) -> _Kept:
     stopped = row.of_state == "stopped" and row.of_action == "stop"
     stopped = stopped and row.of_reason not in _NOT_RULED
     share = row.of_control_share if row.control and _is_known(row) else None
-    by = "pareto" if row.of_reason == Reason.UNLIKELY_GAIN else ""
-    at, p_good = (row.of_epoch, said_good(by, row.of_p_good)) if stopped else (None, None)
+    said_gain = row.of_reason == Reason.UNLIKELY_GAIN
+    at, p_good = (row.of_epoch, None if said_gain else row.of_p_good) if stopped else (None, None)
     if share:
         due = next((s for s in said if s.decision["reason"] == Reason.CONTROL), None)
-        at, p_good = (due.epoch, _p_good(due)) if due else (None, None)
+        at, p_good = (due.epoch, stored_said_good(due.decision)) if due else (None, None)
     looks = look_at([_look(s, total) for s in said if total])
     near = [look for look in looks if look is not None]
     return _Kept(
@@ -305,11 +305,7 @@ def _look(said: _Said, total: float) -> Look:
     forecast = said.decision.get("forecast")
     unlike = said.decision["reason"] == Reason.NO_SUPPORT
     quality = None if unlike or not forecast else forecast["quality"][-1]["values"]
-    return Look(said.epoch / total, quality, _p_good(said))
-
-
-def _p_good(said: _Said) -> float | None:
-    return said_good(said.decision["policy"]["name"], said.decision.get("p_good"))
+    return Look(said.epoch / total, quality, stored_said_good(said.decision))
 
 
 def _score(row: Row[Any], said: Iterable[_Said]) -> float | None:

@@ -217,15 +217,19 @@ def test_plans_are_suggested_for_the_table_of_the_search(
         "return [...document.querySelectorAll('.suggested tbody tr')]"
         ".map((row) => [...row.children].map((cell) => cell.textContent))"
     )
-    context = client.get(f"/v1/runs/{best_of(client)}").json()["history"]["context"]
+    history = client.get(f"/v1/runs/{best_of(client)}").json()["history"]
+    context = history["context"]
     known = {n: context[n] for n in ("n_samples", "n_features", "mqe_of_mean") if n in context}
     known |= {"geometry": context["geometry"]} if context.get("geometry") else {}
     asked = {"context": known, "n": 5, "budget": context.get("total_updates")}
+    asked["population"] = history["population"]
     answer = client.post("/v1/suggest", json=asked).json()
     middle = answer["levels"].index(0.5)
     expected = [shown(plan["expected"]["quality"][middle]) for plan in answer["plans"]]
     assert [row[0] for row in told] == expected
     assert "whole space" in page.of(".suggested p")
+    assert f"Learned of {answer['learned']} runs that ended." in page.of(".suggested p")
+    assert answer["learned"] > 0
 
 
 def best_of(client: httpx.Client) -> str:

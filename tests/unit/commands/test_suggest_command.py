@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from minisom import MiniSom
 
+from oracle.integrations.minisom import train
 from oracle.types import Suggestions
 
 FEW = ("--candidates", "60", "-n", "3")
@@ -113,3 +115,22 @@ def test_a_table_beyond_what_is_known_is_one_line(tmp_path: Path) -> None:
     assert "`data` must be of about" in done.stderr
     assert "random sample" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_it_learns_of_the_runs_in_a_population_file(table: Path, tmp_path: Path) -> None:
+    data, where = np.loadtxt(table, delimiter=",", skiprows=1), tmp_path / "runs.db"
+    for seed in range(4):
+        som = MiniSom(5 + seed, 5, 4, sigma=1.5, random_seed=seed)
+        train(som, data, 500, population=where, dataset="mine", run_id=seed)
+    done = run(table, *FEW, "--population", where)
+    assert done.returncode == 0, done.stderr
+    assert "Learned of 4 runs that ended." in done.stdout
+    for asked, told in (
+        (("--population", where, "--population-name", "nobody"), "must be one of mine"),
+        (("--population", tmp_path / "none.db"), "none.db"),
+        (("--population", table), "is no population file"),
+        (("--population-name", "mine"), "must be left out"),
+    ):
+        done = run(table, *FEW, *asked)
+        assert (done.returncode, done.stdout) == (2, ""), asked
+        assert told in done.stderr

@@ -147,6 +147,38 @@ def test_below_the_risk_is_less_than_it() -> None:
     )  # fmt: skip
 
 
+GAIN = Policy(name="population", goal="gain", startup_runs=3, ramp=0.3, risk=0.1)
+
+
+def test_a_gain_is_to_beat_what_has_finished() -> None:
+    stopped = [ended(mqe, censored=True) for mqe in (0.1, 0.1, 0.2)]
+    finished = [ended(mqe) for mqe in (0.5, 0.6, 0.7)]
+    seen = Others.of(reference_of(outcomes=(*stopped, *finished), mqe_of_mean=None))
+    likely = drawn(0.3, 0.4, 0.6, 0.6, 0.6)
+    told = population(likely, seen, GAIN)
+    why = "P(better than all 3 that finished) is 40.00%"
+    assert told == Verdict(Action.CONTINUE, Reason.PROMISING, why, 0.4)
+    # By P(good) the forecasts of the stopped ones are what it must beat.
+    assert population(likely, seen).action is Action.STOP
+    even = drawn(0.5, 0.5, 0.9)  # as good is no gain
+    told = population(even, seen, GAIN)
+    why = "P(better than all 3 that finished) is 0.00%, below the risk of 10.00%"
+    assert told == Verdict(Action.STOP, Reason.UNLIKELY_GAIN, why, 0.0)
+    assert "risk of 5.00%" in population(even.model_copy(update={"progress": 0.15}), seen, GAIN).why
+    few = Others.of(reference_of(outcomes=(*stopped, *finished[:2]), mqe_of_mean=None))
+    assert population(likely, few, GAIN).reason is Reason.TOO_FEW_RUNS
+    assert population(likely, None, GAIN).reason is Reason.NO_POPULATION
+
+
+def test_members_of_a_generation_gain_each_alone() -> None:
+    others = others_of(0.5, 0.6, 0.7)
+    members = [drawn(0.1, 0.2), drawn(0.8, 0.9)]
+    generation = Generation(members, others, GAIN, ())  # type: ignore[arg-type]
+    for i, member in enumerate(members):
+        assert generation.verdict(i) == population(member, others, GAIN)
+    assert [generation.verdict(i).p for i in range(2)] == [1.0, 0.0]
+
+
 def test_the_best_has_more_than_half_of_its_draws_below_all_others() -> None:
     others = others_of(0.5, 0.6, 0.7)
     for draws, best in (

@@ -90,6 +90,24 @@ def test_another_population_teaches_nothing(app: App, runs: list[Run]) -> None:
     assert made.forecast.learned is None
 
 
+def test_what_has_ended_teaches_suggestions(app: App, runs: list[Run]) -> None:
+    for i, run in enumerate(runs[:3]):
+        finish(app, run, f"r{i}")
+    context = runs[0].history.context.model_dump(
+        mode="json", include={"n_samples", "n_features", "mqe_of_mean"}
+    )
+    asked = {"context": context, "candidates": 10, "n": 3}
+    assert call(app, "POST", "/v1/suggest", asked)["learned"] == 0
+    assert call(app, "POST", "/v1/suggest", {**asked, "population": "p"})["learned"] == 3
+    context["mqe_of_mean"] *= 2
+    for refused, status in (
+        (asked | {"population": "nobody"}, 404),
+        (asked | {"population": "p"}, 422),
+    ):
+        answer = app.run(app.call("POST", "/v1/suggest", json.dumps(refused).encode()))
+        assert answer.status == status, answer.body
+
+
 def test_a_run_is_not_its_own_teacher_and_another_model_has_none(runs: list[Run]) -> None:
     found = Oracle.load().residuals(runs[0].history, None)
     assert found is not None

@@ -1,7 +1,7 @@
 // Plans that the oracle would train next: forecast for the table of the best run, before any training.
 
 import { get, post } from "../data/api.js";
-import { amount, brief, num, percent, setTo } from "../words/format.js";
+import { amount, brief, count, num, percent, setTo } from "../words/format.js";
 import { h, put } from "../words/dom.js";
 
 const LIBRARIES = ["minisom", "nexussom", "xpysom", "susi"];
@@ -26,7 +26,7 @@ export class Suggested {
     try {
       const { history } = await get(`v1/runs/${encodeURIComponent(best.run_id)}`), told = history.context ?? {};
       const context = Object.fromEntries(TABLE.filter((name) => told[name] !== undefined && told[name] !== null).map((name) => [name, told[name]]));
-      const body = { context, library: this.library.value, ...(told.total_updates ? { budget: told.total_updates } : {}) };
+      const body = { context, library: this.library.value, ...(told.total_updates ? { budget: told.total_updates } : {}), ...(best.population ? { population: best.population } : {}) };
       const { plans: [one] } = await post("v1/suggest", { ...body, n: 1, candidates: 1 }), known = new Set(Object.keys(one?.parameters ?? {}));
       const space = Object.fromEntries(Object.entries(this.ranges()).filter(([name]) => known.has(name)));
       const answer = await post("v1/suggest", { ...body, space, n: PLANS, candidates: CANDIDATES });
@@ -43,7 +43,7 @@ export class Suggested {
     put(this.found, h("p", { class: "muted small" }, text));
   }
 
-  #show({ plans, levels, candidates, refused, unlike, library }, held) {
+  #show({ plans, levels, candidates, refused, unlike, learned, library }, held) {
     if (!plans.length) return this.#say(`None of ${brief(candidates)} plans could be judged: they are unlike any training. ${unlike ?? ""}`);
     const names = Object.keys(plans[0].parameters).filter((name) => plans.some((plan) => plan.parameters[name] !== plans[0].parameters[name]));
     const at = (plan, level) => plan.expected.quality[levels.findIndex((one) => Math.abs(one - level) < 1e-9)];
@@ -54,7 +54,7 @@ export class Suggested {
           ...names.map((name) => h("td", {}, setTo(plan.parameters[name]))), h("td", { class: "num" }, amount(plan.cost)),
           h("td", {}, h("button", { type: "button", class: "quiet small", title: "Copy the lines that make and train it", onclick: () => this.copy(plan.code, "Code") }, "Copy")))))),
       h("p", { class: "muted small" }, `The best of ${brief(candidates)} plans of ${library} by their forecast; ${percent(refused / candidates)} were unlike any training. In the order of what three in four of their outcomes are below, so that a sure plan stands before a lucky one; the first are unlike each other. `,
-        held.length ? `Within the filter on ${held.join(", ")}.` : "Over the library's whole space: drag on an axis to narrow it."));
+        learned ? `Learned of ${count(learned)} runs that ended. ` : "", held.length ? `Within the filter on ${held.join(", ")}.` : "Over the library's whole space: drag on an axis to narrow it."));
   }
 
   destroy() {

@@ -45,7 +45,7 @@ export const REASON = {
   promising: "still has a fair chance to end among the best",
   above_threshold: "predicted quality score beyond the threshold",
   unlikely_good: "almost no chance left to end among the best",
-  unlikely_gain: "almost no chance left to add to the Pareto front",
+  unlikely_gain: "almost no chance left of a gain on what has finished",
   converged: "converged: what is left of its budget would hardly change its values",
   waiting: "would be stopped, but patience is not used up yet",
   best: "would be stopped, but is expected to be the best so far",
@@ -70,7 +70,7 @@ export const REASON = {
 const SHORT = {
   __proto__: null,
   good: "forecast good", caution: "between the thresholds", promising: "fair chance to be good", above_threshold: "beyond the threshold",
-  unlikely_good: "unlikely to end good", unlikely_gain: "unlikely to add to the front", converged: "converged", waiting: "patience not used up", best: "best so far",
+  unlikely_good: "unlikely to end good", unlikely_gain: "unlikely to gain on what has finished", converged: "converged", waiting: "patience not used up", best: "best so far",
   control: "a control",
   too_early: "too early to judge", too_few_checkpoints: "too few checkpoints", too_few_runs: "too few ended runs", no_progress: "budget unknown",
   no_support: "unlike the training data", not_measured: "a metric is missing", other_scale: "another scale", too_uncertain: "too uncertain", no_population: "no population", unknown_objective: "unknown objective",
