@@ -207,7 +207,8 @@ runs. Only runs that went to their end count as found. A stopped run is worth it
 search.
 
 The policies are those that `policy_for` gives to any search: for one objective `population` with
-good {one.good:g} and risk {one.risk:g}, for several `pareto` with risk {several.risk:g}, both
+good {one.good:g} and risk {one.risk:g}, for several `pareto` with risk {several.risk:g}; where
+the oracle chooses, too, what is trained, by one objective with the goal `gain`. All were
 chosen on calibrate tables (the command is in bench/ea/, at `POLICY`). A share of
 {one.control:.0%} of the stops is let run on as controls, and is paid for here.
 
@@ -215,7 +216,8 @@ Time is CPU time of the process, which is wall-clock time on an idle machine. It
 of the model, the metrics at {len(LOOKS)} checkpoints a run, forecasts, decisions and the shared
 population file; the search without stopping measures each map once, at its end. MiniSom's
 trainings last about a tenth of a second here, XPySom's a tenth of that; watching weighs less the
-longer they last.
+longer they last. Searches that were run before are kept with the page, so that not all are of one
+machine and one load: shares of the time are good to about a third.
 
 "Epochs needed" and "CPU time needed" are shares of what the search without stopping spends in
 all, until the mean best found over seeds equals its mean end; for that search itself the share is
@@ -227,7 +229,8 @@ The two pruners of Optuna ("median", "halving") rank by the values so far, and t
 keep those. "tpe" is Optuna's sampler, "forest" a random forest of scikit-learn on what was
 trained, which starts from twelve random runs; both learn within the search alone. "Screened" gives
 the former the best of several draws by the oracle (`oracle.search.optuna`), the latter twelve
-suggested runs in place of random ones; the oracle then stops either.
+suggested runs in place of random ones; the oracle then stops either. What is screened learns of
+the runs that have ended ("forest" begins before any has).
 
 The bands are one standard error over seeds. Searches are short and noisy, so single tables can
 go either way; `oracle replay` judges decisions over many more runs.
