@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from oracle.types import Decision
+from oracle.types.policy import says_gain
 
 #: Shares of a run at which what was said is held against how it ended, and how far from them a
 #: decision may have been made.
@@ -67,14 +68,14 @@ def said_good(decision: Decision) -> float | None:
 
     Some policies say P(gain): another event than to be among the best of a score.
     """
-    return decision.p_good if decision.policy.says_good else None
+    return None if decision.policy.says_gain else decision.p_good
 
 
 def stored_said_good(decision: Mapping[str, Any]) -> float | None:
     """`said_good` of a decision as JSON, which is many times cheaper than to validate it."""
     policy = decision["policy"]
-    says_gain = policy["name"] == "pareto" or policy.get("goal") == "gain"
-    return None if says_gain else decision.get("p_good")
+    gain = says_gain(policy["name"], policy.get("goal"))
+    return None if gain else decision.get("p_good")
 
 
 def look_at(looks: Sequence[Look]) -> tuple[Look | None, ...]:

@@ -32,6 +32,11 @@ def policy_in(text: str) -> Policy:
     return Policy.model_validate(settings)
 
 
+def _named(policy: Policy) -> str:
+    goal = getattr(policy, "goal", "good")
+    return policy.name if goal == "good" else f"{policy.name}, goal {goal}"
+
+
 def check_policy(
     dataset: Annotated[Path, typer.Option(help="Past runs, trained to their end.")],
     policy: Annotated[
@@ -104,7 +109,7 @@ def check_policy(
         low, high = found["lost"].low, found["lost"].high
         span = "" if low is None or high is None else f" ({low:.1%}..{high:.1%})"
         print(
-            f"{rule.name}: saves {found['saved'].value:.1%} of the epochs and loses "
+            f"{_named(rule)}: saves {found['saved'].value:.1%} of the epochs and loses "
             f"{found['lost'].value:.1%}{span} of the good runs over "
             f"{counted(len(counts), 'population')}."
         )

@@ -97,7 +97,7 @@ class Tools:
         samples = read_table(Path(table)).values
         found = suggest(
             samples, n, library=library, objectives=objectives, budget=budget,
-            candidates=candidates, seed=seed, oracle=self._oracle,
+            candidates=candidates, seed=seed, oracle=self._oracle, population=self._population,
         )  # fmt: skip
         return found.model_dump(mode="json")
 

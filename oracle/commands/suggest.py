@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from oracle.commands.collect import Without, names_in
-from oracle.errors import InvalidSearch, OracleError, must_be
-from oracle.types.fields import one_form
+from oracle.errors import InvalidSearch, OracleError, StoreUnavailable, must_be
 
 if TYPE_CHECKING:
     from oracle.search.table import Table
@@ -57,7 +56,10 @@ def suggest(
     ] = None,
     population_name: Annotated[
         str | None,
-        typer.Option(help="Of those runs, or their dataset (default: the latest of this table)."),
+        typer.Option(
+            help="Of those runs: their `population_name`, else their `dataset`. [default: the "
+            "latest that have ended on this table]"
+        ),
     ] = None,
     header: Annotated[
         bool | None, typer.Option(help="Whether the first line names the columns.")
@@ -93,17 +95,18 @@ def suggest(
     _check_population(population, population_name)
     oracle = _loaded(model)
     wanted = tuple(objective or ("quality",))
+    asked: dict[str, Any] = {
+        "budget": budget, "oracle": oracle,
+        "population": population, "population_name": population_name,
+    }  # fmt: skip
     found = find(
-        samples, n, library=library, objectives=wanted, space=part, budget=budget,
-        candidates=candidates, seed=seed, oracle=oracle,
-        population=population, population_name=population_name,
+        samples, n, library=library, objectives=wanted, space=part, candidates=candidates,
+        seed=seed, **asked,
     )  # fmt: skip
     best = found.plans[0].parameters if found.plans else None
     told = None
     if how_long and best is not None:
-        told = long(
-            samples, best, library=library, objective=wanted[0], budget=budget, oracle=oracle
-        )
+        told = long(samples, best, library=library, objective=wanted[0], **asked)
     if as_json:
         answer = found.model_dump(mode="json")
         if told is not None:
@@ -114,27 +117,36 @@ def suggest(
     if best is None:
         raise InvalidSearch(str(found))
     if png is not None and axes is not None:
-        _draw(samples, found, axes, part, budget, oracle, png)
+        _draw(samples, found, axes, part, asked, png)
         if not as_json:
             print(f"Picture: {png}")
 
 
 def _check_population(file: str | None, name: str | None) -> None:
-    """Refuse runs that are not there: asked of a file, nothing is learned in silence.
+    """Refuse runs that are not there.
 
     Raises:
         OracleError: no population file, or none of that name in it.
     """
-    from oracle.commands.runs import opened
+    from oracle.hook.places.looked_at import looked_at
+    from oracle.hook.population_file import place_of
+    from oracle.types.run_names import label_of
 
     if file is None:
-        if name is not None:
-            advice = "Say by --population where its runs are."
-            raise OracleError(must_be("--population-name", "left out", name, advice))
         return
-    _, names = opened(file)
-    if name is not None and one_form(name) not in names:
-        raise OracleError(must_be("--population-name", f"one of {', '.join(names)}", name))
+    place = place_of(file)
+    if isinstance(place, Path) and not place.is_file():
+        raise OracleError(must_be("--population", "a file that a search wrote", file))
+    try:
+        with looked_at(place) as looked:
+            names = looked.names()
+    except StoreUnavailable as error:
+        if "locked" in str(error) or not isinstance(place, Path):
+            raise
+        raise OracleError(str(error)) from None  # of another program, or of a later version
+    if name is not None and label_of(name) not in names:
+        rule = f"one of {', '.join(names)}" if names else "of a file in which a run has ended"
+        raise OracleError(must_be("--population-name", rule, name))
 
 
 def _loaded(model: Path | None) -> Any:
@@ -195,8 +207,7 @@ def _draw(
     found: Suggestions,
     axes: tuple[str, ...],
     space: dict[str, Any],
-    budget: float | None,
-    oracle: Any,
+    asked: dict[str, Any],
     png: Path,
 ) -> None:
     """Draw two parameters around the first plan."""
@@ -205,7 +216,6 @@ def _draw(
 
     drawn = plane(
         samples, found[0].parameters, (axes[0], axes[1]),
-        library=found.library, objective=found.objectives[0], space=space, budget=budget,
-        oracle=oracle,
+        library=found.library, objective=found.objectives[0], space=space, **asked,
     )  # fmt: skip
     save(drawn, found.plans[:SHOWN], png)

@@ -83,7 +83,8 @@ def decide_population(
 
     With the `population` rule the members are ranked jointly by their draws, and against the
     outcomes of the reference (earlier generations, stopped members by their forecast). Without
-    `population_size` the population is who is seen. Other rules judge each run by itself.
+    `population_size` the population is who is seen. Other rules judge each run by itself, as
+    this one does by the goal `gain`.
 
     Raises:
         InvalidHistory: lengths differ.

@@ -163,38 +163,40 @@ def _population(
     scores = scores_of(others.values, weights)
     known = np.isfinite(scores)
     note = _note(without, len(scores) - int(known.sum()))
-    if policy.goal == "gain":
-        return _by_gain(forecast, scores[known & others.finished], weights, policy, note)
     values = scores[known]
+    finished = scores[known & others.finished]
+    if policy.says_gain and len(finished) < policy.startup_runs:
+        return _too_few(len(finished), policy.startup_runs, note, "finished ")
     if len(values) < policy.startup_runs:
         return _too_few(len(values), policy.startup_runs, note)
     mine = draw_scores(forecast, weights)
-    p = p_good(mine, values, others.spreads[known], others.size, policy.good)
     best = bool(2 * np.count_nonzero(mine < values.min()) > len(mine))  # its median
+    if policy.says_gain:
+        return _by_gain(mine, finished, best, policy, forecast.progress or 0.0, note)
+    p = p_good(mine, values, others.spreads[known], others.size, policy.good)
     return _by_risk(p, best, policy, others.size, forecast, note)
 
 
 def _by_gain(
-    forecast: Forecast,
+    mine: FloatArray,
     finished: FloatArray,
-    weights: FloatArray,
+    best: bool,
     policy: PopulationPolicy,
+    progress: float,
     note: str,
 ) -> Verdict:
-    """Judge by P(the run ends better than every finished one): maps that the search holds.
+    """Judge draws by P(the run ends better than every finished one): maps that the search holds.
 
     Where all runs are alike each has a small chance of the best share, and by P(good) all of them
     are stopped; that some of them beat what has finished is likely all the same.
     """
-    if len(finished) < policy.startup_runs:
-        return _too_few(len(finished), policy.startup_runs, note)
-    p = float((draw_scores(forecast, weights) < finished.min()).mean())
-    risk = policy.risk_at(forecast.progress or 0.0)
+    p = float((mine < finished.min()).mean())
+    risk = policy.risk_at(progress)
     why = f"P(better than all {len(finished)} that finished) is {p:.2%}"
     if p < risk:
         why += f", below the risk of {risk:.2%}{note}"
-        return Verdict(Action.STOP, Reason.UNLIKELY_GAIN, why, p)
-    return Verdict(Action.CONTINUE, Reason.PROMISING, why + note, p)
+        return Verdict(Action.STOP, Reason.UNLIKELY_GAIN, why, p, best)
+    return Verdict(Action.CONTINUE, Reason.PROMISING, why + note, p, best)
 
 
 class Generation:
@@ -224,7 +226,7 @@ class Generation:
         self._note = _note(without, len(scores) - len(values))
         self._n_seen = len(values) + len(members)
         self._size = others.size
-        if not members or policy.goal == "gain" or self._n_seen - 1 < policy.startup_runs:
+        if not members or policy.says_gain or self._n_seen - 1 < policy.startup_runs:
             return
         drawn = [draw_scores(f, self._weights) for f in members]
         # Forecasts of one oracle have equally many draws; of several, the fewest serve all.
@@ -236,7 +238,7 @@ class Generation:
 
     def verdict(self, i: int) -> Verdict:
         """Judge member `i`; by a gain on what has finished each of them alone."""
-        if self._policy.goal == "gain":
+        if self._policy.says_gain:
             return _population(self._members[i], self._others, self._policy, self._without)
         if self._n_seen - 1 < self._policy.startup_runs:
             return _too_few(self._n_seen - 1, self._policy.startup_runs, self._note)
@@ -285,7 +287,7 @@ def _pareto(
     finished = points[known & others.finished]
     note = _note(without, len(points) - int(known.sum()))
     if len(finished) < policy.startup_runs:
-        return _too_few(len(finished), policy.startup_runs, note)
+        return _too_few(len(finished), policy.startup_runs, note, "finished ")
     best, span, corner = box_of(points[known])
     front = nondominated((finished - best) / span)
     draws = forecast.draws
@@ -311,8 +313,8 @@ def _known(scores: FloatArray) -> FloatArray:
     return scores[np.isfinite(scores)]
 
 
-def _too_few(n: int, needed: int, note: str) -> Verdict:
-    why = f"the population has {n} of the {needed} outcomes needed{note}"
+def _too_few(n: int, needed: int, note: str, kind: str = "") -> Verdict:
+    why = f"the population has {n} of the {needed} {kind}outcomes needed{note}"
     return Verdict(Action.ABSTAIN, Reason.TOO_FEW_RUNS, why)
 
 

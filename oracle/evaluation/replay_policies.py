@@ -121,7 +121,7 @@ class InForce:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy.model_copy(update={"control": 0.0})
-        alone = isinstance(self.policy, PopulationPolicy) and self.policy.says_good
+        alone = isinstance(self.policy, PopulationPolicy) and not self.policy.says_gain
         self._rule = one_after_another(self.policy) if alone else by_decide(self.policy)  # type: ignore[arg-type]
         self.runs: list[Replayed] = []
 
@@ -144,7 +144,8 @@ class InForce:
     def __str__(self) -> str:
         policy, more = self.policy, ""
         if isinstance(policy, PopulationPolicy | ParetoPolicy):
-            more = f", risk {policy.risk:.4g}"
+            gains = isinstance(policy, PopulationPolicy) and policy.says_gain
+            more = f"{', goal gain' if gains else ''}, risk {policy.risk:.4g}"
         elif isinstance(policy, ThresholdPolicy):
             more = f" {policy.threshold:.4g}"
         return f"{policy.name}{more}"

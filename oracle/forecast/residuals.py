@@ -205,12 +205,17 @@ class Residuals:
 
     @classmethod
     def from_bytes(cls, written: bytes) -> Self | None:
-        """Read what `to_bytes` gave; None where another version wrote it."""
+        """Read what `to_bytes` gave; None where another version wrote it, or it is damaged."""
         width = INPUTS + len(TARGETS) + 1
         if len(written) != 4 * width * len(SHARES):
             return None
         numbers = np.frombuffer(written, "<f4").reshape(1, len(SHARES), width)
-        return cls(numbers[..., :INPUTS], numbers[..., INPUTS:-1], numbers[..., -1])
+        doubt = numbers[..., -1]
+        # What was damaged on its way would fail every forecast that learns of it.
+        told = np.isfinite(numbers[..., :INPUTS]).all(axis=-1)
+        if not (np.isfinite(doubt[told]) & (doubt[told] >= 0.0)).all():
+            return None
+        return cls(numbers[..., :INPUTS], numbers[..., INPUTS:-1], doubt)
 
     def learned(self, inputs: Array, progress: float) -> Learned | None:
         """Tell what the runs teach of one more; None where none of them teaches anything.

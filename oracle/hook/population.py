@@ -12,12 +12,13 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from oracle.decision.wrong_stops import Tally, WrongStops, wrong_stops
 from oracle.forecast.residuals import Residuals
@@ -372,12 +373,18 @@ def population_at(path: str | os.PathLike[str] | Database) -> Population:
 def _kind(policy: str | None) -> str | None:
     """Give a policy but for what a search changes that finishes some of its stopped runs.
 
-    Nor is `learn` told: searches of before do not have it.
+    Nor is `learn` told: searches of before do not have it. What a policy of before lacks has the
+    default that stands for it.
     """
     if policy is None:
         return None
-    own = json.loads(policy).items()
-    return json.dumps({k: v for k, v in own if k not in ("control", "min_progress", "learn")})
+    own: dict[str, Any] = json.loads(policy)
+    with suppress(ValidationError):  # of a later version
+        own = Policy.model_validate(own).model_dump(mode="json")
+    return json.dumps({k: v for k, v in own.items() if k not in _NOT_ITS_KIND}, sort_keys=True)
+
+
+_NOT_ITS_KIND = ("control", "min_progress", "learn")
 
 
 def _json(policy: Policy | None) -> str | None:

@@ -266,9 +266,9 @@ class PopulationFile:
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         """Check that the file is ours, or make it so where it is empty."""
-        if self._format(db) != SCHEMA_VERSION:
+        if self.format_of(db) != SCHEMA_VERSION:
             with _transaction(db):
-                found = self._format(db)  # another process may have been quicker
+                found = self.format_of(db)  # another process may have been quicker
                 if found != SCHEMA_VERSION:
                     made = _SCHEMA + _CLOCK if found is None else _upgrade(db)
                     for statement in made.split(";"):
@@ -279,7 +279,7 @@ class PopulationFile:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute(_MARK)  # a first look makes the log where there was none: `_open` marks it
 
-    def _format(self, db: sqlite3.Connection) -> int | None:
+    def format_of(self, db: sqlite3.Connection) -> int | None:
         """Read the schema version; None for an empty file.
 
         Raises:

@@ -251,7 +251,8 @@ def policy_for(
 
     Args:
         objectives: what it minimises: names after METRICS, or `score`.
-        screened: whether the oracle chooses, too, what is trained (`oracle.Screen`).
+        screened: whether the oracle chooses, too, what is trained (`oracle.Screen`); of one
+            objective a run must then have a chance of a gain. Of several it always must.
         settings: of the policy, in place of those chosen here, e.g. risk.
 
     Returns:

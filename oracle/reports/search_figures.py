@@ -12,6 +12,7 @@ from oracle.reports.page import anchor, figure
 from oracle.reports.search import Search, SearchRun
 from oracle.reports.svg import SMALL, WIDE, Axis, Chart, around
 from oracle.reports.words import number, percent, setting, short
+from oracle.types import Reason
 from oracle.types.about import Setting
 
 #: The worst share of runs stands on the upper edge, so that it presses no others together.
@@ -78,10 +79,11 @@ def _said(run: SearchRun | None) -> str:
         return ""
     seen = "" if run.seen is None or run.state == "finished" else f" at {percent(run.seen)}"
     score = run.score if run.score is not None else (run.quality or (None,) * 5)[2]
+    chance = "P(gain)" if run.reason == Reason.UNLIKELY_GAIN else "P(good)"
     good = (
         ""
         if run.p_good is None or run.state == "finished"
-        else f", P(good) {percent(run.p_good, 1)}"
+        else f", {chance} {percent(run.p_good, 1)}"
     )
     return f"{run.run_id}: {run.state}{seen}, {number(score)}{good}"
 

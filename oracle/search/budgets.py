@@ -10,6 +10,7 @@ import numpy as np
 
 from oracle.errors import InvalidSearch, must_be
 from oracle.forecast.forecaster import Oracle
+from oracle.search.lessons import Place, PopulationLessons
 from oracle.search.libraries import library_of
 from oracle.search.plan import Plan
 from oracle.search.reach import beyond, forecasts_of, known_of, oracle_of, warn_unlike
@@ -33,6 +34,8 @@ def how_long(
     shares: Sequence[float] = SHARES,
     worth: float = WORTH,
     oracle: Oracle | None = None,
+    population: Place = None,
+    population_name: str | int | None = None,
 ) -> HowLong:
     """Forecast one plan for budgets around `budget`.
 
@@ -44,9 +47,11 @@ def how_long(
         shares: of the budget, increasing.
         worth: what more training must bring, in the objective.
         oracle: None = the active one.
+        population, population_name: as in `suggest`.
 
     Raises:
         InvalidSearch: an argument breaks a rule.
+        StoreUnavailable: the population cannot be read.
 
     Warns:
         OracleWarning: the oracle knows too little of all of them.
@@ -66,7 +71,8 @@ def how_long(
 
     plans = ask(table, budget, True)
     oracle = oracle_of(oracle)
-    forecasts = forecasts_of(plans, oracle)
+    taught = PopulationLessons(population, population_name, table)(oracle)
+    forecasts = forecasts_of(plans, oracle, taught.known)
     if not known_of(forecasts).any():
         warn_unlike("none of the budgets could be judged", beyond(table, budget, ask, oracle))
     told = np.array([expected(forecast, objective) for forecast in forecasts])

@@ -4,87 +4,172 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from math import isclose
 from pathlib import Path
+from typing import NamedTuple
 
-from oracle.errors import OracleWarning, callers_level
+from oracle.errors import InvalidHistory, OracleWarning, StoreUnavailable, callers_level, must_be
 from oracle.forecast.forecaster import Oracle
-from oracle.forecast.residuals import Residuals
-from oracle.history.quality_score import same_scale
+from oracle.forecast.residuals import TEACHERS, Residuals
+from oracle.history.quality_score import SAME_SCALE, common_scale, same_scale
+from oracle.hook.circuit import circuit_of
+from oracle.hook.places.looked_at import Looked, looked_at
 from oracle.hook.places.postgresql import Database
-from oracle.hook.population import Population, population_at
+from oracle.hook.population import Population
 from oracle.hook.population_file import place_of
 from oracle.search.table import Table
 from oracle.types.run_names import label_of
 
-#: Populations without a name are of a table whose mqe_of_mean is as near as this.
-SAME_TABLE = 1e-3
+#: A population that is not named is of the table whose mqe_of_mean is as near as this: both are
+#: computed by one function, from the same numbers.
+SAME_TABLE = 1e-6
 #: Where `oracle.watch` enters the runs of a search; None = nothing is learned of them.
 Place = str | os.PathLike[str] | Database | Population | None
 
 
-class Lessons:
+class Taught(NamedTuple):
+    """What a question about plans learns.
+
+    Attributes:
+        known: what the ended runs teach; None where nothing.
+        why_not: why they teach nothing, a clause; None where they do, or nobody asked.
+        mistake: that is none of a search which has just begun, but of who asks.
+    """
+
+    known: Residuals | None = None
+    why_not: str | None = None
+    mistake: bool = False
+
+
+#: Tells an oracle what there is to learn.
+Teacher = Callable[[Oracle], Taught]
+
+
+class PopulationLessons:
     """The ended runs of one table in the population of a search, read anew each time.
 
+    Nothing is written: a file that is not there yet is a search that has not begun.
+
     Args:
-        population: where `oracle.watch` enters the runs: a file, which need not be there yet, an
-            address of PostgreSQL, or a Population; None = nothing is learned.
-        name: of the population within it, or the dataset's; None = the latest that is of `table`.
+        population: where `oracle.watch` enters the runs: a file, an address of PostgreSQL, or a
+            Population; None = nothing is learned.
+        name: the runs within it, as `watch` calls them: its `population_name`, else its `dataset`;
+            None = the latest that have ended on `table`.
         table: that plans are made for.
 
     Raises:
-        InvalidHistory: a population that is none.
+        InvalidHistory: a population or a name that is none.
     """
 
-    def __init__(
-        self,
-        population: Place,
-        name: str | int | None,
-        table: Table,
-    ) -> None:
-        self._place: Path | Database | Population | None = (
-            population
-            if population is None or isinstance(population, Population)
-            else place_of(population)
-        )
+    def __init__(self, population: Place, name: str | int | None, table: Table) -> None:
+        self._place = _place(population)
+        if name is not None and (isinstance(name, bool) or not isinstance(name, str | int)):
+            raise InvalidHistory(must_be("population_name", "a text or a number", name))
+        if name is not None and population is None:
+            advice = "Say by `population` where its runs are."
+            raise InvalidHistory(must_be("population_name", "left out", name, advice))
         self._name = None if name is None else label_of(name)
-        self._table, self._is_told = table, False
+        self._table = table
+        self._told: set[str] = set()
 
-    def of(self, oracle: Oracle) -> Residuals | None:
-        """Give what they teach this oracle; None where nothing has ended, or it cannot be read.
-
-        A search must go on, so that what fails is an OracleWarning, once.
-        """
-        try:
-            return self.read(oracle)
-        except Exception as error:
-            if not self._is_told:
-                self._is_told = True
-                with suppress(OracleWarning):  # where warnings are errors
-                    warnings.warn(
-                        f"SOM Oracle: what the population's runs teach could not be read: {error}",
-                        OracleWarning,
-                        stacklevel=callers_level(),
-                    )
-            return None
-
-    def read(self, oracle: Oracle) -> Residuals | None:
-        """Give what they teach this oracle; None where nothing has ended.
+    def __call__(self, oracle: Oracle) -> Taught:
+        """Tell what there is to learn.
 
         Raises:
             StoreUnavailable: the population cannot be read.
         """
-        place = self._place
-        if place is None or (isinstance(place, Path) and not place.exists()):
-            return None
-        shared = place if isinstance(place, Population) else population_at(place)
+        if self._place is None:
+            return Taught()
+        with looked_at(self._place) as looked:
+            names = looked.names()
+            name = self._found(names, looked)
+            ended = looked.latest(name, TEACHERS) if name is not None else []
+        if name is None:
+            return self._of_none(names)
+        scale = common_scale(one.mqe_of_mean for one in ended)
+        if not same_scale(scale, self._table.scale):
+            why = (
+                f"the runs of {name} are of another table: their `mqe_of_mean` is {scale:.4g}, "
+                f"{self._table.scale:.4g} is asked for, and {SAME_SCALE:g} times as much at most "
+                "is taken for the same"
+            )
+            return Taught(why_not=why, mistake=True)
+        sha256 = oracle.info.sha256
+        lessons = [
+            Residuals.from_bytes(one.lesson)
+            for one in ended
+            if one.lesson is not None and one.model == sha256 and same_scale(one.mqe_of_mean, scale)
+        ]
+        found = [one for one in lessons if one is not None]
+        if not found:
+            return Taught(
+                why_not=f"none of the {len(ended)} runs of {name} that ended teaches this model: "
+                "they had another one, `learn=False`, no budget or no `mqe_of_mean`"
+            )
+        return Taught(Residuals.of(found))
+
+    def or_none(self, oracle: Oracle) -> Taught:
+        """Tell what there is to learn, in a search that must go on: what fails is told once."""
+        if self._place is None:
+            return Taught()
+        circuit = circuit_of(f"population {self._place}")  # a locked file is left alone for a while
+        if not circuit.closed():
+            return Taught(why_not="the population is left alone after failures")
+        try:
+            found = self(oracle)
+        except Exception as error:
+            if isinstance(error, StoreUnavailable):
+                circuit.failed()
+            found = Taught(why_not=str(error), mistake=True)
+        else:
+            circuit.succeeded()
+        if found.mistake:
+            self.tell(found.why_not or "")
+        return found
+
+    def tell(self, why: str) -> None:
+        """Warn that nothing is learned, once for each reason."""
+        if why in self._told:
+            return
+        self._told.add(why)
+        with suppress(OracleWarning):  # where warnings are errors the search must go on
+            warnings.warn(
+                f"SOM Oracle: the screening learns nothing of the population's runs: {why}.",
+                OracleWarning,
+                stacklevel=callers_level(),
+            )
+
+    def _found(self, names: list[str], looked: Looked) -> str | None:
         if self._name is not None:
-            own = shared.reference(self._name).mqe_of_mean
-            known = same_scale(own, self._table.scale)
-            return shared.known(self._name, oracle.info.sha256) if known else None
-        for name in reversed(shared.names()):
-            own = shared.reference(name).mqe_of_mean
+            return self._name if self._name in names else None
+        for name in names:
+            own = looked.latest(name, 1)[0].mqe_of_mean
             if own is not None and isclose(own, self._table.scale, rel_tol=SAME_TABLE):
-                return shared.known(name, oracle.info.sha256)
+                return name
         return None
+
+    def _of_none(self, names: list[str]) -> Taught:
+        if not names:
+            return Taught(why_not=f"no run has ended yet in {self._place}")
+        others = f"{', '.join(names[:10])}{', ...' if len(names) > 10 else ''}"
+        if self._name is not None:
+            # No mistake: of several searches in one file, this one may have just begun.
+            return Taught(why_not=f"no run of {self._name} has ended, but of {others}")
+        why = f"of {others} none is of this table, by its `mqe_of_mean` of {self._table.scale:.6g}"
+        return Taught(why_not=f"{why}: say which by `population_name`")
+
+
+def _place(population: object) -> Path | Database | None:
+    if isinstance(population, Population):
+        return population.path
+    if population is None or isinstance(population, Database):
+        return population
+    if not isinstance(population, str | os.PathLike):
+        rule = "the path of a file, an address of PostgreSQL or a Population"
+        raise InvalidHistory(must_be("population", rule, population))
+    if isinstance(population, str) and population.startswith(("http://", "https://")):
+        advice = "Ask the service itself: Client(URL).suggest(context, population=NAME)."
+        raise InvalidHistory(must_be("population", "a file or a database", "a URL", advice))
+    return place_of(population)

@@ -9,6 +9,7 @@ import numpy as np
 
 from oracle.errors import InvalidSearch, must_be
 from oracle.forecast.forecaster import Oracle
+from oracle.search.lessons import Place, PopulationLessons
 from oracle.search.libraries import Library, library_of
 from oracle.search.parameters import Number, Parameter, narrowed
 from oracle.search.reach import forecasts_of, oracle_of
@@ -30,6 +31,8 @@ def plane(
     space: Mapping[str, Any] | None = None,
     budget: float | None = None,
     oracle: Oracle | None = None,
+    population: Place = None,
+    population_name: str | int | None = None,
 ) -> Plane:
     """Forecast a grid of two number parameters; arguments as in `suggest`.
 
@@ -47,7 +50,8 @@ def plane(
     fitting = [i for i, one in enumerate(grid) if made.fits(one)]
     plans = [made.plan(grid[i], table, updates) for i in fitting]
     oracle = oracle_of(oracle)
-    forecasts = forecasts_of(plans, oracle)
+    taught = PopulationLessons(population, population_name, table)(oracle)
+    forecasts = forecasts_of(plans, oracle, taught.known)
     told = dict(zip(fitting, (expected(f, objective) for f in forecasts), strict=True))
     middle = LEVELS.index(0.5)
     values = [float(told[i][middle]) if i in told else None for i in range(len(grid))]

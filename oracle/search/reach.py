@@ -63,7 +63,14 @@ def forecasts_of(
 ) -> list[Forecast]:
     """Forecast plans that nobody has begun, by what ended runs of their table teach."""
     histories = [History.parse({"context": plan.context}) for plan in plans]
+    if known is None:
+        return oracle.forecast_many(histories)
     return oracle.forecast_many(histories, [known] * len(plans))
+
+
+def learned_by(forecasts: Sequence[Forecast]) -> int:
+    """Count the ended runs that had a say in forecasts of one table."""
+    return max((one.learned.runs for one in forecasts if one.learned is not None), default=0)
 
 
 def oracle_of(oracle: Oracle | None) -> Oracle:

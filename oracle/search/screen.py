@@ -10,10 +10,18 @@ import numpy as np
 from oracle.decision.hypervolume import box_of, gains
 from oracle.errors import InvalidSearch, must_be
 from oracle.forecast.forecaster import Oracle
-from oracle.search.lessons import Lessons, Place
+from oracle.search.lessons import Place, PopulationLessons
 from oracle.search.libraries import library_of
 from oracle.search.plan import Plan
-from oracle.search.reach import FEW, beyond, forecasts_of, known_of, oracle_of, warn_unlike
+from oracle.search.reach import (
+    FEW,
+    beyond,
+    forecasts_of,
+    known_of,
+    learned_by,
+    oracle_of,
+    warn_unlike,
+)
 from oracle.search.suggest import (
     CAUTION,
     MOST_CANDIDATES,
@@ -24,7 +32,7 @@ from oracle.search.suggest import (
     updates_of,
 )
 from oracle.search.table import Table, table_of
-from oracle.types import FloatArray
+from oracle.types import FloatArray, Forecast
 
 Candidate = TypeVar("Candidate")
 
@@ -81,6 +89,10 @@ class Screen:
         parameters: reads a candidate of the search (genes, a row of numbers) as parameters of
             the library's space; None = it is that already.
 
+    Attributes:
+        learned: ended runs that had a say in the last choice.
+        not_learned: why those of the population had none; None where they had, or none was told.
+
     Raises:
         InvalidSearch, InvalidHistory: an argument breaks a rule.
     """
@@ -101,7 +113,9 @@ class Screen:
         self._table, self._made = table_of(data), library_of(library)
         self._budget, self._updates = budget, updates_of(budget, self._table)
         self._parameters, self._oracle = parameters, oracle
-        self._lessons = Lessons(population, population_name, self._table)
+        self._lessons = PopulationLessons(population, population_name, self._table)
+        self.learned = 0
+        self.not_learned: str | None = None
         self._is_told = False
 
     def __call__(self, candidates: Sequence[Any], keep: int) -> list[int]:
@@ -118,7 +132,7 @@ class Screen:
         if not plans:
             return []
         oracle = self._oracle = oracle_of(self._oracle)
-        forecasts = forecasts_of(plans, oracle, self._lessons.of(oracle))
+        forecasts = self._forecasts(plans, oracle)
         values = np.array([[expected(f, o)[CAUTION] for o in self.objectives] for f in forecasts])
         known = known_of(forecasts)
         if not known.any() and not self._is_told:
@@ -126,6 +140,22 @@ class Screen:
             self._tell_unknown(wholes, oracle)
         values[~known] = np.median(values[known], axis=0) if known.any() else 0.0
         return _most_volume(values, keep)
+
+    def _forecasts(self, plans: Sequence[Plan], oracle: Oracle) -> list[Forecast]:
+        """Forecast by what the ended runs teach; where that fails, without."""
+        taught = self._lessons.or_none(oracle)
+        self.not_learned = taught.why_not
+        if taught.known is not None:
+            try:
+                forecasts = forecasts_of(plans, oracle, taught.known)
+            except Exception as error:
+                self.not_learned = f"it failed ({error})"
+                self._lessons.tell(self.not_learned)
+            else:
+                self.learned = learned_by(forecasts)
+                return forecasts
+        self.learned = 0
+        return forecasts_of(plans, oracle)
 
     def best(self, candidates: Sequence[Candidate], keep: int) -> list[Candidate]:
         """Give the candidates themselves."""

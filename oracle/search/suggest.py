@@ -21,12 +21,18 @@ import numpy as np
 from oracle.decision.hypervolume import nondominated
 from oracle.errors import InvalidSearch, must_be
 from oracle.forecast.forecaster import Oracle
-from oracle.forecast.residuals import Residuals
-from oracle.search.lessons import Lessons, Place
+from oracle.search.lessons import Place, PopulationLessons, Teacher
 from oracle.search.libraries import Library, library_of
 from oracle.search.parameters import draw, narrowed
 from oracle.search.plan import PASSES, Plan
-from oracle.search.reach import FEW, beyond, forecasts_of, known_of, oracle_of
+from oracle.search.reach import (
+    FEW,
+    beyond,
+    forecasts_of,
+    known_of,
+    learned_by,
+    oracle_of,
+)
 from oracle.search.table import Table, table_of
 from oracle.types import (
     LEVELS,
@@ -67,7 +73,6 @@ def suggest(
     oracle: Oracle | None = None,
     population: Place = None,
     population_name: str | int | None = None,
-    known: Residuals | None = None,
 ) -> Suggestions:
     """Forecast many plans of a library on a table, and give the best that are unlike each other.
 
@@ -85,32 +90,53 @@ def suggest(
         candidates: plans that are drawn.
         seed: of the drawing.
         oracle: None = the active one.
-        population: where `oracle.watch` enters the runs of a search on this table: those that
-            ended teach the forecasts of these plans. None = nothing is learned.
-        population_name: of the runs within it, or their dataset; None = the latest of this table.
-        known: what they teach, where it was read before: `Oracle.residuals`.
+        population: where `oracle.watch` enters the runs of a search on this table, of which
+            nothing is changed: those that ended teach the forecasts. None = nothing is learned.
+        population_name: the runs within it, as `watch` calls them: its `population_name`, else its
+            `dataset`; None = the latest that have ended on this table.
 
     Returns:
         The best plans. Where the oracle knows too little of all of them there are none: `unlike`
-        and its text say why, and to take a plan of it raises InvalidSearch that says so.
+        and its text say why, and to take a plan of it raises InvalidSearch that says so. Where a
+        population teaches nothing, `not_learned` says why.
 
     Raises:
         InvalidSearch: an argument breaks a rule, or nothing that was drawn fits the library.
         InvalidHistory: `data` is no table of numbers, `population` no place of runs.
         StoreUnavailable: the population cannot be read.
     """
+    table = table_of(data)
+    return suggest_by(
+        PopulationLessons(population, population_name, table), table, n, library=library,
+        objectives=objectives, space=space, budget=budget, candidates=candidates, seed=seed,
+        oracle=oracle,
+    )  # fmt: skip
+
+
+def suggest_by(
+    teacher: Teacher,
+    table: Table,
+    n: int,
+    *,
+    library: str,
+    objectives: Sequence[str],
+    space: Mapping[str, Any] | None,
+    budget: float | None,
+    candidates: int,
+    seed: int,
+    oracle: Oracle | None,
+) -> Suggestions:
+    """`suggest`, by whatever tells what the runs of the table have taught."""
     wanted = checked(objectives)
     check_count("n", n, MOST_TOLD)
     check_count("candidates", candidates, MOST_CANDIDATES)
     _check_seed(seed)
-    table = table_of(data)
     updates = updates_of(budget, table)
     made = library_of(library)
-    lessons = Lessons(population, population_name, table)
     plans, places = plans_on(made, table, space, updates, candidates, seed)
     oracle = oracle_of(oracle)
-    known = lessons.read(oracle) if known is None else known
-    forecasts = forecasts_of(plans, oracle, known)
+    taught = teacher(oracle)
+    forecasts = forecasts_of(plans, oracle, taught.known)
     judged = np.flatnonzero(known_of(forecasts))
     told = np.array([[expected(forecasts[i], o) for o in wanted] for i in judged])
     order = choose(told[..., CAUTION], places[judged], n) if len(judged) else []
@@ -128,7 +154,8 @@ def suggest(
         candidates=len(plans),
         refused=len(plans) - len(judged),
         unlike=unlike,
-        learned=0 if known is None else len(known),
+        learned=learned_by(forecasts),
+        not_learned=taught.why_not,
         model=oracle.info,
         plans=tuple(suggestion(plans[judged[i]], forecasts[judged[i]], wanted) for i in order),
     )

@@ -16,7 +16,9 @@ from fastapi import APIRouter, Request, Response
 from oracle.decision.policy import decide
 from oracle.forecast.explanation import MOST_ASKED
 from oracle.forecast.forecaster import Oracle
-from oracle.search.suggest import suggest
+from oracle.search.lessons import Taught
+from oracle.search.suggest import suggest_by
+from oracle.search.table import table_of
 from oracle.server.batch import answer_batch, default_policy
 from oracle.server.http import examples
 from oracle.server.http.answers import Json, answer, parse, read_body
@@ -65,7 +67,7 @@ async def explain(request: Request) -> Response:
 
 @router.post(
     "/v1/suggest",
-    responses=described(Suggestions, 503, example=examples.SUGGESTIONS),
+    responses=described(Suggestions, 404, 503, example=examples.SUGGESTIONS),
     openapi_extra=body(SuggestRequest, examples.SUGGEST),
 )
 async def suggest_plans(request: Request) -> Response:
@@ -82,20 +84,22 @@ async def suggest_plans(request: Request) -> Response:
 
 async def _lessons(service: Service, owner: str, asked: SuggestRequest) -> Lessons | None:
     name, scale = asked.population, asked.context.mqe_of_mean
-    if name is None or scale is None:
+    if name is None or scale is None:  # without a scale nothing is suggested, either
         return None
     return await service.store.read(lambda c: taught_on(c, owner, name, scale))
 
 
 def _suggested(asked: SuggestRequest, lessons: Lessons | None, oracle: Oracle) -> Suggestions:
     wanted = asked.model_dump(exclude={"context", "space", "population"})
-    return suggest(
-        asked.context,
-        **wanted,
-        space=read_space(asked.space),
-        oracle=oracle,
-        known=None if lessons is None else lessons.of(oracle.info.sha256),
-    )
+    space, table = read_space(asked.space), table_of(asked.context)
+
+    def taught(oracle: Oracle) -> Taught:
+        known = None if lessons is None else lessons.of(oracle.info.sha256)
+        nobody = lessons is not None and known is None
+        why = f"no run of {asked.population} that ended teaches this model" if nobody else None
+        return Taught(known, why)
+
+    return suggest_by(taught, table, **wanted, space=space, oracle=oracle)
 
 
 async def _on_the_batch_lane(service: Service, question: Callable[[Oracle], T]) -> T:

@@ -127,9 +127,9 @@ class Policy(Frozen):
         return GOOD
 
     @property
-    def says_good(self) -> bool:
-        """Whether its probability, where it tells one, is that of a good end, not of a gain."""
-        return True
+    def says_gain(self) -> bool:
+        """Whether the probability it tells is P(gain), and not P(good)."""
+        return says_gain(self.name, getattr(self, "goal", None))
 
     @property
     def judges_plans(self) -> bool:
@@ -245,11 +245,6 @@ class PopulationPolicy(_Weighed, _ByRisk):
         """Its own."""
         return self.good
 
-    @property
-    def says_good(self) -> bool:
-        """Whether its probability is P(good)."""
-        return self.goal == "good"
-
 
 class ParetoPolicy(_ByRisk):
     """Stop what is unlikely to add to the Pareto front.
@@ -269,10 +264,10 @@ class ParetoPolicy(_ByRisk):
         """The objectives that are metrics."""
         return tuple(name for name in METRICS if name in self.objectives)
 
-    @property
-    def says_good(self) -> bool:
-        """No: P(gain)."""
-        return False
+
+def says_gain(name: str, goal: str | None) -> bool:
+    """Whether a policy of that name and goal tells P(gain): another event than a good end."""
+    return name == "pareto" or goal == "gain"
 
 
 def policy_named(given: Any) -> type[Policy]:

@@ -90,7 +90,8 @@ class Reason(StrEnum):
     )
     TOO_FEW_RUNS = (
         "too_few_runs",
-        "the population has fewer outcomes than `startup_runs`; `pareto` counts finished ones only",
+        "the population has fewer outcomes than `startup_runs`; `pareto` and the goal `gain` count "
+        "finished ones only",
         "Let the first runs end, and say so (`run.finish()`, `POST .../finish`). If it stays so: "
         "do all runs name the same population, and do they report the metrics that the policy asks "
         "for?",

@@ -101,6 +101,8 @@ class Suggestions(Frozen):
         unlike: what of the table or the question is why most were refused, and what to do; null
             where fewer were, or there is no one reason.
         learned: runs of the table that had ended and taught the forecasts.
+        not_learned: why those of the population that was told taught nothing; null where they did,
+            or none was told.
         model: which model forecast.
         plans: the best `n`; none where all were refused. To take one of none raises
             InvalidSearch, with why.
@@ -113,6 +115,7 @@ class Suggestions(Frozen):
     refused: int
     unlike: str | None = None
     learned: int = 0
+    not_learned: str | None = None
     model: ModelInfo
     plans: tuple[Suggestion, ...]
 
@@ -144,6 +147,15 @@ class Suggestions(Frozen):
         told = f"{many} {self.candidates:,} plans {could}: they are unlike any training."
         return f"{told} {self.unlike}" if self.unlike else told
 
+    @property
+    def _learned(self) -> list[str]:
+        """Of how many runs was learned, or why of none; nothing where nobody asked."""
+        if self.learned:
+            return [
+                f"Learned of {self.learned} {'run' if self.learned == 1 else 'runs'} that ended."
+            ]
+        return [f"Learned of no run: {self.not_learned}."] if self.not_learned else []
+
     def __str__(self) -> str:
         if not self.plans:
             return self._left_out
@@ -171,7 +183,7 @@ class Suggestions(Frozen):
                 *(line.rstrip() for line in lines),
                 "The first one:",
                 self.plans[0].code,
-                *([f"Learned of {self.learned} runs that ended."] if self.learned else []),
+                *self._learned,
                 *([self._left_out] if self.refused else []),
             ]
         )

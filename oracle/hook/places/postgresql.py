@@ -12,7 +12,7 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -216,10 +216,31 @@ class PopulationDatabase:
                 connection.execute(_UPGRADE.encode())
                 row = connection.execute("SELECT format FROM clock").fetchone()
         if row is None or row[0] != FORMAT:
-            advice = "Name a new database, or update SOM Oracle in every worker."
-            raise StoreUnavailable(
-                must_be("population", f"of format {FORMAT}", row and row[0], advice)
-            )
+            raise StoreUnavailable(_other_format(row and row[0]))
+
+
+@contextmanager
+def looking_at(place: Database, timeout_s: float) -> Iterator[Session | None]:
+    """Look at the runs of a database without a trace; None where there are none yet.
+
+    Raises:
+        StoreUnavailable: it does not answer, or is of another format.
+    """
+    looked = PopulationDatabase(place, timeout_s)
+    with looked._told(), closing(_connect(place, timeout_s)) as connection:
+        connection.execute("SET default_transaction_read_only = on")
+        if not _has_tables(connection):
+            yield None
+            return
+        row = connection.execute("SELECT format FROM clock").fetchone()
+        if row is None or row[0] not in (_BEFORE, FORMAT):
+            raise StoreUnavailable(_other_format(row and row[0]))
+        yield Session(connection)
+
+
+def _other_format(found: object) -> str:
+    advice = "Name a new database, or update SOM Oracle in every worker."
+    return must_be("population", f"of format {FORMAT}", found, advice)
 
 
 def _has_tables(connection: Connection[Any]) -> bool:

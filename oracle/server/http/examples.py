@@ -164,6 +164,7 @@ SUGGESTIONS: dict[str, Any] = {
     "refused": 0,
     "unlike": None,
     "learned": 0,
+    "not_learned": None,
     "model": _MODEL,
     "plans": [
         {

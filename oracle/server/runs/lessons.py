@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, select
 
 from oracle.errors import InvalidHistory, RunNotFound, must_be
 from oracle.forecast.residuals import TEACHERS, Residuals
-from oracle.history.quality_score import common_scale, same_scale
+from oracle.history.quality_score import SAME_SCALE, common_scale, same_scale
 from oracle.server.runs import counts
 from oracle.server.storage.schema import outcomes
 from oracle.types import History, Outcome
@@ -133,12 +133,14 @@ def taught_on(connection: Connection, owner: str, name: str, scale: float) -> Le
     """
     found = counts.of_population(connection, owner, name)
     if found is None:
-        raise RunNotFound("There is no such population.")
+        advice = "Leave it out, or name one of GET /v1/populations."
+        raise RunNotFound(must_be("population", "one of the service's", name, advice))
     population = _Population((found.id, found.forgotten))
     population.read(connection, owner, name)
     if not same_scale(population.scale, scale):
-        rule = f"of its population's table (`context.mqe_of_mean` {population.scale:.4g})"
-        raise InvalidHistory(must_be("context.mqe_of_mean", rule, scale))
+        rule = f"that of {name}, {population.scale:.4g}, within a factor of {SAME_SCALE:g}"
+        advice = "Leave `population` out: its runs are of another table."
+        raise InvalidHistory(must_be("context.mqe_of_mean", rule, scale, advice))
     return population.lessons
 
 

@@ -13,10 +13,14 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from minisom import MiniSom
 from ray_nodes import ENVIRONMENT, Nodes
 from worker import evaluate
 
+from oracle import suggest, train_map
+from oracle.errors import StoreUnavailable
 from oracle.hook import Population
 from oracle.hook.population import population_at
 
@@ -98,6 +102,26 @@ def test_dask_workers_share_a_database(postgres: Any, tmp_path: Path) -> None:
     tally = shared.tally("t")
     assert (tally.finished + tally.stopped, tally.live) == (8, 0)
     shared.close()
+
+
+@pytest.mark.postgres
+def test_plans_learn_of_a_database_and_leave_no_trace_in_it(postgres: Any) -> None:
+    import psycopg
+
+    url = postgres.database()
+    data = np.random.default_rng(0).normal(size=(80, 3))
+    asked = {"candidates": 5, "population": url}
+    assert "no run has ended yet" in (suggest(data, 1, **asked).not_learned or "")
+    with psycopg.connect(url) as connection:
+        schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'oracle%'"
+        assert connection.execute(schemas).fetchone() == (0,)
+    for seed in range(2):
+        som = MiniSom(4, 4, 3, random_seed=seed)
+        train_map(som, data, 200, population=url, run_id=seed)
+    found = suggest(data, 1, **asked)
+    assert (found.learned, found.not_learned) == (2, None)
+    with pytest.raises(StoreUnavailable, match="answers"):
+        suggest(data, 1, candidates=5, population="postgresql://nobody@127.0.0.1:1/none")
 
 
 def test_a_job_that_was_preempted_goes_on_from_its_saved_map(

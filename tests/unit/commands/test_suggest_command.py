@@ -127,9 +127,10 @@ def test_it_learns_of_the_runs_in_a_population_file(table: Path, tmp_path: Path)
     assert "Learned of 4 runs that ended." in done.stdout
     for asked, told in (
         (("--population", where, "--population-name", "nobody"), "must be one of mine"),
-        (("--population", tmp_path / "none.db"), "none.db"),
-        (("--population", table), "is no population file"),
+        (("--population", tmp_path / "none.db"), "a file that a search wrote"),
+        (("--population", table), "was left as it is"),
         (("--population-name", "mine"), "must be left out"),
+        (("--population", tmp_path), "a file that a search wrote"),
     ):
         done = run(table, *FEW, *asked)
         assert (done.returncode, done.stdout) == (2, ""), asked

@@ -299,7 +299,7 @@ def test_a_front_of_what_nobody_forecasts_or_has() -> None:
         Action.ABSTAIN, Reason.NO_POPULATION, "the run has no population"
     )
     # What was stopped is on nobody's front.
-    why = "the population has 4 of the 5 outcomes needed"
+    why = "the population has 4 of the 5 finished outcomes needed"
     told = pareto(some, front(), startup_runs=5)
     assert told == Verdict(Action.ABSTAIN, Reason.TOO_FEW_RUNS, why)
     assert pareto(some, front(), startup_runs=4).p is not None

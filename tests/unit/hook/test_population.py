@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -256,6 +257,20 @@ def test_a_search_that_finishes_some_stopped_runs_is_no_other(shared: Population
     for setting, value, same in changes:
         policy = Policy.model_validate({"name": "population", setting: value})
         assert (Population(shared.path).earlier_search("a", policy) is None) == same
+
+
+def test_a_policy_of_before_is_the_same_search(shared: Population) -> None:
+    """A setting that a later version has is at its default in what an earlier one wrote."""
+    policy = Policy(name="population", risk=0.05)
+    shared.start("a", "r1", policy=policy)
+    for setting in ("goal", "learn", "converged", "good"):
+        written = policy.model_dump(mode="json")
+        del written[setting]
+        with shared._writing() as db:
+            db.execute("UPDATE run SET policy = ?", (json.dumps(written),))
+        assert Population(shared.path).earlier_search("a", policy) is None, setting
+    gains = policy.model_copy(update={"goal": "gain"})
+    assert "by another policy" in (Population(shared.path).earlier_search("a", gains) or "")
 
 
 def test_a_control_is_held_where_it_would_first_have_been_stopped(shared: Population) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import sqlite3
 import warnings
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from oracle import Screen, screen, suggest
+from oracle import Screen, how_long, screen, suggest
 from oracle.errors import InvalidHistory, OracleWarning, StoreUnavailable
 from oracle.forecast.forecaster import Oracle
+from oracle.forecast.residuals import SHARES
+from oracle.hook.circuit import FAILURES
 from oracle.hook.population import Population
-from oracle.search.lessons import Lessons
+from oracle.search.lessons import PopulationLessons
 from oracle.search.libraries import library_of
 from oracle.search.plan import Plan
-from oracle.search.suggest import plans_on
+from oracle.search.plane import plane
+from oracle.search.suggest import LUCK, plans_on
 from oracle.search.table import Table, table_of
 from oracle.types import LEVELS, History, Outcome
 
@@ -118,25 +124,62 @@ def test_the_population_of_the_table_is_found(
     theirs = plans_on(library_of("minisom"), other, None, BUDGET, 4, 3)[0]
     taught(where, oracle, theirs, name="theirs")  # touched later
 
-    def learned(name: str | None, table: Table = TABLE) -> int:
+    def learned(name: str | int | None, table: Table = TABLE) -> tuple[int, str | None]:
         found = suggest(
             table, 1, candidates=5, oracle=oracle, population=where, population_name=name
         )
-        return found.learned
+        return found.learned, found.not_learned
 
-    assert (learned(None), learned(None, other)) == (3, 4)
-    assert (learned("mine"), learned("mine", other)) == (3, 0)  # of another table
-    assert (learned("nobody"), learned(None, table_of(DATA * 3))) == (0, 0)
+    assert (learned(None), learned(None, other)) == ((3, None), (4, None))
+    assert learned("mine") == (3, None)
+    assert "are of another table" in (learned("mine", other)[1] or "")
+    assert "no run of nobody has ended, but of theirs, mine" in (learned("nobody")[1] or "")
+    none, why = learned(None, table_of(DATA * 1.01))
+    assert none == 0
+    assert "say which by `population_name`" in (why or "")
+    # A name vouches for a table that is nearly the same: of more rows, scaled anew.
+    assert learned("mine", table_of(DATA * 1.01)) == (3, None)
 
 
-def test_a_search_that_has_not_begun_makes_no_file(tmp_path: Path, oracle: Oracle) -> None:
+@pytest.mark.parametrize("kind", ["none yet", "empty", "of live runs"])
+def test_who_asks_of_a_search_that_has_not_begun_leaves_no_trace(
+    tmp_path: Path, oracle: Oracle, kind: str
+) -> None:
     where = tmp_path / "later.db"
-    chooses = Screen(TABLE, budget=BUDGET, oracle=oracle, population=where)
+    if kind == "empty":
+        where.touch()
+    elif kind == "of live runs":
+        population = Population(where)
+        population.start("mine", "r0")
+        population.close()
+    before = where.read_bytes() if where.exists() else None
     candidates = [{"sigma": s} for s in (0.5, 2.0, 3.0)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert chooses(candidates, 3) == screen(TABLE, candidates, 3, budget=BUDGET, oracle=oracle)
-    assert not where.exists()
+    for asked in (where, Population(where)):
+        chooses = Screen(TABLE, budget=BUDGET, oracle=oracle, population=asked)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            alone = screen(TABLE, candidates, 3, budget=BUDGET, oracle=oracle)
+            assert chooses(candidates, 3) == alone
+        assert chooses.learned == 0
+        assert "no run has ended yet" in (chooses.not_learned or "")
+    assert (where.read_bytes() if where.exists() else None) == before
+
+
+def test_a_screen_reads_what_ends_meanwhile(
+    tmp_path: Path, oracle: Oracle, plans: list[Plan]
+) -> None:
+    where = tmp_path / "runs.db"
+    chooses = Screen(TABLE, budget=BUDGET, oracle=oracle, population=where)
+    for n in (2, 5):
+        taught(where, oracle, plans[:n])
+        chooses([{"sigma": 1.0}], 1)
+        assert (chooses.learned, chooses.not_learned) == (n, None)
+    # Another search in a file of that name: the earlier one's runs are nobody's any more.
+    where.unlink()
+    taught(where, oracle, plans[:1])
+    chooses([{"sigma": 1.0}], 1)
+    assert chooses.learned == 1
+    assert len(Population(where).members("mine")) == 1
 
 
 def test_a_population_that_breaks_ends_no_search(tmp_path: Path, oracle: Oracle) -> None:
@@ -144,18 +187,86 @@ def test_a_population_that_breaks_ends_no_search(tmp_path: Path, oracle: Oracle)
     where.write_text("no database " * 1_000)
     candidates = [{"sigma": s} for s in (0.5, 2.0, 3.0)]
     chooses = Screen(TABLE, budget=BUDGET, oracle=oracle, population=where)
-    with pytest.warns(OracleWarning, match="could not be read") as told:
+    with pytest.warns(OracleWarning, match="learns nothing of the population's runs") as told:
         first = chooses(candidates, 3)
     assert len(told) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert chooses(candidates, 3) == first
     # Who asks once is told.
-    with pytest.raises((StoreUnavailable, InvalidHistory)):
+    with pytest.raises(StoreUnavailable, match="population"):
         suggest(TABLE, 1, candidates=5, oracle=oracle, population=where)
 
 
-@pytest.mark.parametrize("population", ["http://127.0.0.1:8000", ":memory:"])
-def test_what_is_no_population_is_refused(population: str) -> None:
-    with pytest.raises(InvalidHistory, match="population"):
-        Lessons(population, None, TABLE)
+def test_a_locked_file_is_left_alone_for_a_while(
+    tmp_path: Path, oracle: Oracle, plans: list[Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = taught(tmp_path / "runs.db", oracle, plans[:2])
+    asked: list[Path] = []
+
+    def locked(place: Path, timeout_s: float = 2.0) -> None:
+        asked.append(place)
+        raise StoreUnavailable("`population` must answer, but got 'database is locked'.")
+
+    monkeypatch.setattr("oracle.search.lessons.looked_at", locked)
+    chooses = Screen(TABLE, budget=BUDGET, oracle=oracle, population=where)
+    with pytest.warns(OracleWarning):
+        chooses([{"sigma": 1.0}], 1)
+    for _ in range(5):
+        assert chooses([{"sigma": 1.0}], 1) == [0]
+    assert len(asked) == FAILURES
+    assert "left alone" in (chooses.not_learned or "")
+
+
+def test_a_damaged_lesson_teaches_nothing(
+    tmp_path: Path, oracle: Oracle, plans: list[Plan]
+) -> None:
+    where = taught(tmp_path / "runs.db", oracle, plans[:3])
+    for damage in (np.nan, -5.0):
+        with closing(sqlite3.connect(where)) as db, db:
+            (lesson,) = db.execute("SELECT teaches FROM run WHERE run_id = 'r0'").fetchone()
+            numbers = np.frombuffer(lesson, "<f4").reshape(len(SHARES), -1).copy()
+            numbers[0, -1] = damage
+            db.execute("UPDATE run SET teaches = ? WHERE run_id = 'r0'", (numbers.tobytes(),))
+        found = suggest(TABLE, 1, candidates=5, oracle=oracle, population=where)
+        assert (found.learned, found.not_learned) == (2, None)
+
+
+def test_how_long_and_a_plane_say_what_suggestions_say(
+    tmp_path: Path, oracle: Oracle, plans: list[Plan]
+) -> None:
+    where = taught(tmp_path / "runs.db", oracle, plans[:30])
+    best = suggest(
+        TABLE, 1, candidates=60, budget=BUDGET, oracle=oracle, population=where
+    )[0]  # fmt: skip
+    asked = {"budget": BUDGET, "oracle": oracle, "population": where}
+    told = how_long(TABLE, best.parameters, shares=(1.0,), **asked)
+    middle = LEVELS.index(0.5)
+    assert told.expected[0][middle] == pytest.approx(
+        best.expected["quality"][middle] - LUCK["quality"], rel=1e-9
+    )
+    around = dict(best.parameters)
+    drawn = [
+        plane(TABLE, around, ("sigma", "learning_rate"), **(asked | {"population": place}))
+        for place in (None, where)
+    ]
+    assert drawn[0].values != drawn[1].values
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"population": "http://127.0.0.1:8000"}, "Client"),
+        ({"population": ":memory:"}, "the path of a file"),
+        ({"population": 123}, "the path of a file"),
+        ({"population": b"a.db"}, "the path of a file"),
+        ({"population_name": "mine"}, "left out"),
+        ({"population": "a.db", "population_name": ["mine"]}, "a text or a number"),
+    ],
+)
+def test_what_is_no_population_is_refused(asked: dict[str, Any], told: str) -> None:
+    for ask in (Screen, suggest):
+        with pytest.raises(InvalidHistory, match=told):
+            ask(TABLE, **asked)
+    with pytest.raises(InvalidHistory, match=told):
+        PopulationLessons(asked.get("population"), asked.get("population_name"), TABLE)

@@ -4,6 +4,7 @@ import { Chart, bars, level, quantiles, spread, upright } from "../charts/chart.
 import { figureMenu } from "../charts/figure.js";
 import { h, segmented } from "../words/dom.js";
 import { count, num, percent, share } from "../words/format.js";
+import { chanceOf } from "../words/words.js";
 
 // Progress in percent where the budget is known, the run's own epochs elsewhere.
 function clock({ run, history }) {
@@ -195,7 +196,7 @@ export function chancePanel(now) {
       data: [x, x.map((v) => low(said.get(v) ?? null)), x.map((v) => low(risk(v)))],
       series: [{ label: "p_good", color: "ours", width: 2.2, points: 6, spanGaps: true }, { label: "risk", color: "bad", width: 1.6, dash: [5, 4] }],
       x: axisOf(time),
-      y: { label: "chance to end good", log: true, range: [floor, 1], format: chance },
+      y: { label: chanceOf(policy).toLowerCase(), log: true, range: [floor, 1], format: chance },
       read: (i) => (i === null ? rest() : reading.replaceChildren(`At ${num(x[i])}${time.unit}: `, said.has(x[i]) ? h("strong", {}, percent(said.get(x[i]), 1)) : "not asked", risk(x[i]) === null ? "" : `, risk ${percent(risk(x[i]), 2)}`)),
     };
   }, "Chance to end good at each decision");

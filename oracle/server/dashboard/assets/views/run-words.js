@@ -5,7 +5,7 @@ import { quantiles } from "../charts/chart.js";
 import { h, named, within } from "../words/dom.js";
 import { save } from "../charts/download.js";
 import { NONE, ago, count, moment, num, ordinal, percent, tick } from "../words/format.js";
-import { ACTION, label, plainly, reason, short, standing, toldAt, unitOf, wentOn } from "../words/words.js";
+import { ACTION, chanceOf, label, plainly, reason, short, standing, toldAt, unitOf, wentOn } from "../words/words.js";
 
 const GROUPED = 3; // so many decisions of one kind stand in one row
 
@@ -56,7 +56,7 @@ export function said(detail, store, actions) {
   const saved = run.progress === null ? "not known" : `${percent(1 - run.progress)} of the budget`;
   const back = run.override === null && run.override_at ? ["Given back to its policy", ...(run.override_by ? [" by ", named(run.override_by)] : []), `, ${ago(run.override_at)}.`] : null;
   const facts = [
-    [live ? "Chance to end good" : "Chance said last", percent(run.p_good ?? (live ? null : detail.track.p_good.findLast((p) => p !== null)) ?? null).replace(NONE, "not asked")],
+    [live ? chanceOf(decision.policy) : "Chance said last", percent(run.p_good ?? (live ? null : detail.track.p_good.findLast((p) => p !== null)) ?? null).replace(NONE, "not asked")],
     state === "finished" ? null : ["Quality score, forecast", run.quality ? quantiles(run.quality.values) : "none"],
     state === "finished" ? ["Saved", "nothing: it ran to its end"] : run.left ? ["Saved", "nothing: its own loop ended it"] : [live ? "A stop now would save" : "Saved", saved],
     ["Support", run.support === null ? "none" : percent(run.support)],

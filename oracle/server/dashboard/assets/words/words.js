@@ -38,11 +38,14 @@ const HOUR_MS = 3_600_000;
 const step = ({ created_at: from, updated_at: to, n_checkpoints: n }) => (n > 1 ? (Date.parse(to) - Date.parse(from)) / (n - 1) : HOUR_MS);
 export const ACTION = { __proto__: null, continue: "Continue", stop: "Stop", abstain: "Cannot tell" };
 
+// What the chance is of that a policy tells.
+export const chanceOf = (policy) => (policy?.name === "pareto" || policy?.goal === "gain" ? "Chance of a gain" : "Chance to end good");
+
 export const REASON = {
   __proto__: null,
   good: "forecast well inside what is wanted",
   caution: "forecast between the caution and the stop threshold",
-  promising: "still has a fair chance to end among the best",
+  promising: "still has a fair chance to end among the best, or of a gain",
   above_threshold: "predicted quality score beyond the threshold",
   unlikely_good: "almost no chance left to end among the best",
   unlikely_gain: "almost no chance left of a gain on what has finished",
@@ -70,7 +73,7 @@ export const REASON = {
 const SHORT = {
   __proto__: null,
   good: "forecast good", caution: "between the thresholds", promising: "fair chance to be good", above_threshold: "beyond the threshold",
-  unlikely_good: "unlikely to end good", unlikely_gain: "unlikely to gain on what has finished", converged: "converged", waiting: "patience not used up", best: "best so far",
+  unlikely_good: "unlikely to end good", unlikely_gain: "unlikely to gain", converged: "converged", waiting: "patience not used up", best: "best so far",
   control: "a control",
   too_early: "too early to judge", too_few_checkpoints: "too few checkpoints", too_few_runs: "too few ended runs", no_progress: "budget unknown",
   no_support: "unlike the training data", not_measured: "a metric is missing", other_scale: "another scale", too_uncertain: "too uncertain", no_population: "no population", unknown_objective: "unknown objective",
