@@ -57,8 +57,8 @@ def suggest(
     population_name: Annotated[
         str | None,
         typer.Option(
-            help="Of those runs: their `population_name`, else their `dataset`. [default: the "
-            "latest that have ended on this table]"
+            help="Of those runs: their `population_name`, else their `dataset`. [default: all that "
+            "have ended on this table]"
         ),
     ] = None,
     header: Annotated[

@@ -14,8 +14,12 @@ from oracle.types import METRICS, QUALITY_WEIGHTS, Scale
 
 
 def names_of(objectives: Iterable[str] | str) -> tuple[str, ...]:
-    """Give what a search minimises by name; one may be given as it is."""
-    return (objectives,) if isinstance(objectives, str) else tuple(objectives)
+    """Give what a search minimises by name; one may be given as it is.
+
+    `quality` is what suggestions call the `score`.
+    """
+    names = (objectives,) if isinstance(objectives, str) else tuple(objectives)
+    return tuple("score" if name == "quality" else name for name in names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,12 +120,19 @@ class LocalJudge:
         )
         if earlier is not None:
             self._problems.note("earlier_search", earlier)
-        self._shared(
+        was_whole = self._shared(
             "enter the run",
             lambda shared: shared.start(
                 self._name, self._run_id, about=self._about, policy=self._policy
             ),
         )
+        if was_whole:
+            self._problems.note(
+                "begun_anew",
+                f"the run {self._run_id} of {self._name} had gone to its end, and is begun anew: "
+                "what it reached counts no more. A search that goes on names its runs otherwise, "
+                "or takes a population of its own.",
+            )
 
     def decide(self, history: History, previous: int) -> Decision:
         """Forecast, read the population, decide, log."""

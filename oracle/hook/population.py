@@ -82,7 +82,7 @@ class Population:
         *,
         about: About | None = None,
         policy: Policy | None = None,
-    ) -> None:
+    ) -> bool:
         """Enter a run as live; an earlier run of that id is begun anew.
 
         Args:
@@ -90,11 +90,18 @@ class Population:
             run_id: the run.
             about: what is said of the run.
             policy: of the run; it tells one search from another.
+
+        Returns:
+            Whether an earlier one had gone to its end: what it reached is known no more.
         """
         said = about or About()
         rest = said.model_copy(update={"name": None}).model_dump_json(exclude_none=True)
         other = None if rest == "{}" else rest
         with self._writing() as db:
+            whole = db.execute(
+                "SELECT 1 FROM run WHERE population = ? AND run_id = ? AND state = 'finished'",
+                (name, run_id),
+            ).fetchone()
             db.execute("DELETE FROM run WHERE population = ? AND run_id = ?", (name, run_id))
             db.execute(
                 "INSERT INTO run"
@@ -102,6 +109,7 @@ class Population:
                 " VALUES (?, ?, 'live', ?, ?, ?, ?)",
                 (name, run_id, said.name, other, _json(policy), time.time()),
             )
+        return whole is not None
 
     def earlier_search(self, name: str, policy: Policy | None = None) -> str | None:
         """Say where the runs that are there look like another search's; once a process and policy.

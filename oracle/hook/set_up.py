@@ -259,9 +259,12 @@ def policy_for(
         For one objective `population`, ranking by it; for several `pareto`.
 
     Raises:
-        InvalidHistory: none, or one alone that no oracle forecasts.
+        InvalidHistory: none, or one alone that no oracle forecasts; a setting that is none.
     """
     objectives = names_of(objectives)
     one = SCREENED_FOR_ONE if screened else SEARCH_FOR_ONE
     dares = SEARCH_FOR_SEVERAL if len(objectives) > 1 else one
-    return Policy.model_validate({**ranked_by(objectives), **dares, **settings})
+    try:
+        return Policy.model_validate({**ranked_by(objectives), **dares, **settings})
+    except ValidationError as error:
+        raise InvalidHistory(explain(error)) from None

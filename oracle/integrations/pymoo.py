@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from pymoo.core.problem import ElementwiseProblem
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from oracle.decision.second_look import Stopped, finish_promising
+from oracle.errors import InvalidHistory, must_be
 from oracle.hook import WatchedRun, watch
 from oracle.hook.fitness import Fitness, names_of
 from oracle.hook.search import settings_of, summary_of, to_its_end, with_genes
@@ -60,6 +62,10 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
         **problem: Any,
     ) -> None:
         self.objectives = names_of(objectives)
+        if misplaced := problem.keys() & signature(watch).parameters.keys():
+            advice = "pymoo takes any keyword, and drops it."
+            told = ", ".join(sorted(misplaced))
+            raise InvalidHistory(must_be(told, "given within `settings`", told, advice))
         super().__init__(n_obj=len(self.objectives), **problem)
         self._train = train
         self._settings = settings_of(self.objectives, settings or {})

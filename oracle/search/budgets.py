@@ -13,7 +13,14 @@ from oracle.forecast.forecaster import Oracle
 from oracle.search.lessons import Place, PopulationLessons
 from oracle.search.libraries import library_of
 from oracle.search.plan import Plan
-from oracle.search.reach import beyond, forecasts_of, known_of, oracle_of, warn_unlike
+from oracle.search.reach import (
+    beyond,
+    forecasts_of,
+    known_of,
+    learned_by,
+    oracle_of,
+    warn_unlike,
+)
 from oracle.search.suggest import checked, complete, expected, updates_of
 from oracle.search.table import Table, table_of
 from oracle.types import LEVELS, HowLong
@@ -86,6 +93,8 @@ def how_long(
         expected=tuple(map(tuple, told.tolist())),
         worth=worth,
         enough=planned[enough],
+        learned=learned_by(forecasts),
+        not_learned=taught.why_not,
     )
 
 

@@ -50,6 +50,8 @@ def screened(
         raise InvalidSearch(
             must_be("toolbox", "one with `mate` or `mutate`", "neither", "Register them before.")
         )
+    if any(getattr(getattr(tools, name), "func", None) is _varied for name in varied):
+        raise InvalidSearch(must_be("toolbox", "screened once", "a screened one"))
     for name in varied:
         tools.register(name, partial(_varied, getattr(tools, name), tools.clone, screen, later))
     if hasattr(tools, "population"):

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
-from contextlib import suppress
-from math import isclose
 from pathlib import Path
 from typing import NamedTuple
 
-from oracle.errors import InvalidHistory, OracleWarning, StoreUnavailable, callers_level, must_be
+from oracle.errors import InvalidHistory, StoreUnavailable, must_be
 from oracle.forecast.forecaster import Oracle
 from oracle.forecast.residuals import TEACHERS, Residuals
 from oracle.history.quality_score import SAME_SCALE, common_scale, same_scale
 from oracle.hook.circuit import circuit_of
-from oracle.hook.places.looked_at import Looked, looked_at
+from oracle.hook.places.looked_at import looked_at
 from oracle.hook.places.postgresql import Database
 from oracle.hook.population import Population
 from oracle.hook.population_file import place_of
+from oracle.search.reach import warn_of
 from oracle.search.table import Table
 from oracle.types.run_names import label_of
 
-#: A population that is not named is of the table whose mqe_of_mean is as near as this: both are
-#: computed by one function, from the same numbers.
+#: Runs of a population that is not named are of the table whose mqe_of_mean is as near as this:
+#: both are computed by one function, from the same numbers.
 SAME_TABLE = 1e-6
 #: Where `oracle.watch` enters the runs of a search; None = nothing is learned of them.
 Place = str | os.PathLike[str] | Database | Population | None
@@ -56,7 +54,7 @@ class PopulationLessons:
         population: where `oracle.watch` enters the runs: a file, an address of PostgreSQL, or a
             Population; None = nothing is learned.
         name: the runs within it, as `watch` calls them: its `population_name`, else its `dataset`;
-            None = the latest that have ended on `table`.
+            None = all that have ended on `table`.
         table: that plans are made for.
 
     Raises:
@@ -83,17 +81,18 @@ class PopulationLessons:
         if self._place is None:
             return Taught()
         with looked_at(self._place) as looked:
-            names = looked.names()
-            name = self._found(names, looked)
-            ended = looked.latest(name, TEACHERS) if name is not None else []
-        if name is None:
-            return self._of_none(names)
+            if self._name is not None:
+                ended = looked.latest(TEACHERS, name=self._name)
+            else:
+                ended = looked.latest(TEACHERS, scale=self._table.scale, within=SAME_TABLE)
+            if not ended:
+                return self._of_none(looked.names())
         scale = common_scale(one.mqe_of_mean for one in ended)
         if not same_scale(scale, self._table.scale):
             why = (
-                f"the runs of {name} are of another table: their `mqe_of_mean` is {scale:.4g}, "
-                f"{self._table.scale:.4g} is asked for, and {SAME_SCALE:g} times as much at most "
-                "is taken for the same"
+                f"the runs of {self._name} are of another table: their `mqe_of_mean` is "
+                f"{scale:.4g}, {self._table.scale:.4g} is asked for, and up to a factor of "
+                f"{SAME_SCALE:g} is taken for the same"
             )
             return Taught(why_not=why, mistake=True)
         sha256 = oracle.info.sha256
@@ -105,7 +104,7 @@ class PopulationLessons:
         found = [one for one in lessons if one is not None]
         if not found:
             return Taught(
-                why_not=f"none of the {len(ended)} runs of {name} that ended teaches this model: "
+                why_not=f"none of the {len(ended)} runs that ended teaches this model: "
                 "they had another one, `learn=False`, no budget or no `mqe_of_mean`"
             )
         return Taught(Residuals.of(found))
@@ -134,21 +133,7 @@ class PopulationLessons:
         if why in self._told:
             return
         self._told.add(why)
-        with suppress(OracleWarning):  # where warnings are errors the search must go on
-            warnings.warn(
-                f"SOM Oracle: the screening learns nothing of the population's runs: {why}.",
-                OracleWarning,
-                stacklevel=callers_level(),
-            )
-
-    def _found(self, names: list[str], looked: Looked) -> str | None:
-        if self._name is not None:
-            return self._name if self._name in names else None
-        for name in names:
-            own = looked.latest(name, 1)[0].mqe_of_mean
-            if own is not None and isclose(own, self._table.scale, rel_tol=SAME_TABLE):
-                return name
-        return None
+        warn_of(f"the screening learns nothing of the population's runs: {why}.")
 
     def _of_none(self, names: list[str]) -> Taught:
         if not names:

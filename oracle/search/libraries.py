@@ -21,6 +21,7 @@ class Library:
         name: as `library=` takes it.
         space: its parameters, for a table and the longest side of a map on it.
         fits: whether it would take a set of them.
+        rule: which those are, in words.
         plan: what follows from a set, for a table and a number of sample updates.
         plane: the two parameters that matter most, as a picture shows them.
     """
@@ -28,23 +29,24 @@ class Library:
     name: str
     space: Callable[[Table, int], Space]
     fits: Callable[[dict[str, Any]], bool]
+    rule: str
     plan: Callable[[dict[str, Any], Table, int], Plan]
     plane: tuple[str, str]
+
+
+def _library(module: Any, *plane: str) -> Library:
+    across, up = plane
+    name = module.__name__.rpartition(".")[2]
+    return Library(name, module.space, module.fits, module.RULE, module.plan, (across, up))
 
 
 LIBRARIES = {
     library.name: library
     for library in (
-        Library("minisom", minisom.space, minisom.fits, minisom.plan, ("sigma", "learning_rate")),
-        Library(
-            "nexussom",
-            nexussom.space,
-            nexussom.fits,
-            nexussom.plan,
-            ("start_radius_init_ratio", "start_learning_rate"),
-        ),
-        Library("xpysom", xpysom.space, xpysom.fits, xpysom.plan, ("sigma", "sigmaN")),
-        Library("susi", susi.space, susi.fits, susi.plan, ("learning_rate_start", "n_rows")),
+        _library(minisom, "sigma", "learning_rate"),
+        _library(nexussom, "start_radius_init_ratio", "start_learning_rate"),
+        _library(xpysom, "sigma", "sigmaN"),
+        _library(susi, "learning_rate_start", "n_rows"),
     )
 }
 

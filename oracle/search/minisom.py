@@ -32,6 +32,13 @@ def space(table: Table, longest_side: int) -> Space:
     }
 
 
+#: Which parameters `fits`, in words.
+RULE = (
+    "sigma shorter than the diagonal of x by y; for bubble and triangle at least 1, for "
+    "triangle learning_rate * sigma^2 at most 1"
+)
+
+
 def fits(parameters: dict[str, Any]) -> bool:
     """Tell whether MiniSom would take them without a warning, and keep what was meant."""
     sigma, longest = parameters["sigma"], np.hypot(parameters["x"], parameters["y"])

@@ -35,6 +35,13 @@ def space(table: Table, longest_side: int) -> Space:
     }
 
 
+#: Which parameters `fits`, in words.
+RULE = (
+    "end_learning_rate, end_radius and start_batch_percent not above start_learning_rate, the "
+    "first radius and end_batch_percent"
+)
+
+
 def fits(parameters: dict[str, Any]) -> bool:
     """Tell whether they mean what they say: rates and radii that fall, batches that grow."""
     radius = parameters["start_radius_init_ratio"] * max(parameters["rows"], parameters["cols"])

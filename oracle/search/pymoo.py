@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pymoo.core.sampling import Sampling
 
+from oracle.errors import InvalidSearch, must_be
 from oracle.search.screen import Screen
 from oracle.search.suggest import MOST_CANDIDATES, check_count
 
@@ -32,11 +33,17 @@ def screened(
         The algorithm.
 
     Raises:
-        InvalidSearch: times that are no whole number from 1 on.
+        InvalidSearch: times that are no whole number from 1 on; an algorithm that has neither
+            sampling nor mating, or is screened.
     """
     for name, value in (("first", first), ("later", later)):
         check_count(name, value, MOST_CANDIDATES)
     changed: Any = algorithm
+    if not all(hasattr(changed, part) for part in ("initialization", "mating")):
+        rule = "one that draws a first generation and mates, as NSGA2 or GA"
+        raise InvalidSearch(must_be("algorithm", rule, type(algorithm).__name__))
+    if isinstance(changed.mating, _Mating):
+        raise InvalidSearch(must_be("algorithm", "screened once", "a screened one"))
     changed.initialization.sampling = _Sampling(changed.initialization.sampling, screen, first)
     changed.mating = _Mating(changed.mating, screen, later)
     return algorithm

@@ -139,12 +139,13 @@ def beyond(table: Table, budget: float | None, ask: Ask, oracle: Oracle) -> str:
 
 def warn_unlike(what: str, why: str) -> None:
     """Warn that nothing could be judged, and why."""
-    with suppress(OracleWarning):  # where warnings are errors the search must go on
-        warnings.warn(
-            f"SOM Oracle: {what}: such plans are unlike any training. {why}".rstrip(),
-            OracleWarning,
-            stacklevel=callers_level(),
-        )
+    warn_of(f"{what}: such plans are unlike any training. {why}".rstrip())
+
+
+def warn_of(what: str) -> None:
+    """Warn whoever called; where warnings are errors the search must go on all the same."""
+    with suppress(OracleWarning):
+        warnings.warn(f"SOM Oracle: {what}", OracleWarning, stacklevel=callers_level())
 
 
 def _with(part: Part, name: str, value: Any) -> Part:

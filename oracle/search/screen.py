@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from oracle.search.reach import (
     known_of,
     learned_by,
     oracle_of,
+    warn_of,
     warn_unlike,
 )
 from oracle.search.suggest import (
@@ -53,8 +54,9 @@ def screen(
 
     An evolutionary search draws several times the offspring it needs and trains those that this
     keeps. A candidate that the oracle knows too little of is neither the best nor the worst: it
-    stands in the middle. Where that is so of all, the first are kept, and an OracleWarning says
-    once why: such a search is an unscreened one.
+    stands in the middle; one with which no map would be trained stands behind all others. Where
+    all are unknown the first are kept, and an OracleWarning says once why: such a search is an
+    unscreened one.
 
     Args:
         data: as in `suggest`.
@@ -68,7 +70,7 @@ def screen(
         Their indices, best first.
 
     Raises:
-        InvalidSearch: an argument breaks a rule; a candidate with which no map would be trained.
+        InvalidSearch: an argument breaks a rule; no candidate with which a map would be trained.
         InvalidHistory: `data` is no table of numbers, `population` no place of runs.
     """
     chooses = Screen(
@@ -116,30 +118,60 @@ class Screen:
         self._lessons = PopulationLessons(population, population_name, self._table)
         self.learned = 0
         self.not_learned: str | None = None
-        self._is_told = False
+        self._is_told = self._is_warned = self._has_fitted = False
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Stay one: pymoo copies its algorithms, and what is told of the last choice is wanted."""
+        return self
 
     def __call__(self, candidates: Sequence[Any], keep: int) -> list[int]:
         """Give the indices of the candidates that are worth training, best first.
 
         Raises:
-            InvalidSearch: no number to keep; a candidate with which no map would be trained.
+            InvalidSearch: no number to keep; no candidate so far with which a map would be trained.
         """
         check_count("keep", keep, MOST_CANDIDATES)
         _check_candidates(candidates)
-        told = [self._parameters(one) if self._parameters else one for one in candidates]
-        wholes = [complete(self._made, self._table, one) for one in told]
-        plans = [self._made.plan(whole, self._table, self._updates) for whole in wholes]
-        if not plans:
-            return []
+        wholes = self._wholes([self._parameters(c) if self._parameters else c for c in candidates])
+        right = [i for i, whole in enumerate(wholes) if whole is not None]
+        if not right:
+            return list(range(len(wholes)))[:keep]
+        fitting = [whole for whole in wholes if whole is not None]
+        plans = [self._made.plan(whole, self._table, self._updates) for whole in fitting]
         oracle = self._oracle = oracle_of(self._oracle)
         forecasts = self._forecasts(plans, oracle)
         values = np.array([[expected(f, o)[CAUTION] for o in self.objectives] for f in forecasts])
         known = known_of(forecasts)
         if not known.any() and not self._is_told:
             self._is_told = True
-            self._tell_unknown(wholes, oracle)
+            self._tell_unknown(fitting, oracle)
         values[~known] = np.median(values[known], axis=0) if known.any() else 0.0
-        return _most_volume(values, keep)
+        kept = [right[i] for i in _most_volume(values, keep)]
+        return [*kept, *(i for i, whole in enumerate(wholes) if whole is None)][:keep]
+
+    def _wholes(self, told: Sequence[Any]) -> list[dict[str, Any] | None]:
+        """Complete candidates; None for one with which no map would be trained: a search varies on.
+
+        Raises:
+            InvalidSearch: no candidate so far was one that would train a map.
+        """
+        found: list[dict[str, Any] | None] = []
+        wrong: InvalidSearch | None = None
+        for one in told:
+            try:
+                found.append(complete(self._made, self._table, one))
+            except InvalidSearch as error:
+                found.append(None)
+                wrong = wrong or error
+        self._has_fitted |= any(whole is not None for whole in found)
+        if wrong is not None:
+            if not self._has_fitted:
+                raise wrong
+            if not self._is_warned:
+                self._is_warned = True
+                left_out = sum(whole is None for whole in found)
+                warn_of(f"{left_out} of {len(found)} candidates stand behind all others: {wrong}")
+        return found
 
     def _forecasts(self, plans: Sequence[Plan], oracle: Oracle) -> list[Forecast]:
         """Forecast by what the ended runs teach; where that fails, without."""

@@ -12,6 +12,7 @@ tables which nothing was fitted to (docs/suggest.md).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -93,7 +94,7 @@ def suggest(
         population: where `oracle.watch` enters the runs of a search on this table, of which
             nothing is changed: those that ended teach the forecasts. None = nothing is learned.
         population_name: the runs within it, as `watch` calls them: its `population_name`, else its
-            `dataset`; None = the latest that have ended on this table.
+            `dataset`; None = all that have ended on this table.
 
     Returns:
         The best plans. Where the oracle knows too little of all of them there are none: `unlike`
@@ -219,7 +220,9 @@ def checked(objectives: Sequence[str]) -> tuple[str, ...]:
     """
     rule, advice = f"one to three of {', '.join(OBJECTIVES)}", "Nothing else is forecast."
     try:
-        wanted = (objectives,) if isinstance(objectives, str) else tuple(dict.fromkeys(objectives))
+        told = (objectives,) if isinstance(objectives, str) else tuple(objectives)
+        # `score` is what searches call it (`policy_for`, `Watched`).
+        wanted = tuple(dict.fromkeys("quality" if one == "score" else one for one in told))
     except TypeError:  # None, a number, a list in the list
         raise InvalidSearch(must_be("objectives", rule, objectives, advice)) from None
     unknown = [o for o in wanted if o not in OBJECTIVES]
@@ -264,8 +267,10 @@ def complete(made: Library, table: Table, parameters: Mapping[str, Any]) -> dict
     space = narrowed(made.space(table, longest_side(table)), parameters, "parameters")
     whole = {name: parameter.usual for name, parameter in space.items()}
     if not made.fits(whole):
-        rule = f"parameters that {made.name} would train a map with"
-        raise InvalidSearch(must_be("parameters", rule, whole))
+        named = {name: whole[name] for name in whole if name in re.findall(r"\w+", made.rule)}
+        advice = "What is not told is as usual." if len(parameters) < len(whole) else ""
+        rule = f"such that {made.name} trains as they say ({made.rule})"
+        raise InvalidSearch(must_be("parameters", rule, named, advice))
     return whole
 
 

@@ -28,6 +28,10 @@ def space(table: Table, longest_side: int) -> Space:
     }
 
 
+#: Which parameters `fits`, in words.
+RULE = "a map of more than one neuron, learning_rate_end not above learning_rate_start"
+
+
 def fits(parameters: dict[str, Any]) -> bool:
     """Tell whether rate and radius fall; the latter from half the longer side to 1."""
     longest = max(parameters["n_rows"], parameters["n_columns"])

@@ -31,6 +31,10 @@ def space(table: Table, longest_side: int) -> Space:
     }
 
 
+#: Which parameters `fits`, in words.
+RULE = "sigma below the shorter of x and y, sigmaN not above sigma; for bubble sigmaN at least 1"
+
+
 def fits(parameters: dict[str, Any]) -> bool:
     """Tell whether XPySom takes them without a warning, and the radius falls."""
     sigma, last = parameters["sigma"], parameters["sigmaN"]

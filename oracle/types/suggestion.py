@@ -11,6 +11,13 @@ from oracle.types.fields import LEVELS, Finite, Frozen, NonNegative, Ratio
 from oracle.types.forecast import ModelInfo
 
 
+def learning(learned: int, not_learned: str | None) -> list[str]:
+    """Say of how many ended runs was learned, or why of none; nothing where nobody asked."""
+    if learned:
+        return [f"Learned of {learned} {'run' if learned == 1 else 'runs'} that ended."]
+    return [f"Learned of no run: {not_learned}."] if not_learned else []
+
+
 class Suggestion(Frozen):
     """One plan, as its library takes it.
 
@@ -44,6 +51,7 @@ class HowLong(Frozen):
         expected: [budget][level] of the objective.
         worth: of the objective, that more training must bring to be called worth it.
         enough: the smallest budget that is forecast to end within `worth` of the best one.
+        learned, not_learned: as of suggestions.
     """
 
     parameters: dict[str, JsonValue]
@@ -53,6 +61,8 @@ class HowLong(Frozen):
     expected: tuple[tuple[Finite, ...], ...]
     worth: NonNegative
     enough: NonNegative
+    learned: int = 0
+    not_learned: str | None = None
 
     def __str__(self) -> str:
         middle = LEVELS.index(0.5)
@@ -66,6 +76,7 @@ class HowLong(Frozen):
                 *rows,
                 f"{self.enough:,.0f} updates are enough: more are forecast to bring less than "
                 f"{self.worth:g}.",
+                *learning(self.learned, self.not_learned),
             ]
         )
 
@@ -147,15 +158,6 @@ class Suggestions(Frozen):
         told = f"{many} {self.candidates:,} plans {could}: they are unlike any training."
         return f"{told} {self.unlike}" if self.unlike else told
 
-    @property
-    def _learned(self) -> list[str]:
-        """Of how many runs was learned, or why of none; nothing where nobody asked."""
-        if self.learned:
-            return [
-                f"Learned of {self.learned} {'run' if self.learned == 1 else 'runs'} that ended."
-            ]
-        return [f"Learned of no run: {self.not_learned}."] if self.not_learned else []
-
     def __str__(self) -> str:
         if not self.plans:
             return self._left_out
@@ -183,7 +185,7 @@ class Suggestions(Frozen):
                 *(line.rstrip() for line in lines),
                 "The first one:",
                 self.plans[0].code,
-                *self._learned,
+                *learning(self.learned, self.not_learned),
                 *([self._left_out] if self.refused else []),
             ]
         )

@@ -47,14 +47,24 @@ class Looked:
         )
         return [name for (name,) in rows.fetchall()]
 
-    def latest(self, name: str, most: int) -> list[Ended]:
-        """Give the latest `most` ended runs of a population, in the order of their ends."""
+    def latest(
+        self, most: int, *, name: str | None = None, scale: float = 0.0, within: float = 0.0
+    ) -> list[Ended]:
+        """Give the latest `most` ended runs, in the order of their ends.
+
+        Args:
+            most: at most so many.
+            name: of their population; None = of any, where their table has the scale.
+            scale: mqe_of_mean, as near as the share `within`.
+        """
         if self._db is None:
             return []
+        of = "population = ?" if name is not None else "mqe_of_mean BETWEEN ? AND ?"
+        asked = (name,) if name is not None else (scale * (1 - within), scale * (1 + within))
         rows = self._db.execute(
-            "SELECT mqe_of_mean, model, teaches FROM run"
-            " WHERE population = ? AND ended IS NOT NULL ORDER BY ended DESC LIMIT ?",
-            (name, most),
+            f"SELECT mqe_of_mean, model, teaches FROM run"
+            f" WHERE {of} AND ended IS NOT NULL ORDER BY ended DESC LIMIT ?",
+            (*asked, most),
         ).fetchall()
         return [
             Ended(scale, model, lesson and bytes(lesson)) for scale, model, lesson in rows[::-1]

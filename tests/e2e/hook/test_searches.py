@@ -122,6 +122,20 @@ def test_a_search_says_at_once_what_no_run_of_it_can_have() -> None:
         with pytest.raises(InvalidHistory, match="map_rows"):
             build(context={"map_rows": -1})
         assert build(objectives="mqe").objectives == ("mqe",)
+        assert build(objectives="quality").objectives == ("score",)
+    with pytest.raises(InvalidHistory, match="`dataset, population` must be given within `sett"):
+        WatchedProblem(train, n_var=1, population="runs.db", dataset="mine")
+
+
+def test_a_whole_run_that_is_begun_anew_is_told(tmp_path: Path) -> None:
+    settings = {"population": tmp_path / "runs.db", "model": StandIn(), "policy": "population"}
+
+    def again() -> WatchedRun:
+        return curve(0.3, watch(total_epochs=EPOCHS, dataset="t", run_id="r-1", **settings))
+
+    assert not again().problems.counts
+    with pytest.warns(OracleWarning, match="r-1 of t had gone to its end, and is begun anew"):
+        again()
 
 
 def test_a_relative_population_is_one_file_wherever_workers_stand(

@@ -259,6 +259,15 @@ def test_a_search_that_finishes_some_stopped_runs_is_no_other(shared: Population
         assert (Population(shared.path).earlier_search("a", policy) is None) == same
 
 
+def test_a_whole_run_that_is_begun_anew_is_told(shared: Population) -> None:
+    assert not shared.start("a", "r1")
+    assert not shared.start("a", "r1")  # it was preempted
+    shared.end("a", outcome_of("r1", 0.5))
+    assert shared.start("a", "r1")
+    shared.end("a", outcome_of("r1", 0.5, censored=True))
+    assert not shared.start("a", "r1")  # a stopped one is trained to its end
+
+
 def test_a_policy_of_before_is_the_same_search(shared: Population) -> None:
     """A setting that a later version has is at its default in what an earlier one wrote."""
     policy = Policy(name="population", risk=0.05)

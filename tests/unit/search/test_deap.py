@@ -93,3 +93,5 @@ def test_what_cannot_be_is_told(toolbox: Any, chooses: Screen) -> None:
         screened(toolbox, chooses, later=0)
     with pytest.raises(InvalidSearch, match="`mate` or `mutate`"):
         screened(base.Toolbox(), chooses)
+    with pytest.raises(InvalidSearch, match="screened once"):
+        screened(screened(toolbox, chooses), chooses)

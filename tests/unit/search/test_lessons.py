@@ -134,6 +134,9 @@ def test_the_population_of_the_table_is_found(
     assert learned("mine") == (3, None)
     assert "are of another table" in (learned("mine", other)[1] or "")
     assert "no run of nobody has ended, but of theirs, mine" in (learned("nobody")[1] or "")
+    # Of one table they teach each other, whatever the searches are called.
+    taught(where, oracle, plans[3:5], name="again", prefix="a")
+    assert learned(None) == (5, None)
     none, why = learned(None, table_of(DATA * 1.01))
     assert none == 0
     assert "say which by `population_name`" in (why or "")
@@ -241,6 +244,8 @@ def test_how_long_and_a_plane_say_what_suggestions_say(
     )[0]  # fmt: skip
     asked = {"budget": BUDGET, "oracle": oracle, "population": where}
     told = how_long(TABLE, best.parameters, shares=(1.0,), **asked)
+    assert (told.learned, told.not_learned) == (30, None)
+    assert "Learned of 30 runs that ended." in str(told)
     middle = LEVELS.index(0.5)
     assert told.expected[0][middle] == pytest.approx(
         best.expected["quality"][middle] - LUCK["quality"], rel=1e-9

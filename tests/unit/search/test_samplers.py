@@ -111,3 +111,7 @@ def test_pymoo_trains_as_many_as_it_did(chooses: Screen) -> None:
     assert means[1] < 0.7 * means[0]
     with pytest.raises(InvalidSearch, match="`first`"):
         screened(NSGA2(), by_mqe, first=0)
+    with pytest.raises(InvalidSearch, match="`algorithm` must be screened once"):
+        screened(screened(NSGA2(), by_mqe), by_mqe)
+    with pytest.raises(InvalidSearch, match="draws a first generation and mates"):
+        screened(object(), by_mqe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from oracle import Screen, screen
 from oracle.errors import InvalidSearch, OracleWarning
 from oracle.forecast.forecaster import Oracle
+from oracle.hook import policy_for
 from oracle.search.suggest import CAUTION, LUCK, suggest
 from oracle.search.table import table_of
 
@@ -104,7 +106,7 @@ def test_numpys_numbers_are_as_good(oracle: Oracle) -> None:
     [
         ([{"sgima": 1}], {}, "of the parameters"),
         ([{"sigma": 0}], {}, "space.sigma"),
-        ([{"x": 3, "y": 3, "sigma": 12.0}], {}, "would train a map"),
+        ([{"x": 3, "y": 3, "sigma": 12.0}], {}, "trains as they say"),
         ([{"sigma": 1.0}], {"objective": "speed"}, "Nothing else is forecast"),
         ([{"sigma": 1.0}], {"library": "som"}, "minisom, nexussom"),
     ],
@@ -144,3 +146,30 @@ def test_where_warnings_are_errors_the_search_goes_on(oracle: Oracle) -> None:
 def test_what_are_no_candidates_is_named(candidates: Any, oracle: Oracle) -> None:
     with pytest.raises(InvalidSearch, match=r"`(candidates|parameters)` must be"):
         screen(DATA, candidates, 1, oracle=oracle)
+
+
+def test_a_candidate_that_cannot_be_trained_ends_no_search(oracle: Oracle) -> None:
+    """Crossover and mutation leave the space now and then."""
+    chooses = Screen(DATA, library="xpysom", oracle=oracle)
+    right = {"x": 6, "y": 14, "sigma": 3.0, "sigmaN": 0.5}
+    for wrong in ({**right, "sigma": 6.2}, {**right, "sigma": -0.6}, {**right, "x": 15.1}):
+        with pytest.raises(InvalidSearch):  # nothing but mistakes so far
+            Screen(DATA, library="xpysom", oracle=oracle)([wrong, wrong], 1)
+    assert chooses([right], 1) == [0]
+    with pytest.warns(OracleWarning, match="1 of 3 candidates stand behind all others") as told:
+        assert chooses([{**right, "sigma": 6.2}, right, {**right, "sigma": 2.0}], 3)[-1] == 0
+    assert "sigma below the shorter of x and y" in str(told[0].message)
+    assert "'sigma': 6.2" in str(told[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # said once
+        assert chooses([{**right, "x": 15.1}] * 2, 1) == [0]
+
+
+def test_a_copied_algorithm_has_the_same_screen(oracle: Oracle) -> None:
+    chooses = Screen(DATA, oracle=oracle)
+    assert copy.deepcopy({"of": chooses})["of"] is chooses
+
+
+def test_the_score_is_the_quality(oracle: Oracle) -> None:
+    assert Screen(DATA, objective="score", oracle=oracle).objectives == ("quality",)
+    assert policy_for("quality") == policy_for("score")
