@@ -36,13 +36,13 @@ with tempfile.TemporaryDirectory() as folder:
         xl=np.array([4, 0.4, -2.5]),
         xu=np.array([12, 4.0, 0.0]),
     )
-    result = minimize(problem, NSGA2(pop_size=12), ("n_gen", 5), seed=1)
+    minimize(problem, NSGA2(pop_size=12), ("n_gen", 5), seed=1)
     # Nobody holds the map of a stopped run: those that the front may gain by are trained to their
     # end, the most promising first.
-    trained = problem.finish_promising(result.pop, k=4)
+    trained = problem.finish_promising(k=4)
     print(f"{len(trained)} stopped ones are trained to their end")
     print("front of finished maps: mqe, topographic error")
-    for mqe, error in best(result.pop).get("F"):
+    for mqe, error in best(problem.evaluated).get("F"):
         print(f"  {mqe:.3f}  {error:.3f}")
     print(runs.tally("three-clusters"))
     runs.close()

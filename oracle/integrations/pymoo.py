@@ -8,12 +8,13 @@
                              xl=[4, .1, 1], xu=[20, 1., 8], settings={"population": "runs.db"})
     result = minimize(problem, NSGA2(pop_size=20), ("n_gen", 10))
     print(problem.summary())
-    for solution in best(result.pop):
+    problem.finish_promising()        # train stopped ones to their end that are worth it
+    for solution in best(problem.evaluated):
         print(solution.X, solution.F)
-    problem.finish_promising(result.pop)        # or train stopped ones that are worth it
 
 A stopped individual's F is its forecast, so survival ranks it where it would have come out.
-`result.F` holds forecasts too; `finished` and `best` leave them out.
+`result.F` holds forecasts too; `finished` and `best` leave them out. Forecasts push finished maps
+out of `result.pop`, the last generation: `problem.evaluated` has all that were ever trained.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
             variables are each run's `config`, unless that is given.
         problem: of pymoo's Problem: n_var, xl, xu, vars, constraints and so on.
 
+    Attributes:
+        evaluated: every individual of the search so far, in order.
+
     Raises:
         InvalidHistory: an objective or a setting that no run of a search can have.
     """
@@ -69,6 +73,15 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
         super().__init__(n_obj=len(self.objectives), **problem)
         self._train = train
         self._settings = settings_of(self.objectives, settings or {})
+        self.evaluated = Population.empty()
+
+    def do(self, X: Any, return_values_of: Any, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate as pymoo does, wherever its runner trains, and keep what came of it."""
+        out = super().do(X, return_values_of, *args, **kwargs)
+        names = ("F", "G", "H", "censored", "spreads")
+        told = [part for name in names if out.get(name) is not None for part in (name, out[name])]
+        self.evaluated = Population.merge(self.evaluated, Population.new("X", X, *told))
+        return out
 
     def _evaluate(self, x: Any, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         fitness = self._fitness(x)
@@ -93,7 +106,7 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
 
     def finish_promising(
         self,
-        population: Population,
+        population: Population | None = None,
         *,
         k: int | None = None,
         budget: float | None = None,
@@ -102,14 +115,15 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
         """Train to their end the stopped individuals that are worth it, the most promising first.
 
         Args:
-            population: all that the search still has: the finished among them are what a stopped
-                one must beat.
+            population: those to choose from; the finished among them are what a stopped one
+                must beat. None = all that were evaluated.
             k, budget, least: see `oracle.decision.second_look.finish_promising`. Each is trained
                 anew, and costs a whole run.
 
         Returns:
             Those that were trained, in their order, as by `finish`.
         """
+        population = self.evaluated if population is None else population
         stopped = [i for i, individual in enumerate(population) if individual.get("censored")]
         told = [
             Stopped(str(i), tuple(population[i].F), _spreads(population[i]), cost=1.0)
@@ -128,9 +142,11 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
     def _finished(self, individual: Any) -> None:
         # The run's population learns how it ended.
         fitness = self._fitness(individual.X, to_its_end(self._settings))
-        individual.set("forecast", individual.F)
-        individual.F = np.array(fitness.objectives(self.objectives), dtype=float)
-        individual.set("censored", fitness.censored)
+        alike = [one for one in self.evaluated if np.array_equal(one.X, individual.X)]
+        for one in {id(one): one for one in (individual, *alike)}.values():
+            one.set("forecast", one.F)
+            one.F = np.array(fitness.objectives(self.objectives), dtype=float)
+            one.set("censored", fitness.censored)
 
     def _fitness(self, x: Any, settings: dict[str, Any] | None = None) -> Fitness:
         run = self._train(x, partial(watch, **with_genes(settings or self._settings, x)))

@@ -191,6 +191,22 @@ def test_pymoo_marks_stopped_individuals(tmp_path: Path, objectives: tuple[str, 
     assert len(front)
     assert not any(i.get("censored") for i in front)
     assert len(best(result.pop[:0])) == 0
+    assert len(problem.evaluated) == 40
+    told = best(problem.evaluated).get("F")
+    assert {tuple(f) for f in front.get("F")} <= {
+        tuple(f) for f in finished(problem.evaluated).get("F")
+    }
+    # What forecasts pushed out of the last generation is among them.
+    for f in front.get("F"):
+        assert (told <= f + 1e-12).all(axis=1).any()
+    marked = sum(bool(i.get("censored")) for i in problem.evaluated)
+    trained = problem.finish_promising(k=2, least=0.0)
+    assert sum(bool(i.get("censored")) for i in problem.evaluated) == marked - len(trained)
+    stopped = [i for i in result.pop if i.get("censored")][:1]
+    for one in problem.finish(Population_(individuals=stopped) if stopped else result.pop[:0]):
+        twins = [i for i in problem.evaluated if np.array_equal(i.X, one.X)]
+        assert twins
+        assert not any(i.get("censored") for i in twins)
     assert problem.summary().startswith("t: ")
     assert Population(tmp_path / "runs.db").tally("t").saved > 0.05
 
