@@ -19,7 +19,7 @@ CHECKS = (
         "/v1/events, which never ends (T1 asks for it)",
         "no failure of any check; that data which fit the schema are accepted (T1 has bodies) is "
         "not asked of POST and of the list's cursor",
-        short=12,
+        short=6,
         long=50_000,
     ),
     Check(
