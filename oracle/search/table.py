@@ -78,13 +78,17 @@ class Table:
         """Take what is told of a table instead of the table itself.
 
         Raises:
-            InvalidSearch: its size or its scale is missing.
+            InvalidSearch: its size or its scale is missing, or it has no two rows.
         """
         told = {name: getattr(context, name) for name in ("n_samples", "n_features", "mqe_of_mean")}
         for name, value in told.items():
             if value is None:
                 advice = "No plan can be forecast without."
                 raise InvalidSearch(must_be(f"context.{name}", "given", None, advice))
+        for name, least in (("n_samples", 2), ("n_features", 1)):
+            if round(told[name]) < least:
+                rule = f"a number of {least} at least"
+                raise InvalidSearch(must_be(f"context.{name}", rule, told[name]))
         shape = context.geometry
         sizes: dict[int, float] = {}
         if shape is not None and None not in (

@@ -51,6 +51,20 @@ def test_a_table_beyond_what_is_known_is_answered_with_why(app: App) -> None:
     assert ask(app, context={**CONTEXT, "n_samples": 50_000}, candidates=1).unlike is None
 
 
+@pytest.mark.parametrize("library", ["minisom", "nexussom", "xpysom", "susi"])
+@pytest.mark.parametrize(
+    ("name", "size"), [("n_samples", 0.5), ("n_samples", 1), ("n_features", 0.4)]
+)
+def test_a_table_of_no_two_rows_is_refused(app: App, library: str, name: str, size: float) -> None:
+    body = {"context": {**CONTEXT, name: size}, "library": library, "candidates": 2, "budget": 1}
+    answer = app.run(app.call("POST", "/v1/suggest", json.dumps(body).encode()))
+    assert answer.status == 422
+    assert f"`context.{name}` must be a number of" in answer.json()["error"]["message"]
+    smallest = {**body, "context": {**CONTEXT, "n_samples": 2, "n_features": 1}}
+    answer = app.run(app.call("POST", "/v1/suggest", json.dumps(smallest).encode()))
+    assert answer.status == 200, answer.body
+
+
 def test_a_clients_list_is_a_list_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[Any] = []
 
