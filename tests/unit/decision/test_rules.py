@@ -16,6 +16,7 @@ from oracle.types import (
     Forecast,
     Outcome,
     Policy,
+    PopulationPolicy,
     Reason,
     Reference,
     Scale,
@@ -147,7 +148,7 @@ def test_below_the_risk_is_less_than_it() -> None:
     )  # fmt: skip
 
 
-GAIN = Policy(name="population", goal="gain", startup_runs=3, ramp=0.3, risk=0.1)
+GAIN = PopulationPolicy(goal="gain", startup_runs=3, ramp=0.3, risk=0.1)
 
 
 def test_a_gain_is_to_beat_what_has_finished() -> None:
@@ -173,7 +174,7 @@ def test_a_gain_is_to_beat_what_has_finished() -> None:
 def test_members_of_a_generation_gain_each_alone() -> None:
     others = others_of(0.5, 0.6, 0.7)
     members = [drawn(0.1, 0.2), drawn(0.8, 0.9)]
-    generation = Generation(members, others, GAIN, ())  # type: ignore[arg-type]
+    generation = Generation(members, others, GAIN, ())
     for i, member in enumerate(members):
         assert generation.verdict(i) == population(member, others, GAIN)
     assert [generation.verdict(i).p for i in range(2)] == [1.0, 0.0]
