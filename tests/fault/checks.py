@@ -11,6 +11,8 @@ CHECKS = (
         "every start ready within 3 s",
         short=3,
         long=2_000,
+        goes_on=True,
+        unit="kills",
     ),
     Check(
         "T3p",
@@ -19,6 +21,8 @@ CHECKS = (
         "after every kill no acknowledged checkpoint lost or doubled; every start ready within 3 s",
         short=3,
         long=2_000,
+        goes_on=True,
+        unit="kills",
         needs="postgres",
     ),
     Check(
@@ -28,6 +32,8 @@ CHECKS = (
         "the resumed dataset equals an uninterrupted one; never half a CSV",
         short=3,
         long=2_000,
+        goes_on=True,
+        unit="kills",
     ),
     Check(
         "T4e",

@@ -8,7 +8,8 @@ import pytest
 from browser import MARKS as BROWSER
 from fuzz import checks as fuzz
 from proxying import NGINX
-from reliability import Check, Result, rows_of_page
+from reliability import Check, Result
+from reliability_page import rows_of_page
 from serving import postgres_binaries
 from soak import checks as soak
 

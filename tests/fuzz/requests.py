@@ -36,18 +36,17 @@ RIGHT = {200, 201, 404, 409}
 _Statuses = dict[str, Counter[int]]
 
 
-def fuzz_requests(folder: Path, n: int, seed: int = 1) -> Result:
-    """Send `n` requests, a quarter of them without a body."""
-    firsts = range(0, n, PART)
-    folders = [folder / str(first) for first in firsts]
-    sizes = [min(PART, n - first) for first in firsts]
-    seeds = range(seed, seed + len(firsts))
-    if len(firsts) == 1:
-        return _told([_fuzz_part(folders[0], n, seed)])
+def fuzz_requests(folder: Path, n: int, first: int = 0) -> Result:
+    """Send `n` requests, a quarter of them without a body, others than the `first` ones."""
+    starts = range(first, first + n, PART)
+    folders = [folder / str(start) for start in starts]
+    sizes = [min(PART, first + n - start) for start in starts]
+    if len(starts) == 1:
+        return _told([_fuzz_part(folders[0], n, first)])
     spawn = multiprocessing.get_context("spawn")  # one process a part: none inherits a loop
     cores = len(os.sched_getaffinity(0))
     with ProcessPoolExecutor(cores, spawn, max_tasks_per_child=1) as pool:
-        return _told(list(pool.map(_fuzz_part, folders, sizes, seeds)))
+        return _told(list(pool.map(_fuzz_part, folders, sizes, starts)))
 
 
 def _told(parts: list[tuple[Result, _Statuses]]) -> Result:
@@ -59,7 +58,8 @@ def _told(parts: list[tuple[Result, _Statuses]]) -> Result:
         for kind, counts in statuses.items():
             together.setdefault(kind, Counter()).update(counts)
     for kind, counts in sorted(together.items()):
-        whole.seen[kind] = " ".join(f"{s}: {c}" for s, c in sorted(counts.items()))
+        for status, count in sorted(counts.items()):
+            whole.counts[f"{kind} {status}:"] = count
     return whole
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from fault.test_reliability import MARKS
-from reliability import Check, rows_of_page
+from reliability import Check
+from reliability_page import rows_of_page
 
 from scale.checks import CHECKS, PAGE
 

@@ -48,20 +48,18 @@ def made_run(index: int, seed: int, settings: dict[str, Any]) -> Run:
     )  # fmt: skip
 
 
-def kill_collector(folder: Path, n: int) -> Result:
-    """Kill one collection after the other, `n` times in all, then let it end."""
-    result, rng = Result(), random.Random(n)
-    seen: Counter[str] = Counter()
+def kill_collector(folder: Path, n: int, done: int = 0) -> Result:
+    """Kill one collection after the other, `n` times in all, then let it end; `done` before."""
+    result, rng = Result(), random.Random(f"{n} after {done}")
     for first in cases(n, KILLS_A_COLLECTION):
         of_one = folder / str(first)
         of_one.mkdir()
-        seen += _kill_one(of_one, min(KILLS_A_COLLECTION, n - first), result, rng)
-    result.seen |= seen
+        _kill_one(of_one, min(KILLS_A_COLLECTION, n - first), result, rng)
     return result
 
 
-def _kill_one(folder: Path, n: int, result: Result, rng: random.Random) -> Counter[str]:
-    """Kill one collection `n` times; gives what was seen."""
+def _kill_one(folder: Path, n: int, result: Result, rng: random.Random) -> None:
+    """Kill one collection `n` times."""
     runs = (RUNS_A_LIFE + 2 * WORKERS) * n
     log, out, whole = folder / "log", folder / "killed.csv", folder / "whole.csv"
     collect(made_run, runs, whole, seed=SEED, workers=1)
@@ -94,7 +92,7 @@ def _kill_one(folder: Path, n: int, result: Result, rng: random.Random) -> Count
     result.check(set(made) == set(range(runs)), "a run was never made")
     repeated = made.total() - runs
     result.check(repeated <= MOST_REPEATED * n, f"{repeated} runs were made again")
-    return Counter({"kills": n, "runs": runs, "made again": repeated})
+    result.counts += Counter({"kills": n, "runs": runs, "made again": repeated})
 
 
 if __name__ == "__main__":
