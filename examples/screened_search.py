@@ -66,7 +66,9 @@ with tempfile.TemporaryDirectory() as folder:
     )
     deap.screened(toolbox, chooses)
     policy = policy_for("score", screened=True)
-    evaluate = Watched(train_one, population=runs, dataset="three-clusters", policy=policy)
+    evaluate = Watched(
+        train_one, parameters=settings_of, population=runs, dataset="three-clusters", policy=policy
+    )
     toolbox.register("evaluate", evaluate)
     everyone = tools.HallOfFame(100)
     algorithms.eaMuPlusLambda(

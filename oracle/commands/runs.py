@@ -77,11 +77,10 @@ def opened(file: str | Path) -> tuple[Population, tuple[str, ...]]:
 
 def _print_promising(shared: Population, name: str) -> None:
     worth = worth_finishing(shared, name)
-    print("  worth finishing: " + ("" if worth else "none"))
+    print("  worth training anew, to the end: " + ("" if worth else "none"))
     for one in worth:
         print(
-            f"    {one.run_id}: P(better than all) {one.p_better:.0%}, expected gain "
-            f"{one.gain:.4g}, rest of its budget {one.cost:.0%}"
+            f"    {one.run_id}: P(better than all) {one.p_better:.0%}, expected gain {one.gain:.4g}"
         )
 
 

@@ -38,6 +38,7 @@ class Fitness:
         lacking: metrics that no run of its population has: the score does without.
         spreads: where censored by a forecast, half the width of the central 50 % interval of each
             metric and of the score.
+        run_id: of the run, where it was watched: it may be trained anew under that name.
     """
 
     mqe: float
@@ -47,6 +48,7 @@ class Fitness:
     mqe_of_mean: float | None = None
     lacking: tuple[str, ...] = ()
     spreads: tuple[float, float, float, float] | None = None
+    run_id: str | None = None
 
     def score(
         self,

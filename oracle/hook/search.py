@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from inspect import signature
 from typing import Any
 
@@ -12,7 +13,9 @@ from oracle.hook.fitness import names_of
 from oracle.hook.population import Population, population_at
 from oracle.hook.population_file import place_of
 from oracle.hook.set_up import check_given, context_given, policy_for, policy_of, watch
+from oracle.hook.warn_once import Problems
 from oracle.types import METRICS, RunContext
+from oracle.types.run_names import run_id_of
 
 
 def settings_of(objectives: tuple[str, ...] | str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +48,16 @@ def settings_of(objectives: tuple[str, ...] | str, settings: dict[str, Any]) -> 
     return settings
 
 
-def with_genes(settings: dict[str, Any], genes: Any) -> dict[str, Any]:
+#: Reads genes as the named parameters that they stand for, as a `Screen` does.
+Reads = Callable[[Any], Mapping[str, Any]]
+
+
+def with_genes(
+    settings: dict[str, Any],
+    genes: Any,
+    parameters: Reads | None = None,
+    problems: Problems | None = None,
+) -> dict[str, Any]:
     """Keep the genes with the run that they make, as its `config`, where the search gives none.
 
     A report then tells which of them are good, and a stopped run can be trained anew from its file.
@@ -53,11 +65,22 @@ def with_genes(settings: dict[str, Any], genes: Any) -> dict[str, Any]:
     Args:
         settings: of `oracle.watch`.
         genes: names -> values, or values in order; what is neither is not kept.
+        parameters: reads the genes; where it fails they are kept as they are.
+        problems: are told of that.
 
     >>> with_genes({}, [2.0, "pca"])
     {'config': {'gene 1': 2.0, 'gene 2': 'pca'}}
+    >>> with_genes({}, [2.0, "pca"], lambda genes: {"sigma": genes[0]})
+    {'config': {'sigma': 2.0}}
     """
-    if "config" in settings or isinstance(genes, str | bytes):
+    if "config" in settings:
+        return settings
+    if parameters is not None:
+        try:
+            return {**settings, "config": dict(parameters(genes))}
+        except Exception as error:
+            (problems or Problems()).note_error("parameters", "read the genes", error)
+    if isinstance(genes, str | bytes):
         return settings
     if isinstance(genes, Mapping):
         return {**settings, "config": dict(genes)}
@@ -75,6 +98,51 @@ def to_its_end(settings: dict[str, Any]) -> dict[str, Any]:
     """
     policy = policy_of(settings["policy"], settings.get("control"), True, RunContext())
     return {**settings, "policy": policy.model_copy(update={"min_progress": 1.0})}
+
+
+@contextmanager
+def trained_anew(settings: dict[str, Any], run_id: str | None) -> Iterator[dict[str, Any]]:
+    """Change the settings of a search for a stopped run that is trained anew to its end.
+
+    It keeps its name, so that its population has one run of it, which finished, and not the
+    stopped one beside it; what its earlier attempts used is counted with it. A run that the
+    search's population does not know as stopped, or one at a service, gets a new name.
+
+    Args:
+        settings: of `oracle.watch`.
+        run_id: the stopped run, as `Fitness.run_id` tells it.
+    """
+    bound, place = to_its_end(settings), settings.get("population")
+    if run_id is None or place is None or settings.get("url"):
+        yield bound
+        return
+    problems = Problems()
+    shared, known = None, None
+    try:
+        shared = place if isinstance(place, Population) else population_at(place)
+        known = _stopped(shared, run_id)
+    except Exception as error:
+        problems.note_error("population", "look up the stopped run", error)
+    if shared is None or known is None:
+        yield bound
+        return
+    try:
+        yield {**bound, "run_id": run_id}
+    finally:
+        try:
+            if _stopped(shared, run_id) is None:  # it was begun anew
+                shared.trained_anew(known[0], run_id_of(run_id), known[1])
+        except Exception as error:
+            problems.note_error("population", "count what the stopped run had used", error)
+
+
+def _stopped(shared: Population, run_id: str) -> tuple[str, float] | None:
+    """Find a stopped run: its population, and the shares of its budget that it has used."""
+    for name in reversed(shared.names()):
+        for member in shared.members(name):
+            if member.run_id == run_id_of(run_id) and member.state == "stopped":
+                return name, member.spent_before + (member.progress or 0.0)
+    return None
 
 
 def summary_of(settings: dict[str, Any]) -> str:

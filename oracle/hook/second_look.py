@@ -42,7 +42,7 @@ def promising(
     name: str | None = None,
     *,
     least: float | None = None,
-    resumes: bool = True,
+    resumes: bool = False,
 ) -> list[Promising]:
     """List the stopped runs of a population that are worth finishing, the most promising first.
 
@@ -51,7 +51,7 @@ def promising(
         name: one population in it; None where there is only one.
         least: as in `finish_promising`.
         resumes: whether a run goes on from the map at its stop, which costs the rest of its budget;
-            trained anew it costs all of it.
+            trained anew, as `finish_promising` takes it to be, it costs all of it.
 
     Raises:
         InvalidHistory: no such file or population.

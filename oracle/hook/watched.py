@@ -188,7 +188,7 @@ class WatchedRun:
             last = self._final or (self._seen.kept[-1] if self._seen.kept else None)
             forecast = self._forecast if self._is_stopped else None
             if forecast is None and (last is None or self._has_diverged):
-                return Fitness(inf, None, None, True, scale)
+                return Fitness(inf, None, None, True, scale, run_id=self.name)
             mqe, error, dead = last[1:4] if last is not None else (inf, None, None)
             never, spreads = self._seen.never_measured, None
             if forecast is not None:
@@ -202,7 +202,7 @@ class WatchedRun:
             censored = self._is_stopped or self.state == "abandoned"
             if self.decision is not None and self.decision.reason is Reason.NOT_MEASURED:
                 never = ()  # others have measured it
-            return Fitness(mqe, error, dead, censored, scale, never, spreads)
+            return Fitness(mqe, error, dead, censored, scale, never, spreads, self.name)
 
     def summary(self) -> str:
         """Tell in one line what was decided, and why nothing was stopped when nothing was."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import repeat
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,7 +29,7 @@ import numpy as np
 from oracle.decision.second_look import Stopped, finish_promising
 from oracle.hook import WatchedRun, watch
 from oracle.hook.fitness import Fitness, names_of
-from oracle.hook.search import settings_of, summary_of, to_its_end, with_genes
+from oracle.hook.search import Reads, settings_of, summary_of, trained_anew, with_genes
 from oracle.hook.warn_once import Problems
 
 Train = Callable[[Any, Callable[..., WatchedRun]], WatchedRun | Fitness]
@@ -40,21 +41,23 @@ class Forecast(float):
 
     Attributes:
         spread: half the width of its central 50 % interval.
+        run_id: the run that was stopped, where known.
     """
 
     spread: float
+    run_id: str | None
 
-    def __new__(cls, value: float, spread: float = 0.0) -> Forecast:
-        """Take the value as DEAP does, and how sure it is."""
+    def __new__(cls, value: float, spread: float = 0.0, run_id: str | None = None) -> Forecast:
+        """Take the value as DEAP does, how sure it is, and of which run."""
         forecast = super().__new__(cls, value)
-        forecast.spread = spread
+        forecast.spread, forecast.run_id = spread, run_id
         return forecast
 
     def __mul__(self, weight: float) -> Forecast:
-        return Forecast(float(self) * weight, self.spread * abs(weight))
+        return Forecast(float(self) * weight, self.spread * abs(weight), self.run_id)
 
     def __truediv__(self, weight: float) -> Forecast:
-        return Forecast(float(self) / weight, self.spread / abs(weight))
+        return Forecast(float(self) / weight, self.spread / abs(weight), self.run_id)
 
     __rmul__ = __mul__
 
@@ -76,19 +79,25 @@ class Watched:
             returns the watched run or its fitness.
         objectives: what is minimised, after METRICS, or `score`; every weight of the
             individual's fitness must be negative.
+        parameters: reads an individual as named parameters, as that of a `Screen`; they are each
+            run's `config`. None = the genes are, by their number, unless `config` is given.
         settings: of `oracle.watch`, e.g. population, population_size, log, url. The policy is
-            `population` for one objective and `pareto` for several, unless one is given; the
-            genes are each run's `config`, unless that is given.
+            `population` for one objective and `pareto` for several, unless one is given.
 
     Raises:
         InvalidHistory: an objective or a setting that no run of a search can have.
     """
 
     def __init__(
-        self, train: Train, *, objectives: tuple[str, ...] | str = ("score",), **settings: Any
+        self,
+        train: Train,
+        *,
+        objectives: tuple[str, ...] | str = ("score",),
+        parameters: Reads | None = None,
+        **settings: Any,
     ) -> None:
         self.objectives = names_of(objectives)
-        self._train = train
+        self._train, self._parameters = train, parameters
         self._settings = settings_of(self.objectives, settings)
         self._problems = Problems()
 
@@ -151,20 +160,25 @@ class Watched:
 
     def _finished(self, twins: list[Any]) -> Values:
         # The run's population learns how it ended.
-        values = self._evaluated(twins[0], to_its_end(self._settings))
+        forecasts = (value for value in twins[0].fitness.values if isinstance(value, Forecast))
+        run_id = next((forecast.run_id for forecast in forecasts), None)
+        with trained_anew(self._settings, run_id) as settings:
+            values = self._evaluated(twins[0], settings)
         for individual in twins:
             individual.forecast = tuple(float(value) for value in individual.fitness.values)
             assign(individual, values)
         return Values(twins[0].fitness.values)
 
     def _evaluated(self, individual: Any, settings: dict[str, Any] | None = None) -> Values:
-        bound = with_genes(settings or self._settings, individual)
+        settings = settings or self._settings
+        bound = with_genes(settings, individual, self._parameters, self._problems)
         run = self._train(individual, partial(watch, **bound))
         fitness = run.fitness() if isinstance(run, WatchedRun) else run
         values = fitness.objectives(self.objectives)
         if not fitness.censored:
             return Values(values)
-        return Values(map(Forecast, values, fitness.spreads_of(self.objectives)))
+        spreads = fitness.spreads_of(self.objectives)
+        return Values(map(Forecast, values, spreads, repeat(fitness.run_id)))
 
     def summary(self) -> str:
         """Tell in a line a population how the search went, by the file its workers share."""

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal, SupportsFloat
 from weakref import WeakKeyDictionary
 
@@ -50,11 +50,11 @@ from oracle.hook.fitness import Fitness, names_of
 from oracle.hook.local import Forecaster
 from oracle.hook.objective import weights_for
 from oracle.hook.remote import planned_size
-from oracle.hook.search import settings_of, to_its_end, with_genes
+from oracle.hook.search import settings_of, trained_anew, with_genes
 from oracle.hook.set_up import context_given
 from oracle.hook.warn_once import Problems
 from oracle.integrations.optuna_study import JudgedStudy
-from oracle.integrations.optuna_trials import CENSORED, FINISHES, HISTORY, SPREADS, Told
+from oracle.integrations.optuna_trials import CENSORED, FINISHES, HISTORY, RUN_ID, SPREADS, Told
 from oracle.types import METRICS, POLICIES, Policy, RunContext
 
 #: Studies that a summary tells of, the last ones.
@@ -301,14 +301,23 @@ def watched(
     name = trial.study.study_name
     run_id = settings.pop("run_id", f"{name}-{trial.number}")
     bound = {"population_name": name[:200], **settings_of(objectives, settings)}
-    if FINISHES in trial.user_attrs:
-        bound = to_its_end(bound)
-    with watch(**with_genes(bound, trial.params), run_id=run_id) as run:
+    finishes = trial.user_attrs.get(FINISHES)
+    whole = nullcontext(bound) if finishes is None else trained_anew(bound, _run_id_of(trial))
+    with whole as bound, watch(**{"run_id": run_id, **with_genes(bound, trial.params)}) as run:
         yield run
     fitness = run.fitness()
     trial.set_user_attr(CENSORED, fitness.censored)
     if fitness.censored:
         trial.set_user_attr(SPREADS, fitness.spreads_of(objectives))
+        trial.set_user_attr(RUN_ID, fitness.run_id)
+
+
+def _run_id_of(trial: Trial) -> str | None:
+    """The name of the stopped run that a trial finishes; None where its trial kept none."""
+    finishes = trial.user_attrs[FINISHES]
+    stopped = next(t for t in trial.study.get_trials(deepcopy=False) if t.number == finishes)
+    known: str | None = stopped.user_attrs.get(RUN_ID)
+    return known
 
 
 def finished(study: Study) -> list[FrozenTrial]:

@@ -21,6 +21,8 @@ HISTORY = "oracle_history"
 CENSORED = "censored"
 #: ... that has the spreads of its forecast, by objective.
 SPREADS = "oracle_spreads"
+#: ... that has the name of its run.
+RUN_ID = "oracle_run_id"
 #: ... that trains a stopped trial to its end: the number of that one. Nothing stops it.
 FINISHES = "oracle_finishes"
 

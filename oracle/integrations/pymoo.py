@@ -33,7 +33,8 @@ from oracle.decision.second_look import Stopped, finish_promising
 from oracle.errors import InvalidHistory, must_be
 from oracle.hook import WatchedRun, watch
 from oracle.hook.fitness import Fitness, names_of
-from oracle.hook.search import settings_of, summary_of, to_its_end, with_genes
+from oracle.hook.search import Reads, settings_of, summary_of, trained_anew, with_genes
+from oracle.hook.warn_once import Problems
 
 Train = Callable[[Any, Callable[..., WatchedRun]], WatchedRun | Fitness]
 
@@ -45,9 +46,10 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
         train: takes the variables and a `watch` with the search's settings bound, trains, and
             returns the watched run or its fitness.
         objectives: what is minimised, after METRICS, or `score`.
+        parameters: reads the variables as named parameters, as that of a `Screen`; they are each
+            run's `config`. None = the variables are, unless `config` is given.
         settings: of `oracle.watch`, e.g. policy, population, log, url. The policy is
-            `population` for one objective and `pareto` for several, unless one is given; the
-            variables are each run's `config`, unless that is given.
+            `population` for one objective and `pareto` for several, unless one is given.
         problem: of pymoo's Problem: n_var, xl, xu, vars, constraints and so on.
 
     Attributes:
@@ -62,6 +64,7 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
         train: Train,
         *,
         objectives: tuple[str, ...] | str = ("score",),
+        parameters: Reads | None = None,
         settings: dict[str, Any] | None = None,
         **problem: Any,
     ) -> None:
@@ -71,14 +74,14 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
             told = ", ".join(sorted(misplaced))
             raise InvalidHistory(must_be(told, "given within `settings`", told, advice))
         super().__init__(n_obj=len(self.objectives), **problem)
-        self._train = train
+        self._train, self._parameters, self._problems = train, parameters, Problems()
         self._settings = settings_of(self.objectives, settings or {})
         self.evaluated = Population.empty()
 
     def do(self, X: Any, return_values_of: Any, *args: Any, **kwargs: Any) -> Any:
         """Evaluate as pymoo does, wherever its runner trains, and keep what came of it."""
         out = super().do(X, return_values_of, *args, **kwargs)
-        names = ("F", "G", "H", "censored", "spreads")
+        names = ("F", "G", "H", "censored", "spreads", "run_id")
         told = [part for name in names if out.get(name) is not None for part in (name, out[name])]
         self.evaluated = Population.merge(self.evaluated, Population.new("X", X, *told))
         return out
@@ -88,6 +91,7 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
         out["F"] = list(fitness.objectives(self.objectives))
         out["censored"] = fitness.censored
         out["spreads"] = list(fitness.spreads_of(self.objectives))
+        out["run_id"] = fitness.run_id
 
     def finish(self, population: Population) -> Population:
         """Train the stopped individuals of a front, or of any population, to their end.
@@ -141,7 +145,8 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
 
     def _finished(self, individual: Any) -> None:
         # The run's population learns how it ended.
-        fitness = self._fitness(individual.X, to_its_end(self._settings))
+        with trained_anew(self._settings, individual.get("run_id")) as settings:
+            fitness = self._fitness(individual.X, settings)
         alike = [one for one in self.evaluated if np.array_equal(one.X, individual.X)]
         for one in {id(one): one for one in (individual, *alike)}.values():
             one.set("forecast", one.F)
@@ -149,7 +154,9 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
             one.set("censored", fitness.censored)
 
     def _fitness(self, x: Any, settings: dict[str, Any] | None = None) -> Fitness:
-        run = self._train(x, partial(watch, **with_genes(settings or self._settings, x)))
+        settings = settings or self._settings
+        bound = with_genes(settings, x, self._parameters, self._problems)
+        run = self._train(x, partial(watch, **bound))
         return run.fitness() if isinstance(run, WatchedRun) else run
 
     def summary(self) -> str:

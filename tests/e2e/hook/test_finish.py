@@ -13,7 +13,7 @@ import pytest
 from made_up import StandIn
 
 from collector.recorded.nexussom_files import read_rows
-from oracle.errors import DatasetError, InvalidHistory
+from oracle.errors import DatasetError, InvalidHistory, OracleWarning
 from oracle.hook import Population, WatchedRun
 from oracle.integrations.nexussom_front import finish
 from oracle.types import Outcome
@@ -94,6 +94,41 @@ def test_deap_trains_one_of_equal_individuals_for_all(tmp_path: Path) -> None:
     assert {m.config["gene 1"] for m in told} == {0.1, 0.2}  # kept without a word of the caller
 
 
+def test_runs_keep_the_parameters_that_their_genes_stand_for(tmp_path: Path) -> None:
+    from deap import base, creator
+    from pymoo.core.evaluator import Evaluator
+    from pymoo.core.population import Population as Individuals
+
+    from oracle.integrations.deap import Watched
+    from oracle.integrations.pymoo import WatchedProblem
+
+    creator.create("LowestByName", base.Fitness, weights=(-1.0,))
+    creator.create("ByName", list, fitness=creator.LowestByName)
+
+    def parameters(genes: Any) -> dict[str, float]:
+        return {"sigma": 2 * float(genes[0])}
+
+    def fails(genes: Any) -> dict[str, float]:
+        raise ValueError("no such gene")
+
+    def kept(name: str) -> list[Any]:
+        return [member.config for member in Population(tmp_path / name).members("t")]
+
+    where = {"population": tmp_path / "deap.db", "model": StandIn()}
+    Watched(train, parameters=parameters, **where)(creator.ByName([0.25]))
+    assert kept("deap.db") == [{"sigma": 0.5}]
+    where["population"] = tmp_path / "pymoo.db"
+    problem = WatchedProblem(train, parameters=parameters, settings=where, n_var=1, xl=0.0, xu=1.0)
+    Evaluator().eval(problem, Individuals.new("X", np.array([[0.25], [0.5]])))
+    assert kept("pymoo.db") == [{"sigma": 0.5}, {"sigma": 1.0}]
+    where["population"] = tmp_path / "fails.db"
+    watched = Watched(train, parameters=fails, **where)
+    with pytest.warns(OracleWarning, match="read the genes: ValueError: no such gene") as warned:
+        list(map(watched, [creator.ByName([0.25]), creator.ByName([0.5])]))
+    assert len(warned) == 1
+    assert kept("fails.db") == [{"gene 1": 0.25}, {"gene 1": 0.5}]
+
+
 def test_pymoo_finishes_what_was_stopped_and_only_that(tmp_path: Path) -> None:
     from pymoo.core.evaluator import Evaluator
     from pymoo.core.population import Population as Individuals
@@ -113,9 +148,9 @@ def test_pymoo_finishes_what_was_stopped_and_only_that(tmp_path: Path) -> None:
         assert one.F[0] == pytest.approx(final(float(one.X[0])))
         assert not one.get("censored")
     assert len(problem.finish(everyone)) == 0
-    # What they came to stands in the population beside what was forecast.
+    # What they came to stands in the population in place of what was forecast.
     tally = Population(tmp_path / "runs.db").tally("t")
-    assert (tally.finished, tally.stopped) == (25, len(stopped))
+    assert (tally.finished, tally.stopped) == (25, 0)
     kept = {m.config["gene 1"] for m in Population(tmp_path / "runs.db").members("t")}
     assert kept == {float(one.X[0]) for one in everyone}
 

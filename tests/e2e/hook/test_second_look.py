@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from made_up import StandIn
 
 from oracle.errors import InvalidHistory
 from oracle.hook import Fitness, Population, WatchedRun, finish_promising, promising, watch
+from oracle.hook.population_summary import Member
 from oracle.integrations.optuna import OraclePruner, report, watched
 from oracle.integrations.optuna_finish import finish_promising as finish_trials
 from oracle.types import Policy
@@ -47,6 +48,17 @@ def genes(n: int = 25) -> list[float]:
     return [0.5, 0.6, 0.7, 0.2, 0.205, 0.21, *(rng.random() for _ in range(n - 6))]
 
 
+def begun_anew(before: Sequence[Member], after: Sequence[Member], n: int) -> None:
+    """Check that `n` stopped runs ended under their names, with what they had used beside it."""
+    was, now = ({one.run_id: one for one in members} for members in (before, after))
+    assert was.keys() == now.keys()  # none stands there twice
+    changed = [name for name, one in now.items() if one.state != was[name].state]
+    assert len(changed) == n > 0
+    for name in changed:
+        assert (was[name].state, now[name].state) == ("stopped", "finished")
+        assert now[name].spent_before == was[name].progress > 0
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A search whose best runs were stopped, for a policy that dares all: the first three end."""
@@ -71,7 +83,9 @@ def test_a_population_file_tells_which_and_finishes_them(file: Path) -> None:
         (one.gain / one.cost for one in told), reverse=True
     )
     first = next(m for m in shared.members("t") if m.run_id == told[0].run_id)
-    assert told[0].cost == pytest.approx(1 - first.progress)
+    assert told[0].cost == 1.0  # trained anew, as `finish_promising` does
+    goes_on = {one.run_id: one.cost for one in promising(file, resumes=True)}
+    assert goes_on[first.run_id] == pytest.approx(1 - first.progress)
     assert first.run_id == "r4"  # the one that was forecast to end nearest to the best
 
     def again(member: Any, bound: Callable[..., WatchedRun]) -> WatchedRun:
@@ -136,6 +150,7 @@ def test_deap_finishes_the_most_promising(tmp_path: Path, objectives: tuple[str,
     everyone = [getattr(creator, name)([gene]) for gene in genes()]
     for individual in everyone:
         assign(individual, evaluate(individual))
+    before = Population(tmp_path / "runs.db").members("t")
     stopped = [one for one in everyone if one.censored]
     assert stopped
     assert all(value.spread > 0 for one in stopped for value in one.fitness.values)
@@ -147,6 +162,7 @@ def test_deap_finishes_the_most_promising(tmp_path: Path, objectives: tuple[str,
         assert one in stopped
         assert one.fitness.values[0] == pytest.approx(final(one[0]))
         assert not one.censored
+    begun_anew(before, Population(tmp_path / "runs.db").members("t"), len(done))
     rest = [one for one in stopped if one not in done]
     if objectives == ("mqe",) and done and rest:  # no lower forecast was passed over
         assert min(one.fitness.values[0] for one in rest) >= max(
@@ -171,6 +187,7 @@ def test_pymoo_finishes_the_most_promising(tmp_path: Path, objectives: tuple[str
     )
     everyone = Individuals.new("X", np.array(genes())[:, None])
     Evaluator().eval(problem, everyone)
+    before = Population(tmp_path / "runs.db").members("t")
     stopped = [one for one in everyone if one.get("censored")]
     assert stopped
     assert all((one.get("spreads") > 0).all() for one in stopped)
@@ -180,6 +197,7 @@ def test_pymoo_finishes_the_most_promising(tmp_path: Path, objectives: tuple[str
     for one in done:
         assert one.F[0] == pytest.approx(final(float(one.X[0])))
         assert not one.get("censored")
+    begun_anew(before, Population(tmp_path / "runs.db").members("t"), len(done))
     assert len(problem.finish_promising(everyone[:0])) == 0
 
 
@@ -244,6 +262,7 @@ def test_optuna_finishes_watched_trials_that_are_worth_it(tmp_path: Path) -> Non
     told = Population(tmp_path / "runs.db").members(study.study_name)
     assert {m.config["gene"] for m in told} == {t.params["gene"] for t in study.trials}
     new = finish_trials(study, objective, k=2, least=0.0)
+    begun_anew(told, Population(tmp_path / "runs.db").members(study.study_name), len(new))
     assert all(not trial.user_attrs["censored"] for trial in new)
     assert [trial.values[0] for trial in new] == [
         pytest.approx(final(trial.params["gene"])) for trial in new

@@ -99,10 +99,10 @@ def test_what_is_worth_finishing(file: Path, capsys: pytest.CaptureFixture[str])
     shared.close()
     code, out, _ = run(capsys, file, "--promising")
     assert code == 0
-    assert out.splitlines()[2] == "  worth finishing: none"
+    assert out.splitlines()[2] == "  worth training anew, to the end: none"
     assert out.splitlines()[5:] == [
-        "  worth finishing: ",
-        "    s: P(better than all) 75%, expected gain 0.1221, rest of its budget 75%",
+        "  worth training anew, to the end: ",
+        "    s: P(better than all) 75%, expected gain 0.1221",
     ]
     wine, iris = json.loads(run(capsys, file, "--promising", "--json")[1])
     assert wine["promising"] == []
