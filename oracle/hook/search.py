@@ -15,7 +15,7 @@ from oracle.hook.population_file import place_of
 from oracle.hook.set_up import check_given, context_given, policy_for, policy_of, watch
 from oracle.hook.warn_once import Problems
 from oracle.types import METRICS, RunContext
-from oracle.types.run_names import run_id_of
+from oracle.types.run_names import label_of, run_id_of
 
 
 def settings_of(objectives: tuple[str, ...] | str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -116,11 +116,11 @@ def trained_anew(settings: dict[str, Any], run_id: str | None) -> Iterator[dict[
     if run_id is None or place is None or settings.get("url"):
         yield bound
         return
-    problems = Problems()
+    problems, named = Problems(), settings.get("population_name")
     shared, known = None, None
     try:
         shared = place if isinstance(place, Population) else population_at(place)
-        known = _stopped(shared, run_id)
+        known = _stopped(shared, run_id, named)
     except Exception as error:
         problems.note_error("population", "look up the stopped run", error)
     if shared is None or known is None:
@@ -130,15 +130,17 @@ def trained_anew(settings: dict[str, Any], run_id: str | None) -> Iterator[dict[
         yield {**bound, "run_id": run_id}
     finally:
         try:
-            if _stopped(shared, run_id) is None:  # it was begun anew
+            if _stopped(shared, run_id, named) is None:  # it was begun anew
                 shared.trained_anew(known[0], run_id_of(run_id), known[1])
         except Exception as error:
             problems.note_error("population", "count what the stopped run had used", error)
 
 
-def _stopped(shared: Population, run_id: str) -> tuple[str, float] | None:
+def _stopped(shared: Population, run_id: str, named: str | int | None) -> tuple[str, float] | None:
     """Find a stopped run: its population, and the shares of its budget that it has used."""
     for name in reversed(shared.names()):
+        if named is not None and name != label_of(named):
+            continue
         for member in shared.members(name):
             if member.run_id == run_id_of(run_id) and member.state == "stopped":
                 return name, member.spent_before + (member.progress or 0.0)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ from oracle.hook.fitness import Fitness
 from oracle.hook.population import Population, population_at
 from oracle.hook.population_file import place_of
 from oracle.hook.population_summary import Member
-from oracle.hook.search import settings_of, to_its_end
+from oracle.hook.search import settings_of, to_its_end, trained_anew
 from oracle.hook.set_up import watch
 from oracle.hook.watched import WatchedRun
 from oracle.types import TARGETS, Policy
@@ -91,14 +92,14 @@ def finish_promising(
     shared, name = _opened(population, name)
     read = _read(shared, name, resumes)
     bound = {"population": shared, "population_name": name, "policy": read.policy, **settings}
-    whole = to_its_end(settings_of(("score",), bound))
+    search = settings_of(("score",), bound)
 
     def ended(run_id: str) -> Sequence[float] | None:
         member = read.members[run_id]
-        said = member.said | whole | {"run_id": member.name or run_id}
-        run = train(member, partial(watch, **said))
-        if not resumes:
-            shared.trained_anew(name, run_id, member.spent_before + (member.progress or 0.0))
+        own = member.name or run_id
+        goes_on = nullcontext(to_its_end(search))
+        with goes_on if resumes else trained_anew(search, own) as whole:
+            run = train(member, partial(watch, **member.said | whole | {"run_id": own}))
         fitness = run.fitness() if isinstance(run, WatchedRun) else run
         if fitness.censored:
             return None

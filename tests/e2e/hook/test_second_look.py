@@ -118,6 +118,18 @@ def test_a_failed_training_is_no_result(file: Path) -> None:
     assert only.final is None
 
 
+def test_a_training_that_breaks_keeps_what_it_had_used(file: Path) -> None:
+    def breaks(member: Any, bound: Callable[..., WatchedRun]) -> WatchedRun:
+        with bound(total_epochs=EPOCHS, dataset="t"):
+            raise RuntimeError("no memory")
+
+    before = {one.run_id: one for one in Population(file).members("t")}
+    with pytest.raises(RuntimeError, match="no memory"):
+        finish_promising(file, breaks, k=1, model=StandIn())
+    (broken,) = (one for one in Population(file).members("t") if one.state == "abandoned")
+    assert broken.spent_before == before[broken.run_id].progress > 0
+
+
 def test_what_there_is_not_is_named(file: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidHistory, match=r"`name` must be one of t, but got 'other'"):
         promising(file, "other")
