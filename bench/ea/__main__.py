@@ -8,6 +8,8 @@
 Searches run in worker processes, one a core (`--workers`); an interrupted bench goes on where it
 stopped, from its journal in build/bench/. With the page the searches are kept in docs/savings/, so
 that a later bench runs what they lack: more seeds or tables, what another model or policy changes.
+Times of several machines are told at one pace (bench/ea/pace.py); `--retime "none;oracle"` runs
+again what was run before the pace was measured.
 
 Every search has the same budget of epochs, on tables that no oracle was trained on. Single
 objective: DEAP's (mu + lambda) on the quality score, with nothing, the oracle, Optuna's median
@@ -26,7 +28,7 @@ import gzip
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -98,6 +100,7 @@ def run_missing(
     settings: Mapping[str, Mapping[str, Any]],
     workers: int,
     *,
+    retimed: Sequence[str] = (),
     quiet: bool,
 ) -> list[dict[str, Any]]:
     """Run the searches that the journal lacks, and give the entries of all.
@@ -107,6 +110,7 @@ def run_missing(
         wanted: the searches, with the conditions of their entries.
         settings: of the policy, by kind of search.
         workers: searches at a time.
+        retimed: judges whose searches are run again where their machine's pace is not known.
         quiet: print no progress.
     """
     journal.parent.mkdir(parents=True, exist_ok=True)
@@ -121,6 +125,7 @@ def run_missing(
             names[name]: entry
             for name, entry in entries.items()
             if entry["conditions"] == wanted[names[name]]
+            and (entry["judge"] not in retimed or entry.get("pace_s"))
         }
         missing = [key for key in wanted if key not in done]
         running = {
@@ -177,6 +182,11 @@ def main() -> None:
     parser.add_argument("--journal", type=Path, default=JOURNAL)
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help="searches of each kind")
     parser.add_argument("--libraries", default=",".join(LIBRARIES), help="by comma")
+    parser.add_argument(
+        "--retime",
+        default="",
+        help="judges, by semicolon, to run again where the pace is not known",
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="searches at a time")
     parser.add_argument("--quick", action="store_true", help="one table, one seed, 24 runs")
     parser.add_argument("--tables", help="other datasets, by comma, to choose the policy on")
@@ -203,8 +213,11 @@ def main() -> None:
         for table in tables
     ]
     wanted = {key: conditions(key, budget, info.sha256, options.policy) for key in keys}
+    retimed = [judge.strip() for judge in options.retime.split(";") if judge.strip()]
     entries = run_missing(
-        options.journal, wanted, options.policy, options.workers, quiet=options.json
+        *(options.journal, wanted, options.policy, options.workers),
+        retimed=retimed,
+        quiet=options.json,
     )
     rows = figures(entries)
     print(json.dumps(rows, indent=1) if options.json else table_of(rows))

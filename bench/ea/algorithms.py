@@ -14,6 +14,7 @@ from pymoo.core.evaluator import Evaluator
 from pymoo.core.termination import NoTermination
 
 from bench.ea.libraries import GENES
+from bench.ea.pace import pace_s
 from bench.ea.search import OBJECTIVES, SEARCHES, Search
 from bench.ea.stopping import Train, by_oracle, by_pruner, unwatched
 from bench.ea.surrogates import forest, genome, tpe
@@ -117,11 +118,12 @@ def run(
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Run one search and give its journal entry."""
+    before = pace_s()
     search = Search(library, table, seed, SEARCHES[kind], budget)
     with tempfile.TemporaryDirectory() as folder:
         _begin(search, judge, f"{folder}/runs.db", settings)
     about = {"library": library, "kind": kind, "judge": judge, "table": table, "seed": seed}
-    return {**about, **vars(search.trace)}
+    return {**about, **vars(search.trace), "pace_s": round((before + pace_s()) / 2, 5)}
 
 
 def _begin(search: Search, judge: str, population: str, settings: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.ea.libraries import LIBRARIES, LOOKS, Library
+from bench.ea.pace import at_one_pace
 
 Entry = dict[str, Any]
 #: Who says when to stop, by kind of search.
@@ -38,6 +39,8 @@ def curve(entries: list[Entry], spent: str, grid: np.ndarray) -> np.ndarray:
 
 def needed(entries: list[Entry], plain: list[Entry], spent: str) -> float:
     """Share of the plain search's spending after which the mean best equals its mean end."""
+    if not entries:
+        return float("nan")
     sign = 1.0 if plain[0]["kind"] == "single" else -1.0
     target = sign * float(np.mean([e["best"][-1] for e in plain]))
     whole = float(np.mean([e[spent][-1] for e in plain]))
@@ -62,9 +65,13 @@ def _figures_of(entries: list[Entry]) -> list[Entry]:
         for table in dict.fromkeys(e["table"] for e in entries):
             mine = [e for e in entries if (e["kind"], e["table"]) == (kind, table)]
             plain = [e for e in mine if e["judge"] == "none"]
+            clocked = at_one_pace(mine)
             for judge in judges:
                 its = [e for e in mine if e["judge"] == judge]
                 best = np.array([e["best"][-1] for e in its])
+                timed = [e for e in clocked if e["judge"] == judge]
+                beside = {e["seed"] for e in timed}
+                plainly = [e for e in clocked if e["judge"] == "none" and e["seed"] in beside]
                 rows.append(
                     {
                         "library": its[0]["library"],
@@ -77,8 +84,8 @@ def _figures_of(entries: list[Entry]) -> list[Entry]:
                         "runs": float(np.mean([len(e["best"]) for e in its])),
                         "stopped": float(np.mean([e["stopped"] for e in its])),
                         "epochs_needed": needed(its, plain, "epochs"),
-                        "time_needed": needed(its, plain, "cpu_s"),
-                        "wall_needed": needed(its, plain, "wall_s"),
+                        "time_needed": needed(timed, plainly, "cpu_s"),
+                        "timed": len(timed),
                     }
                 )
     return rows
@@ -119,6 +126,7 @@ def picture(entries: list[Entry], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     tables = list(dict.fromkeys(e["table"] for e in entries))
+    clocked = at_one_pace(entries)
     colors = {
         "none": "#64748b",
         "oracle": "#0f766e",
@@ -147,7 +155,7 @@ def picture(entries: list[Entry], path: Path) -> None:
             axis = axes[row, column]
             for judge in (judge for judge in JUDGES[kind] if judge in colors):
                 its = [
-                    e for e in entries
+                    e for e in (clocked if spent == "cpu_s" else entries)
                     if (e["kind"], e["table"], e["judge"]) == (kind, table, judge)
                 ]  # fmt: skip
                 last = max(e[spent][-1] for e in its)
@@ -217,7 +225,7 @@ of the model, the metrics at {len(LOOKS)} checkpoints a run, forecasts, decision
 population file; the search without stopping measures each map once, at its end. MiniSom's
 trainings last about a tenth of a second here, XPySom's a tenth of that; watching weighs less the
 longer they last. Searches that were run before are kept with the page, so that not all are of one
-machine and one load: shares of the time are good to about a third.
+machine and one load: a time counts by what a fixed training takes beside it (`bench/ea/pace.py`).
 
 "Epochs needed" and "CPU time needed" are shares of what the search without stopping spends in
 all, until the mean best found over seeds equals its mean end; for that search itself the share is
@@ -263,7 +271,7 @@ oracle needs, in the median over tables (and on the worst of them):
 - ... and screened likewise, by the volume that candidates cover together:
   **{both[0]} of the epochs, {both[1]} of the time**.
 
-Reached at all on so many of the tables, with one objective: {_reached(rows)}.
+Reached at all on so many of the tables, with one objective: {_reached(rows)}.{_timed(rows)}
 
 {table_of(rows)}
 
@@ -283,6 +291,18 @@ def middle(rows: list[Entry], kind: str, judge: str, spent: str) -> str:
     return f"{_share(float(np.median(shares)))} ({_share(max(shares))})"
 
 
+def _timed(rows: list[Entry]) -> str:
+    """Tell of how many seeds the times are, where they are not of all."""
+    seeds = {r["stops"]: r["timed"] for r in rows}
+    fewer = [judge for judge, n in seeds.items() if n < max(seeds.values())]
+    if not fewer:
+        return ""
+    least = min(seeds.values())
+    return (
+        f" Times of {', '.join(fewer)} are of {least} seeds, whose searches ran beside the others."
+    )
+
+
 def _reached(rows: list[Entry]) -> str:
     """Count, for each judge, the tables on which the plain search's end was reached."""
     told = []
@@ -293,4 +313,6 @@ def _reached(rows: list[Entry]) -> str:
 
 
 def _share(value: float) -> str:
+    if np.isnan(value):
+        return "not measured"
     return f"{value:.0%}" if np.isfinite(value) else "not reached"
