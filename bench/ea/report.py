@@ -294,13 +294,11 @@ def middle(rows: list[Entry], kind: str, judge: str, spent: str) -> str:
 def _timed(rows: list[Entry]) -> str:
     """Tell of how many seeds the times are, where they are not of all."""
     seeds = {r["stops"]: r["timed"] for r in rows}
-    fewer = [judge for judge, n in seeds.items() if n < max(seeds.values())]
-    if not fewer:
+    most, least = max(seeds.values()), min(seeds.values())
+    if most == least:
         return ""
-    least = min(seeds.values())
-    return (
-        f" Times of {', '.join(fewer)} are of {least} seeds, whose searches ran beside the others."
-    )
+    whole = ", ".join(judge for judge, n in seeds.items() if n == most)
+    return f" Times of {whole} are of {most} seeds, of the others of {least}."
 
 
 def _reached(rows: list[Entry]) -> str:
