@@ -21,6 +21,11 @@ JUDGES = {
     "multi": ("none", "oracle", "screened"),
 }
 SPENT = ("epochs_needed", "time_needed")
+#: Those that know no oracle.
+RIVALS = {
+    "median": "the median pruner", "halving": "successive halving", "tpe": "TPE",
+    "forest": "the random forest",
+}  # fmt: skip
 
 #: What a picture shows in full begins at this share of a curve.
 SETTLED = 0.06
@@ -273,6 +278,8 @@ oracle needs, in the median over tables (and on the worst of them):
 
 Reached at all on so many of the tables, with one objective: {_reached(rows)}.{_timed(rows)}
 
+{_won(rows)}
+
 {table_of(rows)}
 
 ![Best found against epochs and time, {library.title}](img/{picture_name(library.name)})
@@ -299,6 +306,18 @@ def _timed(rows: list[Entry]) -> str:
         return ""
     whole = ", ".join(judge for judge, n in seeds.items() if n == most)
     return f" Times of {whole} are of {most} seeds, of the others of {least}."
+
+
+def _won(rows: list[Entry]) -> str:
+    """Tell on which tables a rival ends better than the screened search."""
+    single = [r for r in rows if r["search"] == "single"]
+    own = {r["table"]: r["best"] for r in single if r["stops"] == "screened"}
+    told = [
+        f"on {r['table']} {RIVALS[r['stops']]} ({r['best']:.4f}, screened {own[r['table']]:.4f})"
+        for r in single
+        if r["stops"] in RIVALS and r["best"] < own[r["table"]]
+    ]
+    return f"Rivals without an oracle that end better than screened: {'; '.join(told) or 'none'}."
 
 
 def _reached(rows: list[Entry]) -> str:

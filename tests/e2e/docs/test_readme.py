@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from serving import Server
 
@@ -33,15 +35,16 @@ SHOWN = [body for language, body in BLOCKS if language == "text"]
 #: These would start a server or the tests; CI runs them by itself.
 MAKE = [body for body in SHELL if body.startswith("make")]
 ACTIVATE = [body for body in SHELL if body.startswith("source")]
+ORACLE = [body for body in SHELL if body.startswith("oracle")]
 
 
 def test_every_block_is_of_a_kind_that_is_run() -> None:
-    assert (len(PYTHON), len(CURL), len(SHOWN), len(MAKE)) == (3, 1, 1, 1)
-    assert [body for body in SHELL if body not in (*CURL, *MAKE, *ACTIVATE)] == []
+    assert (len(PYTHON), len(CURL), len(SHOWN), len(MAKE), len(ORACLE)) == (3, 1, 1, 1, 1)
+    assert [body for body in SHELL if body not in (*CURL, *MAKE, *ACTIVATE, *ORACLE)] == []
     assert {language for language, _ in BLOCKS} == {"python", "sh", "text"}
 
 
-@pytest.mark.parametrize("body", PYTHON, ids=["search", "suggest", "forecast"])
+@pytest.mark.parametrize("body", PYTHON, ids=["suggest", "search", "forecast"])
 def test_python_block(body: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", body],
@@ -59,6 +62,20 @@ def test_python_block(body: str, tmp_path: Path) -> None:
             for line in lines[:-1]
         )
         assert fits(lines[-1], last)
+
+
+@pytest.mark.parametrize("body", ORACLE)
+def test_oracle_block(body: str, tmp_path: Path) -> None:
+    samples = np.random.default_rng(7).normal(size=(500, 4))
+    np.savetxt(tmp_path / "samples.csv", samples, delimiter=",", header="a,b,c,d", comments="")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", body],
+        cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "MiniSom" in done.stdout
 
 
 def test_what_runs_until_it_is_ended_stands_last_in_its_block() -> None:
