@@ -170,9 +170,10 @@ def _run(check: Check, verb: str, args: argparse.Namespace, page: Path) -> str:
     for line in (*result.failures, *missed, *(f"{k}: {v}" for k, v in result.told().items())):
         print(f"      {line}")
     if args.write:
-        limit = f" --minutes {args.minutes:g}" if args.minutes and not args.more else ""
         piece = Piece.of(check.name, first, check.done(result), result)
-        command = f"make {verb} ARGS='{check.name} --n {n}{limit}'"
+        limit = f" --minutes {args.minutes:g}" if args.minutes else ""
+        size = f"{first + piece.n}" if check.goes_on else f"{n}{limit}"
+        command = f"make {verb} ARGS='{check.name} --n {size}'"
         row = (check.name, check.what, check.holds_when)
         enter(row, [*earlier, piece], command, page, kept=check.goes_on)
     return verdict

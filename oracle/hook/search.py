@@ -49,13 +49,13 @@ def settings_of(objectives: tuple[str, ...] | str, settings: dict[str, Any]) -> 
 
 
 #: Reads genes as the named parameters that they stand for, as a `Screen` does.
-Reads = Callable[[Any], Mapping[str, Any]]
+ReadGenes = Callable[[Any], Mapping[str, Any]]
 
 
 def with_genes(
     settings: dict[str, Any],
     genes: Any,
-    parameters: Reads | None = None,
+    parameters: ReadGenes | None = None,
     problems: Problems | None = None,
 ) -> dict[str, Any]:
     """Keep the genes with the run that they make, as its `config`, where the search gives none.

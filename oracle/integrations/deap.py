@@ -29,7 +29,7 @@ import numpy as np
 from oracle.decision.second_look import Stopped, finish_promising
 from oracle.hook import WatchedRun, watch
 from oracle.hook.fitness import Fitness, names_of
-from oracle.hook.search import Reads, settings_of, summary_of, trained_anew, with_genes
+from oracle.hook.search import ReadGenes, settings_of, summary_of, trained_anew, with_genes
 from oracle.hook.warn_once import Problems
 
 Train = Callable[[Any, Callable[..., WatchedRun]], WatchedRun | Fitness]
@@ -93,7 +93,7 @@ class Watched:
         train: Train,
         *,
         objectives: tuple[str, ...] | str = ("score",),
-        parameters: Reads | None = None,
+        parameters: ReadGenes | None = None,
         **settings: Any,
     ) -> None:
         self.objectives = names_of(objectives)

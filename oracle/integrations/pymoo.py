@@ -33,7 +33,7 @@ from oracle.decision.second_look import Stopped, finish_promising
 from oracle.errors import InvalidHistory, must_be
 from oracle.hook import WatchedRun, watch
 from oracle.hook.fitness import Fitness, names_of
-from oracle.hook.search import Reads, settings_of, summary_of, trained_anew, with_genes
+from oracle.hook.search import ReadGenes, settings_of, summary_of, trained_anew, with_genes
 from oracle.hook.warn_once import Problems
 
 Train = Callable[[Any, Callable[..., WatchedRun]], WatchedRun | Fitness]
@@ -64,7 +64,7 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
         train: Train,
         *,
         objectives: tuple[str, ...] | str = ("score",),
-        parameters: Reads | None = None,
+        parameters: ReadGenes | None = None,
         settings: dict[str, Any] | None = None,
         **problem: Any,
     ) -> None:
