@@ -199,12 +199,12 @@ def doubt(
     progress = history.progress
     if forecast is None:
         return _NO_MODEL
+    unmeasured = _unmeasured(history, policy, without)
+    if unmeasured is not None:  # of a whole run, too: it ranks beside none that has measured it
+        return Verdict(Action.ABSTAIN, Reason.NOT_MEASURED, unmeasured)
     if progress is not None and history.is_whole:
         why = f"the run has used {progress:.0%} of its budget"
         return Verdict(Action.CONTINUE, Reason.FINISHED, why)
-    unmeasured = _unmeasured(history, policy, without)
-    if unmeasured is not None:
-        return Verdict(Action.ABSTAIN, Reason.NOT_MEASURED, unmeasured)
     own = history.context.mqe_of_mean
     if not same_scale(own, mqe_of_mean):
         why = (
@@ -224,6 +224,8 @@ def doubt(
     if progress is None and policy.name != "threshold":
         why = f"`total_epochs` is unknown, and the {policy.name} rule needs the progress"
         return Verdict(Action.ABSTAIN, Reason.NO_PROGRESS, why)
+    if policy.stops_nothing:
+        return Verdict(Action.ABSTAIN, Reason.TOO_EARLY, "the run is trained to its end")
     if progress is not None and progress < policy.min_progress:
         why = f"progress {progress:.0%} is before the first check at {policy.min_progress:.0%}"
         return Verdict(Action.ABSTAIN, Reason.TOO_EARLY, why)

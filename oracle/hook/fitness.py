@@ -10,7 +10,7 @@ import numpy as np
 
 from oracle.errors import InvalidHistory, must_be
 from oracle.history.quality_score import scores_of, weights_of, weights_without
-from oracle.types import METRICS, QUALITY_WEIGHTS, Scale
+from oracle.types import METRICS, QUALITY_WEIGHTS, Outcome, Scale
 
 
 def names_of(objectives: Iterable[str] | str) -> tuple[str, ...]:
@@ -72,6 +72,16 @@ class Fitness:
         values = (self.mqe, self.topographic_error, self.dead_neuron_ratio)
         score = float(scores_of(np.array(values, dtype=np.float64), counted))
         return inf if isnan(score) else score
+
+    def outcome(self, run_id: str) -> Outcome:
+        """Give how the run ended, as its population compares it."""
+        return Outcome(
+            run_id=run_id,
+            final_mqe=self.mqe,
+            final_topographic_error=self.topographic_error,
+            final_dead_neuron_ratio=self.dead_neuron_ratio,
+            censored=self.censored,
+        )
 
     def objectives(self, names: tuple[str, ...] | str = METRICS) -> tuple[float, ...]:
         """Give the values to minimise, in the order of `names`: METRICS, or `score`.

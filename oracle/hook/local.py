@@ -36,9 +36,11 @@ class Judge(Protocol):
 
     Attributes:
         search: what it has in common with the judges of the same search.
+        is_alone: there are no others whose values it could be compared with.
     """
 
     search: Hashable
+    is_alone: bool
 
     def start(self) -> None:
         """Announce the run."""
@@ -105,6 +107,7 @@ class LocalJudge:
         self._model, self._population, self._name, self._size = model, population, name, size
         self._about = about
         self.search: Hashable = (population.path, name) if population else policy.name
+        self.is_alone = population is None
         self._log = DecisionLog(log) if log is not None else None
         self._forecast: Forecast | None = None
         self._held = False

@@ -85,6 +85,9 @@ class Population:
     ) -> bool:
         """Enter a run as live; an earlier run of that id is begun anew.
 
+        A stopped one that is trained anew to its end, which its policy says by stopping nothing,
+        stays as it was until it has ended: if that breaks off, its forecast is still there.
+
         Args:
             name: the population.
             run_id: the run.
@@ -98,18 +101,17 @@ class Population:
         rest = said.model_copy(update={"name": None}).model_dump_json(exclude_none=True)
         other = None if rest == "{}" else rest
         with self._writing() as db:
-            whole = db.execute(
-                "SELECT 1 FROM run WHERE population = ? AND run_id = ? AND state = 'finished'",
-                (name, run_id),
-            ).fetchone()
-            db.execute("DELETE FROM run WHERE population = ? AND run_id = ?", (name, run_id))
+            earlier = db.execute(f"SELECT state FROM run {_IS_IT}", (name, run_id)).fetchone()
+            if policy is not None and policy.stops_nothing and earlier == ("stopped",):
+                return False
+            db.execute(f"DELETE FROM run {_IS_IT}", (name, run_id))
             db.execute(
                 "INSERT INTO run"
                 " (population, run_id, state, name, about, policy, started_at)"
                 " VALUES (?, ?, 'live', ?, ?, ?, ?)",
                 (name, run_id, said.name, other, _json(policy), time.time()),
             )
-        return whole is not None
+        return earlier == ("finished",)
 
     def earlier_search(self, name: str, policy: Policy | None = None) -> str | None:
         """Say where the runs that are there look like another search's; once a process and policy.
@@ -145,7 +147,7 @@ class Population:
         """Note that a control run would have been stopped now; the first time counts."""
         with self._writing() as db:
             db.execute(
-                "UPDATE run SET held_at = coalesce(held_at, ?) WHERE population = ? AND run_id = ?",
+                f"UPDATE run SET held_at = coalesce(held_at, ?) {_IS_IT}",
                 (progress if progress is not None else 0.0, name, run_id),
             )
 
@@ -208,17 +210,14 @@ class Population:
             spent: shares of its budget that its earlier attempts used.
         """
         with self._writing() as db:
-            db.execute(
-                "UPDATE run SET spent_before = ? WHERE population = ? AND run_id = ?",
-                (spent, name, run_id),
-            )
+            db.execute(f"UPDATE run SET spent_before = ? {_IS_IT}", (spent, name, run_id))
 
     def abandon(self, name: str, run_id: str) -> None:
-        """Enter that a run was given up: it says nothing about how such runs end."""
+        """Enter that a run was given up, and tells nothing; a stopped one stays as it was."""
         with self._writing() as db:
             db.execute(
                 "UPDATE run SET state = 'abandoned', ended = NULL, ended_at = ?"
-                " WHERE population = ? AND run_id = ?",
+                f" {_IS_IT} AND state <> 'stopped'",
                 (time.time(), name, run_id),
             )
 
@@ -360,6 +359,7 @@ class Population:
                 seen.fresh = False
 
 
+_IS_IT = "WHERE population = ? AND run_id = ?"
 #: Of a group of runs, when one was last begun and when one last ended.
 _TOUCHED = "max(coalesce(started_at, 0)), max(coalesce(ended_at, 0))"
 

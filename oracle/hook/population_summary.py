@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
+from pydantic import ValidationError
 
 from oracle.decision.wrong_stops import Tally
 from oracle.history.quality_score import scores_among
 from oracle.types import METRICS, TARGETS, FloatArray, ParetoPolicy, Policy
+from oracle.types.policy import POLICIES
 
 
 class Member(NamedTuple):
@@ -106,15 +109,30 @@ def line(tally: Tally, members: Sequence[Member]) -> str:
     """
     told = [f"{tally.name}: {tally}" if members else str(tally)]
     ended = [m for m in members if m.final_mqe is not None and m.state != "abandoned"]
-    policy = next((m.policy for m in reversed(members) if m.policy is not None), None)
     if ended:
-        told.append(_best(ended, Policy.model_validate_json(policy) if policy else Policy()))
+        told.append(_best(ended, policy_told(members) or Policy()))
     if members and not tally.stopped:
         reasons = Counter(m.reason.partition(": ")[0] for m in members if m.reason)
         for reason, _ in reasons.most_common(1):
             last = next(m.reason for m in reversed(members) if (m.reason or "").startswith(reason))
             told.append(f"nothing was stopped, mostly because {str(last).partition(': ')[2]}")
     return "; ".join(told)
+
+
+def policy_told(members: Sequence[Member]) -> Policy | None:
+    """Give the policy of the last run that tells one; what only a later version knows is left out.
+
+    Args:
+        members: of a population, in the order of their ends.
+    """
+    stored = next((m.policy for m in reversed(members) if m.policy is not None), None)
+    told: dict[str, Any] = json.loads(stored or "{}")
+    rule = POLICIES.get(told.get("name", ""))
+    if rule is None:
+        return None
+    with suppress(ValidationError):
+        return rule.model_validate({k: v for k, v in told.items() if k in rule.model_fields})
+    return None
 
 
 def _best(ended: Sequence[Member], policy: Policy) -> str:
@@ -126,17 +144,21 @@ def _best(ended: Sequence[Member], policy: Policy) -> str:
     if np.isnan(scores).all():
         return "no run has a quality score"
     best = int(np.nanargmin(scores))
-    alone = [name for name, w in zip(METRICS, weights, strict=True) if w]
-    what, value = "quality score", scores[best]
-    if len(alone) == 1:
-        what, value = alone[0].replace("_", " "), values[METRICS.index(alone[0]), best]
-    return (
-        f"best {what} {value:.4g} ({ended[best].name or ended[best].run_id}, {_kind(ended[best])})"
-    )
+    asked = [name for name, w in zip(METRICS, weights, strict=True) if w]
+    never = [n for n in asked if np.isnan(values[METRICS.index(n)]).all()]
+    what, value, without = "quality score", scores[best], ""
+    if len(asked) == 1:
+        what, value = asked[0].replace("_", " "), values[METRICS.index(asked[0]), best]
+    elif never:
+        without = f" without {' and '.join(never).replace('_', ' ')}"
+    which = ended[best].name or ended[best].run_id
+    return f"best {what}{without} {value:.4g} ({which}, {_kind(ended[best])})"
 
 
 def _front(ended: Sequence[Member], points: FloatArray) -> str:
     """Count the Pareto front of points [objective, run] and those on it that are maps."""
+    told = np.isfinite(points).all(axis=0)
+    ended, points = [ended[int(i)] for i in np.flatnonzero(told)], points[:, told]
     no_worse = (points[:, :, None] <= points[:, None, :]).all(axis=0)
     on_front = np.flatnonzero(~(no_worse & ~no_worse.T).any(axis=0))
     maps = sum(ended[int(i)].state != "stopped" for i in on_front)

@@ -95,6 +95,7 @@ class RemoteJudge:
         self._posted: float | None = None  # the last epoch that the service has
         self._line: Line | None = None
         self._rewind_from: float | None = None  # until the service knows
+        self.is_alone = False
         self.search: Hashable = (self._host, self._port, population)
         self._circuit = circuit_of(f"{self._host}:{self._port}")
         self._refused = Circuit()  # of this run alone

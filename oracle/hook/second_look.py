@@ -27,11 +27,12 @@ from oracle.errors import InvalidHistory, must_be
 from oracle.hook.fitness import Fitness
 from oracle.hook.population import Population, population_at
 from oracle.hook.population_file import place_of
-from oracle.hook.population_summary import Member
+from oracle.hook.population_summary import Member, policy_told
 from oracle.hook.search import settings_of, to_its_end, trained_anew
 from oracle.hook.set_up import watch
 from oracle.hook.watched import WatchedRun
 from oracle.types import TARGETS, Policy
+from oracle.types.run_names import run_id_of
 
 #: How a run of the file ended that tells how it ends; others live, or were given up.
 _ENDED = ("finished", "left", "stopped")
@@ -96,7 +97,8 @@ def finish_promising(
 
     def ended(run_id: str) -> Sequence[float] | None:
         member = read.members[run_id]
-        own = member.name or run_id
+        # A name is kept cut; one that was longer is no name of this run.
+        own = member.name if member.name and run_id_of(member.name) == run_id else run_id
         goes_on = nullcontext(to_its_end(search))
         with goes_on if resumes else trained_anew(search, own) as whole:
             run = train(member, partial(watch, **member.said | whole | {"run_id": own}))
@@ -140,8 +142,7 @@ class _Read(NamedTuple):
 
 def _read(shared: Population, name: str, resumes: bool) -> _Read:
     members = shared.members(name)
-    said = next((one.policy for one in reversed(members) if one.policy is not None), None)
-    policy = Policy.model_validate_json(said) if said else Policy(name="population")
+    policy = policy_told(members) or Policy(name="population")
     ended = [one for one in members if one.final_mqe is not None and one.state in _ENDED]
     return _Read(policy, {one.run_id: one for one in ended}, [_end(one, resumes) for one in ended])
 

@@ -41,6 +41,13 @@ SEARCH_FOR_ONE = {"good": 0.03, "risk": 0.1}
 SEARCH_FOR_SEVERAL = {"risk": 0.35}
 #: ... and of one objective where the oracle chooses, too, what is trained: its runs are alike.
 SCREENED_FOR_ONE = {**SEARCH_FOR_ONE, "goal": "gain"}
+#: The population of runs that tell nothing of their table.
+DEFAULT = "default"
+_UNNAMED = (
+    "the run names no `dataset`, and its `context` does not tell its table: it is ranked among "
+    f"all such runs of the search ({DEFAULT}), whatever their data. Give `dataset=`, or "
+    "`context=context_of(som, data, ...)`, which makes its forecasts better, too."
+)
 
 
 def watch(
@@ -78,7 +85,8 @@ def watch(
         population: the file that all runs of the search share, made where it is missing; for
             workers of several machines a database, postgresql://USER@HOST/DATABASE.
         population_name: the runs within it that this one is ranked among: one table's. Default:
-            the dataset, else a name made of the table's size and scale.
+            the dataset, else a name made of the table's size and scale, else `default`, which
+            all runs share that tell nothing of their table.
         population_size: runs the whole search is planned to have, None = open-ended.
         run_id: name of the run; None = a fresh one. What cannot be a run_id is cleaned.
         control: share of stops let run on to measure wrong stops; None = the policy's, 0.05.
@@ -100,8 +108,10 @@ def watch(
         )
         known = context_given(context)
         dataset = None if dataset is None else label_of(dataset)
-        name = label_of(population_name or dataset or _table_name(known)) or "default"
+        name = _population_name(population_name, dataset, known)
         chosen = policy_of(policy, control, population is not None, known)
+        if name == DEFAULT and chosen.name != "threshold" and (population or url):
+            run.problems.note("unnamed", _UNNAMED)
         run._describe(run_id, dataset, name, total_epochs, known, chosen)
         said = about(None if run.name == run.run_id else run.name, config, tags, notes)
         judge: Judge
@@ -237,10 +247,18 @@ def _opened(
     return population_at(population)
 
 
-def _table_name(context: RunContext) -> str:
+def _population_name(
+    population_name: str | int | None, dataset: str | int | None, context: RunContext
+) -> str:
+    """Name the runs that a run is ranked among, by the first that is told."""
+    told = (population_name, dataset, _table_name(context), DEFAULT)
+    return next(label for one in told if one is not None and (label := label_of(one)))
+
+
+def _table_name(context: RunContext) -> str | None:
     """Tell tables apart by what is known of them: mixing their scales is the classic error."""
     if context.n_samples is None or context.mqe_of_mean is None:
-        return "default"
+        return None
     return f"{context.n_samples:g}x{context.n_features or 0:g}-{context.mqe_of_mean:.6g}"
 
 

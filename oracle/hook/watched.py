@@ -25,7 +25,6 @@ from oracle.types import (
     Decision,
     Forecast,
     History,
-    Outcome,
     Policy,
     Reason,
     RunContext,
@@ -170,10 +169,14 @@ class WatchedRun:
                 stop they are of a map cut short, and do not count.
         """
         with self._lock:
+            values = mqe, topographic_error, dead_neuron_ratio
             if mqe is not None and self._is_stopped:
                 self.problems.note("after_stop", _AFTER_STOP)
             elif mqe is not None and self.state == "live":
-                self._take_final(mqe, topographic_error, dead_neuron_ratio)
+                if not self._seen.kept:  # its end is all that is known of it, and its budget
+                    self._seen.total_epochs = self._seen.total_epochs or 1.0
+                    self.report(self._seen.total_epochs, **dict(zip(METRICS, values, strict=True)))
+                self._take_final(*values)
             self._end(given_up=False)
             return self.fitness()
 
@@ -200,7 +203,8 @@ class WatchedRun:
                 counted = weights_of(scale or 1.0, weights_without(never))
                 spreads = (*spreads_of(forecast), spread_of_score(forecast, counted))
             censored = self._is_stopped or self.state == "abandoned"
-            if self.decision is not None and self.decision.reason is Reason.NOT_MEASURED:
+            unmeasured = self.decision is not None and self.decision.reason is Reason.NOT_MEASURED
+            if unmeasured and self._judge is not None and not self._judge.is_alone:
                 never = ()  # others have measured it
             return Fitness(mqe, error, dead, censored, scale, never, spreads, self.name)
 
@@ -380,21 +384,11 @@ class WatchedRun:
             told = self.state != "abandoned" and isfinite(fitness.mqe)
             self._judge.end(
                 self.state,
-                _outcome(self.run_id, fitness) if told else None,
+                fitness.outcome(self.run_id) if told else None,
                 self._seen.history(self._fixed) if self._seen.kept or self._is_stopped else None,
                 self._verdicts,
             )
-            if self._verdicts.counts and self._policy.min_progress < 1.0:
+            if self._verdicts.counts and not self._policy.stops_nothing:
                 word = never_judged(self._judge.search, self._verdicts, self._policy)
                 if word is not None:
                     self.problems.note("never_judged", word)
-
-
-def _outcome(run_id: str, fitness: Fitness) -> Outcome:
-    return Outcome(
-        run_id=run_id,
-        final_mqe=fitness.mqe,
-        final_topographic_error=fitness.topographic_error,
-        final_dead_neuron_ratio=fitness.dead_neuron_ratio,
-        censored=fitness.censored,
-    )

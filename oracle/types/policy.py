@@ -136,6 +136,11 @@ class Policy(Frozen):
         """Whether a run may be stopped before its first checkpoint."""
         return self.min_checkpoints == 0 and self.min_progress == 0.0
 
+    @property
+    def stops_nothing(self) -> bool:
+        """Whether a run is trained to its end, whatever becomes of it."""
+        return self.min_progress >= 1.0
+
     @model_validator(mode="before")
     @classmethod
     def _own_settings_only(cls, given: Any) -> Any:

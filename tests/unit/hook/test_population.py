@@ -211,6 +211,26 @@ def test_a_run_begun_anew_is_no_outcome_until_it_ends_again(shared: Population) 
     assert [o.run_id for o in shared.reference("a").outcomes] == ["r3"]
 
 
+def test_a_stopped_run_is_as_it_was_until_its_second_training_has_ended(
+    shared: Population,
+) -> None:
+    search, whole = Policy(name="population"), Policy(name="population", min_progress=1.0)
+    for n, censored in (("r1", False), ("r2", True), ("r3", True)):
+        shared.start("a", n, policy=search)
+        shared.end("a", outcome_of(n).model_copy(update={"censored": censored}), progress=0.5)
+    before = shared.members("a")
+    assert not shared.start("a", "r2", policy=whole)  # its process is killed now
+    assert not shared.start("a", "r3", policy=whole)
+    shared.abandon("a", "r3")  # an exception came out of it
+    assert shared.members("a") == before
+    shared.start("a", "r2", policy=whole)
+    shared.end("a", outcome_of("r2"), progress=1.0)
+    assert [(m.run_id, m.state) for m in shared.members("a")] == [
+        ("r1", "finished"), ("r3", "stopped"), ("r2", "finished"),
+    ]  # fmt: skip
+    assert shared.start("a", "r1", policy=whole)  # one that had ended is begun anew
+
+
 def test_runs_of_an_earlier_search_are_noticed_once(
     shared: Population, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,7 @@ def test_a_file_on_a_network_file_system_is_refused_with_what_to_do(mounted: Pat
 
 def test_a_training_goes_on_where_the_file_is_refused(mounted: Path) -> None:
     with pytest.warns(OracleWarning, match="file system of the network"):
-        run = watch(total_epochs=2, population=mounted / "runs.db", model=StandIn())
+        run = watch(total_epochs=2, population=mounted / "runs.db", dataset="t", model=StandIn())
     for epoch in (1, 2):
         assert not run.report(epoch, mqe=1, topographic_error=0, dead_neuron_ratio=0).stop
     run.finish()

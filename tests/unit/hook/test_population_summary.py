@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from made_up import made_outcome
 
-from oracle.hook.population import Population
+from oracle.hook import Population, promising
 from oracle.types import About, Policy
 
 
@@ -52,6 +53,30 @@ def test_the_best_is_what_the_search_minimises(shared: Population) -> None:
     end(shared, "t", 0.1, te=0.3, policy=by_te)
     end(shared, "t", 0.9, te=0.05, policy=by_te)
     assert "best topographic error 0.05 (r1, whole)" in shared.summary("t")
+
+
+def test_the_best_of_what_was_measured_says_what_was_not(shared: Population) -> None:
+    for mqe in (0.8, 0.6):  # of a mean of 2.0
+        end(shared, "t", mqe, te=None)
+    assert "best quality score without topographic error 0.4 (r1, whole)" in shared.summary("t")
+
+
+def test_what_has_no_value_is_on_no_front(shared: Population) -> None:
+    both = Policy(name="pareto", objectives=("mqe", "topographic_error"))
+    for mqe, te in ((0.1, 0.1), (0.05, None), (0.3, None)):
+        end(shared, "t", mqe, te=te, policy=both)
+    assert "1 runs on the Pareto front, all of them whole" in shared.summary("t")
+
+
+def test_a_policy_of_a_later_version_is_read_without_what_is_new(shared: Population) -> None:
+    by_mqe = Policy(name="population", weights=(1, 0, 0))
+    end(shared, "t", 0.4, policy=by_mqe)
+    for newer, told in (({"newer": 1}, "best mqe 0.4"), ({"name": "newer"}, "best quality score")):
+        stored = json.dumps(by_mqe.model_dump(mode="json") | newer)
+        with shared._writing() as db:
+            db.execute("UPDATE run SET policy = ?", (stored,))
+        assert told in shared.summary("t")
+        assert promising(shared, "t") == []
 
 
 def test_the_best_is_one_that_can_be_compared(shared: Population) -> None:

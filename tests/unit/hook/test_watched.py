@@ -74,13 +74,13 @@ def test_a_loop_that_came_to_its_end_is_finished_however_it_counts(
     total: float, epochs: list[float], tmp_path: Path
 ) -> None:
     shared = Population(tmp_path / "runs.db")
-    with watch(total_epochs=total, population=shared, model=StandIn()) as run:
+    with watch(total_epochs=total, population=shared, dataset="t", model=StandIn()) as run:
         for n, epoch in enumerate(epochs):
             assert not good(run, epoch, mqe=0.5 - n / 100)
     fitness = run.fitness()
     assert (run.state, fitness.mqe, fitness.censored) == ("finished", 0.5 - n / 100, False)
     assert not run.problems.counts
-    assert shared.reference("default").outcomes[0].final_mqe == fitness.mqe
+    assert shared.reference("t").outcomes[0].final_mqe == fitness.mqe
 
 
 def test_beyond_the_end_is_another_unit_and_nothing_follows_the_last(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_loop_left_by_its_own_rule_is_worth_the_map_that_is_there(
     ended: bool, tmp_path: Path
 ) -> None:
     shared = Population(tmp_path / "runs.db")
-    with watch(total_epochs=1000, population=shared, model=StandIn()) as run:
+    with watch(total_epochs=1000, population=shared, dataset="t", model=StandIn()) as run:
         for epoch in range(50, 401, 50):
             good(run, epoch, mqe=1 / epoch)
         if ended:
@@ -108,7 +108,7 @@ def test_a_loop_left_by_its_own_rule_is_worth_the_map_that_is_there(
     fitness = run.fitness()
     assert (run.state, fitness.mqe, fitness.censored) == ("left", 1 / 400, False)
     assert "left by its own loop at 40% of its budget" in run.summary()
-    assert shared.reference("default").outcomes[0].final_mqe == 1 / 400
+    assert shared.reference("t").outcomes[0].final_mqe == 1 / 400
 
 
 def test_values_given_after_a_stop_are_of_a_map_cut_short() -> None:
@@ -203,13 +203,13 @@ def test_a_run_is_copied_with_whoever_holds_it(
     copied: Callable[[WatchedRun], WatchedRun], tmp_path: Path
 ) -> None:
     shared = Population(tmp_path / "runs.db")
-    run = watch(total_epochs=10, population=shared, run_id="r", model=StandIn())
+    run = watch(total_epochs=10, population=shared, dataset="t", run_id="r", model=StandIn())
     good(run, 5)
     other = copied(run)
     good(other, 10)
     assert other.finish().mqe == 0.1
     assert not other.problems.counts
-    assert [o.run_id for o in shared.reference("default").outcomes] == ["r"]
+    assert [o.run_id for o in shared.reference("t").outcomes] == ["r"]
 
 
 @pytest.mark.parametrize("first", [100.0, 1000.0])

@@ -89,6 +89,70 @@ def test_the_population_is_named_after_the_table(tmp_path: Path) -> None:
     assert [Population(path).tally(name).finished for name in names] == [1, 1, 1]
 
 
+def test_a_run_that_tells_nothing_of_its_table_is_told_among_whom_it_is_ranked(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "runs.db"
+    with pytest.warns(OracleWarning, match="names no `dataset`, and its `context` does not tell"):
+        watch(total_epochs=10, population=path, model=StandIn())
+    named = (
+        {"dataset": 0},
+        {"population_name": 0},
+        {"context": {"n_samples": 5, "mqe_of_mean": 1.0}},
+    )
+    for settings in (*named, {"policy": "threshold"}):
+        run = watch(total_epochs=10, population=path, model=StandIn(), **settings)  # type: ignore[arg-type]
+        assert "unnamed" not in run.problems.counts
+    assert Population(path).names()[-1] == "default"  # the rule of threshold ranks nothing
+
+
+@pytest.mark.parametrize("names", [(0, 1), ("0", 1)])
+def test_a_population_of_a_number_is_one_of_its_own(
+    names: tuple[str | int, int], tmp_path: Path
+) -> None:
+    shared = Population(tmp_path / "runs.db")
+    for fold in names:
+        with watch(population=shared, dataset="mine", population_name=fold, total_epochs=10,
+                   model=StandIn()) as run:  # fmt: skip
+            good(run, 10)
+    assert shared.names() == ("0", "1")
+
+
+def test_a_finished_run_that_lacks_what_others_have_measured_wins_nothing(tmp_path: Path) -> None:
+    shared = Population(tmp_path / "runs.db")
+    settings = {"total_epochs": 10, "population": shared, "dataset": "t", "model": StandIn()}
+    for _ in range(3):
+        with watch(**settings) as run:  # type: ignore[arg-type]
+            good(run, 10)
+    for checks in ((3, 10), (10,)):
+        with watch(**settings) as lacking:  # type: ignore[arg-type]
+            for epoch in checks:
+                lacking.report(epoch, mqe=0.05, topographic_error=math.nan, dead_neuron_ratio=0.1)
+                assert math.isinf(lacking.fitness().score())
+        assert lacking.state == "finished"
+        assert math.isinf(lacking.fitness().score())
+        assert lacking.fitness().mqe == 0.05
+    assert run.fitness().score() == 0.25
+
+
+def test_a_run_without_others_is_worth_what_it_has_measured() -> None:
+    with watch(total_epochs=10, model=StandIn()) as run:
+        for epoch in (5, 10):
+            run.report(epoch, mqe=0.1, topographic_error=math.nan, dead_neuron_ratio=0.1)
+            assert run.fitness().score() == pytest.approx(0.15)
+
+
+def test_a_run_that_tells_its_end_alone_is_known_by_it(tmp_path: Path) -> None:
+    shared = Population(tmp_path / "runs.db")
+    for total in (100, None):
+        settings = {"total_epochs": total, "population": shared, "dataset": "t"}
+        with watch(model=StandIn(), **settings) as run:  # type: ignore[arg-type]
+            fitness = run.finish(mqe=0.3, topographic_error=0.1, dead_neuron_ratio=0.2)
+        assert (fitness.mqe, fitness.censored, run.state) == (0.3, False, "finished")
+    ends = [(m.state, m.final_mqe, m.final_dead_neuron_ratio) for m in shared.members("t")]
+    assert ends == [("finished", 0.3, 0.2)] * 2
+
+
 def test_two_ways_to_write_a_name_are_one_population(tmp_path: Path) -> None:
     shared = Population(tmp_path / "runs.db")
     for i, name in enumerate(("caf\u00e9", "cafe\u0301", " caf\u00e9 ")):
@@ -141,7 +205,7 @@ def test_a_search_that_can_stop_nothing_is_told_at_once(
     settings: dict[str, Any], why: str, tmp_path: Path
 ) -> None:
     if "population" in settings:
-        settings = {**settings, "population": tmp_path / "runs.db"}
+        settings = {**settings, "population": tmp_path / "runs.db", "dataset": "t"}
     with pytest.warns(OracleWarning, match=why):
         run = watch(**{"total_epochs": 10, "model": StandIn(), **settings})
     assert run.problems.counts.total() == 1
@@ -216,11 +280,11 @@ def test_a_rewind_that_cannot_be_is_told_and_nothing_else() -> None:
 def test_what_is_said_of_a_run_stands_in_the_population(tmp_path: Path) -> None:
     shared = Population(tmp_path / "runs.db")
     config = {"som": {"rows": np.int64(10), "size": (4, 5)}, "seed": None}
-    with watch(total_epochs=10, population=shared, run_id="lr=0.1", config=config,
+    with watch(total_epochs=10, population=shared, dataset="t", run_id="lr=0.1", config=config,
                tags=["a", 1], notes="x" * 20_000, model=StandIn()) as run:  # fmt: skip
         good(run, 10)
     assert not run.problems.counts
-    (member,) = shared.members("default")
+    (member,) = shared.members("t")
     told = member.as_json()
     assert told["name"] == "lr=0.1"
     assert told["config"] == {"som.rows": 10, "som.size": "(4, 5)", "seed": None}

@@ -97,13 +97,15 @@ def test_settings_that_do_not_fit_leave_the_run_unwatched(settings: dict[str, ob
 @pytest.mark.parametrize("name", ["lr=0.1,sigma=2.0", "run 17 (copy)", 17, "../../etc", "x" * 99])
 def test_a_name_of_any_tool_is_cleaned_and_kept(name: str | int, tmp_path: Path) -> None:
     shared = Population(tmp_path / "runs.db")
-    with watch(total_epochs=10, population=shared, run_id=name, model=StandIn()) as run:
+    with watch(
+        total_epochs=10, population=shared, dataset="t", run_id=name, model=StandIn()
+    ) as run:
         good(run, 10)
     assert not run.problems.counts
     assert run.name == str(name)
     assert re.match(RUN_ID_PATTERN, run.run_id)
     assert f"run {name}: " in run.summary()
-    assert shared.reference("default").outcomes[0].run_id == run.run_id
+    assert shared.reference("t").outcomes[0].run_id == run.run_id
 
 
 def test_what_the_policy_does_not_ask_for_need_not_be_told() -> None:
