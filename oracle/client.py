@@ -23,18 +23,16 @@ from pydantic import BaseModel
 
 from oracle.audit.audit import Audit
 from oracle.deadline import Deadline
-from oracle.errors import (
-    ArtifactError,
-    InvalidHistory,
-    NotAuthorized,
-    OracleError,
-    Overloaded,
-    RunConflict,
-    RunNotFound,
-    StoreUnavailable,
-    must_be,
+from oracle.errors import InvalidHistory, StoreUnavailable, must_be
+from oracle.exchange import as_json, error_of, pause_of, read
+from oracle.server.http.wire import (
+    BatchAnswer,
+    Override,
+    ReplayAnswer,
+    RunDetail,
+    RunList,
+    RunSummary,
 )
-from oracle.server.http.wire import Override, ReplayAnswer, RunDetail, RunList, RunSummary
 from oracle.server.http.wire_populations import (
     PopulationCount,
     PopulationDetail,
@@ -61,19 +59,8 @@ from oracle.types.run_names import run_id_of
 M = TypeVar("M", bound=BaseModel)
 Json = dict[str, Any]
 
-_ERRORS: dict[str, type[OracleError]] = {
-    "invalid": InvalidHistory,
-    "conflict": RunConflict,
-    "not_found": RunNotFound,
-    "unauthorized": NotAuthorized,
-    "rate_limited": Overloaded,
-    "overloaded": Overloaded,
-    "store_unavailable": StoreUnavailable,
-    "no_model": ArtifactError,
-}
+_HEADERS = {"Content-Type": "application/json"}
 _LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
-#: Longest pause that the client takes because the service asks for it, seconds.
-MAX_PAUSE_S = 30.0
 
 
 class Client:
@@ -169,12 +156,10 @@ class Client:
         """Decide on many histories; a bad one gets its error in its place."""
         body: Json = {"histories": [_json(h) for h in histories], "generation": generation}
         body |= _given(reference=reference, policy=policy)
-        results = self._send("POST", "/v1/decide/batch", body).json()["results"]
+        answer = self._post("/v1/decide/batch", body, BatchAnswer)
         return [
-            Decision.model_validate(r["decision"])
-            if "decision" in r
-            else InvalidHistory(r["error"]["message"])
-            for r in results
+            one.decision or InvalidHistory(one.error.message if one.error else "")
+            for one in answer.results
         ]
 
     # Runs
@@ -265,7 +250,7 @@ class Client:
 
     def replay(self, run_id: str | int, epoch: float) -> ReplayAnswer:
         """Give a decision with everything needed to make it again."""
-        return self._get(f"{_run(run_id)}/decisions/{epoch!r}", ReplayAnswer)
+        return self._get(f"{_run(run_id)}/decisions/{float(epoch)!r}", ReplayAnswer)
 
     def delete(self, run_id: str | int) -> None:
         """Forget a run and all that is stored about it."""
@@ -324,19 +309,22 @@ class Client:
         query: dict[str, str | int] = {**filters}
         if after is not None:
             query["after"] = after
-        with self._http.stream("GET", "/v1/events", params=query, timeout=None) as response:
-            if response.status_code != 200:
-                response.read()
-                raise _error(response)
-            event_id: int | None = None
-            for line in response.iter_lines():
-                if line.startswith("id: "):
-                    event_id = int(line[4:])
-                elif line == "event: reset":
-                    yield {"kind": "reset"}
-                elif line.startswith("data: ") and event_id is not None:
-                    yield {"id": event_id, **json.loads(line[6:])}
-                    event_id = None
+        event_id: int | None = None
+        try:
+            with self._http.stream("GET", "/v1/events", params=query, timeout=None) as response:
+                if response.status_code != 200:
+                    response.read()
+                    raise error_of(response)
+                for line in response.iter_lines():
+                    if line.startswith("id: "):
+                        event_id = int(line[4:])
+                    elif line == "event: reset":
+                        yield {"kind": "reset"}
+                    elif line.startswith("data: ") and event_id is not None:
+                        yield {"id": event_id, **json.loads(line[6:])}
+                        event_id = None
+        except (httpx.TransportError, httpx.StreamError, TypeError, ValueError) as error:
+            raise StoreUnavailable(f"The events broke off: {error}.") from error
 
     # Transport
 
@@ -345,19 +333,22 @@ class Client:
         return self._post(f"{_run(run_id)}/{what}", given, RunSummary)
 
     def _get(self, path: str, model: type[M], query: Json | None = None) -> M:
-        return model.model_validate_json(self._send("GET", path, query=query).content)
+        return read(model, self._send("GET", path, query=query).content)
 
     def _post(self, path: str, body: Json, model: type[M]) -> M:
-        return model.model_validate_json(self._send("POST", path, body).content)
+        return read(model, self._send("POST", path, body).content)
 
     def _send(
         self, method: str, path: str, body: Json | None = None, query: Json | None = None
     ) -> httpx.Response:
+        content, headers = (None, None) if body is None else (as_json(body), _HEADERS)
         for attempt in range(self._attempts):
             last = attempt == self._attempts - 1
             try:
                 with self._deadline.within(self._timeout_s):
-                    response = self._http.request(method, path, json=body, params=query)
+                    response = self._http.request(
+                        *(method, path), content=content, headers=headers, params=query
+                    )
             except httpx.TransportError as error:
                 if last:
                     raise StoreUnavailable(f"The service does not answer: {error}.") from error
@@ -367,9 +358,9 @@ class Client:
                 if response.is_success or deleted:  # by an attempt whose answer was lost
                     return response
                 if last or response.status_code not in (429, 503):
-                    raise _error(response)
-                pause_s = float(response.headers.get("retry-after", 1))
-            time.sleep(min(pause_s, MAX_PAUSE_S))
+                    raise error_of(response)
+                pause_s = pause_of(response)
+            time.sleep(pause_s)
         raise AssertionError("unreachable")
 
 
@@ -388,12 +379,3 @@ def _json(history: History) -> Json:
 
 def _given(**members: BaseModel | None) -> Json:
     return {n: m.model_dump(mode="json") for n, m in members.items() if m is not None}
-
-
-def _error(response: httpx.Response) -> OracleError:
-    try:
-        told = response.json()["error"]
-        kind, message = told["code"], told["message"]
-    except (ValueError, KeyError, TypeError):
-        kind, message = "", f"The service answered {response.status_code}."
-    return _ERRORS.get(kind, OracleError)(message)

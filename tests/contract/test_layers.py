@@ -57,8 +57,8 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle.decision",
     ),
     "oracle.integrations": (
-        "oracle.errors", "oracle.types", "oracle.history", "oracle.forecast", "oracle.decision",
-        "oracle.hook",
+        "oracle.errors", "oracle.forks", "oracle.types", "oracle.history", "oracle.forecast",
+        "oracle.decision", "oracle.hook",
     ),
     "oracle.search": (
         "oracle.errors", "oracle.types", "oracle.history", "oracle.forecast", "oracle.decision",
@@ -104,8 +104,10 @@ USES: dict[str, tuple[str, ...]] = {
         "oracle.server.http", "oracle.server.runs",
     ),
     "oracle.deadline": (),
+    "oracle.exchange": ("oracle.errors", "oracle.types"),
     "oracle.client": (
-        "oracle.errors", "oracle.types", "oracle.audit", "oracle.deadline", "oracle.server.http",
+        "oracle.errors", "oracle.types", "oracle.audit", "oracle.deadline", "oracle.exchange",
+        "oracle.server.http",
     ),
     "collector.recorded": (
         "oracle.errors", "oracle.types", "oracle.history", "oracle.integrations",
@@ -148,7 +150,7 @@ ONLY_IN = {
     ("uvicorn",): ("oracle.server", "oracle.commands.serve"),
     ("mcp",): ("oracle.commands.mcp",),
     ("typer",): ("oracle.cli", "oracle.commands"),
-    ("httpx",): ("oracle.client", "oracle.deadline"),
+    ("httpx",): ("oracle.client", "oracle.deadline", "oracle.exchange"),
     ("deap",): ("oracle.integrations.deap",),
     ("pymoo",): ("oracle.integrations.pymoo", "oracle.search.pymoo"),
     ("optuna",): (

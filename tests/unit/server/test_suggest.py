@@ -11,7 +11,7 @@ import pytest
 from inprocess import App
 
 from oracle.client import Client
-from oracle.errors import InvalidSearch
+from oracle.errors import InvalidSearch, StoreUnavailable
 from oracle.server.http.wire_suggest import read_space, told_space
 from oracle.types import RunContext, Suggestions
 
@@ -74,7 +74,10 @@ def test_a_clients_list_is_a_list_on_the_way(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(Client, "_send", send)
     space = {"x": [8, 12], "y": (8, 12), "sigma": 2, "topology": ["hexagonal", "rectangular"]}
-    with Client("http://127.0.0.1:9") as client, pytest.raises(ValueError, match="Suggestions"):
+    with (
+        Client("http://127.0.0.1:9") as client,
+        pytest.raises(StoreUnavailable, match="no Suggestions"),
+    ):
         client.suggest(RunContext(**CONTEXT), space=space)  # type: ignore[arg-type]
     assert read_space(json.loads(json.dumps(sent[0]["space"]))) == {**space, "x": [8, 12, 8]}
     assert told_space({"x": [8, 10, 12]}) == {"x": [8, 10, 12]}
