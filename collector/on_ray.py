@@ -14,11 +14,11 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 from collector.collect import ONE_THREAD, Make
 from collector.shards import code_version
 from oracle.errors import OracleError, must_be
+from oracle.types.addresses import taken_apart
 
 #: Work in a packet, seconds: what a dead node costs at most, and some thousand times what Ray adds.
 PACKET_S = 10.0
@@ -120,16 +120,12 @@ def _connected(address: str) -> Iterator[Any]:
 
 
 def _check_reachable(address: str) -> None:
-    parts = urlsplit(address if "://" in address else f"//{address}")
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if parts.scheme not in ("", "ray") or not host or not port:
+    parts = taken_apart(address if "://" in address else f"//{address}")
+    if parts is None or parts.scheme not in ("", "ray") or not parts.port:
         rule = "auto, HOST:PORT or ray://HOST:PORT"
         raise OracleError(must_be("--address", rule, address))
     try:
-        socket.create_connection((host, port), CONNECT_S).close()
+        socket.create_connection((parts.hostname, parts.port), CONNECT_S).close()
     except OSError as error:
         raise _no_cluster(address, error.strerror or str(error)) from None
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel
@@ -54,6 +54,7 @@ from oracle.types import (
     Suggestions,
 )
 from oracle.types import about as named
+from oracle.types.addresses import taken_apart
 from oracle.types.run_names import run_id_of
 
 M = TypeVar("M", bound=BaseModel)
@@ -81,13 +82,13 @@ class Client:
         timeout_s: float = 10.0,
         attempts: int = 4,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        parts = taken_apart(url)
+        if parts is None or parts.scheme not in ("http", "https"):
             rule = "an address such as http://127.0.0.1:8000"
             raise InvalidHistory(must_be("url", rule, url))
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         # No proxy leads to this machine; whoever set HTTP_PROXY did not think of it.
-        is_here = _LOOPBACK.fullmatch(parts.hostname) is not None
+        is_here = _LOOPBACK.fullmatch(parts.hostname or "") is not None
         around = {f"all://{parts.netloc.rpartition('@')[2]}": None} if is_here else None
         self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s, mounts=around)
         self._deadline, self._timeout_s = Deadline(self._http), timeout_s

@@ -58,10 +58,12 @@ class Server:
 
     Args:
         folder: for its data and its log.
+        options: of its command line, beside the port.
         settings: ORACLE_* settings in lower case without the prefix.
     """
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, *options: str, **settings: object) -> None:
+        self._options = options
         self.folder = folder
         self.log = folder / "server.log"
         self.port = int(settings.pop("port", 0))  # type: ignore[call-overload]
@@ -80,7 +82,7 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "oracle", "serve", "--port", str(self.port)],
+                [sys.executable, "-m", "oracle", "serve", "--port", str(self.port), *self._options],
                 env=self.environment,
                 stderr=log,
                 stdout=subprocess.DEVNULL,

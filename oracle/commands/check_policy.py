@@ -27,8 +27,8 @@ def policy_in(text: str) -> Policy:
     if text.lstrip().startswith("{"):
         try:
             settings = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise OracleError(must_be("--policy", f"valid JSON ({error.msg})", text)) from None
+        except (ValueError, RecursionError) as error:  # too long a number, too deep
+            raise OracleError(must_be("--policy", f"valid JSON ({error})", text)) from None
     return Policy.model_validate(settings)
 
 

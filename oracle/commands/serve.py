@@ -32,7 +32,7 @@ def serve(
         _make_key(new_key)
         return
     from oracle.server.http.keys import read_keys
-    from oracle.server.settings import Settings, refuse_public_without_keys
+    from oracle.server.settings import Settings, refuse_public_without_keys, variable_of
     from oracle.server.storage.reading import refuse_stranger
 
     settings = Settings.from_environment(
@@ -46,6 +46,8 @@ def serve(
     refuse_public_without_keys(settings, has_keys=bool(read_keys(settings)))
     refuse_stranger(settings.store_url, settings.store_timeout_s)
     listening = listen(settings.host, settings.port)
+    for name in Settings.model_fields:  # an option may have gone back to a default
+        os.environ.pop(variable_of(name), None)
     os.environ.update(settings.to_environment())  # workers read it there
     metrics = _share_metrics() if settings.workers > 1 else None
     try:

@@ -111,7 +111,7 @@ class Population:
                 " VALUES (?, ?, 'live', ?, ?, ?, ?)",
                 (name, run_id, said.name, other, _json(policy), time.time()),
             )
-        return earlier == ("finished",)
+        return bool(earlier == ("finished",))
 
     def earlier_search(self, name: str, policy: Policy | None = None) -> str | None:
         """Say where the runs that are there look like another search's; once a process and policy.

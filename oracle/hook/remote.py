@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable
 from math import inf, nextafter
 from operator import index
 from typing import Any, SupportsIndex, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
@@ -29,6 +29,7 @@ from oracle.hook.local import State
 from oracle.hook.verdicts import Verdicts
 from oracle.hook.warn_once import Problems
 from oracle.types import TARGETS, About, Decision, History, Outcome, Policy, explain
+from oracle.types.addresses import taken_apart
 
 #: The longest answer that is read, bytes.
 MAX_ANSWER_BYTES = 1_000_000
@@ -81,11 +82,12 @@ class RemoteJudge:
         size: int | None = None,
         problems: Problems | None = None,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        parts = taken_apart(url)
+        if parts is None or parts.scheme not in ("http", "https"):
             rule = "an address such as http://127.0.0.1:8000"
             raise InvalidHistory(must_be("url", rule, url))
-        self._secure, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
+        self._secure, self._port = parts.scheme == "https", parts.port
+        self._host = parts.hostname or ""
         self._root = f"{parts.path.rstrip('/')}/v1"
         self._path = f"{self._root}/runs/{quote(run_id, safe='')}"
         self._run_id, self._policy, self._timeout_s = run_id, policy, timeout_s

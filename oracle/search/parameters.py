@@ -76,7 +76,10 @@ class Number:
     def _takes(self, value: Any) -> bool:
         if isinstance(value, bool) or not isinstance(value, Real):
             return False
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # of a whole number, which has no limit
+            return False
         return self.least <= number <= self.most and (not self.whole or number.is_integer())
 
 

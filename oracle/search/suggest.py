@@ -168,7 +168,7 @@ def check_count(name: str, value: object, most: int) -> None:
     Raises:
         InvalidSearch: naming it.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= float(value) <= most:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= most:
         raise InvalidSearch(must_be(name, f"a whole number from 1 to {most:,}", value))
 
 

@@ -120,8 +120,9 @@ def _same(tag: str, known: str) -> bool:
 
 
 def _takes_gzip(accepted: str) -> bool:
+    """Whether an Accept-Encoding takes gzip: what it says of that, else of all that it does not."""
+    takes = {}
     for one in accepted.lower().split(","):
         name, _, weight = one.partition(";")
-        if name.strip() in ("gzip", "*"):
-            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False
+        takes[name.strip()] = weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return takes.get("gzip", takes.get("*", False))

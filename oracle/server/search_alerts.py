@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from oracle.audit.alerts import Alert, Search, alerts
 from oracle.audit.audit import Audit, promise_of
@@ -87,27 +87,39 @@ async def tell_news(service: Service) -> None:
     webhook.start()
     news = News(webhook.post)
     try:
+        newest: int | None = None  # of the populations that were there at the start
         while True:
-            await _look(service, news)
+            with suppress(StoreUnavailable):
+                if newest is None:
+                    newest = await service.store.read(lambda one: one.scalar(_NEWEST))
+                await _look(service, news, newest or 0)
             await asyncio.sleep(settings.webhook_every_s)
     finally:
         webhook.stop()
         held.close()
 
 
-async def _look(service: Service, news: News) -> None:
+_NEWEST = select(func.coalesce(func.max(populations.c.id), 0))
+
+
+async def _look(service: Service, news: News, newest: int) -> None:
+    """Tell what is new of the populations last heard of.
+
+    Raises:
+        StoreUnavailable: the store is away.
+    """
     since = time.time() - LATELY_S
     c = populations.c
-    query = select(c.owner, c.name).where(c.updated_at > since)
+    query = select(c.id, c.owner, c.name).where(c.updated_at > since)
     query = query.order_by(c.updated_at.desc()).limit(MOST_LOOKED_AT)
-    with suppress(StoreUnavailable):
-        for owner, name in await service.store.read(lambda one: one.execute(query).all()):
-            try:
-                news.tell(owner, name, await alerts_of(service, owner, name))
-            except OracleError:
-                continue  # it was deleted, or the store is away for a moment
-            except Exception:  # alerts are no reason to fall
-                log.exception("alerts could not be told")
+    for number, owner, name in await service.store.read(lambda one: one.execute(query).all()):
+        try:
+            found = await alerts_of(service, owner, name)
+            news.tell(owner, name, found, began=number > newest)
+        except OracleError:
+            continue  # it was deleted, or the store is away for a moment
+        except Exception:  # alerts are no reason to fall
+            log.exception("alerts could not be told")
 
 
 def _hold(path: Path) -> IO[str] | None:

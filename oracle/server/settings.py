@@ -12,12 +12,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from oracle.errors import InvalidHistory, must_be
 from oracle.types import Policy, explain
+from oracle.types.addresses import taken_apart
 
 ENVIRONMENT_PREFIX = "ORACLE_"
 #: What browsers leave out of an origin.
@@ -179,11 +179,10 @@ class Settings(BaseModel):
     @field_validator("webhook_url")
     @classmethod
     def _check_webhook(cls, url: str) -> str:
-        try:
-            found = urlsplit(url)
-            fine = not url or (found.scheme in _PORTS and found.hostname and found.port != 0)
-        except ValueError:
-            fine = False
+        if not url:
+            return url
+        found = taken_apart(url)
+        fine = found is not None and found.scheme in _PORTS
         if not fine or not url.isascii() or not url.isprintable() or " " in url:
             rule = "an address that begins with https:// or http://"
             raise ValueError(must_be("webhook_url", rule, url[:100]))
@@ -257,17 +256,17 @@ def variable_of(name: str) -> str:
 
 def _host(name: str) -> str:
     """Take a name as Host headers have it, its port left out."""
-    found = urlsplit(f"//{name}")
-    if name != "*" and (found.hostname is None or found.netloc != name):
+    found = taken_apart(f"//{name}")
+    if name != "*" and (found is None or found.netloc != name):
         raise ValueError(must_be("allowed_hosts", "host names, e.g. oracle.example", name))
     return re.sub(r":\d*$", "", name) if not name.endswith("]") else name
 
 
 def _origin(text: str) -> str:
     """Take an origin as browsers send it: no slash at its end, no port that is the usual one."""
-    found = urlsplit(text.removesuffix("/"))
-    plain = (found.scheme, found.netloc, "", "", "")
-    if found.scheme not in _PORTS or not found.hostname or found != plain or found.username:
+    found = taken_apart(text.removesuffix("/"))
+    plain = found and (found.scheme, found.netloc, "", "", "")
+    if found is None or found.scheme not in _PORTS or found != plain or found.username:
         rule = "origins of pages, e.g. https://ui.example"
         raise ValueError(must_be("allowed_origins", rule, text, "Name each of them, without path."))
     return f"{found.scheme}://{found.netloc.removesuffix(_PORTS[found.scheme])}"

@@ -113,7 +113,8 @@ class Geometry(Frozen):
             # Shares of the largest v: the sum of their squares lies between v^2 and v.
             least, most = 1.0, float("inf")
             if first is not None and first > 0:
-                least, most = 1 / first, 1 / first**2
+                least = 1 / first
+                most = least * least  # may be infinite, where `**` would raise
             if not least * (1 - _ROUNDED) <= take_part <= most * (1 + _ROUNDED):
                 why = "" if first is None else f", since variance_1 is {first:g}"
                 rule = f"within {least:.5g}..{most:.5g}{why}"

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from oracle.errors import InvalidHistory, StoreUnavailable, must_be
 from oracle.forks import UncutLock, renew_in_child
+from oracle.types.addresses import taken_apart
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -81,12 +82,7 @@ class Database:
     url: str
 
     def __post_init__(self) -> None:
-        try:
-            parts = urlsplit(self.url)
-            told = parts.hostname, parts.port
-        except ValueError:
-            told = None, None
-        if not told[0]:
+        if taken_apart(self.url) is None:
             rule = "postgresql://USER@HOST/DATABASE"
             raise InvalidHistory(must_be("population", rule, "an address without a host"))
 

@@ -97,7 +97,7 @@ class Runs:
         if piece.run_id not in (None, run_id):
             raise RunConflict("`run_id` must be the one in the address, or left out.")
         row = run_of(connection, owner, run_id)
-        created = row is None
+        created, as_it_was = row is None, row
         if row is None:
             row = self._create(connection, owner, run_id, piece)
             counts.change(connection, None, row, row.created_at)
@@ -105,7 +105,7 @@ class Runs:
             raise RunConflict("The run has finished: it takes no more checkpoints.")
         else:
             check_fixed(row, piece)
-            row = self._say(connection, row, piece)
+            row, as_it_was = self._say(connection, row, piece), row
         known = history_of(connection, row) if not created else None
         thinned = rewinds.thinned(connection, row, unknown(known, piece))
         if known is not None and (epoch := rewound_to(known, thinned, piece)) is not None:
@@ -114,6 +114,8 @@ class Runs:
             thinned = {e: one for e, one in thinned.items() if e < epoch}
         whole = join(row, known, thinned, piece)
         if not whole.news and (last := decisions.again(connection, row)) is not None:
+            if row is not as_it_was:
+                tell(connection, row, "about")
             return Appended(last, 0)
         history = self._store(connection, row, whole)
         policy = piece.policy or self.policy

@@ -205,15 +205,18 @@ class News:
         self._post = post
         self._told: dict[tuple[str, str], set[str]] = {}
 
-    def tell(self, owner: str, population: str, found: Sequence[Any]) -> int:
-        """Post what is new of a population; at the first look nothing is. Gives how many were.
+    def tell(
+        self, owner: str, population: str, found: Sequence[Any], *, began: bool = False
+    ) -> int:
+        """Post what is new of a population; gives how many were.
 
         Args:
             owner, population: whose.
             found: its alerts now.
+            began: since the service started; of others nothing is new at the first look.
         """
         keys = {one.key for one in found}
-        known = self._told.get((owner, population))
+        known = self._told.get((owner, population), set() if began else None)
         self._told[owner, population] = keys
         if known is None:
             return 0

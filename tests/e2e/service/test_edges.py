@@ -45,6 +45,42 @@ def test_head_is_get_without_its_body(app: App, path: str) -> None:
         assert head.headers["content-length"] == get.headers["content-length"]
 
 
+@pytest.mark.parametrize(
+    "origin", ["http://[", "http://[::1", "http://a]b", "null", "\x85", "http://h:x"]
+)
+def test_a_page_of_no_address_is_a_foreign_one(app: App, origin: str) -> None:
+    for path in ("/healthz", "/v1/runs", "/nope"):
+        answer = app.run(app.call("GET", path, headers={"origin": origin}))
+        assert answer.status == 403, answer.body
+
+
+@pytest.mark.parametrize("share", [1e-200, 5e-324, 1e-160])
+def test_a_share_too_small_to_square_is_refused(app: App, share: float) -> None:
+    geometry = {"variance_1": share, "participation": 2}
+    bad = {**HISTORY, "context": {"geometry": geometry}}
+    answer = call(app, "POST", "/v1/forecast", body(bad))
+    assert answer.status == 422
+    assert "participation` must be within" in answer.json()["error"]["message"]
+    both = call(app, "POST", "/v1/decide/batch", body({"histories": [HISTORY, bad]}))
+    assert both.status == 200
+    assert [one.keys() & {"decision", "error"} for one in both.json()["results"]] == [
+        {"decision"}, {"error"},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "space", [{"sigma": 10**400}, {"x": [5, 10**400]}, {"sigma": [1, 2, -(10**400)]}]
+)
+def test_a_number_larger_than_any_is_refused(app: App, space: dict[str, Any]) -> None:
+    context = {"n_samples": 150, "n_features": 4, "mqe_of_mean": 1.3}
+    answer = call(app, "POST", "/v1/suggest", body({"context": context, "space": space}))
+    assert answer.status == 422
+    assert "`space." in answer.json()["error"]["message"]
+    for name in ("candidates", "n", "budget", "seed"):
+        wrong = {"context": context, name: 10**400}
+        assert call(app, "POST", "/v1/suggest", body(wrong)).status == 422
+
+
 def test_head_counts_as_the_route_that_it_asks(app: App) -> None:
     call(app, "HEAD", "/v1/runs/r")
     assert b'route="/v1/runs/{run_id}",status="200"' in call(app, "GET", "/metrics").body

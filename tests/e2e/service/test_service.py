@@ -42,6 +42,21 @@ def test_forecast_and_decision_equal_those_in_process(server: Server) -> None:
         assert [d.progress for d in batch if isinstance(d, Decision)] == [0.1, 0.05]
 
 
+def test_an_option_that_is_a_default_wins_over_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where the default of the data lies
+    options = ("--host", "127.0.0.1", "--data-dir", "data", "--workers", "1")
+    elsewhere = tmp_path / "elsewhere"
+    with (
+        Server(tmp_path, *options, host="0.0.0.0", data_dir=elsewhere, workers=2) as server,
+        Client(server.url) as client,
+    ):
+        client.append("r", History.parse(checkpoint(10)))
+    assert (tmp_path / "data/oracle.db").exists()
+    assert not elsewhere.exists()
+
+
 def test_a_bad_history_in_a_batch_gets_its_error(http: httpx.Client) -> None:
     bad = HISTORY | {"mqe": [1]}
     answer = post(http, "/v1/decide/batch", {"histories": [HISTORY, bad, 7]}).json()["results"]

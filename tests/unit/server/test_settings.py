@@ -49,6 +49,10 @@ def test_options_win_over_the_environment() -> None:
         ("ORACLE_ALLOWED_ORIGINS", "file:///x", "must be origins of pages"),
         ("ORACLE_ALLOWED_HOSTS", "https://a.example", "must be host names"),
         ("ORACLE_ALLOWED_HOSTS", "a.example/x", "must be host names"),
+        ("ORACLE_ALLOWED_HOSTS", "[", "must be host names"),
+        ("ORACLE_ALLOWED_ORIGINS", "http://[", "must be origins of pages"),
+        ("ORACLE_ALLOWED_ORIGINS", "http://h:99999", "must be origins of pages"),
+        ("ORACLE_WEBHOOK_URL", "http://[", "must be an address"),
     ],
 )
 def test_a_bad_value_names_its_variable(variable: str, value: str, told: str) -> None:

@@ -111,4 +111,6 @@ def test_news_is_told_once() -> None:
     assert news.tell("", "p", [alert("a"), alert("b")]) == 1
     assert news.tell("", "p", [alert("b")]) == 0
     assert news.tell("", "p", [alert("a"), alert("b")]) == 1  # it came back
-    assert [one["key"] for one in told] == ["b", "a"]
+    assert news.tell("", "new", [alert("c")], began=True) == 1  # it began while this was running
+    assert news.tell("", "new", [alert("c"), alert("d")], began=True) == 1
+    assert [one["key"] for one in told] == ["b", "a", "c", "d"]

@@ -129,6 +129,11 @@ def test_what_is_said_of_a_run_is_kept(bench: Bench) -> None:
     run = bench.detail("a").run
     assert (run.name, run.config, run.tags) == (said["name"], said["config"], ("a", "b"))
     assert run.notes == "first\nsecond"
+    told = len(kinds(bench, "a"))
+    bench.append("a", [10, 20], notes="third")  # nothing else is new
+    assert kinds(bench, "a")[told:] == ["about"]
+    bench.append("a", [10, 20], notes="third")
+    assert len(kinds(bench, "a")) == told + 1
     bench.finish("a")
     new = AboutRequest.model_validate({"tags": ["c"], "notes": None})
     after = write_now(bench.store, lambda c: bench.runs.say(c, "", "a", new))
