@@ -95,7 +95,7 @@ def screen_of(
         search.table,
         lambda one: search.library.parameters(read(one)),
         library=search.library.name,
-        objective=wanted,
+        objectives=wanted,
         budget=search.library.updates,
         population=population,
     )

@@ -93,8 +93,8 @@ class Checkpoints:
         for name, given in zip(METRICS[1:], (error, dead), strict=True):
             if given is None and name in self.asked:
                 advice = (
-                    f"Pass `{name}=`: without it no run is stopped, unless no run of its "
-                    "population has it or the policy gives it the weight 0."
+                    "Where no run of the population has it, runs are ranked without it; where some "
+                    f"have, one without is not stopped. Pass `{name}=`, or give it the weight 0."
                 )
                 self._problems.note("missing_metric", must_be(name, "given", None, advice))
         return Checkpoint(

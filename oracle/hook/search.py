@@ -9,11 +9,12 @@ from inspect import signature
 from typing import Any
 
 from oracle.errors import InvalidHistory, must_be
-from oracle.hook.fitness import names_of
+from oracle.hook.fitness import Fitness, names_of
 from oracle.hook.population import Population, population_at
 from oracle.hook.population_file import place_of
 from oracle.hook.set_up import check_given, context_given, policy_for, policy_of, watch
 from oracle.hook.warn_once import Problems
+from oracle.hook.watched import WatchedRun
 from oracle.types import METRICS, RunContext
 from oracle.types.run_names import label_of, run_id_of
 
@@ -89,6 +90,22 @@ def with_genes(
     except TypeError:
         return settings
     return {**settings, "config": {f"gene {i}": value for i, value in enumerate(values, 1)}}
+
+
+def fitness_of(returned: object) -> Fitness:
+    """Give the fitness of what a search's own training function returned.
+
+    Raises:
+        InvalidHistory: it is neither a watched run nor a fitness.
+    """
+    if isinstance(returned, WatchedRun):
+        return returned.fitness()
+    if not isinstance(returned, Fitness):
+        advice = "End the function with `return run`."
+        raise InvalidHistory(
+            must_be("train", "a function that returns the watched run", returned, advice)
+        )
+    return returned
 
 
 def to_its_end(settings: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from oracle.hook.fitness import Fitness
 from oracle.hook.population import Population, population_at
 from oracle.hook.population_file import place_of
 from oracle.hook.population_summary import Member, policy_told
-from oracle.hook.search import settings_of, to_its_end, trained_anew
+from oracle.hook.search import fitness_of, settings_of, to_its_end, trained_anew
 from oracle.hook.set_up import watch
 from oracle.hook.watched import WatchedRun
 from oracle.types import TARGETS, Policy
@@ -102,7 +102,7 @@ def finish_promising(
         goes_on = nullcontext(to_its_end(search))
         with goes_on if resumes else trained_anew(search, own) as whole:
             run = train(member, partial(watch, **member.said | whole | {"run_id": own}))
-        fitness = run.fitness() if isinstance(run, WatchedRun) else run
+        fitness = fitness_of(run)
         if fitness.censored:
             return None
         values = (fitness.mqe, fitness.topographic_error, fitness.dead_neuron_ratio)

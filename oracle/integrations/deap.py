@@ -24,13 +24,19 @@ from functools import partial
 from itertools import repeat
 from typing import Any, TypeVar
 
-import numpy as np
-
 from oracle.decision.second_look import Stopped, finish_promising
 from oracle.hook import WatchedRun, watch
 from oracle.hook.fitness import Fitness, names_of
-from oracle.hook.search import ReadGenes, settings_of, summary_of, trained_anew, with_genes
+from oracle.hook.search import (
+    ReadGenes,
+    fitness_of,
+    settings_of,
+    summary_of,
+    trained_anew,
+    with_genes,
+)
 from oracle.hook.warn_once import Problems
+from oracle.integrations.twins import twins
 
 Train = Callable[[Any, Callable[..., WatchedRun]], WatchedRun | Fitness]
 Individual = TypeVar("Individual")
@@ -121,9 +127,9 @@ class Watched:
         Returns:
             Those that were trained.
         """
-        stopped = _twins(one for one in individuals if _is_forecast(one.fitness.values))
-        for twins in stopped:
-            self._finished(twins)
+        stopped = _stopped(individuals)
+        for alike in stopped:
+            self._finished(alike)
         return [first for first, *_ in stopped]
 
     def finish_promising(
@@ -146,34 +152,32 @@ class Watched:
             Those that were trained, in their order, as by `finish`.
         """
         everyone = list(individuals)
-        forecast = _twins(one for one in everyone if _is_forecast(one.fitness.values))
-        stopped = {str(i): twins for i, twins in enumerate(forecast)}
+        stopped = {str(i): alike for i, alike in enumerate(_stopped(everyone))}
         ended = [one.fitness.values for one in finished(everyone) if one.fitness.values]
 
         def train(name: str) -> Values | None:
             values = self._finished(stopped[name])
             return None if values.censored else values
 
-        told = [_as_stopped(name, twins[0].fitness.values) for name, twins in stopped.items()]
+        told = [_as_stopped(name, first.fitness.values) for name, (first, *_) in stopped.items()]
         done = finish_promising(told, ended, train, k=k, budget=budget, least=least)
         return [stopped[one.promising.run_id][0] for one in done]
 
-    def _finished(self, twins: list[Any]) -> Values:
+    def _finished(self, alike: list[Any]) -> Values:
         # The run's population learns how it ended.
-        forecasts = (value for value in twins[0].fitness.values if isinstance(value, Forecast))
+        forecasts = (value for value in alike[0].fitness.values if isinstance(value, Forecast))
         run_id = next((forecast.run_id for forecast in forecasts), None)
         with trained_anew(self._settings, run_id) as settings:
-            values = self._evaluated(twins[0], settings)
-        for individual in twins:
+            values = self._evaluated(alike[0], settings)
+        for individual in alike:
             individual.forecast = tuple(float(value) for value in individual.fitness.values)
             assign(individual, values)
-        return Values(twins[0].fitness.values)
+        return Values(alike[0].fitness.values)
 
     def _evaluated(self, individual: Any, settings: dict[str, Any] | None = None) -> Values:
         settings = settings or self._settings
         bound = with_genes(settings, individual, self._parameters, self._problems)
-        run = self._train(individual, partial(watch, **bound))
-        fitness = run.fitness() if isinstance(run, WatchedRun) else run
+        fitness = fitness_of(self._train(individual, partial(watch, **bound)))
         values = fitness.objectives(self.objectives)
         if not fitness.censored:
             return Values(values)
@@ -223,16 +227,10 @@ def finished(individuals: Iterable[Individual]) -> list[Individual]:
     return [one for one in individuals if not _is_forecast(one.fitness.values)]  # type: ignore[attr-defined]
 
 
-def _twins(individuals: Iterable[Any]) -> list[list[Any]]:
-    """Put equal individuals together, in the order of the first of each."""
-    alike: dict[Any, list[Any]] = {}
-    for one in individuals:
-        key: Any = tuple(one.tolist() if isinstance(one, np.ndarray) else one)
-        try:
-            alike.setdefault(key, []).append(one)
-        except TypeError:  # genes that cannot be compared at once
-            alike[id(one)] = [one]
-    return list(alike.values())
+def _stopped(individuals: Iterable[Any]) -> list[list[Any]]:
+    """Give the stopped individuals, equal ones together."""
+    forecast = (one for one in individuals if _is_forecast(one.fitness.values))
+    return twins(forecast, lambda individual: individual)
 
 
 def _as_stopped(name: str, values: Iterable[float]) -> Stopped:

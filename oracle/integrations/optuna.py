@@ -44,6 +44,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from oracle.errors import InvalidHistory, must_be
+from oracle.forks import Lock
 from oracle.hook import WatchedRun, watch
 from oracle.hook.checkpoints import Checkpoint, Checkpoints, number
 from oracle.hook.fitness import Fitness, names_of
@@ -54,7 +55,15 @@ from oracle.hook.search import settings_of, trained_anew, with_genes
 from oracle.hook.set_up import context_given
 from oracle.hook.warn_once import Problems
 from oracle.integrations.optuna_study import JudgedStudy
-from oracle.integrations.optuna_trials import CENSORED, FINISHES, HISTORY, RUN_ID, SPREADS, Told
+from oracle.integrations.optuna_trials import (
+    CENSORED,
+    FINISHES,
+    FORECASTS,
+    HISTORY,
+    RUN_ID,
+    SPREADS,
+    Told,
+)
 from oracle.types import METRICS, POLICIES, Policy, RunContext
 
 #: Studies that a summary tells of, the last ones.
@@ -103,6 +112,7 @@ def report(
         asked = pruner.asked if isinstance(pruner, OraclePruner) else METRICS
         checkpoint = _checkpoint(
             Checkpoints(problems, asked),
+            told,
             epoch,
             mqe,
             topographic_error,
@@ -134,9 +144,12 @@ def _problems_of(study: Study | None) -> Problems:
     return _problems.setdefault(study, Problems())
 
 
-def _checkpoint(alone: Checkpoints, epoch: SupportsFloat, *measured: Any) -> Checkpoint | None:
-    """Check one report as the hook does; `Told` knows what came before it."""
-    return alone.kept[0] if alone.add(epoch, *measured) else None
+def _checkpoint(
+    seen: Checkpoints, told: Told, epoch: SupportsFloat, *measured: Any
+) -> Checkpoint | None:
+    """Check one report as the hook does, after those that came before its epoch."""
+    seen.total_epochs, seen.kept = told.total_epochs, told.before(number(epoch) or 0.0)
+    return seen.kept[-1] if seen.add(epoch, *measured) else None
 
 
 def _reported(trial: Trial) -> Collection[int]:
@@ -204,6 +217,7 @@ class OraclePruner(BasePruner):
         if n_trials is not None:
             planned_size(n_trials, "n_trials")
         self.problems = Problems()
+        self._lock = Lock()
         self._forget()
 
     @property
@@ -262,7 +276,8 @@ class OraclePruner(BasePruner):
         Args:
             study: None = the last ones that this pruner has judged in this process.
         """
-        judged = self._latest if study is None else [self.judged(study)]
+        with self._lock:
+            judged = list(self._latest) if study is None else [self.judged(study)]
         lines = [one.summary() for one in judged]
         if self.problems.counts:
             lines.append(f"problems: {self.problems}")
@@ -270,19 +285,20 @@ class OraclePruner(BasePruner):
 
     def judged(self, study: Study) -> JudgedStudy:
         """Give one of its studies as it judges it."""
-        studies = self._studies.setdefault(study._storage, {})
-        if study._study_id not in studies:
-            studies[study._study_id] = JudgedStudy(
-                study,
-                self.problems,
-                policy=self._policy,
-                model=self._model,
-                total_epochs=self._total_epochs,
-                context=self._context,
-                n_trials=self._n_trials,
-            )
-            self._latest.append(studies[study._study_id])
-        return studies[study._study_id]
+        with self._lock:  # of `optimize(n_jobs=...)`, whose threads share a study
+            studies = self._studies.setdefault(study._storage, {})
+            if study._study_id not in studies:
+                studies[study._study_id] = JudgedStudy(
+                    study,
+                    self.problems,
+                    policy=self._policy,
+                    model=self._model,
+                    total_epochs=self._total_epochs,
+                    context=self._context,
+                    n_trials=self._n_trials,
+                )
+                self._latest.append(studies[study._study_id])
+            return studies[study._study_id]
 
 
 @contextmanager
@@ -303,11 +319,20 @@ def watched(
     bound = {"population_name": name[:200], **settings_of(objectives, settings)}
     finishes = trial.user_attrs.get(FINISHES)
     whole = nullcontext(bound) if finishes is None else trained_anew(bound, _run_id_of(trial))
-    with whole as bound, watch(**{"run_id": run_id, **with_genes(bound, trial.params)}) as run:
-        yield run
-    fitness = run.fitness()
+    with whole as bound:
+        run = watch(**{"run_id": run_id, **with_genes(bound, trial.params)})
+        try:
+            with run:
+                yield run
+        finally:  # `raise TrialPruned` leaves by here, too
+            _mark(trial, run.fitness(), objectives)
+
+
+def _mark(trial: Trial, fitness: Fitness, objectives: tuple[str, ...] | str) -> None:
+    """Tell with a trial whether it was stopped, and its forecast where it was."""
     trial.set_user_attr(CENSORED, fitness.censored)
     if fitness.censored:
+        trial.set_user_attr(FORECASTS, fitness.objectives(objectives))
         trial.set_user_attr(SPREADS, fitness.spreads_of(objectives))
         trial.set_user_attr(RUN_ID, fitness.run_id)
 

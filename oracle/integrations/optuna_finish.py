@@ -4,7 +4,8 @@
     for trial in finish_promising(study, objective, k=5):
         print(trial.params, trial.value)
 
-Each is enqueued again with the same parameters, and runs as a trial of its own that nothing stops.
+Each runs again with the same parameters, as a trial of its own that nothing stops. What waits in
+the study's queue waits on.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
+from optuna.distributions import BaseDistribution
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from oracle.decision.second_look import Stopped, ends_of
 from oracle.decision.second_look import finish_promising as finish
 from oracle.errors import InvalidHistory, must_be
 from oracle.integrations.optuna import OraclePruner, finished
-from oracle.integrations.optuna_trials import CENSORED, FINISHES, SPREADS
+from oracle.integrations.optuna_trials import CENSORED, FINISHES, FORECASTS, SPREADS
 
 Objective = Callable[[Trial], float | Sequence[float]]
 
@@ -47,22 +49,62 @@ def finish_promising(
     Raises:
         InvalidHistory: a study that is maximised, or a bound that cannot be.
     """
-    read = partial(_judged if isinstance(study.pruner, OraclePruner) else _watched, study)
+    if StudyDirection.MAXIMIZE in study.directions:
+        advice = "Minimise the negative of what is the better the higher."
+        raise InvalidHistory(must_be("study", "minimised, lower is better", "maximize", advice))
+    judged = isinstance(study.pruner, OraclePruner) and len(study.directions) == 1
+    read = partial(_judged if judged else _watched, study)
     new: list[FrozenTrial] = []
 
     def train(name: str) -> tuple[float, ...] | None:
-        params = study.get_trials(deepcopy=False)[int(name)].params
-        study.enqueue_trial(params, user_attrs={FINISHES: int(name)})
-        study.optimize(objective, n_trials=1)
-        own = [one for one in finished(study) if one.user_attrs.get(FINISHES) == int(name)]
-        new.extend(own[-1:])
-        return read()[1].get(own[-1].number) if own else None
+        again = _Again(study, int(name))
+        again.optimize(objective, n_trials=1)
+        ended = next((one for one in finished(study) if one.number == again.number), None)
+        if ended is None:
+            return None
+        new.append(ended)
+        return read()[1].get(ended.number)
 
     stopped, whole = read()
-    again = {one.user_attrs.get(FINISHES) for one in study.get_trials(deepcopy=False)}
-    left = [one for one in stopped if int(one.run_id) not in again]
+    trials = study.get_trials(deepcopy=False)
+    tried = {one.number: one.user_attrs[FINISHES] for one in trials if FINISHES in one.user_attrs}
+    at_it = {of for number, of in tried.items() if trials[number].state in _IN_HAND}
+    left = [one for one in stopped if int(one.run_id) not in at_it | tried.keys()]
     finish(left, list(whole.values()), train, k=k, budget=budget, least=least)
     return new
+
+
+#: A stopped trial that is finished by one of these is not offered again.
+_IN_HAND = (TrialState.COMPLETE, TrialState.RUNNING)
+
+
+class _Again(Study):
+    """A study whose next trial is a stopped one from its beginning, whatever waits in its queue.
+
+    Args:
+        study: whose trial it becomes.
+        number: the stopped trial.
+
+    Attributes:
+        number: the new trial, once it was asked for.
+    """
+
+    def __init__(self, study: Study, number: int) -> None:
+        super().__init__(study.study_name, study._storage, study.sampler, study.pruner)
+        # As `enqueue_trial` makes it, but begun: no other worker takes it, nor is it left waiting.
+        self._begun = create_trial(
+            state=TrialState.RUNNING,
+            system_attrs={"fixed_params": study.get_trials(deepcopy=False)[number].params},
+            user_attrs={FINISHES: number},
+        )
+        self.number: int | None = None
+
+    def ask(self, fixed_distributions: dict[str, BaseDistribution] | None = None) -> Trial:
+        """Give the trial, see `optuna.Study.ask`."""
+        begun = self._storage.create_new_trial(self._study_id, template_trial=self._begun)
+        trial = Trial(self, begun)
+        self.number = trial.number
+        return trial
 
 
 #: The stopped trials of a study, and number -> objectives of those that went to their end.
@@ -77,18 +119,23 @@ def _judged(study: Study) -> _Ends:
 
 
 def _watched(study: Study) -> _Ends:
-    """Read trials that were watched: a stopped one is complete, with its forecast."""
-    if StudyDirection.MAXIMIZE in study.directions:
-        raise InvalidHistory(must_be("study", "minimised, lower is better", "maximize"))
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    """Read trials that were watched: a stopped one is complete or pruned, with its forecast."""
+    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    told = [(one, _forecast_of(one)) for one in ended if one.user_attrs.get(CENSORED)]
     stopped = [
         Stopped(
             str(one.number),
-            tuple(one.values),
-            tuple(one.user_attrs.get(SPREADS) or (0.0,) * len(one.values)),
+            forecast,
+            tuple(one.user_attrs.get(SPREADS) or (0.0,) * len(forecast)),
             cost=1.0,
         )
-        for one in complete
-        if one.user_attrs.get(CENSORED)
+        for one, forecast in told
+        if len(forecast) == len(study.directions)
     ]
     return stopped, {one.number: tuple(one.values) for one in finished(study)}
+
+
+def _forecast_of(trial: FrozenTrial) -> tuple[float, ...]:
+    if trial.state is TrialState.COMPLETE:
+        return tuple(trial.values)
+    return tuple(trial.user_attrs.get(FORECASTS, ()))  # its own value is that of a map cut short

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
 import numpy as np
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from oracle.decision.policy import decide, outcome_of
 from oracle.decision.second_look import Ended
 from oracle.forecast.residuals import TEACHERS, Residuals
+from oracle.forks import Lock
 from oracle.history.quality_score import common_scale, same_scale
 from oracle.hook.checkpoints import CHECK_EVERY, is_soon
 from oracle.hook.local import Forecaster, learner, loaded
@@ -62,8 +63,10 @@ class JudgedStudy:
         n_trials: int | None,
     ) -> None:
         self._study, self._name = ref(study), study.study_name
+        self._maximised = StudyDirection.MAXIMIZE in study.directions
         self.problems, self._policy, self._model = Problems(problems), policy, model
         self._total_epochs, self._context, self._n_trials = total_epochs, context, n_trials
+        self._lock = Lock()
         self._ended: dict[int, _Ended] = {}  # by trial id
         self._decided: dict[int, Decision] = {}
         self._looked_at: dict[int, float] = {}  # epoch of the last look at a trial
@@ -78,20 +81,21 @@ class JudgedStudy:
         history = self._history(trial)
         if history is None:
             return False
-        key, epoch = trial._trial_id, history.epochs[-1]
-        last, before = self._looked_at.get(key), self._decided.get(key)
-        resumed = last is not None and epoch < last
-        soon = not resumed and is_soon(last, epoch, history.total_epochs, CHECK_EVERY)
-        if before is not None and soon:
-            return before.stop and not before.converged
-        self._looked_at[key] = epoch
-        self._read(study)
-        decision = self._decide(history, before.below_risk if before is not None else 0)
-        self._decided[key] = decision
-        self._verdicts.add(decision)
-        self._tell(decision)
-        # Optuna has no way to end a trial as complete but its own loop, see `has_converged`.
-        return decision.stop and not decision.converged
+        with self._lock:
+            key, epoch = trial._trial_id, history.epochs[-1]
+            last, before = self._looked_at.get(key), self._decided.get(key)
+            resumed = last is not None and epoch < last
+            soon = not resumed and is_soon(last, epoch, history.total_epochs, CHECK_EVERY)
+            if before is not None and soon:
+                return before.stop and not before.converged
+            self._looked_at[key] = epoch
+            self._read(study)
+            decision = self._decide(history, before.below_risk if before is not None else 0)
+            self._decided[key] = decision
+            self._verdicts.add(decision)
+            self._tell(decision)
+            # Optuna has no way to end a trial as complete but its own loop, see `has_converged`.
+            return decision.stop and not decision.converged
 
     def has_converged(self, trial_id: int) -> bool:
         """Whether the last look at a trial found that it has converged."""
@@ -100,8 +104,10 @@ class JudgedStudy:
 
     def ends(self, study: Study) -> tuple[list[Ended], Policy]:
         """Give the trials that have ended and told how, by number, and what they are ranked by."""
-        self._read(study)
-        known = [(one, one.outcome) for one in self._ended.values() if one.outcome is not None]
+        with self._lock:
+            self._read(study)
+            ended, ranking = list(self._ended.values()), self._ranking
+        known = [(one, one.outcome) for one in ended if one.outcome is not None]
         return [
             Ended(
                 str(one.number),
@@ -113,14 +119,16 @@ class JudgedStudy:
                 cost=1.0,
             )
             for one, o in known
-        ], self._ranking
+        ], ranking
 
     def summary(self) -> str:
         """Tell in one line how the study went, and why nothing was pruned when nothing was."""
         study = self._study()
-        if study is not None:
-            self._read(study)
-        ended = list(self._ended.values())
+        with self._lock:
+            if study is not None:
+                self._read(study)
+            ended = list(self._ended.values())
+            why = self._verdicts.why if self._verdicts.counts else None
         pruned = [one for one in ended if one.state is TrialState.PRUNED]
         saved = sum(1 - one.progress for one in pruned if one.progress is not None)
         share = saved / len(ended) if ended else 0.0
@@ -130,11 +138,11 @@ class JudgedStudy:
         ]
         complete = [one for one in ended if one.value is not None and isfinite(one.value)]
         if complete:
-            best = min(complete, key=lambda one: one.value or 0.0)
+            best = (max if self._maximised else min)(complete, key=lambda one: one.value or 0.0)
             mark = "a forecast" if best.censored else "whole"
             told.append(f"best {best.value:.4g} (trial {best.number}, {mark})")
-        if not pruned and self._verdicts.counts:
-            told.append(f"nothing was pruned, mostly because {self._verdicts.why}")
+        if not pruned and why is not None:
+            told.append(f"nothing was pruned, mostly because {why}")
         return "; ".join(told)
 
     def _history(self, trial: FrozenTrial) -> History | None:
@@ -156,33 +164,37 @@ class JudgedStudy:
         self._follow()
 
     def _end_of(self, trial: FrozenTrial) -> _Ended:
-        history = self._history(trial)
-        complete = trial.state is TrialState.COMPLETE
-        outcome = None
-        if history is not None and complete:
+        """Read how a trial ended; one whose history breaks a rule does so at every look."""
+        ended = _Ended(
+            trial.number,
+            trial.state,
+            trial.value if trial.state is TrialState.COMPLETE else None,
+            bool(trial.user_attrs.get(CENSORED)),
+        )
+        try:
+            history = self._history(trial)
+            return ended if history is None else self._told_by(ended, history)
+        except Exception as error:
+            doing = f"read how trial {trial.number} ended, so that none is ranked against it"
+            self.problems.note_error("ended", doing, error)
+            return ended
+
+    def _told_by(self, ended: _Ended, history: History) -> _Ended:
+        scale = history.context.mqe_of_mean
+        if ended.state is TrialState.COMPLETE:
             outcome = Outcome(
                 run_id=history.run_id,
                 final_mqe=history.mqe[-1],
                 final_topographic_error=history.topographic_error[-1],
                 final_dead_neuron_ratio=history.dead_neuron_ratio[-1],
             )
-        elif history is not None:
+        else:
             forecast = loaded(self._model).forecast(history)
-            scale = history.context.mqe_of_mean
             outcome = outcome_of(history, forecast, self._ranking, mqe_of_mean=scale)
         oracle = self._learner()
-        lesson = None
-        if oracle is not None and history is not None:
-            lesson = oracle.residuals(history, outcome)
-        return _Ended(
-            trial.number,
-            trial.state,
-            trial.value if complete else None,
-            bool(trial.user_attrs.get(CENSORED)),
-            history.progress if history is not None else None,
-            outcome,
-            history.context.mqe_of_mean if history is not None else None,
-            lesson,
+        lesson = None if oracle is None else oracle.residuals(history, outcome)
+        return ended._replace(
+            progress=history.progress, outcome=outcome, scale=scale, lesson=lesson
         )
 
     def _learner(self) -> Oracle | None:
@@ -262,7 +274,7 @@ class JudgedStudy:
 
 
 class _Ended(NamedTuple):
-    """A trial that has ended; `outcome` and `scale` are None where it told nothing.
+    """A trial that has ended; `outcome` and `scale` are None where it told nothing of use.
 
     `lesson` is what it teaches the forecasts of others.
     """
@@ -271,10 +283,10 @@ class _Ended(NamedTuple):
     state: TrialState
     value: float | None
     censored: bool
-    progress: float | None
-    outcome: Outcome | None
-    scale: float | None
-    lesson: Residuals | None
+    progress: float | None = None
+    outcome: Outcome | None = None
+    scale: float | None = None
+    lesson: Residuals | None = None
 
 
 _UNKNOWN = (

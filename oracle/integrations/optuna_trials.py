@@ -19,6 +19,8 @@ from oracle.types import History, RunContext
 HISTORY = "oracle_history"
 #: User attribute of a trial that was stopped and is told with its forecast.
 CENSORED = "censored"
+#: ... that has its forecast, by objective, which a trial that was pruned has no values for.
+FORECASTS = "oracle_forecasts"
 #: ... that has the spreads of its forecast, by objective.
 SPREADS = "oracle_spreads"
 #: ... that has the name of its run.
@@ -78,7 +80,7 @@ class Told:
         an earlier map: what came after that map is forgotten.
         """
         last = self.kept[-1].epoch if self.kept else 0.0
-        self.kept = [checkpoint for checkpoint in self.kept if checkpoint.epoch < newest.epoch]
+        self.kept = self.before(newest.epoch)
         append(self.kept, newest, self.total_epochs)
         written, total = self._written_at, self.total_epochs
         if written is not None and newest.epoch > written:
@@ -87,6 +89,10 @@ class Told:
                 return False
         self._written_at = newest.epoch
         return True
+
+    def before(self, epoch: float) -> list[Checkpoint]:
+        """Give the checkpoints that come before an epoch."""
+        return [checkpoint for checkpoint in self.kept if checkpoint.epoch < epoch]
 
     def stored(self, trial_number: int) -> dict[str, Any]:
         """Give what the storage keeps."""

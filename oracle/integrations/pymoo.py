@@ -33,8 +33,16 @@ from oracle.decision.second_look import Stopped, finish_promising
 from oracle.errors import InvalidHistory, must_be
 from oracle.hook import WatchedRun, watch
 from oracle.hook.fitness import Fitness, names_of
-from oracle.hook.search import ReadGenes, settings_of, summary_of, trained_anew, with_genes
+from oracle.hook.search import (
+    ReadGenes,
+    fitness_of,
+    settings_of,
+    summary_of,
+    trained_anew,
+    with_genes,
+)
 from oracle.hook.warn_once import Problems
+from oracle.integrations.twins import twins
 
 Train = Callable[[Any, Callable[..., WatchedRun]], WatchedRun | Fitness]
 
@@ -97,16 +105,15 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
         """Train the stopped individuals of a front, or of any population, to their end.
 
         Each takes its final values as F, without the mark; `individual.get("forecast")` keeps what
-        it was ranked by.
+        it was ranked by. Of equal ones, and of their likes in `evaluated`, one is trained for all.
 
         Returns:
             Those that were trained.
         """
-        marks = [bool(individual.get("censored")) for individual in population]
-        stopped = population[np.array(marks, dtype=bool)]
-        for individual in stopped:
-            self._finished(individual)
-        return stopped
+        stopped = self._stopped(population)
+        for alike in stopped:
+            self._finished(alike)
+        return Population.create(*(first for first, *_ in stopped))
 
     def finish_promising(
         self,
@@ -119,8 +126,8 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
         """Train to their end the stopped individuals that are worth it, the most promising first.
 
         Args:
-            population: those to choose from; the finished among them are what a stopped one
-                must beat. None = all that were evaluated.
+            population: those to choose from, the infeasible left out; the finished among them are
+                what a stopped one must beat. None = all that were evaluated.
             k, budget, least: see `oracle.decision.second_look.finish_promising`. Each is trained
                 anew, and costs a whole run.
 
@@ -128,27 +135,36 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
             Those that were trained, in their order, as by `finish`.
         """
         population = self.evaluated if population is None else population
-        stopped = [i for i, individual in enumerate(population) if individual.get("censored")]
+        feasible = _those(population, lambda one: one.feas)
+        stopped = {str(i): alike for i, alike in enumerate(self._stopped(feasible))}
         told = [
-            Stopped(str(i), tuple(population[i].F), _spreads(population[i]), cost=1.0)
-            for i in stopped
+            Stopped(name, tuple(first.F), _spreads(first), cost=1.0)
+            for name, (first, *_) in stopped.items()
         ]
-        ended = [tuple(individual.F) for individual in finished(population)]
+        ended = [tuple(individual.F) for individual in finished(feasible)]
 
         def train(name: str) -> tuple[float, ...] | None:
-            individual = population[int(name)]
-            self._finished(individual)
-            return None if individual.get("censored") else tuple(individual.F)
+            self._finished(stopped[name])
+            first = stopped[name][0]
+            return None if first.get("censored") else tuple(first.F)
 
         done = finish_promising(told, ended, train, k=k, budget=budget, least=least)
-        return population[[int(one.promising.run_id) for one in done]]
+        return Population.create(*(stopped[one.promising.run_id][0] for one in done))
 
-    def _finished(self, individual: Any) -> None:
+    def _stopped(self, population: Population) -> list[list[Any]]:
+        """Give its stopped individuals, equal ones together, and those of `evaluated` with them."""
+        own, kept = (
+            [one for one in some if one.get("censored")] for some in (population, self.evaluated)
+        )
+        asked = {id(one) for one in own}
+        together = twins([*own, *kept], lambda individual: individual.X)
+        return [alike for alike in together if id(alike[0]) in asked]
+
+    def _finished(self, alike: list[Any]) -> None:
         # The run's population learns how it ended.
-        with trained_anew(self._settings, individual.get("run_id")) as settings:
-            fitness = self._fitness(individual.X, settings)
-        alike = [one for one in self.evaluated if np.array_equal(one.X, individual.X)]
-        for one in {id(one): one for one in (individual, *alike)}.values():
+        with trained_anew(self._settings, alike[0].get("run_id")) as settings:
+            fitness = self._fitness(alike[0].X, settings)
+        for one in alike:
             one.set("forecast", one.F)
             one.F = np.array(fitness.objectives(self.objectives), dtype=float)
             one.set("censored", fitness.censored)
@@ -156,8 +172,7 @@ class WatchedProblem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no 
     def _fitness(self, x: Any, settings: dict[str, Any] | None = None) -> Fitness:
         settings = settings or self._settings
         bound = with_genes(settings, x, self._parameters, self._problems)
-        run = self._train(x, partial(watch, **bound))
-        return run.fitness() if isinstance(run, WatchedRun) else run
+        return fitness_of(self._train(x, partial(watch, **bound)))
 
     def summary(self) -> str:
         """Tell in a line a population how the search went, by the file its workers share."""
@@ -169,18 +184,21 @@ def _spreads(individual: Any) -> tuple[float, ...]:
     return (0.0,) * len(individual.F) if spreads is None else tuple(spreads)
 
 
+def _those(population: Population, are: Callable[[Any], Any]) -> Population:
+    return population[np.array([bool(are(individual)) for individual in population], dtype=bool)]
+
+
 def finished(population: Population) -> Population:
     """Leave out the stopped individuals: what they might have reached is no map anybody holds.
 
     `WatchedProblem.finish` trains them to their end instead.
     """
-    censored = [bool(individual.get("censored")) for individual in population]
-    return population[~np.array(censored, dtype=bool)]
+    return _those(population, lambda one: not one.get("censored"))
 
 
 def best(population: Population) -> Population:
-    """Give the Pareto front, or the best, of the finished individuals of a population."""
-    maps = finished(population)
+    """Give the Pareto front, or the best, of the finished individuals that are feasible."""
+    maps = _those(finished(population), lambda one: one.feas)
     if not len(maps):
         return maps
     front = NonDominatedSorting().do(maps.get("F"), only_non_dominated_front=True)

@@ -63,7 +63,7 @@ def how_long(
     Warns:
         OracleWarning: the oracle knows too little of all of them.
     """
-    checked((objective,))
+    (objective,) = checked((objective,))
     _check_shares(shares)
     if not _is_number(worth) or not 0 <= worth < np.inf:
         raise InvalidSearch(must_be("worth", "a number from 0 on", worth))

@@ -1,6 +1,6 @@
 """DEAP: first generations and offspring drawn several times as many, the best forecast kept.
 
-    screened(toolbox, Screen(data, parameters, objective=("mqe", ...)))
+    screened(toolbox, Screen(data, parameters, objectives=("mqe", ...)))
     algorithms.eaMuPlusLambda(toolbox.population(12), toolbox, mu=12, lambda_=12, ...)
 
 DEAP's algorithms vary through the toolbox's own functions, so these are what changes; they and the
@@ -28,7 +28,7 @@ def screened(
     """Have a search by DEAP draw more than it trains; the oracle chooses.
 
     `mate` and `mutate` are called `later` times on copies of the same parents, and give the best
-    forecast of what came of it; `population`, where it is registered, draws `first` times as many.
+    forecast of what came of it; `population`, where it is registered, is called `first` times.
     Register them before, with their bounds.
 
     Args:
@@ -72,6 +72,12 @@ def _varied(
 
 
 def _first(
-    population: Callable[..., Sequence[Any]], screen: Screen, times: int, n: int, **settings: Any
+    population: Callable[..., Sequence[Any]],
+    screen: Screen,
+    times: int,
+    *args: Any,
+    **settings: Any,
 ) -> list[Any]:
-    return screen.best(population(n=times * n, **settings), n)
+    # How many that is may be bound, by place or by any name, so that it is asked for no number.
+    drawn = [population(*args, **settings) for _ in range(times)]
+    return screen.best([one for some in drawn for one in some], len(drawn[0]))

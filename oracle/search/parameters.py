@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from numbers import Real
 from typing import Any
 
@@ -14,6 +15,14 @@ from oracle.types import FloatArray
 
 #: Digits that a drawn number is told with: more would promise what no search resolves.
 DIGITS = 4
+
+
+def as_float(number: Any) -> float:
+    """Give a number as a float, infinite where none is as large: a whole number has no limit."""
+    try:
+        return float(number)
+    except OverflowError:
+        return inf if number > 0 else -inf
 
 
 @dataclass(frozen=True)
@@ -76,10 +85,7 @@ class Number:
     def _takes(self, value: Any) -> bool:
         if isinstance(value, bool) or not isinstance(value, Real):
             return False
-        try:
-            number = float(value)
-        except OverflowError:  # of a whole number, which has no limit
-            return False
+        number = as_float(value)
         return self.least <= number <= self.most and (not self.whole or number.is_integer())
 
 

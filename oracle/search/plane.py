@@ -39,7 +39,7 @@ def plane(
     Raises:
         InvalidSearch: a name that is no number parameter of the library, or another rule broken.
     """
-    checked((objective,))
+    (objective,) = checked((objective,))
     table = table_of(data)
     made, updates = library_of(library), updates_of(budget, table)
     numbers = axes_of(made, table, names, space)

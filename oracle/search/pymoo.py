@@ -1,6 +1,6 @@
 """pymoo: first generations and offspring drawn several times as many, the best forecast kept.
 
-algorithm = screened(NSGA2(pop_size=12), Screen(data, parameters, objective=("mqe", ...)))
+algorithm = screened(NSGA2(pop_size=12), Screen(data, parameters, objectives=("mqe", ...)))
 result = minimize(problem, algorithm, ("n_gen", 10))
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+import numpy as np
 from pymoo.core.sampling import Sampling
 
 from oracle.errors import InvalidSearch, must_be
@@ -25,7 +26,8 @@ def screened(
     """Have a genetic algorithm of pymoo draw more than it trains; the oracle chooses.
 
     Args:
-        algorithm: with a sampling and a mating, such as NSGA2 or GA; changed in place.
+        algorithm: with a sampling and a mating, such as NSGA2 or GA; changed in place. A first
+            generation that is given as an array or a Population is trained as it is.
         screen: chooses; its `parameters` reads a row of the problem's variables.
         first, later: times as many of the first generation, and of the offspring.
 
@@ -44,7 +46,9 @@ def screened(
         raise InvalidSearch(must_be("algorithm", rule, type(algorithm).__name__))
     if isinstance(changed.mating, _Mating):
         raise InvalidSearch(must_be("algorithm", "screened once", "a screened one"))
-    changed.initialization.sampling = _Sampling(changed.initialization.sampling, screen, first)
+    sampling = changed.initialization.sampling
+    if not isinstance(sampling, np.ndarray):  # as a Population is, too
+        changed.initialization.sampling = _Sampling(sampling, screen, first)
     changed.mating = _Mating(changed.mating, screen, later)
     return algorithm
 
@@ -57,7 +61,7 @@ class _Sampling(Sampling):  # type: ignore[misc]  # pymoo has no types
         self._sampling, self._screen, self._times = sampling, screen, times
 
     def _do(self, problem: Any, n_samples: int, *args: Any, **kwargs: Any) -> Any:
-        drawn = self._sampling.do(problem, self._times * n_samples, *args, **kwargs)
+        drawn = self._sampling(problem, self._times * n_samples, *args, **kwargs)
         kept = self._screen(drawn.get("X"), n_samples)
         return drawn[kept].get("X")
 

@@ -44,7 +44,7 @@ def screen(
     keep: int,
     *,
     library: str = "minisom",
-    objective: str | Sequence[str] = "quality",
+    objectives: str | Sequence[str] = "quality",
     budget: float | None = None,
     oracle: Oracle | None = None,
     population: Place = None,
@@ -63,7 +63,7 @@ def screen(
         candidates: parameters of the library's space; what is left out is as usual.
         keep: how many are wanted; all of them where there are fewer.
         library, budget, oracle, population, population_name: as in `suggest`.
-        objective: one of those of `suggest`; of several the candidates are kept that together
+        objectives: one of those of `suggest`; of several the candidates are kept that together
             cover the most hypervolume.
 
     Returns:
@@ -74,7 +74,7 @@ def screen(
         InvalidHistory: `data` is no table of numbers, `population` no place of runs.
     """
     chooses = Screen(
-        data, library=library, objective=objective, budget=budget, oracle=oracle,
+        data, library=library, objectives=objectives, budget=budget, oracle=oracle,
         population=population, population_name=population_name,
     )  # fmt: skip
     return chooses(candidates, keep)
@@ -87,7 +87,7 @@ class Screen:
     choice is made with what is known by then.
 
     Args:
-        data, library, objective, budget, oracle, population, population_name: as in `screen`.
+        data, library, objectives, budget, oracle, population, population_name: as in `screen`.
         parameters: reads a candidate of the search (genes, a row of numbers) as parameters of
             the library's space; None = it is that already.
 
@@ -105,13 +105,13 @@ class Screen:
         parameters: Callable[[Any], Mapping[str, Any]] | None = None,
         *,
         library: str = "minisom",
-        objective: str | Sequence[str] = "quality",
+        objectives: str | Sequence[str] = "quality",
         budget: float | None = None,
         oracle: Oracle | None = None,
         population: Place = None,
         population_name: str | int | None = None,
     ) -> None:
-        self.objectives = checked((objective,) if isinstance(objective, str) else objective)
+        self.objectives = checked(objectives)
         self._table, self._made = table_of(data), library_of(library)
         self._budget, self._updates = budget, updates_of(budget, self._table)
         self._parameters, self._oracle = parameters, oracle

@@ -24,7 +24,7 @@ from oracle.errors import InvalidSearch, must_be
 from oracle.forecast.forecaster import Oracle
 from oracle.search.lessons import Place, PopulationLessons, Teacher
 from oracle.search.libraries import Library, library_of
-from oracle.search.parameters import draw, narrowed
+from oracle.search.parameters import as_float, draw, narrowed
 from oracle.search.plan import PASSES, Plan
 from oracle.search.reach import (
     FEW,
@@ -207,9 +207,10 @@ def updates_of(budget: object, table: Table) -> int:
     """
     if budget is None:
         return PASSES * table.n_samples
-    if isinstance(budget, bool) or not isinstance(budget, Real) or not 1 <= float(budget) <= 1e12:
+    is_number = isinstance(budget, Real) and not isinstance(budget, bool)
+    if not is_number or not 1 <= as_float(budget) <= 1e12:
         raise InvalidSearch(must_be("budget", "a number of sample updates from 1 to 1e12", budget))
-    return round(float(budget))
+    return round(as_float(budget))
 
 
 def checked(objectives: Sequence[str]) -> tuple[str, ...]:

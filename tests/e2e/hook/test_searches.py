@@ -334,6 +334,25 @@ def test_optunas_multi_objective_studies_stop_through_the_hook(tmp_path: Path) -
     assert shared.tally("two objectives").stopped == len(censored)
 
 
+@pytest.mark.parametrize("returned", [None, 0.5, {"mqe": 0.5}])
+def test_a_training_that_returns_no_run_is_told_so(returned: object, tmp_path: Path) -> None:
+    from oracle.integrations.deap import Watched
+    from oracle.integrations.pymoo import WatchedProblem
+
+    def forgetful(genes: Any, bound: Any) -> Any:
+        curve(0.5, bound(total_epochs=EPOCHS, dataset="t", model=StandIn()))
+        return returned
+
+    told = "`train` must be a function that returns the watched run, .*with `return run`"
+    with pytest.raises(InvalidHistory, match=told):
+        Watched(forgetful, population=tmp_path / "a.db")([0.5])
+    problem = WatchedProblem(
+        forgetful, n_var=1, xl=0, xu=1, settings={"population": tmp_path / "b.db"}
+    )
+    with pytest.raises(InvalidHistory, match=told):
+        problem.evaluate(np.array([[0.5]]))
+
+
 def test_a_search_may_mix_its_own_watch(tmp_path: Path) -> None:
     run = curve(0.5, watch(total_epochs=EPOCHS, population=tmp_path / "r.db", model=StandIn()))
     assert run.state == "finished"

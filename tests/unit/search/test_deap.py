@@ -23,7 +23,7 @@ LOW, HIGH = (0.4, 0.02), (4.0, 1.0)
 def chooses() -> Screen:
     return Screen(
         DATA, lambda genes: {"sigma": genes[0], "learning_rate": genes[1]},
-        objective="mqe", budget=3_000, oracle=Oracle.load(),
+        objectives="mqe", budget=3_000, oracle=Oracle.load(),
     )  # fmt: skip
 
 
@@ -86,6 +86,25 @@ def test_children_are_the_best_forecast_of_several(toolbox: Any, chooses: Screen
     assert [list(genes) for genes in parents] == kept
     assert [list(child) for child in children] == chooses.best(drawn, 2)
     assert all(isinstance(child, creator.Genes) for child in children)
+
+
+@pytest.mark.parametrize("bound", [{"args": (6,)}, {"n": 6}, {}], ids=["place", "name", "asked"])
+def test_a_population_may_have_its_size_bound(
+    bound: dict[str, Any], toolbox: Any, chooses: Screen
+) -> None:
+    settings = dict(bound)
+    toolbox.register(
+        "population", tools.initRepeat, list, toolbox.genes, *settings.pop("args", ()), **settings
+    )
+    ask = {} if bound else {"n": 6}
+    random.seed(1)
+    plain = [genes[0] for _ in range(5) for genes in toolbox.population(**ask)]
+    screened(toolbox, chooses, first=10)
+    ours = [genes[0] for genes in toolbox.population(**ask)]
+    assert len(ours) == 6
+    assert np.mean(ours) < 0.7 * np.mean(plain)
+    if "n" in bound:
+        assert len(toolbox.population(n=3)) == 3
 
 
 def test_what_cannot_be_is_told(toolbox: Any, chooses: Screen) -> None:

@@ -10,6 +10,7 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.core.population import Population
 from pymoo.core.problem import ElementwiseProblem
 from pymoo.optimize import minimize
 
@@ -25,7 +26,7 @@ SPACE = {"sigma": FloatDistribution(0.4, 4.0), "learning_rate": FloatDistributio
 
 @pytest.fixture(scope="module")
 def chooses() -> Screen:
-    return Screen(DATA, objective="mqe", budget=3_000, oracle=Oracle.load())
+    return Screen(DATA, objectives="mqe", budget=3_000, oracle=Oracle.load())
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +95,7 @@ class Problem(ElementwiseProblem):  # type: ignore[misc]  # pymoo has no types
 def test_pymoo_trains_as_many_as_it_did(chooses: Screen) -> None:
     by_row = Screen(
         DATA, lambda x: {"sigma": x[0], "learning_rate": x[1]},
-        objective=("mqe", "topographic_error"), budget=3_000, oracle=Oracle.load(),
+        objectives=("mqe", "topographic_error"), budget=3_000, oracle=Oracle.load(),
     )  # fmt: skip
     plain, ours = Problem(), Problem()
     minimize(plain, NSGA2(pop_size=8), ("n_gen", 3), seed=1)
@@ -103,7 +104,7 @@ def test_pymoo_trains_as_many_as_it_did(chooses: Screen) -> None:
     first = [Problem(), Problem()]
     by_mqe = Screen(
         DATA, lambda x: {"sigma": x[0], "learning_rate": x[1]},
-        objective="mqe", budget=3_000, oracle=Oracle.load(),
+        objectives="mqe", budget=3_000, oracle=Oracle.load(),
     )  # fmt: skip
     minimize(first[0], NSGA2(pop_size=8), ("n_gen", 1), seed=1)
     minimize(first[1], screened(NSGA2(pop_size=8), by_mqe, first=10), ("n_gen", 1), seed=1)
@@ -115,3 +116,36 @@ def test_pymoo_trains_as_many_as_it_did(chooses: Screen) -> None:
         screened(screened(NSGA2(), by_mqe), by_mqe)
     with pytest.raises(InvalidSearch, match="draws a first generation and mates"):
         screened(object(), by_mqe)
+
+
+GIVEN = np.column_stack([np.linspace(0.6, 3, 8), np.linspace(0.1, 0.9, 8)])
+
+
+@pytest.fixture(scope="module")
+def by_row() -> Screen:
+    return Screen(
+        DATA, lambda x: {"sigma": x[0], "learning_rate": x[1]},
+        objectives="mqe", budget=3_000, oracle=Oracle.load(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("given", [GIVEN, Population.new("X", GIVEN)], ids=["rows", "individuals"])
+def test_a_first_generation_that_is_given_is_trained_as_it_is(given: Any, by_row: Screen) -> None:
+    problem = Problem()
+    algorithm = screened(NSGA2(pop_size=8, sampling=given), by_row, first=10, later=3)
+    minimize(problem, algorithm, ("n_gen", 2), seed=1)
+    assert np.array_equal(problem.asked[:8], GIVEN)
+    assert len(problem.asked) == 16
+
+
+def test_a_sampling_may_be_a_function(by_row: Screen) -> None:
+    problem, drawn = Problem(), []
+
+    def sampling(problem: Problem, n_samples: int, **settings: Any) -> Population:
+        drawn.append(n_samples)
+        return Population.new("X", np.resize(GIVEN, (n_samples, 2)))
+
+    algorithm = screened(NSGA2(pop_size=4, sampling=sampling), by_row, first=2)
+    minimize(problem, algorithm, ("n_gen", 1), seed=1)
+    assert drawn == [8]
+    assert len(problem.asked) == 4

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oracle import Screen, screen
+from oracle import Screen, how_long, screen
 from oracle.errors import InvalidSearch, OracleWarning
 from oracle.forecast.forecaster import Oracle
 from oracle.hook import policy_for
@@ -39,9 +39,9 @@ def test_it_ranks_as_suggestions_are_told(oracle: Oracle) -> None:
 def test_what_is_not_told_is_in_the_middle(oracle: Oracle) -> None:
     """A search over two settings names these two alone."""
     candidates = [{"sigma": s, "learning_rate": 0.3} for s in (0.5, 2.0, 6.0)]
-    by_mqe = screen(DATA, candidates, 3, objective="mqe", oracle=oracle)
+    by_mqe = screen(DATA, candidates, 3, objectives="mqe", oracle=oracle)
     assert by_mqe[0] == 0  # a small radius lets go of the grid: the lowest mqe ...
-    by_grid = screen(DATA, candidates, 3, objective="topographic_error", oracle=oracle)
+    by_grid = screen(DATA, candidates, 3, objectives="topographic_error", oracle=oracle)
     assert by_grid[-1] == 0  # ... and the most torn map
 
 
@@ -53,36 +53,38 @@ def test_of_several_objectives_those_are_kept_that_cover_the_most_together(oracl
     ]
     two = ("mqe", "topographic_error")
     table = table_of(DATA)
-    kept = screen(table, drawn, 6, objective=two, oracle=oracle)
+    kept = screen(table, drawn, 6, objectives=two, oracle=oracle)
     assert len(set(kept)) == 6
     for objective in two:  # the best in one thing alone is not among them by chance
-        (best,) = screen(table, drawn, 1, objective=objective, oracle=oracle)
-        assert best in screen(table, drawn, 20, objective=two, oracle=oracle)
+        (best,) = screen(table, drawn, 1, objectives=objective, oracle=oracle)
+        assert best in screen(table, drawn, 20, objectives=two, oracle=oracle)
     # Alike ones are not kept beside each other while unlike ones gain.
     twice = [drawn[kept[0]], *drawn]
-    assert 0 not in screen(table, twice, 3, objective=two, oracle=oracle)[1:] or (
-        kept[0] + 1 not in screen(table, twice, 3, objective=two, oracle=oracle)
+    assert 0 not in screen(table, twice, 3, objectives=two, oracle=oracle)[1:] or (
+        kept[0] + 1 not in screen(table, twice, 3, objectives=two, oracle=oracle)
     )
-    assert sorted(screen(table, drawn, 99, objective=two, oracle=oracle)) == list(range(60))
-    assert screen(table, drawn, 4, objective=("mqe",), oracle=oracle) == screen(
-        table, drawn, 4, objective="mqe", oracle=oracle
+    assert sorted(screen(table, drawn, 99, objectives=two, oracle=oracle)) == list(range(60))
+    assert screen(table, drawn, 4, objectives=("mqe",), oracle=oracle) == screen(
+        table, drawn, 4, objectives="mqe", oracle=oracle
     )
 
 
 def test_a_search_reads_its_own_candidates(oracle: Oracle) -> None:
     chooses = Screen(
         DATA, lambda genes: {"sigma": 0.5 + 5 * genes[0], "learning_rate": 0.3},
-        objective="mqe", budget=3_000, oracle=oracle,
+        objectives="mqe", budget=3_000, oracle=oracle,
     )  # fmt: skip
     genes = [[0.9], [0.0], [0.5]]
     plain = [{"sigma": 0.5 + 5 * g[0], "learning_rate": 0.3} for g in genes]
-    assert chooses(genes, 2) == screen(DATA, plain, 2, objective="mqe", budget=3_000, oracle=oracle)
+    assert chooses(genes, 2) == screen(
+        DATA, plain, 2, objectives="mqe", budget=3_000, oracle=oracle
+    )
     assert chooses.best(genes, 1) == [[0.0]]
     assert chooses([], 3) == []
     with pytest.raises(InvalidSearch, match="keep"):
         chooses(genes, 0)
     with pytest.raises(InvalidSearch, match="Nothing else is forecast"):
-        Screen(DATA, objective=("mqe", "speed"))
+        Screen(DATA, objectives=("mqe", "speed"))
 
 
 @pytest.mark.parametrize("keep", [0, -1, True, 1.5])
@@ -107,7 +109,7 @@ def test_numpys_numbers_are_as_good(oracle: Oracle) -> None:
         ([{"sgima": 1}], {}, "of the parameters"),
         ([{"sigma": 0}], {}, "space.sigma"),
         ([{"x": 3, "y": 3, "sigma": 12.0}], {}, "trains as they say"),
-        ([{"sigma": 1.0}], {"objective": "speed"}, "Nothing else is forecast"),
+        ([{"sigma": 1.0}], {"objectives": "speed"}, "Nothing else is forecast"),
         ([{"sigma": 1.0}], {"library": "som"}, "minisom, nexussom"),
     ],
 )
@@ -132,7 +134,7 @@ def test_a_search_that_cannot_be_screened_is_told_once(oracle: Oracle) -> None:
         assert chooses(candidates, 2) == [0, 1]
         assert screen(DATA, candidates, 3, oracle=oracle)
     with pytest.warns(OracleWarning, match="rows at most"):
-        screen(large, candidates, 2, objective=("mqe", "topographic_error"), oracle=oracle)
+        screen(large, candidates, 2, objectives=("mqe", "topographic_error"), oracle=oracle)
 
 
 def test_where_warnings_are_errors_the_search_goes_on(oracle: Oracle) -> None:
@@ -171,5 +173,7 @@ def test_a_copied_algorithm_has_the_same_screen(oracle: Oracle) -> None:
 
 
 def test_the_score_is_the_quality(oracle: Oracle) -> None:
-    assert Screen(DATA, objective="score", oracle=oracle).objectives == ("quality",)
+    assert Screen(DATA, objectives="score", oracle=oracle).objectives == ("quality",)
+    by_name = [how_long(DATA, {}, objective=name, oracle=oracle) for name in ("score", "quality")]
+    assert by_name[0] == by_name[1]
     assert policy_for("quality") == policy_for("score")
