@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from collector.recorded.found import Home, Names, first_free, stem_of
 from oracle.errors import DatasetError, must_be
 from oracle.history.files import csv_lines, read_text
 from oracle.history.records import (
@@ -29,7 +30,7 @@ from oracle.history.records import (
     is_nothing,
     no_column,
 )
-from oracle.types import CHECKPOINT
+from oracle.types import CHECKPOINT, run_id_of
 
 Row = Mapping[str, Any]
 
@@ -42,7 +43,7 @@ class Point(NamedTuple):
     value: Any
 
 
-#: What one row tells of a run: its name, None where the row has none; fields, or a point; what
+#: What one row tells of a run: its name, None where its home names it; fields, or a point; what
 #: else it says.
 Told = tuple[Any, Row | Point, Row]
 Shape = Callable[[Row], Iterable[Told]]
@@ -79,13 +80,16 @@ class Exports:
         left_out: rows that are no checkpoints, a sentence a run.
         cut_short: runs that did not end by themselves, as far as their tool says.
         open_ended: runs whose end is not known, since their last rows have no mqe.
-        given: run_id -> the name and settings that the run came with, of those read by now.
+        names: for the runs without one, of all files that are read together.
+        invented: run that came without a name -> what it may be called.
+        files: run -> a file that holds it.
     """
 
     def __init__(self, named: Mapping[str, str] | None = None) -> None:
         self.named = dict(named or {})
         self._records = Records()
-        self._files: dict[str, Path] = {}
+        self._nameless: dict[Hashable, list[tuple[Home, Path, int | None, Row | Point, Row]]] = {}
+        self._cut_short: set[Hashable] = set()
         self._points: dict[str, dict[str, list[tuple[Path, int | None, Point]]]] = {}
         self.read: dict[str, set[str]] = {}
         self.left: set[str] = set()
@@ -93,10 +97,13 @@ class Exports:
         self.left_out: list[str] = []
         self.cut_short: set[str] = set()
         self.open_ended: list[str] = []
-        self.given: dict[str, dict[str, Any]] = {}
+        self.names = Names()
+        self.invented: dict[str, list[str]] = {}
+        self.files: dict[str, Path] = {}
 
     def runs(self, **known: Any) -> Iterator[RunOfRecords]:
         """Yield every run; `known` are fields for runs that do not say them."""
+        self._add_nameless()
         self._add_points()
         for run in self._records.runs(**known):
             if not isinstance(run.history, DatasetError):
@@ -105,6 +112,20 @@ class Exports:
                 if run.is_open:
                     self.open_ended.append(run.name)
             yield run
+
+    def _add_nameless(self) -> None:
+        """Enter the runs without a name, now that the others have theirs."""
+        taken = {run_id_of(name) for name in self.files}
+        for key, rows in self._nameless.items():
+            names = self.names.of(rows[0][0])
+            name = first_free(names, taken)
+            taken.add(run_id_of(name))
+            self.invented[name] = names
+            if key in self._cut_short:
+                self.cut_short.add(name)
+            for _, path, number, values, others in rows:
+                self._enter(name, path, number, values, others)
+        self._nameless.clear()
 
     def _add_points(self) -> None:
         """Enter the metrics of each run, now that all are known: several may fit a field."""
@@ -160,11 +181,11 @@ class Exports:
         lines = csv_lines(path)
         header = next(lines, None)
         names = [] if header is None else [cell.strip() for cell in header.cells]
-        shape = self._shape(path, names)
+        shape, home = self._shape(path, names), _home(path, names)
         number = 0
         for number, cells in lines:
             if len(cells) == len(names):
-                self._add(path, number, shape(dict(zip(names, cells, strict=True))))
+                self._add(path, number, shape(dict(zip(names, cells, strict=True))), home)
             else:
                 message = must_be("row", f"{len(names)} cells wide", len(cells))
                 self.skipped.append(DatasetError(message, file=str(path), row=number))
@@ -179,27 +200,30 @@ class Exports:
         """
         if isinstance(rows[0], list):
             rows = [dict(zip(_TENSORBOARD_COLUMNS, row, strict=True)) for row in rows]
-        shape = self._shape(path, list(dict.fromkeys(name for row in rows for name in row)))
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        shape, home = self._shape(path, names), _home(path, names)
         for number, row in enumerate(rows, 1):
-            self._add(path, number, shape(row))
+            self._add(path, number, shape(row), home)
 
     def add_mlflow(self, folder: Path) -> None:
         """Read the folder of one MLflow run: metrics/, params/ and meta.yaml."""
         meta = read_text(folder / "meta.yaml", "YAML")
         told = folder / "tags" / "mlflow.runName"
-        run = (read_text(told, "text").strip() if told.is_file() else "") or folder.name
+        name = (read_text(told, "text").strip() if told.is_file() else "") or folder.name
+        home = Home(folder.resolve(), name, folder.parent)  # MLflow lets runs share a name
         if (status := re.search(r"^status: *(\d+)", meta, re.MULTILINE)) and status[1] != _FINISHED:
-            self.cut_short.add(run)
+            self._cut_short.add(home.key)
         params = {p.name: read_text(p, "text") for p in _files(folder / "params")}
         tags = [t for t in _files(folder / "tags") if not t.name.startswith("mlflow.")]
         columns = columns_of(list(params), self.named, _PARAMS, folder)
         others = {**_without(params, columns), **{t.name: read_text(t, "text") for t in tags}}
-        self._add(folder, None, [(run, {k: params[c] for k, c in columns.items()}, others)])
+        known = {field: params[column] for field, column in columns.items()}
+        self._add(folder, None, [(None, known, others)], home)
         for file in _files(folder / "metrics"):
             metric = str(file.relative_to(folder / "metrics"))
             for number, line in enumerate(read_text(file, "text").splitlines(), 1):
                 _, value, step, *_ = [*line.split(), "", "", ""]
-                self._add(file, number, [(run, Point(step, metric, value), {})])
+                self._add(file, number, [(None, Point(step, metric, value), {})], home)
 
     def add_events(self, path: Path, root: Path) -> None:
         """Read one of TensorBoard's own files; its folder below `root` names the run.
@@ -207,9 +231,11 @@ class Exports:
         Raises:
             ModuleNotFoundError: TensorBoard is not installed.
         """
-        run = str(path.parent.relative_to(root)) if path.parent != root else path.parent.name
+        home = Home.of_folder(path.parent)
+        if path.parent != root:
+            home = Home(home.key, str(path.parent.relative_to(root)), root)
         for number, (metric, step, value) in enumerate(_scalars(path), 1):
-            self._add(path, number, [(run, Point(step, metric, value), {})])
+            self._add(path, number, [(None, Point(step, metric, value), {})], home)
 
     def _shape(self, path: Path, names: Sequence[str]) -> Shape:
         """Tell how the rows of a table with these columns are meant."""
@@ -219,10 +245,10 @@ class Exports:
         step, run = columns.get("epochs"), columns.get("run_id", "")
         charts = {n: m for n, m in found.items() if not m["merged"]}
         key = next((plain[k] for k in _KEYS if k in plain), None)
-        if sorted(plain) == sorted(_TENSORBOARD_COLUMNS):
-            name, metric = self._saved_by_tensorboard(path)
+        if _are_tensorboards(names):
+            metric = _saved_by_tensorboard(path)[1]
             at, value = plain["step"], plain["value"]
-            return lambda row: [(name, Point(row[at], metric, row[value]), {})]
+            return lambda row: [(None, Point(row[at], metric, row[value]), {})]
         if step is None:
             raise DatasetError(no_column("epochs", names), file=str(path))
         if key is not None and "value" in plain:
@@ -251,27 +277,41 @@ class Exports:
         for name, column in columns.items():
             self.read.setdefault(name, set()).add(column)
 
-    def _add(self, path: Path, number: int | None, told: Iterable[Told]) -> None:
+    def _add(self, path: Path, number: int | None, told: Iterable[Told], home: Home) -> None:
         for run, values, others in told:
-            name = ("" if run is None else str(run).strip()) or self._named_by(path)
-            if isinstance(values, Point):
-                points = self._points.setdefault(name, {}).setdefault(values.metric, [])
-                points.append((path, number, values))
-            elif values or others:
-                self._records.add(name, values, str(path), number, others)
+            if name := "" if run is None else str(run).strip():
+                self._enter(name, path, number, values, others)
+            else:
+                rows = self._nameless.setdefault(home.key, [])
+                rows.append((home, path, number, values, others))
 
-    def _named_by(self, path: Path) -> str:
-        """Name a run by its file; two files of one name also by their folders."""
-        name = path.name.partition(".")[0]
-        if self._files.setdefault(name, path) != path:
-            name = f"{path.parent.name}-{name}"
-        return name
+    def _enter(
+        self, name: str, path: Path, number: int | None, values: Row | Point, others: Row
+    ) -> None:
+        self.files.setdefault(name, path)
+        if isinstance(values, Point):
+            points = self._points.setdefault(name, {}).setdefault(values.metric, [])
+            points.append((path, number, values))
+        elif values or others:
+            self._records.add(name, values, str(path), number, others)
 
-    def _saved_by_tensorboard(self, path: Path) -> tuple[str, str]:
-        match = _TENSORBOARD.fullmatch(path.name.partition(".csv")[0].partition(".json")[0])
-        if match is None:  # renamed: the folder is the run, the file the metric
-            return path.parent.resolve().name, path.name.partition(".")[0]
-        return match["run"], match["metric"]
+
+def _home(path: Path, columns: Sequence[str]) -> Home:
+    """Tell what the rows of a table are called by that do not name their run."""
+    return _saved_by_tensorboard(path)[0] if _are_tensorboards(columns) else Home.of_file(path)
+
+
+def _saved_by_tensorboard(path: Path) -> tuple[Home, str]:
+    """Tell whose metric a file is, and which."""
+    stem = stem_of(path)
+    if (match := _TENSORBOARD.fullmatch(stem)) is None:  # renamed: the folder is the run
+        return Home.of_folder(path.parent), stem
+    run, metric = match["run"], match["metric"]
+    return Home((path.parent.resolve(), run), run, path.parent), metric
+
+
+def _are_tensorboards(columns: Sequence[str]) -> bool:
+    return sorted(name.lower() for name in columns) == sorted(_TENSORBOARD_COLUMNS)
 
 
 def mlflow_runs(folder: Path) -> list[Path]:

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from collector.recorded import nexussom, nexussom_files
 from collector.recorded.exports import EVENTS, Exports, event_files, mlflow_runs
+from collector.recorded.found import Found, Reader, first_free
 from collector.recorded.json_runs import ending, read_json
 from oracle.errors import DatasetError, must_be
 from oracle.history.context import mqe_of_mean
-from oracle.history.dataset import COLUMNS, iter_dataset
+from oracle.history.dataset import COLUMNS, iter_dataset, read_weights
 from oracle.history.files import Line, csv_lines
 from oracle.history.sample_table import SampleTable
 from oracle.types import Run, run_id_of
 from oracle.types.context import Topology
 
-Reader = Iterable[Run | DatasetError]
+Items = Iterable[Found | DatasetError]
 
 #: One value tells nothing of a course.
 MIN_CHECKPOINTS = 2
@@ -68,18 +69,18 @@ class Known:
         n_samples, n_features = map(float, table.values.shape)
         return replace(self, mqe_of_mean=scale, n_samples=n_samples, n_features=n_features)
 
-    def complete(self, reader: Reader) -> Iterator[Run | DatasetError]:
+    def complete(self, items: Items) -> Iterator[Found | DatasetError]:
         """Fill in what a run's context lacks of the table."""
         told = {name: getattr(self, name) for name in ("mqe_of_mean", "n_samples", "n_features")}
-        for item in reader:
+        for item in items:
             if isinstance(item, DatasetError):
                 yield item
                 continue
-            context = item.history.context
+            run, context = item.run, item.run.history.context
             lacks = {n: v for n, v in told.items() if v is not None and getattr(context, n) is None}
             context = context.model_copy(update=lacks)
-            history = item.history.model_copy(update={"context": context})
-            yield item.model_copy(update={"history": history}) if lacks else item
+            history = run.history.model_copy(update={"context": context})
+            yield item._replace(run=run.model_copy(update={"history": history})) if lacks else item
 
 
 @dataclass
@@ -93,6 +94,8 @@ class Report:
         skipped: one sentence for each run left out.
         reasons: the same without place and name -> how many.
         again: runs that were read already, by an earlier path.
+        given: run_id -> the name and settings that the run came with.
+        weights: run_id -> runs that it stands for, of runs that stand for others.
         final_progress: lowest and highest progress of a finished run's last checkpoint.
         without_total: runs without total_epochs, taken to end with their last checkpoint.
     """
@@ -103,6 +106,8 @@ class Report:
     skipped: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     again: int = 0
+    given: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
     final_progress: tuple[float, float] | None = None
     without_total: int = 0
 
@@ -111,8 +116,11 @@ class Report:
         """How many runs were read."""
         return self.sources.total()
 
-    def add(self, run: Run) -> None:
+    def add(self, run: Run, found: Found) -> None:
         """Count a run that was read."""
+        if found.given is not None:
+            self.given[run.run_id] = found.given
+        self.weigh(run.run_id, found)
         self.sources[run.source] += 1
         self.tables[run.dataset] += 1
         self.censored += run.censored
@@ -122,6 +130,11 @@ class Report:
         elif not run.censored:
             low, high = self.final_progress or (progress, progress)
             self.final_progress = min(low, progress), max(high, progress)
+
+    def weigh(self, run_id: str, found: Found) -> None:
+        """Note how many runs it stands for, the first time that this is said."""
+        if found.weight != 1.0:
+            self.weights.setdefault(run_id, found.weight)
 
     def skip(self, error: DatasetError) -> None:
         """Note what was left out."""
@@ -142,26 +155,56 @@ class Report:
         }
 
 
-def ingest(readers: Iterable[Reader]) -> tuple[list[Run], Report]:
-    """Gather the runs of all readers; the first of two runs with one run_id counts.
+def ingest(readers: Iterable[Iterable[Run | DatasetError]]) -> tuple[list[Run], Report]:
+    """Gather the runs of all readers.
+
+    A run that came with its name keeps it, and the first of two counts: one of the same history
+    was read already, one of another is skipped. Runs without a name take what is free.
 
     Raises:
         DatasetError: where a dataset file is broken: half of a dataset is not the dataset.
     """
-    runs: dict[str, Run] = {}
     report = Report()
-    for item in (item for reader in readers for item in reader):
-        if isinstance(item, DatasetError):
-            report.skip(item)
-        elif item.run_id in runs:
+    found = list(_long_enough(readers, report))
+    kept: dict[str, int] = {}
+    runs: dict[int, Run] = {}
+    for at in sorted(range(len(found)), key=lambda at: bool(found[at].names)):
+        one = found[at]
+        names = one.names or (one.run.run_id,)
+        rivals = {n: found[kept[n]] for n in map(run_id_of, names) if n in kept}
+        if same := [name for name, rival in rivals.items() if one.is_the_run_of(rival)]:
             report.again += 1
-        elif len(item.history) < MIN_CHECKPOINTS:
-            rule = must_be("epochs", f"{MIN_CHECKPOINTS} checkpoints or more", len(item.history))
-            report.skip(DatasetError(f"run {item.run_id}: {rule}"))
+            report.weigh(same[0], one)
+        elif one.names or not rivals:
+            name = run_id_of(first_free(names, kept))
+            kept[name], runs[at] = at, one.called(name)
+            report.add(runs[at], one)
         else:
-            runs[item.run_id] = item
-            report.add(item)
-    return list(runs.values()), report
+            report.skip(_another(one, rivals[one.run.run_id]))
+    return [runs[at] for at in sorted(runs)], report
+
+
+def _long_enough(
+    readers: Iterable[Iterable[Run | DatasetError]], report: Report
+) -> Iterator[Found]:
+    """Yield what was found, and report the rest."""
+    for reader in readers:
+        for item in (reader if isinstance(reader, Reader) else Reader.of(reader)).found:
+            if isinstance(item, DatasetError):
+                report.skip(item)
+            elif (length := len(item.run.history)) < MIN_CHECKPOINTS:
+                rule = must_be("epochs", f"{MIN_CHECKPOINTS} checkpoints or more", length)
+                report.skip(DatasetError(f"run {item.run.run_id}: {rule}"))
+            else:
+                yield item
+
+
+def _another(one: Found, kept: Found) -> DatasetError:
+    """Say that two histories have one name."""
+    place = f"That in {kept.place}" if kept.place else "The first"
+    advice = f"{place} is kept: give this run another run_id, or read it into a file of its own."
+    rule = must_be("run_id", "the name of one run alone", "another history", advice)
+    return DatasetError(f"run {one.run.run_id}: {rule}", file=one.place)
 
 
 def readers_of(
@@ -181,11 +224,11 @@ def readers_of(
         DatasetError: where there is nothing that can be read.
     """
     known, exports = known or Known(), exports or Exports()
-    readers = [known.complete(r) for path in paths for r in _readers(Path(path), known, exports)]
-    return [*readers, known.complete(_exported(exports, known))]
+    found = [items for path in paths for items in _readers(Path(path), known, exports)]
+    return [Reader(known.complete(items)) for items in (*found, _exported(exports, known))]
 
 
-def _readers(path: Path, known: Known, exports: Exports) -> list[Reader]:
+def _readers(path: Path, known: Known, exports: Exports) -> list[Items]:
     """Readers of one path; what they hand to `exports` is read last, together."""
     if path.is_dir():
         return _readers_of_folder(path, known, exports)
@@ -203,7 +246,7 @@ def _readers(path: Path, known: Known, exports: Exports) -> list[Reader]:
     raise DatasetError(must_be("path", rule, path.name), file=str(path))
 
 
-def _readers_of_folder(path: Path, known: Known, exports: Exports) -> list[Reader]:
+def _readers_of_folder(path: Path, known: Known, exports: Exports) -> list[Items]:
     if folders := nexussom_files.seed_folders(path):
         return [_nexussom(folder, known) for folder in folders]
     if runs := mlflow_runs(path):
@@ -225,11 +268,12 @@ def _is_readable(file: Path) -> bool:
     return file.name.endswith((*CSV_SUFFIXES, *JSON_SUFFIXES)) and file.is_file()
 
 
-def _nexussom(folder: Path, known: Known) -> Reader:
-    return nexussom.read_runs(folder, topology=known.topology, mqe_of_mean=known.mqe_of_mean)
+def _nexussom(folder: Path, known: Known) -> Items:
+    runs = nexussom.read_runs(folder, topology=known.topology, mqe_of_mean=known.mqe_of_mean)
+    return Reader.of(runs, folder / nexussom_files.RESULTS).found
 
 
-def _read_csv(path: Path, exports: Exports) -> Iterator[Run | DatasetError]:
+def _read_csv(path: Path, exports: Exports) -> Iterator[Found | DatasetError]:
     """Read a dataset, or hand a table to `exports`."""
     try:
         header = next(csv_lines(path), Line(1, [])).cells
@@ -237,7 +281,7 @@ def _read_csv(path: Path, exports: Exports) -> Iterator[Run | DatasetError]:
         yield error
         return
     if 2 * len({cell.strip() for cell in header} & set(COLUMNS)) > len(COLUMNS):
-        yield from iter_dataset(path)
+        yield from Reader.of(iter_dataset(path), path, read_weights(path)).found
     else:
         yield from _added(exports.add_csv, path)
 
@@ -250,7 +294,7 @@ def _added(add: Callable[..., None], *arguments: Path) -> Iterator[DatasetError]
         yield error
 
 
-def _exported(exports: Exports, known: Known) -> Iterator[Run | DatasetError]:
+def _exported(exports: Exports, known: Known) -> Iterator[Found | DatasetError]:
     """Yield the runs that were gathered from all files."""
     found = [*exports.runs(**known.fields)]
     if exports.left and "mqe" not in exports.read:
@@ -261,8 +305,12 @@ def _exported(exports: Exports, known: Known) -> Iterator[Run | DatasetError]:
         if isinstance(run.history, DatasetError):
             yield run.history
             continue
-        run_id, config = run_id_of(run.name), dict(run.config)
-        exports.given[run_id] = {"name": run.name, **({"config": config} if config else {})}
+        config = dict(run.config)
         cut_short = run.is_open or run.name in exports.cut_short
-        yield ending(run.history, run_id, "export", cut_short=cut_short)
+        yield Found(
+            ending(run.history, run_id_of(run.name), "export", cut_short=cut_short),
+            str(exports.files[run.name]),
+            tuple(exports.invented.get(run.name, ())),
+            {"name": run.name, **({"config": config} if config else {})},
+        )
     yield from exports.skipped

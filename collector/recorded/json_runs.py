@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from collector.recorded import nexussom_files
 from collector.recorded.exports import Exports
+from collector.recorded.found import Found, Home, stem_of
 from oracle.errors import DatasetError, InvalidHistory
 from oracle.history.columns import shortened
 from oracle.history.files import read_text
@@ -24,7 +26,7 @@ _KNOWN = {*History.model_fields, "topo_error", "dead_ratio"}
 
 def read_json(
     path: str | Path, exports: Exports | None = None, known: Mapping[str, Any] | None = None
-) -> Iterator[Run | DatasetError]:
+) -> Iterator[Found | DatasetError]:
     """Yield the histories of a JSON file.
 
     The final values are those of the last checkpoint; see `ending`.
@@ -32,40 +34,41 @@ def read_json(
     Args:
         path: the file.
         exports: takes what is no history but the rows or points of another tool, and knows how
-            the file names its fields.
+            the file names its fields and what runs without a name may be called.
         known: fields of histories that do not say them.
     """
-    named = exports.named if exports is not None else {}
-    path = Path(path)
+    exports, path = exports or Exports(), Path(path)
     try:
         items, single = _items(path)
-        if exports is not None and not single and _are_exported([item for _, item in items]):
+        if not single and _are_exported([item for _, item in items]):
             exports.add_json(path, [item for _, item in items])
             return
     except DatasetError as error:
         yield error
         return
+    stem, key = stem_of(path), path.resolve()
     for number, item in items:
-        default_id = run_id_of(path.stem if single else f"{path.stem[:50]}-{number}")
+        name = stem if single else f"{stem[:50]}-{number}"
+        names = partial(exports.names.of, Home((key, number), name, path.parent))
         try:
-            yield run_of(item, default_id, named, known)
+            yield run_of(item, names, exports.named, known)._replace(place=str(path))
         except InvalidHistory as error:
             yield DatasetError(str(error), file=str(path), row=None if single else number)
 
 
 def run_of(
     item: Any,
-    default_id: str,
+    names: Callable[[], Sequence[str]],
     named: Mapping[str, str] | None = None,
     known: Mapping[str, Any] | None = None,
-) -> Run:
+) -> Found:
     """Make a run of a history, or of a run with its `history` inside.
 
     Args:
         item: a JSON value.
-        default_id: name of a run that has none.
+        names: gives what a run without a name may be called.
         named: field -> its name here.
-        known: fields of a history that does not say them.
+        known: fields of a history that does not say them, or says null.
 
     Raises:
         InvalidHistory: naming every field, its rule and what came.
@@ -74,12 +77,17 @@ def run_of(
         raise InvalidHistory(item)
     try:
         if isinstance(item, dict) and "history" in item:
-            return Run.model_validate_json(json.dumps(item))
+            return Found(Run.model_validate_json(json.dumps(item)))
         if isinstance(item, dict):
-            item = shortened({**(known or {}), **_renamed(item, named or {})})
-            item["run_id"] = _run_id(item.get("run_id"), default_id)
+            item = _renamed(item, named or {})
+            said = {name: value for name, value in item.items() if value is not None}
+            item = shortened({**item, **(known or {}), **said})
+            item["run_id"] = _run_id(item.get("run_id"))
         history = History.parse(json.dumps(item))
-        return ending(history, history.run_id or default_id, "json")
+        if history.run_id is not None:
+            return Found(ending(history, history.run_id, "json"))
+        choice = tuple(names())
+        return Found(ending(history, run_id_of(choice[0]), "json"), names=choice)
     except ValidationError as error:
         raise InvalidHistory(explain(error)) from None
     except DatasetError as error:
@@ -118,10 +126,8 @@ def _renamed(item: dict[str, Any], named: Mapping[str, str]) -> dict[str, Any]:
     return renamed(item, columns_of(others, named, fields))
 
 
-def _run_id(name: Any, default_id: str) -> Any:
+def _run_id(name: Any) -> Any:
     """Clean a name that somebody gave; one that looks like a path is left to be refused."""
-    if name is None:
-        return default_id
     is_name = isinstance(name, str | int) and not isinstance(name, bool)
     return run_id_of(name) if is_name and not str(name).startswith((".", "/")) else name
 

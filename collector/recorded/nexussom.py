@@ -17,7 +17,13 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from collector.recorded.nexussom_files import Row, kept_mqe_of_mean, read_checkpoints, read_rows
+from collector.recorded.nexussom_files import (
+    LARGEST,
+    Row,
+    kept_mqe_of_mean,
+    read_checkpoints,
+    read_rows,
+)
 from oracle.errors import DatasetError, InvalidHistory, must_be
 from oracle.integrations.nexussom import PLAN_POINTS, decay, share, updates
 from oracle.integrations.nexussom_front import is_marked
@@ -70,7 +76,12 @@ def run_of(row: Row, *, topology: Topology | None = None, mqe_of_mean: float | N
     last = checkpoints[-1]
     planned = planned_iterations(row)
     if last["progress"] > 0:
-        planned = round(last["iteration"] / last["progress"])
+        whole = last["iteration"] / last["progress"]
+        if not whole < LARGEST:
+            rule = f"such that iteration / progress is below {LARGEST:g}"
+            message = must_be("progress of the last checkpoint", rule, last["progress"])
+            raise DatasetError(message, file=str(row.checkpoints_file))
+        planned = round(whole)
     if planned is None:
         raise row.error("epoch_multiplier or ds_n_samples must be given: the budget is unknown.")
     ran = row.needed("epochs_ran")
@@ -112,9 +123,18 @@ def run_of(row: Row, *, topology: Topology | None = None, mqe_of_mean: float | N
 
 
 def planned_iterations(row: Row) -> int | None:
-    """Count the iterations planned, each a batch of samples; None where it is not known."""
+    """Count the iterations planned, each a batch of samples; None where it is not known.
+
+    Raises:
+        DatasetError: naming the row, of a number that cannot be.
+    """
     n_samples, multiplier = row.number("ds_n_samples"), row.number("epoch_multiplier")
-    return None if n_samples is None or multiplier is None else int(n_samples * multiplier)
+    if n_samples is None or multiplier is None:
+        return None
+    if not 0 <= (planned := n_samples * multiplier) < LARGEST:
+        rule = must_be("ds_n_samples * epoch_multiplier", f"within 0..{LARGEST:g}", planned)
+        raise row.error(rule, "epoch_multiplier")
+    return int(planned)
 
 
 def context_of(

@@ -66,15 +66,17 @@ class Row:
         """Read the first of `columns` that holds a value; None where none does.
 
         Raises:
-            DatasetError: naming file, row and column where it is not a finite number.
+            DatasetError: naming file, row and column where it is not a finite number, or beyond
+                LARGEST.
         """
         for column in columns:
             text = (self.cells.get(column) or "").strip()
             if not text:
                 continue
             value = number_of(text)
-            if value is None:
-                raise self.error(not_a_number(column, text, "a finite number"), column)
+            if value is None or abs(value) >= LARGEST:
+                rule = f"a finite number below {LARGEST:g} in size"
+                raise self.error(not_a_number(column, text, rule), column)
             return value
         return None
 
@@ -181,9 +183,10 @@ def read_checkpoints(row: Row) -> list[dict[str, Any]]:
             if (
                 isinstance(value, bool)
                 or not isinstance(value, int | float)
-                or not -LARGEST < value < LARGEST  # neither is NaN
+                or not 0 <= value < LARGEST  # neither is NaN
             ):
-                message = must_be(f"{key} of checkpoint {number}", "a finite number", value)
+                rule = f"a number from 0 to below {LARGEST:g}"
+                message = must_be(f"{key} of checkpoint {number}", rule, value)
                 raise DatasetError(message, file=str(file))
     return checkpoints
 

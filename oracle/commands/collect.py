@@ -17,7 +17,7 @@ from oracle.errors import DatasetError, OracleError, must_be
 from oracle.history.dataset import check_named, command_line
 
 if TYPE_CHECKING:
-    from collector.recorded.ingest import Reader, Report
+    from collector.recorded.ingest import Report
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -139,6 +139,7 @@ def run(
     if table is not None and (tables is not None or preset != EA_PRESET):
         other = "--tables" if tables is not None else f"--preset {preset}"
         raise OracleError(must_be("--table", f"left out with {other}", str(table)))
+    _check_table(table, header, without, scaling if scaling != "standard" else None)
     if engine not in ENGINES:
         raise OracleError(must_be("--engine", f"one of {', '.join(ENGINES)}", engine))
     if address is not None and engine != "ray":
@@ -275,6 +276,7 @@ def ingest(
     """Read recorded histories into a dataset and say what was left out, and why."""
     _check_out(out)
     from collector.recorded.exports import Exports
+    from collector.recorded.found import Reader
     from collector.recorded.ingest import Known, readers_of
     from collector.recorded.ingest import ingest as gather
     from collector.recorded.nexussom import TOPOLOGIES
@@ -282,6 +284,7 @@ def ingest(
     from oracle.history.records import named_columns
     from oracle.history.sample_table import read_table
 
+    _check_table(table, header, without)
     if topology not in TOPOLOGIES:
         rule = f"one of {', '.join(TOPOLOGIES)}"
         raise OracleError(must_be("--topology", rule, topology))
@@ -303,10 +306,10 @@ def ingest(
         samples = read_table(table, header=header, without=names_in(without))
         known, notes = known.with_table(samples, str(table)), [f"table {table}: {samples}"]
     exports = Exports(named_columns(columns or ()))
-    readers: list[Reader] = readers_of(paths or (), known, exports)
-    served = Served()
+    readers = readers_of(paths or (), known, exports)
     if store is not None:
-        readers.append(served.read(store))
+        served = Served()
+        readers.append(Reader.of(served.read(store), "the store", served.weights))
     runs, report = gather(readers)
     _refuse_nothing(paths[0] if paths else Path("the store"), report, bool(paths))
     if known.mqe_of_mean is not None and len(report.tables) > 1:
@@ -317,7 +320,7 @@ def ingest(
     found = {**report.as_dict(), **exports.as_dict(), "table": notes}
     facts: dict[str, Any] = {"command": command_line(), "ingest": found}
     facts |= {
-        name: told for name, told in (("weights", served.weights), ("given", exports.given)) if told
+        name: told for name, told in (("weights", report.weights), ("given", report.given)) if told
     }
     write_dataset(out, runs, facts)
     text = "\n".join([_told(out, report), *exports.notes(), *notes])
@@ -382,6 +385,15 @@ def _check_out(out: Path) -> None:
     check_named(out, "--out")
     if out.is_dir():
         raise OracleError(must_be("--out", "a file", f"{out}, a folder"))
+
+
+def _check_table(
+    table: Path | None, header: bool | None, without: str | None, scaling: str | None = None
+) -> None:
+    """Refuse what is said of a table that is not given."""
+    for option, value in (("--header", header), ("--without", without), ("--scaling", scaling)):
+        if table is None and value is not None:
+            raise OracleError(must_be(option, "left out without --table", str(value)))
 
 
 def _print(result: dict[str, Any], text: str, as_json: bool) -> None:

@@ -51,12 +51,27 @@ def evaluate(
             must_be("--dataset", "given, or else --sequence", dataset or sequence, "Give one.")
         )
     if sequence is not None:
+        of_datasets = {
+            "--baselines": baselines,
+            "--train-dataset": train_dataset,
+            "--hide": hide,
+            "--seed": seed,
+            "--png": png,
+            "--report": report_to,
+        }
+        for option, value in of_datasets.items():
+            if value:
+                advice = "One history is forecast, not measured: give a --dataset."
+                raise OracleError(must_be(option, "left out with --sequence", str(value), advice))
         from oracle.commands.predict import predict
 
         predict(sequence, model, 1.0, 0.5, False, as_json)
         return
     if dataset is None:  # said above
         return
+    if train_dataset is not None and not baselines:
+        rule = "left out without --baselines"
+        raise OracleError(must_be("--train-dataset", rule, str(train_dataset)))
     from oracle.evaluation.accuracy import PROGRESS, report, score
     from oracle.evaluation.told_less import NEEDED_BY_PLANS, ToldLess, parts_of
     from oracle.forecast.forecaster import Oracle

@@ -80,16 +80,22 @@ def predict(
             check_path(picture, option)
     given = [option for option, value in told_plan.items() if value is not None]
     if history is not None:
-        if table is not None or given:
-            option = "--table" if table is not None else given[0]
-            advice = "It is a member of the history."
-            raise OracleError(must_be(option, "left out beside a history", str(history), advice))
+        of_tables: dict[str, object] = {"--table": table, **told_plan, "--header": header}
+        for option, value in (*of_tables.items(), ("--without", without or None)):
+            if value is not None:
+                advice = "It is a member of the history." if option in told_plan else ""
+                rule = "left out beside a history"
+                raise OracleError(must_be(option, rule, str(history), advice))
         seen = read(history, columns, total_epochs)
     elif table is None:
         got = given[0] if given else None
         advice = "Name the file of a history, or the samples by --table and the plan beside it."
         raise OracleError(must_be("HISTORY", "given: there is nothing to go by", got, advice))
     else:
+        for option, of_history in (("--columns", columns), ("--total-epochs", total_epochs)):
+            if of_history:
+                rule = "left out with --table"
+                raise OracleError(must_be(option, rule, str(of_history), "It tells of a history."))
         from oracle.commands.plan import plan_of
         from oracle.history.sample_table import read_table
 

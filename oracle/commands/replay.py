@@ -83,6 +83,9 @@ def replay(
     from oracle.reports.replay import OTHER_HALF, conclude
     from oracle.types import PopulationPolicy
 
+    if train_dataset is not None and not baselines:
+        rule = "left out without --baselines"
+        raise OracleError(must_be("--train-dataset", rule, str(train_dataset)))
     shares = [("--good", good), ("--confidence", confidence), ("--converged-risk", converged_risk)]
     for option, value in shares:
         if not 0.0 < value < 1.0:

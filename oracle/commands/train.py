@@ -88,8 +88,6 @@ def train(
         raise OracleError("`--dataset` or `--store` must be given. `oracle collect run` makes one.")
     if store is not None and preset is not None:
         raise OracleError(must_be("--store", "left out with --preset", preset))
-    if correct is not None and preset is not None:
-        raise OracleError(must_be("--correct", "left out with --preset", preset))
     served = Served()
     found = served.read(store) if store is not None else ()
     runs = tuple(item for item in found if isinstance(item, Run))

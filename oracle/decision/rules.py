@@ -196,7 +196,8 @@ def _by_gain(
     if p < risk:
         why += f", below the risk of {risk:.2%}{note}"
         return Verdict(Action.STOP, Reason.UNLIKELY_GAIN, why, p, best)
-    return Verdict(Action.CONTINUE, Reason.PROMISING, why + note, p, best)
+    why += f", at least the risk of {risk:.2%}{note}"
+    return Verdict(Action.CONTINUE, Reason.PROMISING, why, p, best)
 
 
 class Generation:
@@ -263,7 +264,7 @@ def _by_risk(
     if p < risk:
         why = f"P(among {good}) is {p:.2%}, below the risk of {risk:.2%}{note}"
         return Verdict(Action.STOP, Reason.UNLIKELY_GOOD, why, p, best)
-    why = f"P(among {good}) is {p:.2%}{note}"
+    why = f"P(among {good}) is {p:.2%}, at least the risk of {risk:.2%}{note}"
     return Verdict(Action.CONTINUE, Reason.PROMISING, why, p, best)
 
 
@@ -301,7 +302,8 @@ def _pareto(
     if p < risk:
         why += f", below the risk of {risk:.2%}{note}"
         return Verdict(Action.STOP, Reason.UNLIKELY_GAIN, why, p)
-    return Verdict(Action.CONTINUE, Reason.PROMISING, why + note, p)
+    why += f", at least the risk of {risk:.2%}{note}"
+    return Verdict(Action.CONTINUE, Reason.PROMISING, why, p)
 
 
 Rule = Callable[[Forecast, Others | None, Any, tuple[str, ...]], Verdict]

@@ -145,14 +145,14 @@ def _best(ended: Sequence[Member], policy: Policy) -> str:
         return "no run has a quality score"
     best = int(np.nanargmin(scores))
     asked = [name for name, w in zip(METRICS, weights, strict=True) if w]
-    never = [n for n in asked if np.isnan(values[METRICS.index(n)]).all()]
-    what, value, without = "quality score", scores[best], ""
+    known = [name for name in asked if np.isfinite(values[METRICS.index(name)]).any()]
+    what, value, of_what = "quality score", scores[best], ""
     if len(asked) == 1:
         what, value = asked[0].replace("_", " "), values[METRICS.index(asked[0]), best]
-    elif never:
-        without = f" without {' and '.join(never).replace('_', ' ')}"
+    elif len(known) < len(asked):
+        of_what = f" of {' and '.join(known).replace('_', ' ')} alone"
     which = ended[best].name or ended[best].run_id
-    return f"best {what}{without} {value:.4g} ({which}, {_kind(ended[best])})"
+    return f"best {what}{of_what} {value:.4g} ({which}, {_kind(ended[best])})"
 
 
 def _front(ended: Sequence[Member], points: FloatArray) -> str:

@@ -6,7 +6,7 @@ The form of the Numenta anomaly benchmark (`timestamp,value`) reads without bein
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +135,8 @@ def _seconds(cell: str) -> float | None:
     if value is not None:
         return value
     try:
-        return datetime.fromisoformat(cell).timestamp()
+        time = datetime.fromisoformat(cell)
     except ValueError:
         return None
+    # Where no zone is told there are no clock changes: this machine's zone is not the file's.
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

@@ -1,11 +1,68 @@
-"""The model card: what an oracle was trained on and how well it does, for people."""
+"""What people are told of a training: what the oracle saw and how well it does; the model card."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from oracle.evaluation.summary import Summary
-from oracle.history.dataset import MIN_TABLES_TO_HOLD_OUT, counted
+from oracle.history.dataset import MIN_TABLES_TO_HOLD_OUT, counted, listed
+from oracle.model.artifact import Artifact
+
+if TYPE_CHECKING:
+    from oracle.training.finetune import Verdict
+
+#: What runs are used for.
+PARTS = ("train", "calibrate", "test")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One finished training.
+
+    Attributes:
+        name: stem of the files.
+        artifact: None where fine-tuning was no better and the old oracle is kept.
+        data: what was used, held out and left out.
+        score: on unseen runs.
+        verdict: old against new, where fine-tuned.
+    """
+
+    name: str
+    artifact: Artifact | None
+    data: dict[str, Any]
+    score: Summary
+    verdict: Verdict | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "name": self.name,
+            "artifact": str(self.artifact.path) if self.artifact else None,
+            "data": self.data,
+            "score": self.score.as_dict(),
+            "verdict": asdict(self.verdict) | {"better": self.verdict.better}
+            if self.verdict
+            else None,
+        }
+
+    def text(self) -> str:
+        """For people."""
+        parts = ", ".join(f"{self.data[part]['runs']} {part}" for part in PARTS)
+        excluded = self.data["excluded"]
+        left_out = listed(excluded)
+        lines = [
+            f"Runs: {parts}; held out by {self.data['split_by']}. Left out: {left_out}.",
+            *remarks(self.data),
+            str(self.score),
+        ]
+        if self.verdict is not None:
+            lines.append(str(self.verdict))
+        if self.artifact is None:
+            lines.append("The old oracle is kept.")
+        else:
+            lines.append(f"Wrote {self.artifact.path}. Use it: oracle models activate {self.name}")
+        return "\n".join(lines)
 
 
 def remarks(data: dict[str, Any]) -> list[str]:

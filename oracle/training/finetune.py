@@ -67,6 +67,8 @@ def finetune(
     folder: Path,
     name: str,
     settings: Settings,
+    *,
+    resume: bool = False,
     verbose: int = 1,
 ) -> list[Fitted]:
     """Go on training every seed of an artifact on one's own runs.
@@ -76,6 +78,7 @@ def finetune(
         train, validation: usable runs, see `oracle.history.dataset.usable`.
         folder, name: as for `oracle.training.fit.fit`.
         settings: epochs, batch size, learning rate and seed are used.
+        resume: go on where an interrupted call of the same name stopped.
         verbose: Keras' progress bar, 0 = silent.
     """
     fitted = []
@@ -86,15 +89,11 @@ def finetune(
             fit(
                 train,
                 validation,
-                replace(
-                    settings,
-                    architecture=artifact.manifest.architecture,
-                    dropout=0.0,
-                    seed=settings.seed + i,
-                ),
+                replace(settings, seed=settings.seed + i),
                 folder,
                 name if len(networks) == 1 else f"{name}_seed{i}",
                 spec=Architecture(network),
+                resume=resume,
                 start_from=model,
                 scaling=artifact.manifest.scaling,
                 verbose=verbose,

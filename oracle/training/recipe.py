@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,11 +15,10 @@ import keras
 import numpy as np
 
 from oracle.errors import DatasetError, OracleError, must_be
-from oracle.evaluation.summary import Summary, summarise
+from oracle.evaluation.summary import summarise
 from oracle.forecast.forecaster import Oracle
 from oracle.history.dataset import (
     constant_outcomes,
-    listed,
     read_dataset,
     read_weights,
     split_runs,
@@ -26,23 +26,24 @@ from oracle.history.dataset import (
     without_outcomes,
 )
 from oracle.history.targets import OUTPUTS
-from oracle.model.artifact import Artifact, read_artifact, resolve
+from oracle.model.artifact import ACTIVE, Artifact, read_artifact, resolve
+from oracle.model.manifest import NAME_PATTERN
 from oracle.pictures.learning_curve import plot_learning_curve
 from oracle.training.architectures import ARCHITECTURES
 from oracle.training.batches import Settings
-from oracle.training.card import card_text, remarks
+from oracle.training.card import PARTS, Result, card_text
 from oracle.training.correction import KINDS
-from oracle.training.finetune import BATCH_SIZE, EPOCHS, LEARNING_RATE, Verdict, compare, finetune
+from oracle.training.finetune import BATCH_SIZE, EPOCHS, LEARNING_RATE, compare, finetune
 from oracle.training.fit import Fitted, fit
 from oracle.training.publish import draft, publish
 from oracle.types import TARGETS, Run
 
-#: What runs are used for.
-PARTS = ("train", "calibrate", "test")
 #: One run stands for so many at most: beyond, its own seed would be learned.
 MAX_REPEATS = 20
 #: Above this many runs a batch may be large without too few steps an epoch.
 MANY_RUNS = 5000
+#: What tells a run from every other: its name, and the reading that it begins with.
+Key = tuple[str, float, float]
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Request:
 
     Attributes:
         runs: of a service's store, beside the datasets.
-        weights: run_id of a control run -> runs that it stands for.
+        weights: run_id of a control run among them -> runs that it stands for.
         excluded: why runs of the store were left out -> how many.
     """
 
@@ -89,7 +90,7 @@ class Data:
         by: "table" where whole tables were held out, else "run".
         excluded: why runs were left out -> how many.
         files: name -> runs read.
-        weights: run_id of a control run -> runs that it stands for.
+        weights: control run, as `_key` has it -> runs that it stands for.
         constant: target that ended the same in every training run, thus is undefined in all runs
             here -> training runs that had it.
     """
@@ -100,7 +101,7 @@ class Data:
     by: str
     excluded: dict[str, int]
     files: dict[str, int] = field(default_factory=dict)
-    weights: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[Key, float] = field(default_factory=dict)
     constant: Mapping[str, int] = field(default_factory=dict)
 
     def fitted_to(self) -> list[Run]:
@@ -111,7 +112,7 @@ class Data:
         return [run for run in self.train for _ in range(self._repeats(run))]
 
     def _repeats(self, run: Run) -> int:
-        return min(MAX_REPEATS, max(1, round(self.weights.get(run.run_id, 1.0))))
+        return min(MAX_REPEATS, max(1, round(self.weights.get(_key(run), 1.0))))
 
     def facts(self) -> dict[str, Any]:
         """Counts for metadata and card."""
@@ -130,71 +131,55 @@ class Data:
         }
 
 
-@dataclass(frozen=True)
-class Result:
-    """One finished training.
-
-    Attributes:
-        name: stem of the files.
-        artifact: None where fine-tuning was no better and the old oracle is kept.
-        data: what was used, held out and left out.
-        score: on unseen runs.
-        verdict: old against new, where fine-tuned.
-    """
-
-    name: str
-    artifact: Artifact | None
-    data: dict[str, Any]
-    score: Summary
-    verdict: Verdict | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {
-            "name": self.name,
-            "artifact": str(self.artifact.path) if self.artifact else None,
-            "data": self.data,
-            "score": self.score.as_dict(),
-            "verdict": asdict(self.verdict) | {"better": self.verdict.better}
-            if self.verdict
-            else None,
-        }
-
-    def text(self) -> str:
-        """For people."""
-        parts = ", ".join(f"{self.data[part]['runs']} {part}" for part in PARTS)
-        excluded = self.data["excluded"]
-        left_out = listed(excluded)
-        lines = [
-            f"Runs: {parts}; held out by {self.data['split_by']}. Left out: {left_out}.",
-            *remarks(self.data),
-            str(self.score),
-        ]
-        if self.verdict is not None:
-            lines.append(str(self.verdict))
-        if self.artifact is None:
-            lines.append("The old oracle is kept.")
-        else:
-            lines.append(f"Wrote {self.artifact.path}. Use it: oracle models activate {self.name}")
-        return "\n".join(lines)
-
-
 def run_request(request: Request) -> list[Result]:
     """Train what was asked for.
 
     Raises:
         DatasetError: a dataset cannot be read, or is too small to be split.
-        OracleError: an unknown architecture or name.
+        OracleError: an unknown architecture, a name that no artifact has, or an option that this
+            kind of training does not use.
     """
+    _check(request)
     data = gather(request)
     name = request.name or _name(request)
     if request.start_from is not None:
-        if request.correct is not None:
-            raise OracleError(must_be("--correct", "left out with --from", request.correct))
         return [_finetuned(request, data, name)]
     settings = _settings(request, len(data.train))
     fitted = train_seeds(request, data, name, settings, request.seeds or 1)
     return [judge_and_publish(request, data, name, fitted, request.out / name)]
+
+
+def _check(request: Request) -> None:
+    """Refuse what would be found out at the end, or be passed over, before any work is done."""
+    name = request.name
+    if name is not None and (not re.match(NAME_PATTERN, name) or name == ACTIVE):
+        rule = f"a name matching {NAME_PATTERN} other than {ACTIVE}"
+        raise OracleError(must_be("--name", rule, name))
+    if (request.calibrate is None) != (request.test is None):
+        given, other = ("--calibrate", "--test") if request.calibrate else ("--test", "--calibrate")
+        got = str(request.calibrate or request.test)
+        raise OracleError(must_be(given, f"left out without {other}", got, "Give both, or none."))
+    if request.start_from is not None:
+        refuse_beside(
+            "--from",
+            {
+                "--architecture": request.architecture,
+                "--dropout": request.dropout,
+                "--seeds": request.seeds,
+                "--correct": request.correct,
+            },
+        )
+
+
+def refuse_beside(option: str, others: Mapping[str, object]) -> None:
+    """Refuse options that another one makes of no use; those that are None are not given.
+
+    Raises:
+        OracleError: naming the first that is given.
+    """
+    for other, value in others.items():
+        if value is not None:
+            raise OracleError(must_be(other, f"left out with {option}", str(value)))
 
 
 def gather(request: Request) -> Data:
@@ -203,13 +188,13 @@ def gather(request: Request) -> Data:
     A target that ends the same in every training run is undefined in all of `Data`'s runs.
     """
     files: dict[str, int] = {"store": len(request.runs)} if request.runs else {}
-    weights = dict(request.weights)
+    weights = _weighed(request.runs, request.weights)
     left_out = Counter(request.excluded)
 
     def read(path: Path) -> list[Run]:
         runs = read_dataset(path)
-        files[path.name] = len(runs)
-        weights.update(read_weights(path))
+        files[str(path) if path.name in files else path.name] = len(runs)
+        weights.update(_weighed(runs, read_weights(path)))
         return runs
 
     def kept(runs: Iterable[Run], where: str = "") -> list[Run]:
@@ -237,15 +222,24 @@ def gather(request: Request) -> Data:
     return Data(train, calibrate, test, by, dict(+left_out), files, weights, constant)
 
 
+def _weighed(runs: Iterable[Run], weights: Mapping[str, float]) -> dict[Key, float]:
+    """Bind weights to the runs of one file: another file's run of that name is another run."""
+    return {_key(run): weights[run.run_id] for run in runs if run.run_id in weights}
+
+
+def _key(run: Run) -> Key:
+    return run.run_id, run.history.epochs[0], run.history.mqe[0]
+
+
 def _once(runs: Iterable[Run]) -> list[Run]:
     """Each run once, its longest record: a run in two parts of a split would be known twice.
 
     The same are runs of one name that begin with the same reading; other collections may well
     have given a name again.
     """
-    found: dict[tuple[str, float, float], Run] = {}
+    found: dict[Key, Run] = {}
     for run in runs:
-        key = (run.run_id, run.history.epochs[0], run.history.mqe[0])
+        key = _key(run)
         if key not in found or len(run.history) > len(found[key].history):
             found[key] = run
     return list(found.values())
@@ -339,8 +333,9 @@ def _finetuned(request: Request, data: Data, name: str) -> Result:
         seed=request.seed,
     )
     fitted = finetune(
-        parent, data.fitted_to(), data.calibrate, request.out, name, settings, request.verbose
-    )
+        parent, data.fitted_to(), data.calibrate, request.out, name, settings,
+        resume=request.resume, verbose=request.verbose,
+    )  # fmt: skip
     return judge_and_publish(request, data, name, fitted, request.out / name, parent)
 
 

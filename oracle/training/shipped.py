@@ -14,8 +14,9 @@ from typing import Any
 from oracle.errors import DatasetError, OracleError, must_be
 from oracle.history.dataset import read_dataset, usable
 from oracle.training.batches import Settings
+from oracle.training.card import Result
 from oracle.training.fit import Fitted, fit
-from oracle.training.recipe import Data, Request, Result, gather, judge_and_publish
+from oracle.training.recipe import Data, Request, gather, judge_and_publish, refuse_beside
 from oracle.types import Run
 
 #: What is read; `make oracle` collects it, docs/training.md tells the commands.
@@ -84,10 +85,26 @@ def train_shipped(request: Request) -> list[Result]:
 
     Raises:
         DatasetError: a file was not collected yet.
-        OracleError: an unknown preset or name.
+        OracleError: an unknown preset or name, or an option that the preset settles.
     """
     if request.preset != "shipped":
         raise OracleError(must_be("--preset", "shipped", request.preset))
+    refuse_beside(
+        "--preset",
+        {
+            "--dataset": ", ".join(map(str, request.datasets)) or None,
+            "--calibrate": request.calibrate,
+            "--test": request.test,
+            "--from": request.start_from,
+            "--architecture": request.architecture,
+            "--batch-size": request.batch_size,
+            "--learning-rate": request.learning_rate,
+            "--dropout": request.dropout,
+            "--correct": request.correct,
+            "--seed": request.seed or None,
+            "--seeds": request.seeds,
+        },
+    )
     wanted = [request.name] if request.name else list(SHIPPED)
     if unknown := [n for n in wanted if n not in SHIPPED]:
         raise OracleError(must_be("--name", f"one of {', '.join(SHIPPED)}", unknown[0]))

@@ -105,6 +105,39 @@ def test_fine_tuning_says_whether_it_got_better(
     assert (result["artifact"] is not None) == kept
 
 
+def test_fine_tuning_goes_on_where_it_was_interrupted(
+    tmp_path: Path, small: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from oracle.training.callbacks import Backup
+
+    keep, restore = Backup.on_epoch_end, Backup.restore
+    begun_at: list[int] = []
+
+    def interrupted(self: Any, epoch: int, logs: Any = None) -> None:
+        keep(self, epoch, logs)
+        if not epoch:
+            raise KeyboardInterrupt
+
+    def restored(self: Any, model: Any) -> int:
+        begun_at.append(restore(self, model))
+        return begun_at[-1]
+
+    options = ["--from", "shipped-lite", "--dataset", str(small), "--epochs", "2"]
+    monkeypatch.setattr(Backup, "on_epoch_end", interrupted)
+    assert train(*options)[0] == 130
+    (left,) = (tmp_path / "models").glob(".*_backup")
+    monkeypatch.setattr(Backup, "on_epoch_end", keep)
+    monkeypatch.setattr(Backup, "restore", restored)
+    code, out, err = train(*options, "--resume", "--json")
+    assert code == 0, err
+    assert begun_at == [1]
+    (result,) = json.loads(out)
+    assert left.name == f".{result['name']}_backup"
+    facts = json.loads((tmp_path / "models" / f"{result['name']}_metadata.json").read_text())
+    assert facts["epochs_run"] == [2]
+    assert not left.exists()
+
+
 def test_a_control_run_stands_for_those_that_were_stopped(runs: list[Run]) -> None:
     from oracle.training.recipe import Request, gather
 
@@ -119,6 +152,36 @@ def test_a_control_run_stands_for_those_that_were_stopped(runs: list[Run]) -> No
     assert facts["control_runs"] > 0
     assert facts["excluded"]["no whole history"] == 3
     assert facts["files"] == {"store": len(runs)}
+
+
+def test_a_weight_is_of_a_run_and_not_of_its_name(tmp_path: Path, runs: list[Run]) -> None:
+    from oracle.training.recipe import Request, gather
+
+    def named(some: Sequence[Run], table: str) -> tuple[Run, ...]:
+        return tuple(
+            run.model_copy(update={"run_id": f"r-{i}", "dataset": f"{table}-{i % 5}"})
+            for i, run in enumerate(some)
+        )
+
+    parts = {
+        table: named(runs[at : at + 20], table) for at, table in ((0, "a"), (20, "b"), (40, "s"))
+    }
+    weights = {"a": {"r-1": 4.0, "r-2": 3.0}, "b": {"r-1": 7.0}, "s": {"r-3": 9.0}}
+    for table in ("a", "b"):
+        (tmp_path / table).mkdir()
+        write_dataset(tmp_path / table / "d.csv", parts[table], {"weights": weights[table]})
+    data = gather(
+        Request(
+            runs=parts["s"],
+            weights=weights["s"],
+            datasets=tuple(tmp_path / table / "d.csv" for table in ("a", "b")),
+        )
+    )
+    drawn = Counter((run.dataset[0], run.run_id) for run in data.fitted_to())
+    for run in data.train:
+        key = run.dataset[0], run.run_id
+        assert drawn[key] == weights[key[0]].get(key[1], 1)
+    assert sorted(data.files.values()) == [20, 20, 20]
 
 
 def test_a_run_that_comes_twice_is_in_one_part_only(tmp_path: Path, runs: list[Run]) -> None:
@@ -288,6 +351,33 @@ def test_weights_read_back_into_keras_give_the_same_answers() -> None:
         (["--dataset", str(SAMPLE), "--resume"], "interrupted training"),
         (["--dataset", str(SAMPLE), "--from", "nothing"], "Known names"),
         (["--preset", "other"], "shipped"),
+        (["--dataset", "none.csv", "--name", "my model"], "`--name` must be a name matching"),
+        (["--dataset", "none.csv", "--name", "active"], "`--name` must be a name matching"),
+        (["--dataset", "none.csv", "--calibrate", "c.csv"], "`--calibrate` must be left out wit"),
+        *(
+            (["--dataset", "none.csv", "--from", "shipped-lite", *option], f"`{option[0]}` must be")
+            for option in (
+                ("--architecture", "lite"),
+                ("--dropout", "0"),
+                ("--seeds", "2"),
+                ("--correct", "raw"),
+            )
+        ),
+        *(
+            (["--preset", "shipped", *option], f"`{option[0]}` must be left out with --preset")
+            for option in (
+                ("--dataset", "d.csv"),
+                ("--from", "shipped-lite"),
+                ("--architecture", "lite"),
+                ("--batch-size", "8"),
+                ("--learning-rate", "0.1"),
+                ("--dropout", "0"),
+                ("--seed", "1"),
+                ("--seeds", "2"),
+                ("--correct", "raw"),
+                ("--test", "t.csv"),
+            )
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(train: Train, options: list[str], says: str) -> None:

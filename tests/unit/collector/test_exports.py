@@ -158,10 +158,10 @@ def read(
 def test_every_kind_gives_the_same_runs(tmp_path: Path, kind: str) -> None:
     KINDS[kind](tmp_path)
     named = NAMED if kind == "tidy" else {}
-    runs, report, exports = read(tmp_path, named=named, total_epochs=30.0, dataset="mine")
+    runs, report, _ = read(tmp_path, named=named, total_epochs=30.0, dataset="mine")
     assert not report.skipped
     assert {run.dataset for run in runs} == {"mine"}
-    by_name = {exports.given[run.run_id]["name"]: run for run in runs}
+    by_name = {report.given[run.run_id]["name"]: run for run in runs}
     assert set(by_name) == {FAST, SLOW}
     for name, run in by_name.items():
         assert run.history.epochs == EPOCHS
@@ -185,16 +185,16 @@ def test_a_run_may_have_a_file_a_metric_in_several_paths(tmp_path: Path) -> None
 
 def test_settings_and_tags_are_kept(tmp_path: Path) -> None:
     mlflow_folders(tmp_path)
-    runs, _, exports = read(tmp_path)
+    runs, report, _ = read(tmp_path)
     assert {run.history.context.map_rows for run in runs} == {8}
-    assert exports.given["slow"] == {"name": "slow", "config": {"decay": "linear", "who": "me"}}
+    assert report.given["slow"] == {"name": "slow", "config": {"decay": "linear", "who": "me"}}
 
 
 def test_a_column_that_changes_within_a_run_is_no_setting(tmp_path: Path) -> None:
     text = "run,epoch,mqe,seed,loss\na,1,.5,7,.1\na,2,.4,7,.2\n"
     (tmp_path / "t.csv").write_text(text)
-    _, _, exports = read(tmp_path / "t.csv")
-    assert exports.given["a"]["config"] == {"seed": "7"}
+    _, report, _ = read(tmp_path / "t.csv")
+    assert report.given["a"]["config"] == {"seed": "7"}
 
 
 @pytest.mark.parametrize(("status", "censored"), [("3", False), ("4", True), ("5", True)])
@@ -333,7 +333,7 @@ def test_a_parameter_is_no_checkpoint(tmp_path: Path) -> None:
     assert {run.history.epochs for run in runs} == {EPOCHS}
     assert {run.history.total_epochs for run in runs} == {30}
     assert (report.skipped, exports.left_out) == ([], [])
-    assert exports.given["slow"]["config"]["lr"] == "0.5"
+    assert report.given["slow"]["config"]["lr"] == "0.5"
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,19 @@ def test_the_first_of_two_with_one_name_counts(tmp_path: Path) -> None:
     assert not report.skipped
 
 
+def test_null_is_not_said(tmp_path: Path) -> None:
+    told: dict[str, Any] = {"dataset": "wine", "total_epochs": 2000.0}
+    for said in (dict.fromkeys(told), {"total_epochs": None}, {}):
+        path = written(tmp_path, "h.json", {**BRIEF, **said})
+        (run,), report = read(path, **told)
+        assert (run.dataset, run.history.total_epochs) == ("wine", 2000)
+        assert run.censored
+        assert report.without_total == 0
+    kept = written(tmp_path, "h.json", {**BRIEF, "dataset": "iris", "total_epochs": None})
+    (run,), _ = read(kept, **told)
+    assert (run.dataset, run.history.total_epochs) == ("iris", 2000)
+
+
 def test_the_scale_fills_in_only_where_it_is_missing(tmp_path: Path) -> None:
     path = written(tmp_path, "h.json", [BRIEF, FULL])
     runs, _ = read(path, mqe_of_mean=2.0)

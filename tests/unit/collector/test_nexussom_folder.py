@@ -198,13 +198,41 @@ def test_a_broken_checkpoint_skips_its_run_alone(copied: Path, key: str, value: 
     assert any(OTHER in text and key in text for text in skipped)
 
 
-@pytest.mark.parametrize("value", ["-8", "1e300"])
-def test_a_size_that_cannot_be_skips_its_run_alone(copied: Path, value: str) -> None:
+@pytest.mark.parametrize(("value", "named"), [("-8", "map_rows"), ("1e300", "column map_m")])
+def test_a_size_that_cannot_be_skips_its_run_alone(copied: Path, value: str, named: str) -> None:
     text, dead = (copied / "results.csv").read_text(), cells(OTHER)["dead_neuron_ratio"]
     (copied / "results.csv").write_text(text.replace(f"{dead},8,8", f"{dead},{value},8"))
     runs, skipped = read(copied)
     assert set(runs) == {WHOLE, PENALISED, STOPPED}
-    assert any("row 4" in text and "map_rows" in text for text in skipped)
+    assert any("row 4" in text and named in text for text in skipped)
+
+
+@pytest.mark.parametrize(
+    "absurd",
+    [
+        {"ds_n_samples": "1e300", "epoch_multiplier": "1e300"},
+        {"ds_n_samples": "1e14", "epoch_multiplier": "1e14", "num_batches": "1e14"},
+        {"epoch_multiplier": "-4"},
+        {"epoch_multiplier": "", "ds_n_samples": "1e300"},
+        {"epochs_ran": "-1e300"},
+        {"progress": 5e-324},
+        {"progress": -0.5},
+    ],
+)
+def test_absurd_numbers_skip_their_run_alone(copied: Path, absurd: dict[str, Any]) -> None:
+    told = checkpoints(OTHER)
+    told[-1]["progress"] = absurd.pop("progress", told[-1]["progress"])
+    file = copied / "individuals" / OTHER / "csv" / "training_checkpoints.json"
+    file.write_text(json.dumps(told))
+    with (copied / "results.csv").open(newline="") as text:
+        rows = list(csv.reader(text))
+    for name, value in absurd.items():
+        next(row for row in rows if row[0] == OTHER)[rows[0].index(name)] = value
+    with (copied / "results.csv").open("w", newline="") as text:
+        csv.writer(text).writerows(rows)
+    runs, skipped = read(copied)
+    assert set(runs) == {WHOLE, PENALISED, STOPPED}
+    assert any("row 4" in text or OTHER in text for text in skipped)
 
 
 @pytest.mark.parametrize("value", ["", "many", "inf"])

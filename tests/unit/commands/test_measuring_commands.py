@@ -96,6 +96,8 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> str:
         (["--learning-rate", "fast"], "`--learning-rate` must be START:END"),
         (["--radius", "inf:1"], "`--radius` must be START:END"),
         (["history.json"], "`--table` must be left out beside a history"),
+        (["--total-epochs", "10"], "`--total-epochs` must be left out with --table"),
+        (["--columns", "mqe=qe"], "`--columns` must be left out with --table"),
     ],
 )
 def test_a_plan_that_does_not_fit_is_told_by_its_option(
@@ -104,6 +106,22 @@ def test_a_plan_that_does_not_fit_is_told_by_its_option(
     code, _, err = oracle("predict", *options, "--table", samples, "--model", model)
     assert (code, len(err.strip().splitlines())) == (2, 1)
     assert said in err
+
+
+@pytest.mark.parametrize("option", [["--no-header"], ["--without", "id"], ["--map", "5x5"]])
+def test_what_tells_of_a_table_is_no_use_beside_a_history(
+    oracle: Any, model: str, option: list[str]
+) -> None:
+    code, _, err = oracle("predict", "history.json", *option, "--model", model)
+    assert code == 2
+    assert "must be left out beside a history" in err
+
+
+def test_what_trains_a_rival_is_no_use_without_one(oracle: Any, model: str) -> None:
+    told = ("--train-dataset", "past.csv", "--dataset", "runs.csv")
+    for command in ("replay", "evaluate"):
+        code, _, err = oracle(command, *told, "--model", model)
+        assert (code, "`--train-dataset` must be left out without --baselines" in err) == (2, True)
 
 
 def test_tables_that_no_map_can_be_trained_on(oracle: Any, model: str, tmp_path: Path) -> None:

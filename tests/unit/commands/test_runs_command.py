@@ -45,7 +45,8 @@ def test_a_line_a_population(file: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert code == 0
     first, second, third, _ = out.splitlines()
     assert first == (
-        "wine: 1 of 2 runs stopped, 25% of all epochs saved; best quality score 0.5 (lr=0.1, whole)"
+        "wine: 1 of 2 runs stopped, 25% of all epochs saved; "
+        "best quality score of mqe alone 0.5 (lr=0.1, whole)"
     )
     assert "wrong stops not measured yet" in second
     assert third.startswith("iris: 0 of 1 runs stopped")

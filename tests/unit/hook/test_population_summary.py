@@ -58,7 +58,10 @@ def test_the_best_is_what_the_search_minimises(shared: Population) -> None:
 def test_the_best_of_what_was_measured_says_what_was_not(shared: Population) -> None:
     for mqe in (0.8, 0.6):  # of a mean of 2.0
         end(shared, "t", mqe, te=None)
-    assert "best quality score without topographic error 0.4 (r1, whole)" in shared.summary("t")
+    assert (
+        "best quality score of mqe and dead neuron ratio alone 0.4 (r1, whole)"
+        in shared.summary("t")
+    )
 
 
 def test_what_has_no_value_is_on_no_front(shared: Population) -> None:

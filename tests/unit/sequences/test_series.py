@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import math
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +165,30 @@ def test_files_as_spreadsheets_save_them(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "saved.csv"
     path.write_bytes(data)
     np.testing.assert_allclose(read_series(path).target, np.arange(36) / 12)
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize(
+    "times",
+    [
+        [f"2024-03-31 {h:02}:00:00" for h in range(6)],  # Berlin has no 02:00 that night
+        [f"2024-10-27T{h:02}:00" for h in range(6)],
+        ["0001-01-01", "0001-01-02", "0001-01-03"],
+        [f"2024-03-31T0{h}:00+01:00" for h in range(6)],
+    ],
+)
+def test_times_are_not_read_in_the_zone_of_the_machine(tmp_path: Path, times: list[str]) -> None:
+    rows = "".join(f"{at},{i}\n" for i, at in enumerate(times))
+    assert read_series(write(tmp_path / "t.csv", f"time,v\n{rows}")).time == tuple(times)
 
 
 def test_columns_are_chosen(tmp_path: Path) -> None:
