@@ -160,6 +160,10 @@ def _print(found: dict[str, Any]) -> None:
     for reason, count in found["excluded"].items():
         if count:
             print(f"  left out: {counted(count, 'run')}, {reason}")
+    for part in found["untold"]:
+        worth = part["worth"]
+        larger = f": errors at a fifth are {worth:.2g} times as large" if worth else ""
+        print(f"  {counted(part['runs'], 'run')} without {', '.join(part['fields'])}{larger}")
     if found["tables"] == 1:
         print("  one table: intervals are over its runs; nothing is known of other tables")
     for which in found["constant_outcomes"]:
@@ -182,8 +186,8 @@ def _print(found: dict[str, Any]) -> None:
         _more(rows)
     for name in ("by_table", "by_source"):
         print(f"\n{name.replace('_', ' ')}: MAE of {found['main_score']}; all scores in --json")
-        for key, rows in found[name].items():
-            print(f"{key}: {counted(int(rows[0]['n'] or 0), 'run')}")
+        for key, rows in found[name].items():  # at progress 0 those alone that tell a plan
+            print(f"{key}: {counted(max(int(row['n'] or 0) for row in rows), 'run')}")
             _table(_rows(rows, found["main_score"]))
     _screening(found)
     _coverage(found["coverage"])

@@ -20,6 +20,7 @@ from oracle.evaluation.intervals import Array, Names, clusters_of, interval, mea
 from oracle.evaluation.recorded_runs import Forecaster
 from oracle.evaluation.scored import SCORES, Bools, Scored, inside, score_runs
 from oracle.history.dataset import listed, usable
+from oracle.history.missing import untold
 from oracle.history.quality_score import among_best
 from oracle.types import LEVELS, PopulationPolicy, Run, ThresholdPolicy
 
@@ -251,6 +252,7 @@ def report(scored: Scored) -> dict[str, Any]:
         "tables": len(by_table),
         "sources": sorted(by_source),
         "excluded": scored.excluded,
+        "untold": [part._asdict() for part in untold(run.history.context for run in scored.runs)],
         "constant_outcomes": constant,
         "main_score": main_score(scored),
         "intervals_over": "tables" if len(by_table) > 1 else "runs of one table",

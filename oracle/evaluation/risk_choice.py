@@ -19,16 +19,18 @@ class TooFew(NamedTuple):
         good: good runs there are.
         bound: upper bound of the share lost where none of them is.
         needed: good runs of which losing none shows the limit.
+        confidence: of the bound.
     """
 
     good: int
     bound: float
     needed: int
+    confidence: float
 
     def __str__(self) -> str:
         return (
-            f"too few runs: 0 of {self.good} good runs lost still allows {self.bound:.0%}, "
-            f"{self.needed} are needed"
+            f"too few runs: 0 of {self.good} good runs lost still allows {self.bound:.0%} "
+            f"({self.confidence:.0%} confidence), {self.needed} are needed"
         )
 
 
@@ -36,13 +38,14 @@ def too_few(good: float, limit: float, confidence: float) -> TooFew | None:
     """Tell whether so many good runs are too few to show that at most `limit` of them are lost.
 
     >>> print(too_few(8, 0.05, 0.8))
-    too few runs: 0 of 8 good runs lost still allows 18%, 32 are needed
+    too few runs: 0 of 8 good runs lost still allows 18% (80% confidence), 32 are needed
     """
     bound = upper_bound(0.0, good, confidence)
     if bound <= limit:
         return None
     # Of n runs none is lost with probability (1 - limit) ** n.
-    return TooFew(round(good), bound, ceil(log(1 - confidence) / log(1 - limit)))
+    needed = ceil(log(1 - confidence) / log(1 - limit))
+    return TooFew(round(good), bound, needed, confidence)
 
 
 def choose(

@@ -32,15 +32,15 @@ _USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "dataset": ("table",),
     "population": ("search", "sweep"),
     "total_epochs": ("n_epochs", "num_epochs", "max_epochs", "num_iteration", "budget"),
-    "epochs": ("epoch", "iteration"),
+    "epochs": ("epoch", "iteration", "iter"),
     "mqe": ("quantization_error", "quantisation_error", "mean_quantization_error", "qe"),
     "topographic_error": ("topo_error", "te"),
     "dead_neuron_ratio": ("dead_ratio", "dead"),
     "learning_rate": ("lr",),
     "radius": ("sigma",),
 }
-#: What trackers count by themselves: it counts where a training has no counter of its own.
-_TRACKERS_NAMES = {"epochs": ("step", "global_step")}
+#: What trackers and searches count: it is taken where a training has nothing of its own.
+_TRACKERS_NAMES = {"epochs": ("step", "global_step"), "run_id": ("trial", "trial_id")}
 NO_ROWS = "must have rows below its header, but has none."
 #: How tables write whether.
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -365,7 +365,7 @@ def _take(run: _Gathered, values: Mapping[str, Any]) -> None:
     for name, value in row.items():
         if seen.setdefault(name, value) != value:
             rule = f"one value at an epoch ({seen[name]:g} at {row['epochs']:g})"
-            advice = "Two runs? Give each a name, in a column run_id."
+            advice = "Two runs? Say which column tells them apart: --columns run_id=COLUMN."
             raise _Fault(must_be(name, rule, value, advice), name)
 
 

@@ -77,9 +77,19 @@ def conclude(found: dict[str, Any]) -> Conclusion:
         few = f"{found['runs']} runs are too few ({ENOUGH} are needed); {said}."
         return Conclusion("Cannot say yet", "warn", few)
     if wrong:
-        sentence = f"{plain('; '.join(wrong))}. {plain(said)}."
+        sentence = f"{plain('; '.join(wrong))}. {plain(said)}.{_untold(found)}"
         return Conclusion("Not good enough for these runs", "bad", sentence)
     return Conclusion("Good enough for these runs", "good", f"{plain(said)}.")
+
+
+def _untold(found: dict[str, Any]) -> str:
+    """Say what most of the runs leave out, which may be why the oracle is off."""
+    parts = [part for part in found.get("untold", ()) if 2 * part["runs"] > found["runs"]]
+    fields = [name for part in parts for name in part["fields"]]
+    if not fields:
+        return ""
+    advice = "with columns of these names (docs/data.md) its forecasts are better"
+    return f" Most runs do not tell {', '.join(fields)}: {advice}."
 
 
 def of_evaluation(found: dict[str, Any], scored: Scored) -> list[Section]:

@@ -62,7 +62,7 @@ def conclude(found: dict[str, Any]) -> Conclusion:
     needed = ceil(log(0.025) / log(1 - limit))
     sentence = (
         f"{said}. So few good runs do not show that at most {percent(limit)} are lost: none lost "
-        f"of {needed} would."
+        f"of {needed} would, with 95 % confidence."
     )
     return Conclusion("Good as far as these runs tell", "good", sentence)
 
@@ -167,7 +167,8 @@ def _chosen(found: dict[str, Any], rows: Sequence[dict[str, Any]]) -> tuple[str,
         if few := row.get("too_few"):
             notes.append(
                 f"{row['policy']}: too few runs; 0 of {few['good']} good ones lost still allows "
-                f"{percent(few['bound'])}, {few['needed']} are needed"
+                f"{percent(few['bound'])} ({percent(few['confidence'])} confidence), "
+                f"{few['needed']} are needed"
             )
         elif row["settings"] and all(s is None for s in row["settings"]):
             notes.append(f"{row['policy']}: no setting keeps the limit")

@@ -188,6 +188,23 @@ def test_evaluate_prints_intervals_of_all_by_table_and_source(
             assert lines[first + 1].count("..") == 7  # 0 % and six more
 
 
+def test_evaluate_says_what_its_runs_leave_out(oracle: Any, model: str, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.csv"
+    runs = [
+        run.model_copy(update={"history": run.history.model_copy(update={"context": RunContext()})})
+        for run in make_runs(36, "alone")
+    ]
+    write_dataset(bare, runs, {})
+    args = ("evaluate", "--model", model, "--dataset", str(bare))
+    code, out, _ = oracle(*args)
+    assert code == 0
+    assert "36 runs without n_samples, n_features, mqe_of_mean\n" in out
+    assert "36 runs without schedule, total_updates, batch_size: errors at a fifth are 1.9" in out
+    assert "\nalone: 36 runs\n" in out
+    untold = json.loads(oracle(*args, "--json")[1])["untold"]
+    assert [part["runs"] for part in untold] == [36] * 4
+
+
 def test_evaluate_of_one_table_says_so(oracle: Any, model: str, tmp_path: Path) -> None:
     one = tmp_path / "one.csv"
     runs = [r.model_copy(update={"final_topographic_error": 0.1}) for r in make_runs(12, "alone")]
@@ -270,7 +287,10 @@ def test_too_few_runs_are_said_and_not_taken_for_a_failure(
     code, out, _ = oracle(*args)
     assert code == 0
     # At best two of three tables with one good run each are there to choose on.
-    assert "too few runs: 0 of 2 good runs lost still allows 55%, 161 are needed" in out
+    assert (
+        "too few runs: 0 of 2 good runs lost still allows 55% (80% confidence), 161 are needed"
+        in out
+    )
     assert "no setting keeps the limit" not in out
     assert "too few runs; 0 of 2 good ones lost" in report.read_text()
     code, out, _ = oracle(*args, "--json", "--confidence", "0.5", "--lost", "0.2,0.9")
@@ -286,7 +306,7 @@ def test_what_nothing_can_show_is_not_accepted(oracle: Any, model: str, dataset:
             "--policy", harmless)  # fmt: skip
     code, out, _ = oracle(*args)
     assert code == 0
-    assert "too few runs: 0 of 3 good runs lost still allows 42%, 32 are needed for 5%" in out
+    assert "still allows 42% (80% confidence), 32 are needed for 5%" in out
     assert "Accepted" not in out
     assert "loses 0.0% (0.0%..70.8%) of the good runs over 3 populations" in out
     code, out, _ = oracle(*args, "--lost", "0.5", "--json")

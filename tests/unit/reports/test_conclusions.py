@@ -12,7 +12,7 @@ from oracle.reports import evaluation, replay
 def evaluated(**changes: Any) -> dict[str, Any]:
     """Give an evaluation that is good enough, but for the changes."""
     said = {"ours": 0.05, "last": 0.2, "mean": 0.3, "covered": (0.9, 0.85, 0.94), "runs": 60}
-    said |= {"refused": 0.01} | changes
+    said |= {"refused": 0.01, "untold": 0} | changes
     rows = [
         {
             "score": "quality_relative", "forecaster": name, "progress": 0.2, "mae": mae,
@@ -27,6 +27,10 @@ def evaluated(**changes: Any) -> dict[str, Any]:
     return {
         "main_score": "quality_relative", "errors": rows, "coverage": [covered],
         "runs": said["runs"], "refused": [{"progress": 0.2, "no_support": said["refused"]}],
+        "untold": [
+            {"fields": ["schedule", "batch_size"], "runs": said["untold"], "worth": 1.9},
+            {"fields": ["topology"], "runs": 30, "worth": 1.3},
+        ],
     }  # fmt: skip
 
 
@@ -37,6 +41,7 @@ def evaluated(**changes: Any) -> dict[str, Any]:
         ({"ours": 0.25}, "bad", "The last value is no worse a forecast"),
         ({"ours": 0.15, "mean": 0.1}, "bad", "the mean of all runs is no worse"),
         ({"covered": (0.7, 0.6, 0.8)}, "bad", "too narrow"),
+        ({"ours": 0.25, "untold": 31}, "bad", "Most runs do not tell schedule, batch_size: with"),
         ({"covered": (0.84, 0.7, 0.92)}, "good", "84\u00a0%"),
         ({"refused": 0.5}, "bad", "50\u00a0% of the forecasts are not judged"),
         ({"runs": 5}, "warn", "5 runs are too few"),
