@@ -44,9 +44,13 @@ def check_fixed(row: Row[Any], piece: CheckpointsRequest) -> None:
 
 
 def _other(name: str, stored: object) -> RunConflict:
-    return RunConflict(
-        f"`{name}` must be as at the run's first checkpoint, or left out. Stored: {stored!r}."
-    )
+    rule = f"`{name}` must be as at the run's first checkpoint, or left out."
+    if stored is None:
+        return RunConflict(
+            f"{rule} It was not told there, and is not known of what was decided since: leave it "
+            "out, or DELETE the run and post all of it anew."
+        )
+    return RunConflict(f"{rule} Stored: {stored!r}.")
 
 
 def _exactly(epoch: float) -> str:
