@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from oracle.forecast.forecaster import Oracle
 
 T = TypeVar("T")
-#: Of a watched run.
-State = Literal["live", "finished", "stopped", "left", "abandoned"]
+#: Of a watched run; its judge is told of one that has diverged by that word.
+State = Literal["live", "finished", "stopped", "left", "abandoned", "diverged"]
 
 
 class Judge(Protocol):
@@ -171,7 +171,10 @@ class LocalJudge:
         """Enter how the run ended; a stopped one with the spread of its forecast."""
         if outcome is None or history is None:
             self._shared(
-                "enter how the run ended", lambda shared: shared.abandon(self._name, self._run_id)
+                "enter how the run ended",
+                lambda shared: shared.abandon(
+                    self._name, self._run_id, diverged=state == "diverged"
+                ),
             )
         else:
             scale, spreads = history.context.mqe_of_mean, None

@@ -212,13 +212,13 @@ class Population:
         with self._writing() as db:
             db.execute(f"UPDATE run SET spent_before = ? {_IS_IT}", (spent, name, run_id))
 
-    def abandon(self, name: str, run_id: str) -> None:
-        """Enter that a run was given up, and tells nothing; a stopped one stays as it was."""
+    def abandon(self, name: str, run_id: str, *, diverged: bool = False) -> None:
+        """Enter that a run tells nothing; one given up that was stopped before stays as it was."""
         with self._writing() as db:
             db.execute(
                 "UPDATE run SET state = 'abandoned', ended = NULL, ended_at = ?"
-                f" {_IS_IT} AND state <> 'stopped'",
-                (time.time(), name, run_id),
+                f" {_IS_IT} AND (state <> 'stopped' OR ?)",
+                (time.time(), name, run_id, diverged),
             )
 
     def reference(

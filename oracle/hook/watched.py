@@ -383,7 +383,7 @@ class WatchedRun:
                 return
             told = self.state != "abandoned" and isfinite(fitness.mqe)
             self._judge.end(
-                self.state,
+                "diverged" if self._has_diverged else self.state,
                 fitness.outcome(self.run_id) if told else None,
                 self._seen.history(self._fixed) if self._seen.kept or self._is_stopped else None,
                 self._verdicts,

@@ -87,6 +87,18 @@ def test_a_second_look_that_breaks_off_loses_no_run(file: Path) -> None:
     assert Population(file).members("t") == before
 
 
+def test_a_second_training_that_diverges_is_no_longer_worth_it(file: Path) -> None:
+    def diverges(member: Member, watch: Callable[..., WatchedRun]) -> WatchedRun:
+        with watch(total_epochs=EPOCHS, dataset="t") as run:
+            run.report(1, mqe=math.inf)
+        return run
+
+    first = promising(file)[0].run_id
+    (one,) = finish_promising(file, diverges, k=1)
+    assert (one.promising.run_id, one.final) == (first, None)
+    assert first not in [other.run_id for other in promising(file)]
+
+
 def test_a_run_of_a_long_name_is_finished_under_it(tmp_path: Path) -> None:
     path, long = tmp_path / "runs.db", "lr=0.1," * 40
     settings = {"population": path, "model": StandIn(), "check_every": 0, "policy": DARING}

@@ -228,6 +228,9 @@ def test_a_stopped_run_is_as_it_was_until_its_second_training_has_ended(
     assert [(m.run_id, m.state) for m in shared.members("a")] == [
         ("r1", "finished"), ("r3", "stopped"), ("r2", "finished"),
     ]  # fmt: skip
+    assert not shared.start("a", "r3", policy=whole)
+    shared.abandon("a", "r3", diverged=True)  # that is how it ends
+    assert shared.members("a")[-1].state == "abandoned"
     assert shared.start("a", "r1", policy=whole)  # one that had ended is begun anew
 
 
