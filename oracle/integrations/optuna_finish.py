@@ -53,7 +53,8 @@ def finish_promising(
         advice = "Minimise the negative of what is the better the higher."
         raise InvalidHistory(must_be("study", "minimised, lower is better", "maximize", advice))
     judged = isinstance(study.pruner, OraclePruner) and len(study.directions) == 1
-    read = partial(_judged if judged else _watched, study)
+    # Trials may be watched under such a pruner, too, which then knows nothing of them.
+    read = partial(_judged if judged and any(_judged(study)) else _watched, study)
     new: list[FrozenTrial] = []
 
     def train(name: str) -> tuple[float, ...] | None:

@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import TrialState, create_trial
 
 from oracle.hook import Population
-from oracle.integrations.optuna import CENSORED, FINISHES, SPREADS, watched
+from oracle.integrations.optuna import CENSORED, FINISHES, SPREADS, OraclePruner, watched
 from oracle.integrations.optuna_finish import finish_promising
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -97,9 +97,10 @@ def test_a_sampler_that_has_tried_all_may_end_the_study() -> None:
     assert new.params["x"] == 1.0
 
 
+@pytest.mark.parametrize("pruner", [None, OraclePruner(objectives="mqe", model=StandIn())])
 @pytest.mark.parametrize("objectives", [("mqe",), ("mqe", "topographic_error")])
 def test_watched_trials_that_were_left_by_pruning_are_finished(
-    tmp_path: Path, objectives: tuple[str, ...]
+    tmp_path: Path, objectives: tuple[str, ...], pruner: OraclePruner | None
 ) -> None:
     settings = {"population": tmp_path / "runs.db", "model": StandIn(), "control": 0}
 
@@ -115,7 +116,9 @@ def test_watched_trials_that_were_left_by_pruning_are_finished(
         return run.fitness().objectives(objectives)
 
     study = optuna.create_study(
-        directions=["minimize"] * len(objectives), sampler=optuna.samplers.RandomSampler(seed=1)
+        directions=["minimize"] * len(objectives),
+        sampler=optuna.samplers.RandomSampler(seed=1),
+        pruner=pruner,
     )
     study.optimize(prunes, n_trials=20)
     pruned = [trial for trial in study.trials if trial.state is TrialState.PRUNED]
