@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -118,13 +117,17 @@ class Service:
         """Drop old events and, where a retention is set, old runs, for ever."""
         clock: BelievedClock | None = None
         while True:
-            with suppress(StoreUnavailable):
+            try:
                 if clock is None:
                     clock = BelievedClock(await self.store.read(newest))
                 await self.store.write(lambda c: prune(c, self.settings.events_kept), NO_RUN)
                 before = clock.now() - self.settings.retention_days * DAY_S
                 while self.settings.retention_days and await self._retire(before):
                     await asyncio.sleep(0)
+            except StoreUnavailable:
+                pass  # which tells of itself
+            except Exception:  # once is no reason to keep everything for ever
+                log.exception("housekeeping failed; it is tried again")
             await asyncio.sleep(HOUSEKEEPING_S)
 
     async def _retire(self, before: float) -> int:

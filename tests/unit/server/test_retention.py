@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
+import pytest
+from inprocess import App
+from serving import body, checkpoint
+
+from oracle.server import service
 from oracle.server.retention import PATIENCE_S, TOLERANCE_S, BelievedClock
 
 DAY_S = 86_400.0
@@ -63,3 +71,31 @@ def test_a_service_that_was_away_waits_before_it_believes() -> None:
     assert times.after(60) == 1_060 - 40 * DAY_S
     assert times.after(PATIENCE_S) == times.wall
     assert Times(newest=None).after(60) == 1_060
+
+
+def test_a_housekeeping_that_fails_once_is_done_another_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(service, "HOUSEKEEPING_S", 0.01)
+    failing, prune = [OverflowError("odd")] * 2, service.prune
+
+    def fails_twice(*args: object) -> None:
+        if failing:
+            raise failing.pop()
+        prune(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(service, "prune", fails_twice)
+    with App(tmp_path, retention_days=1e-9) as app:
+        app.run(app.call("POST", "/v1/runs/r/checkpoints", body(checkpoint(10))))
+
+        async def gone() -> int:
+            for _ in range(500):
+                status = (await app.call("GET", "/v1/runs/r")).status
+                if status == 404:
+                    return status
+                await asyncio.sleep(0.01)
+            return status
+
+        assert app.run(gone()) == 404
+    # What fails among others is written once more, alone.
+    assert capfd.readouterr().err.count("housekeeping failed; it is tried again") == 1
