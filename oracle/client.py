@@ -324,7 +324,7 @@ class Client:
                     elif line.startswith("data: ") and event_id is not None:
                         yield {"id": event_id, **json.loads(line[6:])}
                         event_id = None
-        except (httpx.TransportError, httpx.StreamError, TypeError, ValueError) as error:
+        except (httpx.RequestError, httpx.StreamError, TypeError, ValueError) as error:
             raise StoreUnavailable(f"The events broke off: {error}.") from error
 
     # Transport
@@ -350,7 +350,7 @@ class Client:
                     response = self._http.request(
                         *(method, path), content=content, headers=headers, params=query
                     )
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 if last:
                     raise StoreUnavailable(f"The service does not answer: {error}.") from error
                 pause_s = 0.1 * 2**attempt

@@ -62,7 +62,10 @@ def _written(value: Any) -> bytes | None:
         return number.item()  # that of an array with several is an error
 
     try:
-        return json.dumps(value, allow_nan=False, default=plain, ensure_ascii=False).encode()
+        told = json.dumps(
+            value, allow_nan=False, default=plain, ensure_ascii=False, separators=(",", ":")
+        )
+        return told.encode()
     except (AttributeError, TypeError, ValueError, RecursionError):
         return None
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -115,10 +116,10 @@ class Exports:
 
     def _add_nameless(self) -> None:
         """Enter the runs without a name, now that the others have theirs."""
-        taken = {run_id_of(name) for name in self.files}
+        taken, numbers = {run_id_of(name) for name in self.files}, Counter[str]()
         for key, rows in self._nameless.items():
             names = self.names.of(rows[0][0])
-            name = first_free(names, taken)
+            name = first_free(names, taken, numbers)
             taken.add(run_id_of(name))
             self.invented[name] = names
             if key in self._cut_short:

@@ -6,9 +6,10 @@ name was read before: `log`, then `seed2-log`. Whether a name is free is known w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -41,10 +42,10 @@ class Found(NamedTuple):
         history = self.run.history.model_copy(update={"run_id": run_id})
         return self.run.model_copy(update={"run_id": run_id, "history": history})
 
-    def is_the_run_of(self, other: Found) -> bool:
-        """Tell whether both were measured the same, whatever else is known of one of them."""
-        mine, theirs = self.run.history, other.run.history
-        return all(getattr(mine, name) == getattr(theirs, name) for name in ("epochs", *METRICS))
+    @property
+    def measured(self) -> Hashable:
+        """What was measured of it: the same of one run, whatever else is known of it."""
+        return tuple(getattr(self.run.history, name) for name in ("epochs", *METRICS))
 
 
 @dataclass(frozen=True)
@@ -121,14 +122,28 @@ class Names:
         return ["-".join(tail) for tail in free] or [home.name]
 
 
-def first_free(names: Sequence[str], taken: Container[str]) -> str:
+def first_free(names: Sequence[str], taken: Container[str], numbers: Counter[str]) -> str:
     """Choose the first name whose run_id is not taken, else number the best.
 
-    >>> first_free(["log", "seed2-log"], {"log"}), first_free(["log"], {"log", "log-2"})
-    ('seed2-log', 'log-3')
+    Args:
+        names: the best first.
+        taken: run_ids.
+        numbers: name -> the last number that it was given here, so that none is tried twice.
+
+    >>> first_free(["log", "seed2-log"], {"log"}, Counter())
+    'seed2-log'
+    >>> first_free(["log"], {"log", "log-2"}, Counter())
+    'log-3'
     """
-    numbered = (f"{names[0]}-{number}" for number in count(2))
-    return next(name for name in chain(names, numbered) if run_id_of(name) not in taken)
+    best = names[0]
+    for name in names:
+        if run_id_of(name) not in taken:
+            return name
+    for number in count(max(2, numbers[best] + 1)):
+        if run_id_of(f"{best}-{number}") not in taken:
+            numbers[best] = number
+            return f"{best}-{number}"
+    raise AssertionError("unreachable")
 
 
 def stem_of(path: Path) -> str:

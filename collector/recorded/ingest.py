@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -166,22 +166,36 @@ def ingest(readers: Iterable[Iterable[Run | DatasetError]]) -> tuple[list[Run], 
     """
     report = Report()
     found = list(_long_enough(readers, report))
-    kept: dict[str, int] = {}
+    kept: dict[str, Found] = {}
+    like: dict[Hashable, list[str]] = {}  # by what was measured
     runs: dict[int, Run] = {}
+    numbers = Counter[str]()
     for at in sorted(range(len(found)), key=lambda at: bool(found[at].names)):
         one = found[at]
-        names = one.names or (one.run.run_id,)
-        rivals = {n: found[kept[n]] for n in map(run_id_of, names) if n in kept}
-        if same := [name for name, rival in rivals.items() if one.is_the_run_of(rival)]:
+        alike = like.setdefault(one.measured, [])
+        if same := [name for name in alike if _may_be_called(one, name)]:
             report.again += 1
             report.weigh(same[0], one)
-        elif one.names or not rivals:
-            name = run_id_of(first_free(names, kept))
-            kept[name], runs[at] = at, one.called(name)
+        elif one.names or one.run.run_id not in kept:
+            names = one.names or (one.run.run_id,)
+            name = run_id_of(first_free(names, kept, numbers))
+            kept[name], runs[at] = one, one.called(name)
+            alike.append(name)
             report.add(runs[at], one)
         else:
-            report.skip(_another(one, rivals[one.run.run_id]))
+            report.skip(_another(one, kept[one.run.run_id]))
     return [runs[at] for at in sorted(runs)], report
+
+
+def _may_be_called(one: Found, name: str) -> bool:
+    """Tell whether a name is that of a run, or one that it could have got."""
+    if not one.names:
+        return name == one.run.run_id
+    base = run_id_of(one.names[0])
+    return (
+        name in map(run_id_of, one.names)
+        or re.fullmatch(rf"{re.escape(base)}-\d+", name) is not None
+    )
 
 
 def _long_enough(

@@ -261,6 +261,7 @@ def _seconds(moment: str | None) -> float | None:
 
 def _of_population_file(name: str, path: Path, log: Path | None = None) -> Search:
     from oracle.commands.runs import opened
+    from oracle.hook.population_summary import policy_told
     from oracle.reports.search import objectives_of, search_of
     from oracle.types import Policy
 
@@ -268,8 +269,7 @@ def _of_population_file(name: str, path: Path, log: Path | None = None) -> Searc
     if name not in names:
         raise _no_such(name, list(names))
     members = [m for m in shared.members(name) if m.state != "abandoned"]
-    told = next((m.policy for m in reversed(members) if m.policy is not None), None)
-    policy = Policy.model_validate_json(told) if told else Policy(name="population")
+    policy = policy_told(members) or Policy(name="population")
     search = search_of(
         name,
         str(path),

@@ -32,15 +32,15 @@ _USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "dataset": ("table",),
     "population": ("search", "sweep"),
     "total_epochs": ("n_epochs", "num_epochs", "max_epochs", "num_iteration", "budget"),
-    "epochs": ("epoch", "iteration", "iter"),
+    "epochs": ("epoch", "iteration"),
     "mqe": ("quantization_error", "quantisation_error", "mean_quantization_error", "qe"),
     "topographic_error": ("topo_error", "te"),
     "dead_neuron_ratio": ("dead_ratio", "dead"),
     "learning_rate": ("lr",),
     "radius": ("sigma",),
 }
-#: What trackers and searches count: it is taken where a training has nothing of its own.
-_TRACKERS_NAMES = {"epochs": ("step", "global_step"), "run_id": ("trial", "trial_id")}
+#: What trackers count by themselves: it counts where a training has no counter of its own.
+_TRACKERS_NAMES = {"epochs": ("step", "global_step")}
 NO_ROWS = "must have rows below its header, but has none."
 #: How tables write whether.
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}

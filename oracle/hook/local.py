@@ -36,7 +36,7 @@ class Judge(Protocol):
 
     Attributes:
         search: what it has in common with the judges of the same search.
-        is_alone: there are no others whose values it could be compared with.
+        is_alone: nothing is known of others whose values it could be compared with.
     """
 
     search: Hashable
@@ -142,6 +142,7 @@ class LocalJudge:
         forecast = self._forecast_of(history)
         self._forecast = forecast or self._forecast
         reference = self._shared("read the population", self._reference)
+        self.is_alone = reference is None
         decision = decide(history, forecast, reference, self._policy, previous=previous)
         if decision.reason is Reason.CONTROL and not self._held:
             self._held = True
@@ -173,7 +174,10 @@ class LocalJudge:
             self._shared(
                 "enter how the run ended",
                 lambda shared: shared.abandon(
-                    self._name, self._run_id, diverged=state == "diverged"
+                    self._name,
+                    self._run_id,
+                    spent=(history.progress if history is not None else None) or 0.0,
+                    diverged=state == "diverged",
                 ),
             )
         else:

@@ -12,13 +12,12 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from oracle.decision.wrong_stops import Tally, WrongStops, wrong_stops
 from oracle.forecast.residuals import Residuals
@@ -27,11 +26,12 @@ from oracle.history.quality_score import scores_among
 from oracle.hook.places.postgresql import Database, PopulationDatabase, Session
 from oracle.hook.population_file import TIMEOUT_S, PopulationFile, place_of
 from oracle.hook.population_seen import COLUMNS, Seen
-from oracle.hook.population_summary import COUNTS, Member, counted, line
+from oracle.hook.population_summary import COUNTS, Member, counted, kind_of, line
 from oracle.types import (
     GOOD,
     MAX_REFERENCE_RUNS,
     QUALITY_WEIGHTS,
+    TARGETS,
     About,
     Outcome,
     Policy,
@@ -103,6 +103,7 @@ class Population:
         with self._writing() as db:
             earlier = db.execute(f"SELECT state FROM run {_IS_IT}", (name, run_id)).fetchone()
             if policy is not None and policy.stops_nothing and earlier == ("stopped",):
+                db.execute(f"UPDATE run SET started_at = ? {_IS_IT}", (time.time(), name, run_id))
                 return False
             db.execute(f"DELETE FROM run {_IS_IT}", (name, run_id))
             db.execute(
@@ -118,7 +119,7 @@ class Population:
 
         They do where none of them has this policy, or nobody touched them for an hour.
         """
-        search = name, _kind(_json(policy))
+        search = name, kind_of(_json(policy))
         if search in self._told:
             return None
         self._told.add(search)
@@ -129,7 +130,7 @@ class Population:
                 (name,),
             ).fetchall()
         runs = sum(n for _, n, *_ in rows)
-        alike = any(_kind(other) == search[1] for other, *_ in rows)
+        alike = any(kind_of(other) == search[1] for other, *_ in rows)
         last = max((max(at) for _, _, *at in rows), default=0)
         idle_s = time.time() - last if last else 0.0
         if not runs or (alike and idle_s < IDLE_S):
@@ -212,13 +213,27 @@ class Population:
         with self._writing() as db:
             db.execute(f"UPDATE run SET spent_before = ? {_IS_IT}", (spent, name, run_id))
 
-    def abandon(self, name: str, run_id: str, *, diverged: bool = False) -> None:
-        """Enter that a run tells nothing; one given up that was stopped before stays as it was."""
+    def abandon(
+        self, name: str, run_id: str, *, spent: float = 0.0, diverged: bool = False
+    ) -> None:
+        """Enter that a run tells nothing; one given up that was stopped before is as it was.
+
+        Args:
+            name: the population.
+            run_id: the run.
+            spent: share of its budget that a second training used in vain.
+            diverged: its map has no values, which is how it ends, stopped before or not.
+        """
         with self._writing() as db:
             db.execute(
-                "UPDATE run SET state = 'abandoned', ended = NULL, ended_at = ?"
+                f"UPDATE run SET state = 'abandoned', ended = NULL, ended_at = ?, {_NO_VALUES}"
                 f" {_IS_IT} AND (state <> 'stopped' OR ?)",
                 (time.time(), name, run_id, diverged),
+            )
+            db.execute(
+                "UPDATE run SET started_at = ended_at, spent_before = spent_before + ?"
+                f" {_IS_IT} AND state = 'stopped'",
+                (spent, name, run_id),
             )
 
     def reference(
@@ -360,6 +375,8 @@ class Population:
 
 
 _IS_IT = "WHERE population = ? AND run_id = ?"
+_VALUES = ("progress", *TARGETS, "spreads", "reason", "model", "teaches")
+_NO_VALUES = ", ".join(f"{column} = NULL" for column in _VALUES)
 #: Of a group of runs, when one was last begun and when one last ended.
 _TOUCHED = "max(coalesce(started_at, 0)), max(coalesce(ended_at, 0))"
 
@@ -376,23 +393,6 @@ def population_at(path: str | os.PathLike[str] | Database) -> Population:
         while len(_open) > KEPT_OPEN:
             _open.pop(next(iter(_open))).close()
     return shared
-
-
-def _kind(policy: str | None) -> str | None:
-    """Give a policy but for what a search changes that finishes some of its stopped runs.
-
-    Nor is `learn` told: searches of before do not have it. What a policy of before lacks has the
-    default that stands for it.
-    """
-    if policy is None:
-        return None
-    own: dict[str, Any] = json.loads(policy)
-    with suppress(ValidationError):  # of a later version
-        own = Policy.model_validate(own).model_dump(mode="json")
-    return json.dumps({k: v for k, v in own.items() if k not in _NOT_ITS_KIND}, sort_keys=True)
-
-
-_NOT_ITS_KIND = ("control", "min_progress", "learn")
 
 
 def _json(policy: Policy | None) -> str | None:

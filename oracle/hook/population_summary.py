@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,6 +16,9 @@ from oracle.decision.wrong_stops import Tally
 from oracle.history.quality_score import scores_among
 from oracle.types import METRICS, TARGETS, FloatArray, ParetoPolicy, Policy
 from oracle.types.policy import POLICIES
+
+#: For how long a second training that was begun and has not ended is taken to be at work, seconds.
+AT_WORK_S = 3600.0
 
 
 class Member(NamedTuple):
@@ -37,6 +41,12 @@ class Member(NamedTuple):
     spread: float | None
     spreads: str | None
     spent_before: float = 0.0
+
+    @property
+    def is_trained_anew(self) -> bool:
+        """Whether a second training of it is at work, or was killed not long ago."""
+        began, ended = self.started_at or 0.0, self.ended_at or 0.0
+        return self.state == "stopped" and began > ended and time.time() - began < AT_WORK_S
 
     @property
     def said(self) -> dict[str, Any]:
@@ -169,3 +179,20 @@ def _front(ended: Sequence[Member], points: FloatArray) -> str:
 
 def _kind(member: Member) -> str:
     return {"stopped": "a forecast", "left": "left by its own loop"}.get(member.state, "whole")
+
+
+def kind_of(policy: str | None) -> str | None:
+    """Give a policy but for what a search changes that finishes some of its stopped runs.
+
+    Nor is `learn` told: searches of before do not have it. What a policy of before lacks has the
+    default that stands for it.
+    """
+    if policy is None:
+        return None
+    own: dict[str, Any] = json.loads(policy)
+    with suppress(ValidationError):  # of a later version
+        own = Policy.model_validate(own).model_dump(mode="json")
+    return json.dumps({k: v for k, v in own.items() if k not in _NOT_ITS_KIND}, sort_keys=True)
+
+
+_NOT_ITS_KIND = ("control", "min_progress", "learn")

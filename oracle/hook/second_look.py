@@ -143,7 +143,11 @@ class _Read(NamedTuple):
 def _read(shared: Population, name: str, resumes: bool) -> _Read:
     members = shared.members(name)
     policy = policy_told(members) or Policy(name="population")
-    ended = [one for one in members if one.final_mqe is not None and one.state in _ENDED]
+    ended = [
+        one
+        for one in members
+        if one.final_mqe is not None and one.state in _ENDED and not one.is_trained_anew
+    ]
     return _Read(policy, {one.run_id: one for one in ended}, [_end(one, resumes) for one in ended])
 
 

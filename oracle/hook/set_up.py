@@ -108,9 +108,10 @@ def watch(
         )
         known = context_given(context)
         dataset = None if dataset is None else label_of(dataset)
-        name = _population_name(population_name, dataset, known)
+        named = _population_name(population_name, dataset, known)
+        name = named or DEFAULT
         chosen = policy_of(policy, control, population is not None, known)
-        if name == DEFAULT and chosen.name != "threshold" and (population or url):
+        if named is None and chosen.name != "threshold" and (population or url):
             run.problems.note("unnamed", _UNNAMED)
         run._describe(run_id, dataset, name, total_epochs, known, chosen)
         said = about(None if run.name == run.run_id else run.name, config, tags, notes)
@@ -249,10 +250,10 @@ def _opened(
 
 def _population_name(
     population_name: str | int | None, dataset: str | int | None, context: RunContext
-) -> str:
+) -> str | None:
     """Name the runs that a run is ranked among, by the first that is told."""
-    told = (population_name, dataset, _table_name(context), DEFAULT)
-    return next(label for one in told if one is not None and (label := label_of(one)))
+    told = (population_name, dataset, _table_name(context))
+    return next((label for one in told if one is not None and (label := label_of(one))), None)
 
 
 def _table_name(context: RunContext) -> str | None:

@@ -82,9 +82,13 @@ def test_a_second_look_that_breaks_off_loses_no_run(file: Path) -> None:
             raise KeyboardInterrupt
         return run
 
+    told = promising(file)
     with pytest.raises(KeyboardInterrupt):
         finish_promising(file, broken, k=1)
-    assert Population(file).members("t") == before
+    assert promising(file) == told
+    after = Population(file).members("t")
+    assert [one.state for one in after] == [one.state for one in before]
+    assert sum(one.spent_before for one in after) == 1 / EPOCHS  # in vain, but not for nothing
 
 
 def test_a_second_training_that_diverges_is_no_longer_worth_it(file: Path) -> None:

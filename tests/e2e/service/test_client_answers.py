@@ -15,6 +15,7 @@ from serving import HISTORY, Server, checkpoint
 
 from oracle.client import Client
 from oracle.errors import InvalidHistory, OracleError, StoreUnavailable
+from oracle.exchange import as_json
 from oracle.types import History
 
 HTML = {"Content-Type": "text/html"}
@@ -71,6 +72,18 @@ def test_an_answer_of_something_else_is_no_answer(
             next(client.runs())
 
 
+def test_an_answer_that_is_packed_otherwise_than_said_is_none(
+    stranger: tuple[type[Stranger], str],
+) -> None:
+    kind, url = stranger
+    kind.headers_ = {**JSON, "Content-Encoding": "gzip"}
+    with Client(url, attempts=1) as client:
+        with pytest.raises(StoreUnavailable):
+            client.models()
+        with pytest.raises(StoreUnavailable):
+            next(client.events())
+
+
 def test_a_pause_that_is_a_date_is_a_short_one(stranger: tuple[type[Stranger], str]) -> None:
     kind, url = stranger
     for asked in ("Fri, 31 Dec 2027 23:59:59 GMT", "nan", "-5", "soon"):
@@ -109,6 +122,7 @@ def test_events_where_nobody_listens() -> None:
 
 
 def test_what_is_no_json_is_named_before_it_is_sent() -> None:
+    assert as_json({"a": [1, 2.5], "b": "\u00e9"}) == b'{"a":[1,2.5],"b":"\xc3\xa9"}'
     with Client("http://127.0.0.1:9", attempts=1) as client:
         for value in (float("nan"), np.float64("inf"), object(), np.zeros(2)):
             with pytest.raises(InvalidHistory, match="`final_mqe` must be of finite numbers"):

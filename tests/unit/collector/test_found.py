@@ -188,6 +188,10 @@ def test_runs_that_mlflow_calls_the_same_are_two(tmp_path: Path) -> None:
     assert final(runs) == {"baseline": 0.5, "baseline-2": 1.0, "baseline-3": 1.5}
     assert [run.censored for run in runs] == [False, True, False]
     assert report.given["baseline-2"]["config"] == {"seed": "20"}
+    out = tmp_path / "runs.csv"
+    write_dataset(out, runs, {})
+    again, report = read(out, tmp_path / "1")  # what is numbered is known again, too
+    assert (len(again), report.again) == (3, 3)
 
 
 def test_what_tensorboard_saved_in_two_folders_is_two_runs(tmp_path: Path) -> None:

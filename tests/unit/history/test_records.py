@@ -27,8 +27,6 @@ def written(folder: Path, text: str, name: str = "h.csv") -> Path:
         (["metrics.mqe", "params.map_rows"], {},
          {"mqe": "metrics.mqe", "map_rows": "params.map_rows"}),
         (["step", "epoch", "mqe"], {}, {"epochs": "epoch", "mqe": "mqe"}),
-        (["trial", "iter", "qe"], {}, {"run_id": "trial", "epochs": "iter", "mqe": "qe"}),
-        (["trial", "run"], {}, {"run_id": "run"}),
         (["epochs", "epoch"], {}, {"epochs": "epochs"}),
         (["mqe", "err"], {"mqe": "err"}, {"mqe": "err"}),
         (["t", "Err Q"], {"epochs": "t", "mqe": "err_q"}, {"epochs": "t", "mqe": "Err Q"}),

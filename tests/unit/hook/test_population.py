@@ -11,6 +11,7 @@ import pytest
 from made_up import outcome_of
 
 from oracle.hook.population import Population
+from oracle.hook.population_summary import AT_WORK_S
 from oracle.types import About, Outcome, Policy
 
 
@@ -212,17 +213,26 @@ def test_a_run_begun_anew_is_no_outcome_until_it_ends_again(shared: Population) 
 
 
 def test_a_stopped_run_is_as_it_was_until_its_second_training_has_ended(
-    shared: Population,
+    shared: Population, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search, whole = Policy(name="population"), Policy(name="population", min_progress=1.0)
     for n, censored in (("r1", False), ("r2", True), ("r3", True)):
         shared.start("a", n, policy=search)
         shared.end("a", outcome_of(n).model_copy(update={"censored": censored}), progress=0.5)
     before = shared.members("a")
+    assert not any(one.is_trained_anew for one in before)
     assert not shared.start("a", "r2", policy=whole)  # its process is killed now
     assert not shared.start("a", "r3", policy=whole)
-    shared.abandon("a", "r3")  # an exception came out of it
-    assert shared.members("a") == before
+    assert [one.is_trained_anew for one in shared.members("a")] == [False, True, True]
+    shared.abandon("a", "r3", spent=0.25)  # an exception came out of it
+    after = shared.members("a")
+    assert [one.is_trained_anew for one in after] == [False, True, False]
+    assert [one.spent_before for one in after] == [0.0, 0.0, 0.25]
+    assert [one.final_mqe for one in after] == [one.final_mqe for one in before]
+    assert len(shared.reference("a").outcomes) == 3
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + AT_WORK_S)
+    assert not shared.members("a")[1].is_trained_anew
     shared.start("a", "r2", policy=whole)
     shared.end("a", outcome_of("r2"), progress=1.0)
     assert [(m.run_id, m.state) for m in shared.members("a")] == [
@@ -230,7 +240,10 @@ def test_a_stopped_run_is_as_it_was_until_its_second_training_has_ended(
     ]  # fmt: skip
     assert not shared.start("a", "r3", policy=whole)
     shared.abandon("a", "r3", diverged=True)  # that is how it ends
-    assert shared.members("a")[-1].state == "abandoned"
+    ended = shared.members("a")[-1]
+    assert (ended.state, ended.final_mqe, ended.progress, ended.spreads) == (
+        "abandoned", None, None, None,
+    )  # fmt: skip
     assert shared.start("a", "r1", policy=whole)  # one that had ended is begun anew
 
 

@@ -13,7 +13,7 @@ from watching import bad, good
 
 from oracle.decision.log import read_decisions
 from oracle.decision.policy import is_control
-from oracle.errors import OracleError, OracleWarning
+from oracle.errors import OracleError, OracleWarning, StoreUnavailable
 from oracle.hook import Population, policy_for, watch
 from oracle.types import (
     Action,
@@ -100,7 +100,8 @@ def test_a_run_that_tells_nothing_of_its_table_is_told_among_whom_it_is_ranked(
         {"population_name": 0},
         {"context": {"n_samples": 5, "mqe_of_mean": 1.0}},
     )
-    for settings in (*named, {"policy": "threshold"}):
+    own = {"population_name": "default", "dataset": "iris"}
+    for settings in (*named, own, {"policy": "threshold"}):
         run = watch(total_epochs=10, population=path, model=StandIn(), **settings)  # type: ignore[arg-type]
         assert "unnamed" not in run.problems.counts
     assert Population(path).names()[-1] == "default"  # the rule of threshold ranks nothing
@@ -133,6 +134,21 @@ def test_a_finished_run_that_lacks_what_others_have_measured_wins_nothing(tmp_pa
         assert math.isinf(lacking.fitness().score())
         assert lacking.fitness().mqe == 0.05
     assert run.fitness().score() == 0.25
+
+
+def test_a_run_whose_population_is_away_is_worth_what_it_has_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = Population(tmp_path / "runs.db")
+    with watch(total_epochs=10, population=shared, dataset="t", model=StandIn()) as run:
+        run.report(5, mqe=0.1, dead_neuron_ratio=0.1)
+
+        def away(*args: object, **told: object) -> None:
+            raise StoreUnavailable("locked")
+
+        monkeypatch.setattr(Population, "reference", away)
+        run.report(10, mqe=0.1, dead_neuron_ratio=0.1)
+    assert run.fitness().score() == pytest.approx(0.15)
 
 
 def test_a_run_without_others_is_worth_what_it_has_measured() -> None:
