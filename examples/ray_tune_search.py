@@ -41,7 +41,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         oracle = OracleStopper(
             UPDATES, epochs="updates", objectives=("mqe",), population=f"{folder}/runs.db",
-            population_size=12,
+            population_size=12, dataset="three-clusters",
         )  # fmt: skip
         rng = np.random.default_rng(1)
         tuner = tune.Tuner(

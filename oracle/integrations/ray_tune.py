@@ -1,6 +1,6 @@
 """Ray Tune: the oracle as a stopper that a restored experiment finds as it was.
 
-    oracle = OracleStopper(total_epochs=100, objectives=("mqe",), population="/data/runs.db")
+    oracle = OracleStopper(total_epochs=100, population="/data/runs.db", dataset="wine")
     tuner = tune.Tuner(
         trainable,  # tune.report({"mqe": ..., "topographic_error": ..., "dead_neuron_ratio": ...})
         run_config=tune.RunConfig(stop=oracle, callbacks=[oracle]),

@@ -105,7 +105,7 @@ def test_in_doubt_the_trial_goes_on(tmp_path: Path) -> None:
     oracle = stopper(tmp_path, model=StandIn())
     with pytest.warns(OracleWarning, match="could not judge a result of t1: KeyError"):
         assert oracle("t1", {"loss": 1.0}) is False
-    alone = OracleStopper(EPOCHS, population=tmp_path / "runs.db", model=StandIn())
+    alone = OracleStopper(EPOCHS, population=tmp_path / "runs.db", dataset="t", model=StandIn())
     with pytest.warns(OracleWarning, match=r"callbacks=\[\.\.\.\]"):
         assert alone("t1", result(1)) is False
     assert not alone.stop_all()
