@@ -43,6 +43,11 @@ _TEXTS = [
         "x" * 9_000,
     ),
 ]
+#: What a browser, or nobody, says of the page that asks.
+ORIGINS = (
+    *("null", "http://127.0.0.1", "https://elsewhere.example", "http://[", "http://[::1", "a]b"),
+    *("http://127.0.0.1:99999", "//", "://", "\x85", "x" * 9_000, "http://é"),
+)
 _PATHS = (
     *("/v1/runs", "/v1/runs/{}", "/v1/runs/{}/decisions/{}", "/v1/populations"),
     *("/v1/populations/{}", "/v1/promising", "/v1/events", "/v1/models/{}", "/{}"),

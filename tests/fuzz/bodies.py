@@ -41,6 +41,11 @@ def valid(case: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
         samples = int(10 ** rng.uniform(0.31, 6))
         table = {"n_samples": samples, "n_features": 5, "mqe_of_mean": 1.5}
         asked = {"library": rng.choice(("minisom", "nexussom")), "budget": 10 ** rng.randint(0, 9)}
+        if asked["library"] == "minisom" and rng.random() < 0.5:
+            asked["space"] = {
+                "learning_rate": [0.1, 0.5],
+                "sigma": rng.choice((1, 1.5, [1, 1.5, 2])),
+            }
         # Drawing them is what costs, and no body: seldom as many as take several rounds.
         candidates = rng.choice((1, 2, 3)) if rng.random() < 0.9 else rng.randint(1, 20)
         return "/v1/suggest", {"context": table, "candidates": candidates, **asked}
@@ -88,6 +93,7 @@ def history(rng: random.Random) -> dict[str, Any]:
             "map_rows": rng.randint(1, 40),
             "topology": rng.choice(("hexagonal", "rectangular")),
             "mqe_of_mean": 0.1 + rng.random(),
+            "geometry": {"variance_1": 0.5, "participation": rng.choice((2, 2.5, 4))},
             "schedule": {"progress": [0, 1], "radius": [3, 1]},
         },
     }

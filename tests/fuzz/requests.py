@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from inprocess import Answer, App
 from reliability import Result, cases, is_over
 
-from fuzz.addresses import drawn_address
+from fuzz.addresses import ORIGINS, drawn_address
 from fuzz.bodies import MARK, drawn_body
 
 MAX_REFUSAL_BYTES = 8_192
@@ -93,21 +93,26 @@ class _Case(NamedTuple):
     path: str
     body: bytes
     query: bytes
+    origin: str = ""
 
     @classmethod
     def drawn(cls, number: int, rng: random.Random) -> _Case:
         if number % ADDRESSES == 0:
             method, path, query = drawn_address(number, rng)
-            return cls("address", method, path, b"", query)
+            # A page of another origin is refused whatever it asks: seldom, so that most are asked.
+            origin = rng.choice(ORIGINS) if rng.random() < 0.05 else ""
+            return cls("address", method, path, b"", query, origin)
         kind, path, sent = drawn_body(number, rng)
         return cls(kind, "POST", path, sent, b"")
 
     def call(self, app: App) -> Coroutine[Any, Any, Answer]:
         stays = self.path != "/v1/events"  # whose answer ends when its client is gone
-        return app.call(self.method, self.path, self.body, query=self.query, stays=stays)
+        headers = {"origin": self.origin} if self.origin else None
+        return app.call(self.method, self.path, self.body, headers, query=self.query, stays=stays)
 
     def told(self) -> str:
-        return f"{self.method} {self.path[:200]!r} {(self.query or self.body)[:200]!r}"
+        told = f"{self.method} {self.path[:200]!r} {(self.query or self.body)[:200]!r}"
+        return f"{told} of {self.origin!r}" if self.origin else told
 
 
 def problem_of(answer: Answer, case: _Case) -> str:
