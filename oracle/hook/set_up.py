@@ -111,7 +111,8 @@ def watch(
         named = _population_name(population_name, dataset, known)
         name = named or DEFAULT
         chosen = policy_of(policy, control, population is not None, known)
-        if named is None and chosen.name != "threshold" and (population or url):
+        is_scaled = known.mqe_of_mean is not None  # by which other tables are told apart
+        if not (named or is_scaled) and chosen.name != "threshold" and (population or url):
             run.problems.note("unnamed", _UNNAMED)
         run._describe(run_id, dataset, name, total_epochs, known, chosen)
         said = about(None if run.name == run.run_id else run.name, config, tags, notes)

@@ -28,8 +28,8 @@ MAX_REFUSAL_BYTES = 8_192
 ADDRESSES = 4
 #: So many are on their way at once: the store commits, and the network forecasts, for all of them.
 TOGETHER = 48
-#: Requests of one part at most.
-PART = 100_000
+#: Requests of one part at most: with more the lists that are asked for get long.
+PART = 25_000
 #: How a valid body may be answered: a run may be gone, or have ended.
 RIGHT = {200, 201, 404, 409}
 

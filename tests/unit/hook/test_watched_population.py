@@ -101,7 +101,8 @@ def test_a_run_that_tells_nothing_of_its_table_is_told_among_whom_it_is_ranked(
         {"context": {"n_samples": 5, "mqe_of_mean": 1.0}},
     )
     own = {"population_name": "default", "dataset": "iris"}
-    for settings in (*named, own, {"policy": "threshold"}):
+    scaled = {"context": {"mqe_of_mean": 1.0}}  # others of this scale alone are compared with it
+    for settings in (*named, own, scaled, {"policy": "threshold"}):
         run = watch(total_epochs=10, population=path, model=StandIn(), **settings)  # type: ignore[arg-type]
         assert "unnamed" not in run.problems.counts
     assert Population(path).names()[-1] == "default"  # the rule of threshold ranks nothing
