@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import ElementClickInterceptedException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from serving import until
@@ -172,8 +173,16 @@ class Browser:
         )
 
     def click(self, selector: str) -> None:
-        """Click the first match with a real event."""
-        self.driver.find_element("css selector", selector).click()
+        """Click the first match with a real event, once nothing moves over it any more."""
+
+        def clicked() -> bool:
+            try:
+                self.driver.find_element("css selector", selector).click()
+            except ElementClickInterceptedException:  # what loads above it pushes it down
+                return False
+            return True
+
+        until(clicked, DEADLINE_S, f"{selector} to be clicked")
 
     def type(self, selector: str, text: str) -> None:
         """Type into the first match."""
